@@ -1,0 +1,131 @@
+"""The floors of the design hold: imports point down, never up, and machines stay pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FLOORS = {
+    "signaling": 0,
+    "signaling.errors": 0,
+    "signaling.messages": 0,
+    "signaling.ice_servers": 0,
+    "signaling.rooms": 1,
+    "signaling.limits": 1,
+    "signaling.tokens": 1,
+    "signaling.assets": 2,
+    "signaling.connection": 2,
+    "signaling.page": 2,
+    "signaling.server": 2,
+    "signaling.broker": 2,
+    "signaling.cli": 4,
+    "signaling.__main__": 4,
+    "peer": 3,
+    "peer.errors": 0,
+    "peer.config": 0,
+    "peer.events": 0,
+    "peer.codes": 1,
+    "peer.pake": 1,
+    "peer.sealing": 1,
+    "peer.chat": 1,
+    "peer.negotiation": 1,
+    "peer.sctp": 1,
+    "peer.transfer": 1,
+    "peer.udp": 2,
+    "peer.rtc": 2,
+    "peer.signaling_client": 2,
+    "peer.files": 2,
+    "peer.transfers": 3,
+    "peer.channel": 3,
+    "peer.link": 3,
+    "peer.room": 3,
+    "peer.cli": 4,
+}
+"""Longest prefix wins; a module that no entry covers fails the test."""
+
+IMPURE = {"asyncio", "socket", "time", "random", "secrets", "aiohttp", "aiortc", "aioice", "ssl"}
+"""What a machine (floor 1) and the words below it must not know."""
+
+RTC_ONLY = {"aiortc", "aioice"}
+SHARED_CONTRACT = {
+    "signaling",
+    "signaling.messages",
+    "signaling.ice_servers",
+    "signaling.errors",
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("signaling", "peer"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(modules())
+
+
+def floor(module: str) -> int:
+    prefix = module
+    while prefix not in FLOORS or (prefix == "peer" and module != "peer"):
+        prefix, dot, _ = prefix.rpartition(".")
+        if not dot:
+            pytest.fail(f"{module} stands on no floor: add it to FLOORS in {Path(__file__).name}")
+    return FLOORS[prefix]
+
+
+def imports(module: str, path: Path) -> Iterator[tuple[str, int]]:
+    """Every module that `module` imports at run time, absolute, with the line.
+
+    Imports under ``if TYPE_CHECKING:`` count too: a type from above is an import from above.
+    ``__getattr__``-style laziness in a package's ``__init__`` goes by strings and does not show.
+    """
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                anchor = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+                base = f"{anchor}.{base}".rstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield (full if full in MODULES else base), node.lineno
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    mine = floor(module)
+    for target, line in imports(module, MODULES[module]):
+        if target in MODULES:
+            assert floor(target) <= mine, f"{module}:{line} imports {target} from a floor above"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if floor(name) <= 1])
+def test_machines_know_no_clock_socket_or_randomness(module: str) -> None:
+    for target, line in imports(module, MODULES[module]):
+        assert target.partition(".")[0] not in IMPURE, f"{module}:{line} imports {target}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_meet_only_at_the_shared_contract(module: str) -> None:
+    for target, line in imports(module, MODULES[module]):
+        if module.startswith("signaling"):
+            assert target.partition(".")[0] != "peer", f"{module}:{line} imports {target}"
+        elif target.partition(".")[0] == "signaling" and floor(module) < 4:
+            assert target in SHARED_CONTRACT, f"{module}:{line} imports {target}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_seam_imports_aiortc(module: str) -> None:
+    if module == "peer.rtc" or module.startswith("peer.rtc."):
+        return
+    for target, line in imports(module, MODULES[module]):
+        assert target.partition(".")[0] not in RTC_ONLY, f"{module}:{line} imports {target}"
