@@ -1,0 +1,308 @@
+"""Everything that can go wrong, as one tree of exceptions (floor 0).
+
+* :exc:`PeerError`
+
+  * :exc:`CodeError` -- what was typed is not a code
+  * :exc:`ServerUnreachable` -- no signaling server answers there
+  * :exc:`ServerRefused` -- the server said no (``code`` says why)
+  * :exc:`WrongCode` -- the two sides did not use the same code or password
+  * :exc:`VerificationFailed` -- somebody meddled with the set-up of a link
+  * :exc:`PeerLeft` -- the other side left before there was a link
+  * :exc:`NoPath` -- no way between the two machines was found
+  * :exc:`LinkLost` -- the link was there, and broke
+
+    * :exc:`LinkClosed` -- the link is closed: by us, or the other side said goodbye
+
+  * :exc:`ChannelError`
+
+    * :exc:`ChannelClosed` -- the channel is closed, so it can neither send nor receive
+    * :exc:`ChannelOverflow` -- more arrived than the reader took, and messages were dropped
+    * :exc:`MessageTooLarge` -- a message is larger than what the other side accepts
+
+  * :exc:`TransferError`
+
+    * :exc:`Refused` -- the other side does not want the files
+    * :exc:`UnsafeName` -- a file name is unsafe to write here
+    * :exc:`IntegrityError` -- what arrived is not what was sent
+    * :exc:`DiskError` -- a file cannot be read or written here
+    * :exc:`TransferCancelled` -- one side cancelled
+    * :exc:`TransferBroken` -- it broke off, and may be resumed
+
+  * :exc:`PeerTimeout` -- a stage of the set-up took too long (``stage`` names it)
+  * :exc:`ProtocolError` -- the other side broke the protocol
+
+Each class carries ``exit_code``, the status with which the command ends (``peerline --help``
+lists them), and its text is one plain sentence that may be shown to a person.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+__all__ = [
+    "ChannelClosed",
+    "ChannelError",
+    "ChannelOverflow",
+    "CodeError",
+    "DiskError",
+    "ExitCode",
+    "IntegrityError",
+    "LinkClosed",
+    "LinkLost",
+    "MessageTooLarge",
+    "NoPath",
+    "PeerError",
+    "PeerLeft",
+    "PeerTimeout",
+    "ProtocolError",
+    "Refused",
+    "ServerRefused",
+    "ServerUnreachable",
+    "TransferBroken",
+    "TransferCancelled",
+    "TransferError",
+    "UnsafeName",
+    "VerificationFailed",
+    "WrongCode",
+]
+
+
+class ExitCode(IntEnum):
+    """Statuses with which the command ends."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    SERVER = 3
+    """The server is unreachable, or refused."""
+    WRONG_CODE = 4
+    """Wrong code, or failed verification."""
+    REFUSED = 5
+    """Refused by the other side."""
+    NO_PATH = 6
+    """No network path to the other side."""
+    BROKEN_OFF = 7
+    """Broken off; may be resumed."""
+    INTEGRITY = 8
+    DISK = 9
+    """Disk full, file exists, or no permission."""
+    INTERRUPTED = 130
+
+
+class PeerError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+
+
+# Before there is a link
+
+
+class CodeError(PeerError):
+    """What was typed, pasted or passed is not a code."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ServerUnreachable(PeerError):
+    """No signaling server answers at that address, or it went away."""
+
+    exit_code = ExitCode.SERVER
+
+
+class ServerRefused(PeerError):
+    """The signaling server said no.
+
+    Attributes:
+        code: the protocol's word for it: ``no_such_room``, ``room_full``, ``rate_limited``, ...
+        retry_after: seconds to wait before another attempt may succeed; None when none will.
+    """
+
+    exit_code = ExitCode.SERVER
+
+    def __init__(self, code: str, message: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message or f"The server refused: {code.replace('_', ' ')}.")
+        self.code = code
+        self.retry_after = retry_after
+
+
+class WrongCode(PeerError):
+    """The two sides did not use the same code (or password)."""
+
+    exit_code = ExitCode.WRONG_CODE
+
+    def __init__(
+        self,
+        message: str = "The code does not match the other side's. It is spent: make a new one.",
+    ) -> None:
+        super().__init__(message)
+
+
+class VerificationFailed(PeerError):
+    """The set-up of a link was tampered with, so it was given up."""
+
+    exit_code = ExitCode.WRONG_CODE
+
+
+class PeerLeft(PeerError):
+    """The other side left before there was a link to it."""
+
+    exit_code = ExitCode.BROKEN_OFF
+
+    def __init__(self, message: str = "The other side left before the link was set up.") -> None:
+        super().__init__(message)
+
+
+class PeerTimeout(PeerError):
+    """A stage of the set-up took too long.
+
+    Attributes:
+        stage: what was being waited for: ``join``, ``peer``, ``pake``, ``offer``, ``hello``, ...
+    """
+
+    exit_code = ExitCode.BROKEN_OFF
+
+    def __init__(self, stage: str, message: str = "") -> None:
+        super().__init__(message or f"The other side did not answer in time ({stage}).")
+        self.stage = stage
+
+
+class ProtocolError(PeerError):
+    """The other side, or the server, sent what the protocol does not allow."""
+
+    exit_code = ExitCode.UNEXPECTED
+
+
+class NoPath(PeerError):
+    """No network path between the two machines was found.
+
+    Attributes:
+        hint: what a person may do about it; empty when there is nothing to suggest.
+    """
+
+    exit_code = ExitCode.NO_PATH
+
+    def __init__(
+        self,
+        message: str = "No network path to the other side was found.",
+        hint: str = "",
+    ) -> None:
+        super().__init__(f"{message} {hint}".strip())
+        self.hint = hint
+
+
+# Links and channels
+
+
+class LinkLost(PeerError):
+    """The link was there, and broke: the other side vanished or its network did."""
+
+    exit_code = ExitCode.BROKEN_OFF
+
+    def __init__(self, message: str = "The link to the other side broke off.") -> None:
+        super().__init__(message)
+
+
+class LinkClosed(LinkLost):
+    """The link is closed: by us, or because the other side said goodbye.
+
+    Attributes:
+        code: the other side's reason: ``bye`` unless it gave another.
+    """
+
+    def __init__(self, message: str = "The link is closed.", code: str = "bye") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ChannelError(PeerError):
+    """Something is wrong with one data channel; the link itself may be fine."""
+
+    exit_code = ExitCode.BROKEN_OFF
+
+
+class ChannelClosed(ChannelError):
+    """The channel is closed, so it can neither send nor receive."""
+
+    def __init__(self, message: str = "The channel is closed.") -> None:
+        super().__init__(message)
+
+
+class ChannelOverflow(ChannelError):
+    """More arrived on a channel than its reader took, and messages were dropped."""
+
+
+class MessageTooLarge(ChannelError):
+    """A message is larger than what the other side accepts.
+
+    Attributes:
+        size: of the message, in bytes.
+        limit: of the other side, in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"A message of {size} bytes is over the other side's limit of {limit}.")
+        self.size = size
+        self.limit = limit
+
+
+# Transfers
+
+
+class TransferError(PeerError):
+    """A transfer of files did not reach its end."""
+
+    exit_code = ExitCode.BROKEN_OFF
+
+
+class Refused(TransferError):
+    """The other side does not want the files.
+
+    Attributes:
+        code: its reason: ``refused``, ``unsafe_name``, ``no_space``, ``too_many``, ...
+    """
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(
+        self, message: str = "The other side refused the files.", code: str = "refused"
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UnsafeName(TransferError):
+    """A file name that arrived is unsafe to write on this machine."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class IntegrityError(TransferError):
+    """What arrived is not what was sent."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+class DiskError(TransferError):
+    """A file cannot be read or written here: full, exists, or no permission."""
+
+    exit_code = ExitCode.DISK
+
+
+class TransferCancelled(TransferError):
+    """One side cancelled the transfer."""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, message: str = "The transfer was cancelled.") -> None:
+        super().__init__(message)
+
+
+class TransferBroken(TransferError):
+    """The transfer broke off with the link; what arrived is kept and may be resumed."""
+
+    def __init__(
+        self, message: str = "The transfer broke off. What has arrived is kept; run it again."
+    ) -> None:
+        super().__init__(message)
