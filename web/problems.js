@@ -1,0 +1,106 @@
+// @ts-check
+// What can go wrong, said to a person: one plain sentence and the label of one button.
+
+/**
+ * An error meant for the person in front of the page.
+ *
+ * `code` is for programs and stays the same; `sentence` is for people; `action` is the label of
+ * the one button that helps (what the button does is the user interface's affair).
+ */
+export class Problem extends Error {
+  /**
+   * @param {string} code
+   * @param {string} sentence
+   * @param {string} action
+   */
+  constructor(code, sentence, action) {
+    super(sentence);
+    this.name = 'Problem';
+    /** @readonly */
+    this.code = code;
+    /** @readonly */
+    this.sentence = sentence;
+    /** @readonly */
+    this.action = action;
+  }
+}
+
+/** @type {Readonly<Record<string, readonly [sentence: string, action: string]>>} */
+const KNOWN = Object.freeze({
+  // Before there is a link.
+  insecure_context: [
+    'This page was opened over plain http, where browsers switch their encryption off.',
+    'Open the secure page',
+  ],
+  no_webrtc: ['This browser cannot open direct connections (WebRTC is missing or blocked).', 'Try again'],
+  server_unreachable: ['The signaling server does not answer.', 'Try again'],
+  server_refused: ['The signaling server refused the connection.', 'Try again'],
+  server_protocol: ['The signaling server answered with something this page does not understand.', 'Reload the page'],
+  rate_limited: ['Too many attempts from here; the server asks for a short pause.', 'Try again'],
+  over_capacity: ['The signaling server is full at the moment.', 'Try again'],
+  draining: ['The signaling server is restarting.', 'Try again'],
+  bad_code: ['That is not a Peerline code; it looks like 7-guitar-ocean.', 'Change the code'],
+  no_such_room: ['Nobody is waiting with this code: it was mistyped, used already, or has expired.', 'Enter another code'],
+  room_full: ['Somebody else has already used this code.', 'Enter another code'],
+  room_closed: ['The server closed this room because nobody came in time.', 'Make a new code'],
+  wrong_code: [
+    'The codes did not match, so this code is spent: a word was mistyped, or somebody else tried it.',
+    'Make a new code',
+  ],
+  verification_failed: ['The other side could not prove who it is, so the connection was refused.', 'Start again'],
+  peer_left: ['The other side left before the connection was made.', 'Start again'],
+  no_network: [
+    'This device has no network route, so it could not offer a way to reach it.',
+    'Try again',
+  ],
+  no_path: ['No network path was found between the two devices.', 'Try again'],
+  // The end of a link.
+  bye: ['The other side ended the connection.', 'Start again'],
+  closed: ['You ended the connection.', 'Start again'],
+  lost: ['The connection to the other side was lost.', 'Start again'],
+  protocol: ['The other side sent something this page does not understand.', 'Start again'],
+  // Transfers.
+  refused: ['The other side declined the files.', 'Send again'],
+  unsafe_name: ['A file has a name that is not safe to save.', 'Dismiss'],
+  no_space: ['There is not enough free space to save the files.', 'Dismiss'],
+  too_many: ['That is more files than one transfer can carry.', 'Dismiss'],
+  too_large: ['These files are too large to be received here.', 'Dismiss'],
+  nothing_to_send: ['There is nothing to send in what was chosen.', 'Choose files'],
+  cancelled: ['The transfer was cancelled.', 'Dismiss'],
+  peer_cancelled: ['The other side cancelled the transfer.', 'Dismiss'],
+  integrity: ['A file arrived damaged again and again, so the transfer was stopped.', 'Send again'],
+  changed: ['A file changed or went away while it was being sent.', 'Send again'],
+  disk: ['A file could not be read or written.', 'Try again'],
+  busy: ['The other side has too many transfers waiting.', 'Try again'],
+  broken: ['The connection broke before the transfer was complete.', 'Start again'],
+  message_too_long: ['This message is too long to send in one piece.', 'Shorten it'],
+  unexpected: ['Something unexpected went wrong.', 'Start again'],
+});
+
+/**
+ * Makes the problem for a known code, or `unexpected` for an unknown one.
+ *
+ * @param {string} code
+ * @param {{sentence?: string, action?: string}} [better] a more exact sentence or action
+ * @returns {Problem}
+ */
+export function problem(code, better = {}) {
+  const known = Object.hasOwn(KNOWN, code) ? KNOWN[code] : KNOWN.unexpected;
+  return new Problem(
+    Object.hasOwn(KNOWN, code) ? code : 'unexpected',
+    better.sentence ?? known[0],
+    better.action ?? known[1],
+  );
+}
+
+/**
+ * Turns anything thrown into a problem; a problem stays itself.
+ *
+ * @param {unknown} error
+ * @param {string} [code] the code for what is not a problem yet
+ * @returns {Problem}
+ */
+export function asProblem(error, code = 'unexpected') {
+  if (error instanceof Problem) return error;
+  return problem(code);
+}
