@@ -64,6 +64,8 @@ def test_exit_codes_are_those_of_the_manual(error: PeerError, status: int) -> No
 
 def test_errors_without_arguments_still_say_one_sentence() -> None:
     for cls in CLASSES:
+        if cls.__init__ is Exception.__init__:
+            continue
         parameters = inspect.signature(cls).parameters.values()
         if all(p.default is not p.empty for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD):
             text = str(cls())
