@@ -1,0 +1,550 @@
+"""The messages of `peerline.signal.v1`, and their JSON form (floor 0).
+
+One JSON object a WebSocket text frame, `t` names its type. Fields that are not known are
+ignored, so that a newer peer can talk to an older one; every known field has a bound.
+`PROTOCOL.md` says what the messages mean; this module says what they look like.
+
+What a client sends: `Hello`, `Signal`, `Ice`, `Pong`, `Leave`, `Ack`, `Stats`.
+What a server sends: `Welcome`, `PeerEvent`, `SignalFrom`, `Ok`, `Error`, `Ping`, `IceUpdate`,
+`Draining`.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .errors import BadMessage, ErrorCode
+from .ice_servers import IcePolicy, IceServer
+
+__all__ = [
+    "MAX_DATA_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_META_BYTES",
+    "MAX_NAME",
+    "MAX_ROOM",
+    "MAX_SERVER_MESSAGE_BYTES",
+    "SUBPROTOCOL",
+    "WEBSOCKET_PATH",
+    "Ack",
+    "BadMessage",
+    "ClientMessage",
+    "Draining",
+    "Error",
+    "Heartbeat",
+    "Hello",
+    "Ice",
+    "IceOffer",
+    "IceUpdate",
+    "Leave",
+    "LeaveReason",
+    "Limits",
+    "Ok",
+    "PeerEvent",
+    "PeerInfo",
+    "Ping",
+    "Pong",
+    "Resume",
+    "ServerMessage",
+    "Signal",
+    "SignalFrom",
+    "SignalKind",
+    "Stats",
+    "Welcome",
+    "parse_client",
+    "parse_server",
+    "serialize",
+]
+
+SUBPROTOCOL: Final = "peerline.signal.v1"
+WEBSOCKET_PATH: Final = "/v1/ws"
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+"""Longest message a server reads."""
+MAX_SERVER_MESSAGE_BYTES: Final = 1024 * 1024
+"""Longest message a client must be ready to read (a welcome into a large room)."""
+MAX_DATA_BYTES: Final = 48 * 1024
+"""Longest `signal.data`, in bytes of UTF-8."""
+MAX_META_BYTES: Final = 1024
+"""Longest `meta`, in bytes of compact JSON."""
+MAX_META_DEPTH: Final = 8
+MAX_NAME: Final = 64
+MAX_ROOM: Final = 64
+
+# What may not stand in a name that people see: control characters, line and paragraph
+# separators, what turns the direction of the text around it, and the invisible ones that
+# make two different names look alike. A list of ranges rather than `str.isprintable`, because
+# that depends on the Unicode version of whoever asks: a second implementation needs the same.
+_HIDDEN: Final = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f"
+    r"\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+)
+
+_Text64 = Annotated[str, Meta(max_length=64)]
+_Name = Annotated[str, Meta(max_length=MAX_NAME, pattern=rf"\A[^{_HIDDEN}]*\Z")]
+_RoomName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_ROOM,
+        pattern=rf"\A(?!\s)[^{_HIDDEN}]+(?<!\s)\Z",
+    ),
+]
+_RoomNumber = Annotated[str, Meta(max_length=9, pattern=r"\A[1-9][0-9]*\Z")]
+_Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._~-]+\Z")]
+_Link = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[!-~]+\Z")]
+_Token = Annotated[str, Meta(max_length=4096, pattern=r"\A[!-~]*\Z")]
+_U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+_Gen = Annotated[int, Meta(ge=0, le=2**31)]
+_Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Seconds = Annotated[float, Meta(ge=0)]
+_Meta: TypeAlias = dict[str, Any]
+
+
+class SignalKind(StrEnum):
+    """What a `signal` is for; the server relays all of them alike."""
+
+    PAKE = "pake"
+    OFFER = "offer"
+    ANSWER = "answer"
+    CANDIDATE = "candidate"
+    END_OF_CANDIDATES = "end_of_candidates"
+    RESTART = "restart"
+    BYE = "bye"
+
+
+class LeaveReason(StrEnum):
+    """Why a peer left its room. More may come: clients treat unknown ones as `disconnected`."""
+
+    LEAVE = "leave"
+    DISCONNECTED = "disconnected"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
+
+
+class _Message(Struct, frozen=True, kw_only=True, tag_field="t", omit_defaults=True):
+    """Base of all messages; fields at their default do not travel."""
+
+
+# --- client to server -------------------------------------------------------------------------
+
+
+class Resume(Struct, frozen=True, kw_only=True):
+    """The session a client wants to continue."""
+
+    session: _Identifier
+    token: _Token
+    last_seq: _Seq
+
+    def __repr__(self) -> str:
+        return f"Resume(session={self.session!r}, token='...', last_seq={self.last_seq})"
+
+
+class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
+    """The first message: into which room.
+
+    Attributes:
+        room: a named room, or
+        code: True for a new code room, its number (`"7"`) for one that is there.
+        name: what others call this peer.
+        meta: anything small that others should know; JSON object.
+        token: for servers that ask who is there; never logged.
+    """
+
+    room: _RoomName | None = None
+    code: bool | _RoomNumber | None = None
+    name: _Name | None = None
+    meta: _Meta | None = None
+    token: _Token | None = None
+    resume: Resume | None = None
+    id: _U32 | None = None
+
+    def __repr__(self) -> str:
+        token = "None" if self.token is None else "'...'"
+        return (
+            f"Hello(room={self.room!r}, code={self.code!r}, name={self.name!r}, "
+            f"meta={self.meta!r}, token={token}, resume={self.resume!r}, id={self.id!r})"
+        )
+
+
+class Signal(_Message, frozen=True, kw_only=True, tag="signal"):
+    """A message to one other peer of the room.
+
+    Attributes:
+        to: the other's peer id.
+        link: chosen at random by the earlier of the two; ASCII.
+        gen: which connection under the link, from 0.
+        kind: what it is for.
+        data: opaque to the server (sealed, as a rule), at most 48 KiB of UTF-8.
+    """
+
+    to: _Identifier
+    link: _Link
+    gen: _Gen
+    kind: SignalKind
+    data: str
+    id: _U32 | None = None
+
+
+class Ice(_Message, frozen=True, kw_only=True, tag="ice"):
+    """Asks for the ICE servers again (credentials may have been renewed)."""
+
+    id: _U32 | None = None
+
+
+class Pong(_Message, frozen=True, kw_only=True, tag="pong"):
+    """Answers `ping`."""
+
+
+class Leave(_Message, frozen=True, kw_only=True, tag="leave"):
+    """Goodbye, for good; the server closes the connection."""
+
+    id: _U32 | None = None
+
+
+class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
+    """Everything up to `seq` has arrived and need not be kept for a resumed session."""
+
+    seq: _Seq
+
+
+class Stats(_Message, frozen=True, kw_only=True, tag="stats"):
+    """How an attempt to connect went; for the server's figures, answered with nothing.
+
+    Attributes:
+        link: the link's id.
+        result: how it ended.
+        open_ms: from the first signal to the open channel, in milliseconds.
+        stage: where a failed attempt stood (`pake`, `ice`, `dtls`, ...).
+    """
+
+    link: _Link
+    result: Literal["direct", "relayed", "failed"]
+    open_ms: _U32 | None = None
+    stage: _Text64 | None = None
+
+
+# --- server to client -------------------------------------------------------------------------
+
+
+class PeerInfo(Struct, frozen=True, kw_only=True):
+    """Somebody who is in the room.
+
+    Attributes:
+        peer: the id; ids sort, as strings, by arrival.
+        state: `away` while a broken connection may still be resumed.
+    """
+
+    peer: _Identifier
+    name: _Name | None = None
+    meta: _Meta | None = None
+    state: Literal["online", "away"] = "online"
+
+
+class IceOffer(Struct, frozen=True, kw_only=True):
+    """The ICE servers a peer may use.
+
+    Attributes:
+        expires_at: when the credentials end, in seconds since 1970; None if they do not.
+    """
+
+    servers: tuple[IceServer, ...] = ()
+    policy: IcePolicy = "all"
+    expires_at: float | None = None
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What the server bounds, told so that nobody has to find out.
+
+    Attributes:
+        message_bytes: longest message the server reads.
+        data_bytes: longest `signal.data`, in bytes of UTF-8.
+        rate: messages a second, in the long run.
+        burst: messages at once.
+        peers: places in this room.
+        queue_bytes: how much may wait for a client that does not read.
+    """
+
+    message_bytes: int = MAX_MESSAGE_BYTES
+    data_bytes: int = MAX_DATA_BYTES
+    rate: float = 50.0
+    burst: int = 100
+    peers: int = 64
+    queue_bytes: int = 1024 * 1024
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """The server pings every `interval` seconds and waits `timeout` seconds for life."""
+
+    interval: _Seconds = 20.0
+    timeout: _Seconds = 10.0
+
+
+class Welcome(Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
+    """The answer to `hello`: you are in.
+
+    Attributes:
+        session: names this session, for a later `resume`.
+        resume_token: proves that it is ours; a secret.
+        peer: the client's own peer id.
+        room: the room's name, or its number.
+        seq: the number of the last numbered message of this session; the next has one more.
+        peers: who is there already, by arrival, without the client itself.
+        resumed: this is the old session, and
+        recovered: nothing was lost.
+        code: the number, if this is a code room.
+        id: as in `hello`.
+    """
+
+    session: _Identifier
+    resume_token: _Token
+    peer: _Identifier
+    room: _RoomName
+    seq: _Seq = 0
+    peers: tuple[PeerInfo, ...] = ()
+    ice: IceOffer = IceOffer()
+    limits: Limits = Limits()
+    heartbeat: Heartbeat = Heartbeat()
+    resumed: bool = False
+    recovered: bool = False
+    code: _RoomNumber | None = None
+    id: _U32 | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Welcome(session={self.session!r}, resume_token='...', peer={self.peer!r}, "
+            f"room={self.room!r}, seq={self.seq}, peers={self.peers!r}, ice={self.ice!r}, "
+            f"resumed={self.resumed}, recovered={self.recovered}, code={self.code!r})"
+        )
+
+
+class PeerEvent(_Message, frozen=True, kw_only=True, tag="peer"):
+    """Somebody came or went.
+
+    Attributes:
+        reason: with `left`, one of `LeaveReason`, or one that came later.
+        name, meta: with `joined`.
+        seq: the session's number for this message.
+    """
+
+    event: Literal["joined", "left", "away", "back"]
+    peer: _Identifier
+    seq: _Seq
+    reason: _Text64 | None = None
+    name: _Name | None = None
+    meta: _Meta | None = None
+
+
+class SignalFrom(_Message, frozen=True, kw_only=True, tag="signal"):
+    """A `signal` as it arrives: as it was sent, and `from`, which the server vouches for."""
+
+    from_: _Identifier = msgspec.field(name="from")
+    to: _Identifier
+    link: _Link
+    gen: _Gen
+    kind: SignalKind
+    data: str
+    seq: _Seq
+
+
+class Ok(_Message, frozen=True, kw_only=True, tag="ok"):
+    """The message with this `id` was carried out."""
+
+    id: _U32
+
+
+class Error(Struct, frozen=True, kw_only=True, tag_field="t", tag="error", omit_defaults=True):
+    """A message was not carried out.
+
+    Attributes:
+        code: one of `ErrorCode`, or one that came later.
+        message: one sentence for people.
+        retryable: the same message may work later, not before
+        retry_after: so many seconds.
+        id: the message's, if it had one that could be read.
+    """
+
+    code: _Text64
+    message: Annotated[str, Meta(max_length=500)]
+    retryable: bool
+    retry_after: _Seconds | None = None
+    id: _U32 | None = None
+
+
+class Ping(_Message, frozen=True, kw_only=True, tag="ping"):
+    """Answer with `pong`, or the server takes the connection for dead."""
+
+
+class IceUpdate(_Message, frozen=True, kw_only=True, tag="ice"):
+    """The ICE servers, asked for with `ice` or renewed by the server."""
+
+    ice: IceOffer
+    id: _U32 | None = None
+
+
+class Draining(_Message, frozen=True, kw_only=True, tag="draining"):
+    """The server is going away; it will close the connection with 4200.
+
+    Attributes:
+        after: seconds until it does.
+    """
+
+    after: _Seconds = 0.0
+
+
+ClientMessage: TypeAlias = Hello | Signal | Ice | Pong | Leave | Ack | Stats
+ServerMessage: TypeAlias = (
+    Welcome | PeerEvent | SignalFrom | Ok | Error | Ping | IceUpdate | Draining
+)
+
+# --- to and from JSON -------------------------------------------------------------------------
+
+
+class _Envelope(Struct):
+    """As much of a bad message as its answer needs."""
+
+    t: Any = None
+    id: Any = None
+
+
+_encoder = msgspec.json.Encoder()
+_client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_CLIENT_TYPES: Final = frozenset({"hello", "signal", "ice", "pong", "leave", "ack", "stats"})
+_SERVER_TYPES: Final = frozenset(
+    {"welcome", "peer", "signal", "ok", "error", "ping", "ice", "draining"}
+)
+_PLACE = re.compile(r"at `(\$[^`]*)`")
+
+
+def parse_client(text: str | bytes) -> ClientMessage:
+    """Read a message that a client sent.
+
+    Raises:
+        BadMessage: it is not one, or a field is out of its bounds.
+    """
+    raw = _to_bytes(text, MAX_MESSAGE_BYTES)
+    try:
+        message = _client_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise _bad_message(raw, error, _CLIENT_TYPES) from None
+    if isinstance(message, Hello):
+        _check_hello(message)
+    elif isinstance(message, Signal):
+        _check_data(message.data, message.id)
+    return message
+
+
+def parse_server(text: str | bytes) -> ServerMessage:
+    """Read a message that a server sent.
+
+    Raises:
+        BadMessage: it is not one, or a field is out of its bounds. A client ignores messages
+            that are `unsupported`: a newer server may send them.
+    """
+    raw = _to_bytes(text, MAX_SERVER_MESSAGE_BYTES)
+    try:
+        message = _server_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise _bad_message(raw, error, _SERVER_TYPES) from None
+    if isinstance(message, SignalFrom):
+        _check_data(message.data, None)
+    elif isinstance(message, PeerEvent):
+        _check_meta(message.meta, None)
+    elif isinstance(message, Welcome):
+        for peer in message.peers:
+            _check_meta(peer.meta, None)
+    return message
+
+
+def serialize(message: ClientMessage | ServerMessage) -> str:
+    """Write a message as the text of one frame."""
+    return _encoder.encode(message).decode()
+
+
+def _to_bytes(text: str | bytes, limit: int) -> bytes:
+    # The first test spares encoding what is too long anyway.
+    if len(text) <= limit:
+        try:
+            raw = text.encode() if isinstance(text, str) else text
+        except UnicodeEncodeError:
+            raise BadMessage(ErrorCode.BAD_MESSAGE, "the message is not UTF-8") from None
+        if len(raw) <= limit:
+            return raw
+    raise BadMessage(ErrorCode.TOO_LARGE, f"a message has at most {limit} bytes")
+
+
+def _bad_message(raw: bytes, error: Exception, known: frozenset[str]) -> BadMessage:
+    if isinstance(error, RecursionError):
+        return BadMessage(ErrorCode.BAD_MESSAGE, "the message is nested too deeply")
+    if isinstance(error, UnicodeError):
+        return BadMessage(ErrorCode.BAD_MESSAGE, "the message is not UTF-8")
+    try:
+        envelope = _envelope_decoder.decode(raw)
+    except (msgspec.ValidationError, RecursionError):
+        return BadMessage(ErrorCode.BAD_MESSAGE, "the message is not a JSON object")
+    except (msgspec.MsgspecError, UnicodeError):
+        return BadMessage(ErrorCode.BAD_MESSAGE, "the message is not valid JSON")
+    id = _usable_id(envelope.id)
+    if not isinstance(envelope.t, str):
+        return BadMessage(ErrorCode.BAD_MESSAGE, "the type `t` is missing", id=id)
+    if envelope.t not in known:
+        return BadMessage(ErrorCode.UNSUPPORTED, "this type of message is not known here", id=id)
+    what = str(error)
+    if "matching regex" in what:
+        # The pattern itself tells a person nothing.
+        place = _PLACE.search(what)
+        what = f"Characters that are not allowed - at `{place[1] if place else '$'}`"
+    return BadMessage(ErrorCode.BAD_MESSAGE, what[:300], id=id)
+
+
+def _usable_id(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32:
+        return value
+    return None
+
+
+def _check_hello(hello: Hello) -> None:
+    wrong = None
+    if (hello.room is None) == (hello.code is None):
+        wrong = "either `room` or `code` says where to"
+    elif hello.code is False:
+        wrong = "`code` is true or a room's number"
+    if wrong is not None:
+        raise BadMessage(ErrorCode.BAD_MESSAGE, wrong, id=hello.id)
+    _check_meta(hello.meta, hello.id)
+
+
+def _check_meta(meta: dict[str, Any] | None, id: int | None) -> None:
+    if meta is None:
+        return
+    if _depth(meta, MAX_META_DEPTH) > MAX_META_DEPTH:
+        what = f"`meta` is nested more than {MAX_META_DEPTH} deep"
+        raise BadMessage(ErrorCode.BAD_MESSAGE, what, id=id)
+    if len(_encoder.encode(meta)) > MAX_META_BYTES:
+        what = f"`meta` has at most {MAX_META_BYTES} bytes of JSON"
+        raise BadMessage(ErrorCode.TOO_LARGE, what, id=id)
+
+
+def _depth(value: object, left: int) -> int:
+    """How deep `value` is nested; stops looking below `left` levels."""
+    if isinstance(value, dict):
+        inner: list[object] = list(value.values())
+    elif isinstance(value, list):
+        inner = value
+    else:
+        return 0
+    if left <= 0:
+        return 1
+    return 1 + max((_depth(item, left - 1) for item in inner), default=0)
+
+
+def _check_data(data: str, id: int | None) -> None:
+    if len(data) * 4 > MAX_DATA_BYTES and len(data.encode()) > MAX_DATA_BYTES:
+        what = f"`data` has at most {MAX_DATA_BYTES} bytes of UTF-8"
+        raise BadMessage(ErrorCode.TOO_LARGE, what, id=id)
