@@ -1,0 +1,91 @@
+"""The face that every kind of batched socket has, and the choice between them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from typing import Protocol, TypeAlias
+
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+"""An IPv4 ``(host, port)`` or IPv6 ``(host, port, flow, scope)`` socket address."""
+
+BUFFER_SIZE = 4 << 20
+"""What is asked of the kernel for each direction, bytes. The default (212 KB) holds some 90
+packets and overflows at the first burst."""
+
+MAX_DATAGRAM = 65507
+"""Largest UDP payload over IPv4, bytes; also the bound for one batch."""
+
+
+class SegmentationRefused(OSError):
+    """The kernel took no batch; nothing was sent and `max_segments` is 1 from now on."""
+
+
+class BatchSocket(Protocol):
+    """A non-blocking UDP socket that moves runs of equally long datagrams."""
+
+    max_segments: int
+    """Datagrams that `send` takes in one call; 1 where the kernel has no batches."""
+
+    def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
+        """Send `data` as datagrams of `segment` bytes each, the last one may be shorter.
+
+        At most `max_segments` of them and `MAX_DATAGRAM` bytes in all.
+
+        Raises:
+            BlockingIOError: The socket is full; nothing of `data` was sent.
+            SegmentationRefused: No batches here; send again, one by one.
+            OSError: The kernel refused it for good (message too long, unreachable ...).
+        """
+
+    def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
+        """Receive one datagram, or a run of equally long ones of one sender, into `buffer`.
+
+        Args:
+            buffer: At least 65536 bytes.
+
+        Returns:
+            Bytes received, bytes of each datagram (the last may be shorter), the sender.
+
+        Raises:
+            BlockingIOError: Nothing to receive.
+            OSError: An error the kernel noted earlier, such as an unreachable port.
+        """
+
+    def fileno(self) -> int:
+        """The descriptor, for the event loop."""
+
+    def getsockname(self) -> Address:
+        """The socket's own address."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+def open_batch_socket(sock: socket.socket) -> BatchSocket:
+    """Wrap a bound UDP socket (which is then owned by the result) in the best kind there is."""
+    from .fallback import PlainSocket
+
+    sock.setblocking(False)
+    _enlarge_buffers(sock)
+    if sys.platform == "linux":
+        from .linux import SegmentingSocket, forbid_fragments
+
+        forbid_fragments(sock)
+        with contextlib.suppress(OSError):
+            return SegmentingSocket(sock)
+    return PlainSocket(sock)
+
+
+def _enlarge_buffers(sock: socket.socket) -> None:
+    """Ask for `BUFFER_SIZE` both ways; past the system's limit only a privileged process gets it.
+
+    ``SO_SNDBUFFORCE`` (32) and ``SO_RCVBUFFORCE`` (33) are Linux's and have no name in `socket`.
+    """
+    for plain, force in ((socket.SO_SNDBUF, 32), (socket.SO_RCVBUF, 33)):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_SIZE)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, force, BUFFER_SIZE)

@@ -1,0 +1,187 @@
+"""Batched datagrams over real sockets, and over a socket that refuses and fills up."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import pytest
+import uvloop
+
+from peer.udp import Address, BatchSocket, UdpEndpoint, open_batch_socket
+from peer.udp.batch import SegmentationRefused
+from peer.udp.fallback import PlainSocket
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+class Sink:
+    """An endpoint that keeps what it hears, cut into datagrams."""
+
+    def __init__(self, sock: BatchSocket, loop: asyncio.AbstractEventLoop) -> None:
+        self.datagrams: list[bytes] = []
+        self.arrival = asyncio.Event()
+        self.senders: set[Address] = set()
+        self.turns = 0
+        self.errors: list[OSError] = []
+        self.writable = asyncio.Event()
+        self.endpoint = UdpEndpoint(
+            sock,
+            loop,
+            on_batch=self._on_batch,
+            on_batches_end=self._on_batches_end,
+            on_writable=self.writable.set,
+            on_error=self.errors.append,
+        )
+
+    def _on_batch(self, data: memoryview, segment: int, address: Address) -> None:
+        self.senders.add(address)
+        for start in range(0, len(data), segment):
+            self.datagrams.append(bytes(data[start : start + segment]))
+        self.arrival.set()
+
+    def _on_batches_end(self) -> None:
+        self.turns += 1
+
+    async def received(self, count: int) -> list[bytes]:
+        async with asyncio.timeout(10):
+            while len(self.datagrams) < count:
+                self.arrival.clear()
+                await self.arrival.wait()
+        return self.datagrams
+
+
+def bound(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+    return sock
+
+
+@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    made = cast(Callable[[], asyncio.AbstractEventLoop], request.param)()
+    yield made
+    made.run_until_complete(made.shutdown_default_executor())
+    made.close()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("plain", [False, True], ids=["batched", "plain"])
+def test_a_batch_arrives_as_the_datagrams_it_was(
+    loop: asyncio.AbstractEventLoop, family: socket.AddressFamily, plain: bool
+) -> None:
+    async def story() -> None:
+        kind = PlainSocket if plain else open_batch_socket
+        count = 50 if plain else 150  # the default receive buffer holds some 90 packets
+        raw_a, raw_b = bound(family), bound(family)
+        raw_a.setblocking(False)
+        raw_b.setblocking(False)
+        a, b = Sink(kind(raw_a), loop), Sink(kind(raw_b), loop)
+        payload = b"".join(bytes([n]) * 1200 for n in range(count)) + b"short"
+        a.endpoint.send(payload, 1200, b.endpoint.getsockname())
+        datagrams = await b.received(count + 1)
+        assert datagrams == [bytes([n]) * 1200 for n in range(count)] + [b"short"]
+        assert {s[:2] for s in b.senders} == {a.endpoint.getsockname()[:2]}
+        assert b.turns >= 1
+        assert not a.errors
+        a.endpoint.close()
+        b.endpoint.close()
+        b.endpoint.close()
+
+    loop.run_until_complete(story())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batches are Linux's")
+async def test_linux_moves_many_datagrams_a_call() -> None:
+    sock = open_batch_socket(bound())
+    other = open_batch_socket(bound())
+    assert sock.max_segments == 64
+    sock.send(b"x" * 64_000, 1000, other.getsockname())
+    length, segment, _ = other.receive(memoryview(bytearray(65536)))
+    assert (length, segment) == (64_000, 1000)
+    sock.close()
+    other.close()
+
+
+class Scripted:
+    """A socket that refuses batches and fills up, as told."""
+
+    def __init__(self, real: BatchSocket, *, refuse: bool, room: int) -> None:
+        self.real = real
+        self.refuse = refuse
+        self.room = room
+        self.max_segments = 64
+
+    def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
+        if len(data) > segment and self.refuse:
+            self.max_segments = 1
+            raise SegmentationRefused(errno.EIO, "no")
+        if self.room <= 0:
+            raise BlockingIOError
+        self.room -= 1
+        for start in range(0, len(data), segment):
+            self.real.send(data[start : start + segment], segment, address)
+
+    def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
+        return self.real.receive(buffer)
+
+    def fileno(self) -> int:
+        return self.real.fileno()
+
+    def getsockname(self) -> Address:
+        return self.real.getsockname()
+
+    def close(self) -> None:
+        self.real.close()
+
+
+async def test_a_kernel_that_refuses_batches_gets_single_datagrams() -> None:
+    loop = asyncio.get_running_loop()
+    refusing = Scripted(open_batch_socket(bound()), refuse=True, room=10**9)
+    a, b = Sink(refusing, loop), Sink(open_batch_socket(bound()), loop)
+    payload = b"".join(bytes([n]) * 100 for n in range(30))
+    a.endpoint.send(payload, 100, b.endpoint.getsockname())
+    assert a.endpoint.max_segments == 1
+    assert not a.endpoint.blocked
+    assert b"".join(await b.received(30)) == payload
+    a.endpoint.close()
+    b.endpoint.close()
+
+
+@pytest.mark.parametrize("refuse", [False, True])
+async def test_nothing_is_lost_or_doubled_when_the_socket_is_full(refuse: bool) -> None:
+    loop = asyncio.get_running_loop()
+    full = Scripted(open_batch_socket(bound()), refuse=refuse, room=3)
+    a, b = Sink(full, loop), Sink(open_batch_socket(bound()), loop)
+    address = b.endpoint.getsockname()
+    sent = [bytes([n]) * 50 for n in range(200)]
+    for start in range(0, 200, 10):
+        a.endpoint.send(b"".join(sent[start : start + 10]), 50, address)
+    assert a.endpoint.blocked is True
+    while not a.writable.is_set():
+        full.room += 7
+        await asyncio.sleep(0)
+    assert len(await b.received(200)) == 200
+    assert (b.datagrams, a.endpoint.blocked) == (sent, False)
+    a.endpoint.close()
+    b.endpoint.close()
+
+
+async def test_an_oversized_datagram_is_dropped_and_an_error_is_told() -> None:
+    loop = asyncio.get_running_loop()
+    a, b = Sink(open_batch_socket(bound()), loop), Sink(open_batch_socket(bound()), loop)
+    a.endpoint.send(b"x" * 70_000, 70_000, b.endpoint.getsockname())
+    assert a.errors == []
+    gone = bound()
+    nobody = gone.getsockname()
+    gone.close()
+    a.endpoint.send(b"anyone?", 7, nobody)
+    a.endpoint.send(b"still works", 11, b.endpoint.getsockname())
+    assert await b.received(1) == [b"still works"]
+    a.endpoint.close()
+    a.endpoint.send(b"after close", 11, b.endpoint.getsockname())
+    b.endpoint.close()
