@@ -50,7 +50,7 @@ class Flight:
     lost: int
     """Bytes declared lost since the association began."""
     app_limited: bool
-    """The rate measured over this burst says what the application offered, not what the path can."""
+    """The rate measured over this burst shows what the application offered, not the path."""
 
 
 @dataclass(slots=True, eq=False)
