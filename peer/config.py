@@ -1,0 +1,97 @@
+"""What can be set: channels, timeouts, limits of links (floor 0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["ChannelParameters", "LinkConfig", "Timeouts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelParameters:
+    """How a data channel delivers (RFC 8831 section 6.4, RFC 8832 section 5.1).
+
+    Attributes:
+        label: name of the channel; ASCII, since aiortc counts its length in characters where
+            RFC 8832 wants bytes. Names for people belong into messages.
+        ordered: whether messages arrive in the order in which they were sent.
+        max_retransmits: how often a lost message is sent again before it is given up; None: until
+            it arrives.
+        max_lifetime: seconds after which a message that has not arrived is given up; None: never.
+        protocol: name and version of what is spoken on the channel; ASCII.
+        id: stream number both sides agreed on beforehand (both open the channel themselves);
+            None: the other side is told, and gets the channel from `Link.channels()`.
+    """
+
+    label: str = ""
+    ordered: bool = True
+    max_retransmits: int | None = None
+    max_lifetime: float | None = None
+    protocol: str = ""
+    id: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, text in (("label", self.label), ("protocol", self.protocol)):
+            if not text.isascii():
+                raise ValueError(f"a channel's {name} must be ASCII, not {text!r}")
+            if len(text) > 65535:
+                raise ValueError(f"a channel's {name} is at most 65535 characters long")
+        if self.max_retransmits is not None and self.max_lifetime is not None:
+            raise ValueError("give max_retransmits or max_lifetime, not both")
+        if self.max_retransmits is not None and not 0 <= self.max_retransmits <= 65535:
+            raise ValueError("max_retransmits must be in 0..65535")
+        if self.max_lifetime is not None and not 0.001 <= self.max_lifetime <= 65.535:
+            raise ValueError("max_lifetime must be in 0.001..65.535 seconds")
+        if self.id is not None and not 0 <= self.id <= 65534:
+            raise ValueError("a channel's id must be in 0..65534")
+
+    @property
+    def reliable(self) -> bool:
+        """Whether every message arrives for as long as the link lives."""
+        return self.max_retransmits is None and self.max_lifetime is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long each stage of a link's set-up may take, in seconds.
+
+    Attributes:
+        join: the server's welcome.
+        pake: the exchange that proves the code (`pake` signals).
+        description: the other side's offer or answer.
+        path: finding a network path (ICE), encryption included; a second attempt follows a
+            failed one.
+        hello: the other side's `hello` on the open channel.
+        close: saying goodbye, with everything that is still on its way.
+    """
+
+    join: float = 10.0
+    pake: float = 15.0
+    description: float = 15.0
+    path: float = 12.0
+    hello: float = 10.0
+    close: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkConfig:
+    """Settings of a link.
+
+    Attributes:
+        timeouts: of the set-up.
+        attempts: connections that are tried, one after the other, before the link is given up.
+        ping_interval: seconds between pings on an otherwise silent link.
+        lost_after: seconds of silence after which the other side counts as gone.
+        high_water: `send` waits while more than this many bytes are buffered on a channel.
+        low_water: `send` goes on once no more than this many bytes are buffered.
+        receive_limit: bytes that may wait to be received on a channel; more breaks the channel
+            (`ChannelOverflow`), since WebRTC cannot slow a sender down on one channel alone.
+    """
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    attempts: int = 2
+    ping_interval: float = 5.0
+    lost_after: float = 15.0
+    high_water: int = 1024 * 1024
+    low_water: int = 256 * 1024
+    receive_limit: int = 64 * 1024 * 1024

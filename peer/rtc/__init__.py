@@ -1,0 +1,20 @@
+"""WebRTC, as the rest of Peerline sees it (floor 2): the one seam to aiortc and aioice.
+
+A `Connection` is one RTCPeerConnection, one generation of a link. What lies under its
+`DataChannel`s may be replaced without anybody above noticing.
+"""
+
+from __future__ import annotations
+
+from .channels import ChannelHandler, ChannelState, DataChannel
+from .connection import Connection, ConnectionState
+from .gathering import GatheringTimes
+
+__all__ = [
+    "ChannelHandler",
+    "ChannelState",
+    "Connection",
+    "ConnectionState",
+    "DataChannel",
+    "GatheringTimes",
+]

@@ -1,0 +1,428 @@
+"""One generation of a link: one RTCPeerConnection, its ICE, and its data channels."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from aiortc import (
+    InvalidStateError,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceCandidate,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.sdp import candidate_from_sdp
+
+from peer.config import ChannelParameters
+from peer.errors import LinkClosed, LinkLost, NoPath, PeerError, ProtocolError, VerificationFailed
+from peer.events import Path
+
+from . import sdp
+from .channels import DataChannel
+from .gathering import Gatherer, GatheringTimes
+from .mdns import MdnsResolver, is_mdns_name
+from .servers import ServerEntry, endpoints
+
+if TYPE_CHECKING:
+    from aioice import Candidate
+    from aioice import Connection as IceConnection
+    from aiortc import RTCSctpTransport
+
+__all__ = ["Connection", "ConnectionState"]
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 3.0
+FLUSH_INTERVAL = 0.01
+MAX_EARLY_CANDIDATES = 64
+# What aiortc's parsers raise when they are fed what they do not expect.
+_PARSE_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
+
+
+class ConnectionState(enum.Enum):
+    """Where a connection stands."""
+
+    NEW = "new"
+    CONNECTED = "connected"
+    """Its channels are open."""
+    ENDED = "ended"
+    """It failed, broke, or was closed."""
+
+
+class Connection:
+    """One attempt to connect, and what comes of it.
+
+    The order of calls: `create_channel` (for the channels both sides agreed on), then either
+    `offer` and `accept_answer`, or `answer`; `add_candidate` at any time; `connected`; and
+    always `close`.
+
+    Attributes:
+        on_channel: called with each channel that the other side opens.
+        on_candidate: called with each candidate of ours found after the description was made;
+            None when there are no more.
+        on_ended: called once when the connection is over without `close` having been called.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[ServerEntry] = (),
+        *,
+        policy: Literal["all", "relay"] = "all",
+        times: GatheringTimes | None = None,
+    ) -> None:
+        """Prepare a connection.
+
+        Args:
+            servers: STUN and TURN servers to use.
+            policy: `relay`: show and use nothing but addresses of TURN servers.
+            times: how long the servers are waited for.
+        """
+        relay_only = policy == "relay"
+        self._pc = RTCPeerConnection(
+            RTCConfiguration(
+                iceServers=[],  # the Gatherer asks them; None would mean Google's
+                iceTransportPolicy=RTCIceTransportPolicy.RELAY
+                if relay_only
+                else RTCIceTransportPolicy.ALL,
+            )
+        )
+        self._relay_only = relay_only
+        self._stun, self._turn = endpoints(servers)
+        self._times = times or GatheringTimes()
+        self._gatherer: Gatherer | None = None
+        self._resolver: MdnsResolver | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._early: list[str] = []
+        self._remote: sdp.RemoteDescription | None = None
+        self._local_fingerprint = b""
+        self._state = ConnectionState.NEW
+        self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closing: asyncio.Task[None] | None = None
+        self.on_channel: Callable[[DataChannel], None] = lambda channel: None
+        self.on_candidate: Callable[[str | None], None] = lambda candidate: None
+        self.on_ended: Callable[[PeerError], None] = lambda error: None
+        self._pc.on("connectionstatechange", self._on_state)
+        self._pc.on("datachannel", self._on_datachannel)
+
+    # Channels
+
+    def create_channel(self, parameters: ChannelParameters) -> DataChannel:
+        """Open a data channel.
+
+        Raises:
+            ValueError: if its id is taken.
+            LinkLost: if the connection is over.
+        """
+        if self._state is ConnectionState.ENDED:
+            raise LinkLost
+        lifetime = parameters.max_lifetime
+        try:
+            raw = self._pc.createDataChannel(
+                parameters.label,
+                maxPacketLifeTime=None if lifetime is None else max(1, round(lifetime * 1000)),
+                maxRetransmits=parameters.max_retransmits,
+                ordered=parameters.ordered,
+                protocol=parameters.protocol,
+                negotiated=parameters.id is not None,
+                id=parameters.id,
+            )
+        except InvalidStateError:
+            raise LinkLost from None
+        if self._gatherer is None:
+            self._take_over_gathering()
+        raw.on("open", self._on_first_open)
+        return DataChannel(raw, self._is_alive)
+
+    async def flush(self) -> None:
+        """Wait until everything that was sent on any channel has been acknowledged.
+
+        Bound it with `asyncio.timeout`; returns at once when the connection is over.
+        """
+        sctp = self._sctp
+        # aiortc's bufferedAmount falls when a message is cut into packets, long before they
+        # arrive, and it has no event for an empty queue: look at the queues from time to time.
+        while self._is_alive() and (  # noqa: ASYNC110
+            sctp._data_channel_queue or sctp._outbound_queue or sctp._sent_queue
+        ):
+            await asyncio.sleep(FLUSH_INTERVAL)
+
+    # Set-up
+
+    async def offer(self) -> str:
+        """Make an offer: a complete description, candidates included.
+
+        Raises:
+            NoPath: if there is not a single candidate to offer.
+        """
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        return self._local_description()
+
+    async def answer(self, offer: str) -> str:
+        """Answer the other side's offer.
+
+        Raises:
+            ProtocolError: if the offer makes no sense.
+            NoPath: if there is not a single candidate to answer with.
+        """
+        await self._apply(offer, "offer")
+        try:
+            await self._pc.setLocalDescription(await self._pc.createAnswer())
+        except InvalidStateError:
+            raise LinkLost from None
+        return self._local_description()
+
+    async def accept_answer(self, answer: str) -> None:
+        """Take the other side's answer.
+
+        Raises:
+            ProtocolError: if the answer makes no sense.
+        """
+        await self._apply(answer, "answer")
+
+    def add_candidate(self, candidate: str) -> None:
+        """Take one more candidate of the other side (`candidate:...`); nonsense is ignored."""
+        if self._remote is None:
+            if len(self._early) < MAX_EARLY_CANDIDATES:
+                self._early.append(candidate)
+        else:
+            self._background(self._add_candidate(candidate))
+
+    async def connected(self) -> None:
+        """Wait until the channels are open; bound it with `asyncio.timeout`.
+
+        Raises:
+            NoPath: if ICE failed.
+            VerificationFailed: if the certificate at the other end is not the announced one.
+            LinkLost: if it was closed meanwhile.
+        """
+        await asyncio.shield(self._established)
+
+    def no_path(self) -> NoPath:
+        """The error to raise when `connected` took too long: says what is known of the reasons."""
+        if self._pc.iceConnectionState == "completed":
+            return NoPath(
+                "A network path was found, but the encrypted connection did not come up over it."
+            )
+        problems = self._gatherer.problems if self._gatherer is not None else []
+        return NoPath(hint="; ".join(problems) + "." if problems else "")
+
+    # What is known once connected
+
+    @property
+    def state(self) -> ConnectionState:
+        return self._state
+
+    @property
+    def path(self) -> Path | None:
+        """The path in use; None unless connected."""
+        pair = self._ice._nominated.get(1)
+        if pair is None:
+            return None
+        local, remote = pair.local_candidate, pair.remote_candidate
+        relayed = "relay" in (local.type, remote.type)
+        return Path(
+            "relayed" if relayed else "direct",
+            cast('Literal["host", "srflx", "prflx", "relay"]', local.type),
+            cast('Literal["host", "srflx", "prflx", "relay"]', remote.type),
+            _address(local.host, local.port),
+            _address(*pair.remote_addr),
+        )
+
+    @property
+    def max_message_size(self) -> int:
+        """Largest message the other side accepts, in bytes."""
+        remote = self._remote
+        return sdp.DEFAULT_MAX_MESSAGE_SIZE if remote is None else remote.max_message_size
+
+    @property
+    def local_fingerprint(self) -> bytes:
+        """SHA-256 of our DTLS certificate; empty before there is a description."""
+        return self._local_fingerprint
+
+    @property
+    def remote_fingerprint(self) -> bytes:
+        """SHA-256 of the certificate that the other side announced, which DTLS checks."""
+        return b"" if self._remote is None else self._remote.fingerprint
+
+    # End
+
+    async def close(self) -> None:
+        """Close, at once; what is still queued is lost. Leaves no task and no socket behind."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="close connection")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        self._end(LinkClosed(), tell=False)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._gatherer is not None:
+            await self._gatherer.close()
+        if self._resolver is not None:
+            await self._resolver.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._pc.close()
+        except TimeoutError:
+            logger.warning("the connection did not close in time")
+        await self._wait_for_stragglers()
+
+    async def _wait_for_stragglers(self) -> None:
+        """Wait for the tasks that aiortc starts without keeping them, and which end now."""
+        owners: list[object] = [self._pc]
+        if self._pc.sctp is not None:
+            dtls = self._sctp.transport
+            owners += [self._sctp, dtls, dtls.transport, self._ice]
+        stragglers = {
+            task
+            for task in asyncio.all_tasks()
+            if (frame := getattr(task.get_coro(), "cr_frame", None)) is not None
+            and any(frame.f_locals.get("self") is owner for owner in owners)
+        }
+        if stragglers:
+            await asyncio.wait(stragglers, timeout=CLOSE_TIMEOUT)
+
+    # private
+
+    @property
+    def _sctp(self) -> RTCSctpTransport:
+        sctp = self._pc.sctp
+        assert sctp is not None, "a connection has channels from the start"
+        return sctp
+
+    @property
+    def _ice(self) -> IceConnection:
+        return self._sctp.transport.transport._connection
+
+    def _take_over_gathering(self) -> None:
+        self._gatherer = Gatherer(
+            self._ice,
+            self._stun,
+            self._turn,
+            relay_only=self._relay_only,
+            on_late_candidate=self._on_late_candidate,
+            times=self._times,
+        )
+        self._ice.get_component_candidates = self._gatherer.gather  # type: ignore[method-assign]
+
+    def _local_description(self) -> str:
+        text = self._pc.localDescription.sdp
+        if not sdp.candidate_lines(text):
+            if self._relay_only:
+                raise NoPath("No TURN server gave an address, and only relaying is allowed.")
+            raise NoPath("This machine has no network address to offer.")
+        self._local_fingerprint = sdp.fingerprint(text) or b""
+        if self._gatherer is not None and self._gatherer.pending:
+            self._background(self._announce_end())
+            text = sdp.without_end_of_candidates(text)
+        return text
+
+    async def _announce_end(self) -> None:
+        """Tell that no more candidates come, once the last server has answered or given up."""
+        assert self._gatherer is not None
+        await self._gatherer.finished()
+        self.on_candidate(None)
+
+    async def _apply(self, text: str, kind: str) -> None:
+        remote = sdp.RemoteDescription.parse(text)
+        try:
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=remote.sdp, type=kind))
+        except InvalidStateError:
+            if self._state is ConnectionState.ENDED:
+                raise LinkLost from None
+            raise ProtocolError(f"The other side's {kind} comes at the wrong time.") from None
+        except _PARSE_ERRORS as error:
+            raise ProtocolError(f"The other side's {kind} makes no sense: {error}") from error
+        self._remote = remote
+        for candidate in (*remote.candidates, *self._early):
+            self.add_candidate(candidate)
+        self._early.clear()
+
+    async def _add_candidate(self, line: str) -> None:
+        try:
+            candidate = candidate_from_sdp(line.removeprefix("candidate:"))
+        except _PARSE_ERRORS:
+            logger.info("ignoring a candidate that makes no sense")
+            return
+        if is_mdns_name(candidate.ip) and not await self._resolve(candidate):
+            return
+        candidate.sdpMLineIndex = 0
+        candidate.sdpMid = self._sctp.mid
+        try:
+            await self._pc.addIceCandidate(candidate)
+        except _PARSE_ERRORS as error:
+            logger.info("ignoring a candidate: %s", error)
+
+    async def _resolve(self, candidate: RTCIceCandidate) -> bool:
+        """Put the address in place of a `.local` name; False if it cannot be found.
+
+        Nothing is lost then: the other side reaches us and we learn its address from that.
+        """
+        if self._relay_only:
+            return False  # a TURN server must not learn what the name hides
+        if self._resolver is None:
+            addresses = self._gatherer.addresses if self._gatherer is not None else []
+            self._resolver = MdnsResolver(addresses)
+        address = await self._resolver.resolve(candidate.ip)
+        if address is None:
+            return False
+        candidate.ip = address
+        return True
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _is_alive(self) -> bool:
+        return self._pc.sctp is not None and self._pc.sctp.state == "connected"
+
+    def _end(self, error: PeerError, *, tell: bool) -> None:
+        if self._state is ConnectionState.ENDED:
+            return
+        self._state = ConnectionState.ENDED
+        if not self._established.done():
+            self._established.set_exception(error)
+            self._established.exception()  # nobody may be waiting, and that is fine
+        if tell:
+            self.on_ended(error)
+
+    def _on_first_open(self) -> None:
+        if self._state is ConnectionState.NEW:
+            self._state = ConnectionState.CONNECTED
+            self._established.set_result(None)
+
+    def _on_late_candidate(self, candidate: Candidate) -> None:
+        self.on_candidate(f"candidate:{candidate.to_sdp()}")
+
+    def _on_datachannel(self, raw: RTCDataChannel) -> None:
+        self.on_channel(DataChannel(raw, self._is_alive))
+
+    def _on_state(self) -> None:
+        state = self._pc.connectionState
+        if state == "failed":
+            if self._pc.iceConnectionState == "failed" and self._state is ConnectionState.NEW:
+                self._end(self.no_path(), tell=True)
+            elif self._state is ConnectionState.NEW:
+                self._end(
+                    VerificationFailed(
+                        "The machine at the other end is not the one that was announced."
+                    ),
+                    tell=True,
+                )
+            else:
+                self._end(LinkLost(), tell=True)
+        elif state == "closed":
+            self._end(LinkLost(), tell=True)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,126 @@
+"""STUN and TURN servers as endpoints to talk to, and looking up their addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import socket
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+__all__ = ["Endpoint", "ServerEntry", "endpoints", "look_up"]
+
+MAX_ENDPOINTS = 8
+"""Endpoints of each kind that are asked. Browsers warn from five on; more only slow things down."""
+
+_URL = re.compile(
+    r"(?P<scheme>stun|turn|turns):(?P<host>\[[^\]]+\]|[^:?\[\]]+)(?::(?P<port>\d+))?"
+    r"(?:\?transport=(?P<transport>udp|tcp))?",
+    re.IGNORECASE,
+)
+
+
+class ServerEntry(Protocol):
+    """One entry of the list that the signaling server hands out."""
+
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+    @property
+    def username(self) -> str | None: ...
+    @property
+    def credential(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address and transport of a STUN or TURN server (RFC 7064, RFC 7065).
+
+    Attributes:
+        url: as it was listed, for people.
+    """
+
+    url: str
+    kind: Literal["stun", "turn"]
+    host: str
+    port: int
+    transport: Literal["udp", "tcp"] = "udp"
+    tls: bool = False
+    username: str | None = None
+    credential: str | None = field(default=None, repr=False)
+
+
+def endpoints(servers: Iterable[ServerEntry]) -> tuple[list[Endpoint], list[Endpoint]]:
+    """Sort the listed servers into STUN and TURN endpoints, without repetitions.
+
+    URLs that aioice cannot speak to (`stuns:`, `turns:` over UDP) are left out.
+    """
+    found: dict[Literal["stun", "turn"], dict[Endpoint, None]] = {"stun": {}, "turn": {}}
+    for server in servers:
+        for url in server.urls:
+            endpoint = _endpoint(url, server.username, server.credential)
+            if endpoint is not None:
+                found[endpoint.kind].setdefault(endpoint)
+    return list(found["stun"])[:MAX_ENDPOINTS], list(found["turn"])[:MAX_ENDPOINTS]
+
+
+def _endpoint(url: str, username: str | None, credential: str | None) -> Endpoint | None:
+    match = _URL.fullmatch(url)
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    host = match["host"].strip("[]")
+    tls = scheme == "turns"
+    port = int(match["port"] or (5349 if tls else 3478))
+    if scheme == "stun":
+        return Endpoint(url, "stun", host, port)
+    transport = (match["transport"] or ("tcp" if tls else "udp")).lower()
+    if tls and transport == "udp":
+        return None
+    return Endpoint(
+        url, "turn", host, port, "tcp" if transport == "tcp" else "udp", tls, username, credential
+    )
+
+
+async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple[str, int]:
+    """Find one address of a host, without holding up the end of the program.
+
+    The system's resolver can block for many seconds when the network is gone. In the event
+    loop's own thread pool that would delay `asyncio.run` at exit; hence a daemon thread.
+
+    Raises:
+        OSError: if the name has no address.
+    """
+    try:
+        return str(ipaddress.ip_address(host)), port
+    except ValueError:
+        pass
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[tuple[str, int]] = loop.create_future()
+
+    def deliver(result: tuple[str, int] | OSError) -> None:
+        if answer.done():
+            return
+        if isinstance(result, OSError):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)
+
+    def work() -> None:
+        result: tuple[str, int] | OSError
+        try:
+            infos = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
+            result = (str(infos[0][4][0]), port)
+        except OSError as error:
+            result = error
+        except UnicodeError:
+            result = OSError(f"{host!r} is not a host name")
+        # The loop may have been closed meanwhile: nobody waits for the answer then.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(deliver, result)
+
+    threading.Thread(target=work, name=f"look up {host}", daemon=True).start()
+    return await answer
