@@ -1,0 +1,26 @@
+"""The command ``peerline`` (floor 4): what a person types, reads and gets back as exit status.
+
+This module imports next to nothing, so that ``peerline --help`` answers at once; each command
+is imported when it is called, and the heavy libraries when the command needs them.
+
+* ``app`` -- the group of commands; ``settings`` -- flags, environment and config file
+* ``send``, ``receive``, ``chat``, ``serve`` -- the commands
+* ``meeting`` -- which signaling server two people meet on; ``embedded``, ``registry``,
+  ``lan``, ``tls`` -- the server that lives inside ``send`` and ``chat``, and how it is found
+* ``screen``, ``progress``, ``prompts``, ``qr``, ``text``, ``lines`` -- the terminal
+* ``exits`` -- the one place where an error becomes a sentence and an exit status
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status; ``argv`` defaults to the process's own."""
+    from .app import run
+
+    sys.exit(run(sys.argv[1:] if argv is None else list(argv)))

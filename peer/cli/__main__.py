@@ -1,0 +1,8 @@
+"""``python -m peer.cli`` is ``peerline``."""
+
+from __future__ import annotations
+
+from . import main
+
+if __name__ == "__main__":
+    main()

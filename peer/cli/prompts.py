@@ -1,0 +1,99 @@
+"""Questions to the person, with the default visible: ``Accept? [Y/n]``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from peer.codes import Code
+
+from peer.errors import CodeError
+
+from .lines import LineReader
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prompt_toolkit.completion import CompleteEvent, Completion
+    from prompt_toolkit.document import Document
+
+__all__ = ["ask_code", "confirm"]
+
+_ATTEMPTS = 3
+
+
+async def confirm(screen: Screen, question: str, *, default: bool, lines: LineReader) -> bool:
+    """Ask a yes-or-no question until the answer is one; the end of the input means no."""
+    choices = "[Y/n]" if default else "[y/N]"
+    while True:
+        screen.raw(f"{question} {choices} ")
+        answer = await lines.readline()
+        if answer is None:
+            screen.raw("\n")
+            return False
+        match answer.strip().lower():
+            case "":
+                return default
+            case "y" | "yes":
+                return True
+            case "n" | "no":
+                return False
+        screen.say("Please answer y or n.")
+
+
+async def ask_code(screen: Screen, lines: LineReader) -> str:
+    """Ask for the code; on a terminal Tab completes its words.
+
+    Returns:
+        What was typed or pasted: a valid code, or a link that carries one.
+
+    Raises:
+        CodeError: Nothing valid was given.
+    """
+    if not (sys.stdin.isatty() and screen.terminal):
+        screen.raw("Code: ")
+        typed = await lines.readline()
+        if not typed:
+            raise CodeError("No code was given: peerline receive 7-guitar-ocean")
+        return typed.strip()
+    problem: CodeError | None = None
+    for _ in range(_ATTEMPTS):
+        typed = await _typed_code()
+        try:
+            Code.parse(typed)
+        except CodeError as error:
+            problem = error
+            screen.say((str(error), "warning"))
+        else:
+            return typed.strip()
+    raise problem or CodeError("No code was given.")
+
+
+async def _typed_code() -> str:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import Completer, Completion
+    from prompt_toolkit.output import create_output
+
+    class WordCompleter(Completer):
+        """Completes the word before the cursor from the list that codes are made of."""
+
+        def get_completions(
+            self, document: Document, complete_event: CompleteEvent
+        ) -> Iterable[Completion]:
+            from peer.codes import complete
+
+            before = document.text_before_cursor.replace(" ", "-")
+            head, dash, word = before.rpartition("-")
+            if dash and head and word:
+                for candidate in complete(word.lower()):
+                    yield Completion(candidate, start_position=-len(word))
+
+    session: PromptSession[str] = PromptSession(
+        "Code (Tab completes words): ",
+        completer=WordCompleter(),
+        complete_while_typing=False,
+        # stdout carries payload only.
+        output=create_output(stdout=sys.stderr),
+    )
+    return await session.prompt_async()

@@ -1,0 +1,155 @@
+"""Who of this user serves which room number on this machine: a folder of small files.
+
+Two processes on one machine find each other through it at once, with no multicast and no
+interface but ``lo``. A file is named after its room (``7.json``) and stays locked by the
+process that made it: whoever gets the lock knows that the owner is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Entry", "NumberTaken", "find", "publish", "runtime_folder"]
+
+
+class NumberTaken(Exception):
+    """Another process of this user serves a room with this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One embedded server of this user on this machine."""
+
+    number: str
+    """Number of the room."""
+    port: int
+    """Where it speaks plain HTTP on 127.0.0.1."""
+    pid: int
+
+
+def runtime_folder() -> Path | None:
+    """Return the folder of this user's entries, made if need be; None where there is none safe.
+
+    It has to belong to the user and be closed to everybody else: who may write there can
+    send the user's next `receive` to a server of their own (and would then still need the
+    code's words).
+    """
+    if sys.platform == "win32":
+        return None  # no flock there, and nothing else tells reliably who is gone
+    import platformdirs
+
+    with warnings.catch_warnings():
+        # It warns where XDG_RUNTIME_DIR is unusable and falls back to a folder under /tmp,
+        # which is checked below like any other.
+        warnings.simplefilter("ignore")
+        path = platformdirs.user_runtime_path("peerline", appauthor=False)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        parent, found = path.parent.lstat(), path.lstat()
+        if {parent.st_uid, found.st_uid} != {os.getuid()}:
+            return None
+        if not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(parent.st_mode) & 0o022:
+            return None
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+    except OSError:
+        return None
+    return path
+
+
+@contextlib.contextmanager
+def publish(folder: Path, number: str, port: int) -> Iterator[None]:
+    """Keep an entry for `number` in the folder for as long as the context lasts.
+
+    Raises:
+        NumberTaken: A living process has that number.
+        OSError: The folder cannot be written.
+    """
+    path = _path(folder, number)
+    partial = folder / f".{number}.{os.getpid()}"
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        # Locked and complete before it gets its name: nobody sees half an entry.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        entry = {"number": number, "port": port, "pid": os.getpid()}
+        os.write(descriptor, json.dumps(entry).encode())
+        try:
+            _name(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def find(folder: Path, number: str) -> Entry | None:
+    """Return the living entry for `number`; what the dead left behind is removed."""
+    path = _path(folder, number)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        entry = _parse(os.read(descriptor, 4096), number)
+        if entry is None or _is_dead(descriptor):
+            _remove(path, descriptor)
+            return None
+        return entry
+    finally:
+        os.close(descriptor)
+
+
+def _name(partial: Path, path: Path) -> None:
+    """Give the entry its name unless a living one has it."""
+    for last in (False, True):
+        try:
+            path.hardlink_to(partial)
+        except FileExistsError:
+            if last or find(path.parent, path.stem) is not None:
+                raise NumberTaken(path.stem) from None
+        else:
+            return
+
+
+def _path(folder: Path, number: str) -> Path:
+    if not (number.isascii() and number.isdigit() and len(number) <= 9):
+        raise ValueError(f"not a room number: {number!r}")
+    return folder / f"{number}.json"
+
+
+def _parse(content: bytes, number: str) -> Entry | None:
+    try:
+        found = json.loads(content)
+        entry = Entry(str(found["number"]), int(found["port"]), int(found["pid"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return entry if entry.number == number and 0 < entry.port < 65536 else None
+
+
+def _is_dead(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(path: Path, descriptor: int) -> None:
+    """Remove a dead entry, unless a new one has taken its name meanwhile."""
+    with contextlib.suppress(OSError):
+        if os.path.samestat(path.stat(), os.fstat(descriptor)):
+            path.unlink()

@@ -1,0 +1,130 @@
+"""What a person sees: everything on stderr, so that stdout carries payload only.
+
+On a terminal there is one status line at the bottom that changes in place (waiting,
+progress); anywhere else each status is a plain line, printed once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Part", "Screen"]
+
+Part = str | tuple[str, str]
+"""A piece of a line: text, or text with the name of a style."""
+
+_STYLES = {
+    "": "",
+    "code": "bold cyan",
+    "command": "bold",
+    "dim": "dim",
+    "good": "green",
+    "name": "bold",
+    "question": "bold",
+    "warning": "yellow",
+    "words": "magenta",
+}
+
+
+class Screen:
+    """The person's terminal, or the pipe or file that stands in its place."""
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        terminal: bool | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        if terminal is None:
+            terminal = self._stream.isatty() and environ.get("TERM") != "dumb"
+        self.terminal = terminal
+        """Lines may be rewritten in place, and colours used."""
+        self._colour = terminal and not environ.get("NO_COLOR")
+        self._console: Console | None = None
+        self._status = ""
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 when there is none."""
+        return self._rich().width if self.terminal else 80
+
+    @property
+    def unicode(self) -> bool:
+        """Whether block characters can be printed."""
+        return (self._stream.encoding or "").lower().replace("-", "") == "utf8"
+
+    def say(self, *parts: Part) -> None:
+        """Print one line for good. What came from outside goes through `text.safe` first."""
+        self.erase_status()
+        self._print(parts)
+        self._draw_status()
+
+    def raw(self, text: str) -> None:
+        """Write text as it is: escape sequences made here, a prompt that ends in a blank."""
+        self.erase_status()
+        self._write(text)
+
+    def status(self, text: str) -> None:
+        """Show what is going on at the moment, until the next status or `clear_status`."""
+        if text == self._status:
+            return
+        if not self.terminal:
+            self._status = text
+            self._write(f"{text}\n")
+            return
+        self._status = text
+        self._draw_status()
+
+    def clear_status(self) -> None:
+        """Forget the status; on a terminal its line disappears."""
+        self.erase_status()
+        self._status = ""
+
+    def erase_status(self) -> None:
+        """Take the status line off the terminal until the next line is printed."""
+        if self.terminal and self._status:
+            self._write("\r\x1b[2K")
+
+    def _draw_status(self) -> None:
+        if self.terminal and self._status:
+            from rich.cells import set_cell_size
+
+            # One column short: a full line would wrap, and then \r does not reach its start.
+            room = max(1, self.width - 1)
+            self._write(f"\r{set_cell_size(self._status, room).rstrip()}\x1b[K")
+
+    def _print(self, parts: tuple[Part, ...]) -> None:
+        pieces = [(part, "") if isinstance(part, str) else part for part in parts]
+        if not self._colour:
+            self._write("".join(text for text, _ in pieces) + "\n")
+            return
+        from rich.text import Text
+
+        line = Text.assemble(*((text, _STYLES[style]) for text, style in pieces))
+        # soft_wrap: the terminal breaks long lines, so that a link can still be copied whole.
+        self._rich().print(line, soft_wrap=True)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self._stream.flush()
+
+    def _rich(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(
+                file=self._stream, highlight=False, markup=False, force_terminal=True
+            )
+        return self._console

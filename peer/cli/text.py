@@ -1,0 +1,88 @@
+"""Words and numbers as a person reads them (pure functions).
+
+Sizes are decimal (1 MB is 1,000,000 bytes), as disks, networks and file managers count.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["count", "duration", "rate", "safe", "safe_line", "shorten", "size"]
+
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
+_JOINERS = "\u200c\u200d"
+"""Zero-width joiners: part of emoji and of several scripts, harmless inside a message."""
+
+
+def size(count_of_bytes: int) -> str:
+    """Return a number of bytes in decimal units: ``999 B``, ``1.5 kB``, ``64.0 MB``."""
+    if count_of_bytes < 1000:
+        return f"{count_of_bytes} B"
+    value = float(count_of_bytes)
+    for unit in _UNITS:
+        value /= 1000
+        # 999.95 would be printed as 1000.0 of the smaller unit.
+        if value < 999.95 or unit == _UNITS[-1]:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def rate(bytes_per_second: float) -> str:
+    """Return a rate in decimal units: ``88.6 MB/s``."""
+    return f"{size(max(0, round(bytes_per_second)))}/s"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time: ``7 s``, ``1:05`` (minutes), ``2:03:04`` (hours)."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Return a counted noun: ``1 file``, ``3 files``."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def safe(text: str, *, joiners: bool = False) -> str:
+    """Return text with everything that could move the cursor or deceive the eye spelled out.
+
+    Control characters (escape sequences above all), bidirectional overrides, zero-width
+    characters, line separators and lone surrogates become ``\\x1b``-like escapes. What
+    another machine sent is printed through this, always.
+
+    Args:
+        text: Anything at all.
+        joiners: Leave zero-width joiners alone (in messages; in names they deceive).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_spell(char, joiners=joiners) for char in text)
+
+
+def safe_line(text: str, *, joiners: bool = True) -> str:
+    """Return text as one line: `safe`, with line ends and tabs shown as spaces."""
+    return safe(" ".join(text.split()), joiners=joiners)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return text cut in its middle to at most `limit` characters: both ends of a name tell."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def _spell(char: str, *, joiners: bool) -> str:
+    if joiners and char in _JOINERS:
+        return char
+    category = unicodedata.category(char)
+    if category[0] != "C" and category not in ("Zl", "Zp"):
+        return char
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
