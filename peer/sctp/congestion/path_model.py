@@ -1,0 +1,202 @@
+"""
+What BBR believes of the path: its bandwidth, its round trip, and how much it holds.
+
+The measuring half of draft-ietf-ccwg-bbr (BBRv3, sections 5.5 and 5.6); :mod:`.bbr` is the half
+that acts on it. Rates are bytes per second, volumes wire bytes, times monotonic seconds.
+
+One departure from the draft. There any loss in a round lowers the short-term bounds and 2 % of a
+flight lowers the long-term one, so that links which lose 2 to 5 % at random are given up. Here a
+loss counts as congestion only by what it exceeds the path's **background loss**: the rate seen
+while cruising, when what is in flight fits the path and queues are not ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .base import AckSample, Flight
+
+__all__ = ["BETA", "PathModel"]
+
+BETA = 0.7
+"""Multiplicative decrease when a bound proves too high."""
+LOSS_THRESHOLD = 0.02
+"""Loss beyond the background that means "too much in flight", as a share of what was sent."""
+MAX_BACKGROUND_LOSS = 0.06
+"""Never is more than this taken for the path's own loss: beyond, somebody floods a queue."""
+MIN_RTT_WINDOW = 10.0
+"""A round trip that was the lowest seen is believed for so long."""
+
+
+class PathModel:
+    """Filters over the samples of all SACKs."""
+
+    def __init__(self, rtt_floor: float) -> None:
+        """
+        Start with no knowledge.
+
+        Args:
+            rtt_floor: Round trips below this are counted as this: event loops and stretch SACKs
+                answer no faster, and a window for less would starve them.
+        """
+        self._rtt_floor = rtt_floor
+        # Bandwidth: the highest of this probing cycle and the one before it.
+        self._bw_cycles = [0.0, 0.0]
+        self.max_bw = 0.0
+        self.min_rtt = math.inf
+        self.min_rtt_at = 0.0
+        # Rounds: a packet sent after the round began was delivered.
+        self.round_start = False
+        self.rounds = 0
+        self._round_ends_at = 0
+        self._round_began_at = 0
+        self._lost_before_round = 0
+        self._round_was_limited = False
+        self.round_loss = 0.0
+        """Share of the bytes of the last full round that was lost."""
+        self.round_bytes = 0
+        """Bytes delivered or lost in the last full round."""
+        # Bounds: short-term from loss while not probing, long-term from what probing found.
+        self.bw_lo = math.inf
+        self.inflight_lo = math.inf
+        self.inflight_hi = math.inf
+        self._bw_latest = 0.0
+        self._inflight_latest = 0
+        self.background_loss = 0.0
+        # Acknowledgements come in lumps; what comes beyond the bandwidth needs window too.
+        self._extra_acked = [0.0, 0.0]
+        self._extra_since = 0.0
+        self._extra_bytes = 0
+        self._extra_rotated = 0
+        self._saved = (math.inf, math.inf, math.inf)
+
+    @property
+    def bw(self) -> float:
+        """Bandwidth to act on: the measured one, unless recent loss says less."""
+        return min(self.max_bw, self.bw_lo)
+
+    @property
+    def known(self) -> bool:
+        """Both a bandwidth and a round trip were measured."""
+        return self.max_bw > 0 and self.min_rtt < math.inf
+
+    @property
+    def extra_acked(self) -> float:
+        """Bytes by which acknowledgements recently ran ahead of the bandwidth."""
+        return max(self._extra_acked)
+
+    def bdp(self, bw: float) -> float:
+        """Bytes that `bw` keeps on the way."""
+        return bw * max(self.min_rtt, self._rtt_floor)
+
+    def update(self, sample: AckSample) -> None:
+        """Take a SACK's measurements in."""
+        self._update_round(sample)
+        flight = sample.flight
+        if sample.rate > 0 and (sample.rate >= self.max_bw or not flight.app_limited):
+            self._bw_cycles[1] = max(self._bw_cycles[1], sample.rate)
+            self.max_bw = max(self._bw_cycles)
+        self._bw_latest = max(self._bw_latest, sample.rate)
+        self._inflight_latest = max(self._inflight_latest, sample.delivered - flight.delivered)
+        if 0 < sample.rtt <= self.min_rtt:
+            self.min_rtt = sample.rtt
+            self.min_rtt_at = sample.now
+        self._update_aggregation(sample)
+
+    def _update_round(self, sample: AckSample) -> None:
+        self.round_start = sample.flight.delivered >= self._round_ends_at
+        self._round_was_limited = self._round_was_limited or sample.flight.app_limited
+        if not self.round_start:
+            return
+        lost = sample.lost_total - self._lost_before_round
+        self.round_bytes = sample.delivered - self._round_began_at + lost
+        self.round_loss = lost / self.round_bytes if self.round_bytes else 0.0
+        self.rounds += 1
+        self.begin_round(sample)
+
+    def begin_round(self, sample: AckSample) -> None:
+        """Count a new round from here (also when a probing phase begins)."""
+        self._round_ends_at = sample.delivered
+        self._round_began_at = sample.delivered
+        self._lost_before_round = sample.lost_total
+        self._round_was_limited = sample.app_limited
+
+    def _update_aggregation(self, sample: AckSample) -> None:
+        expected = self.bw * (sample.now - self._extra_since)
+        if self._extra_bytes <= expected:
+            self._extra_since = sample.now
+            self._extra_bytes = 0
+            expected = 0.0
+        self._extra_bytes += sample.acked
+        if self.round_start and self.rounds >= self._extra_rotated + 10:
+            self._extra_rotated = self.rounds
+            self._extra_acked = [self._extra_acked[1], 0.0]
+        ahead = max(0.0, self._extra_bytes - expected)
+        self._extra_acked[1] = max(self._extra_acked[1], ahead)
+
+    def min_rtt_expired(self, now: float) -> bool:
+        """The lowest round trip is old enough to be doubted."""
+        return self.min_rtt < math.inf and now > self.min_rtt_at + MIN_RTT_WINDOW
+
+    def forget_min_rtt(self, rtt: float, now: float) -> None:
+        """Believe `rtt`, measured with an empty queue, instead of an older and lower one."""
+        if 0 < rtt < math.inf:
+            self.min_rtt = rtt
+        self.min_rtt_at = now
+
+    def advance_bw_filter(self) -> None:
+        """Begin a new cycle; the measurements of the cycle before the last one are forgotten."""
+        if self._bw_cycles[1] > 0:
+            self._bw_cycles = [self._bw_cycles[1], 0.0]
+            self.max_bw = self._bw_cycles[0]
+
+    # Loss
+
+    def learn_background_loss(self) -> None:
+        """Take the last round, in which we filled no queue, as a measure of the path's own loss."""
+        if self.round_bytes > 0:
+            loss = min(self.round_loss, MAX_BACKGROUND_LOSS)
+            weight = 0.25 if loss < self.background_loss else 0.125
+            self.background_loss += weight * (loss - self.background_loss)
+
+    @property
+    def tolerated_loss(self) -> float:
+        """Share of a flight that may be lost before it counts as congestion."""
+        return LOSS_THRESHOLD + min(1.5 * self.background_loss, MAX_BACKGROUND_LOSS)
+
+    def is_inflight_too_high(self, flight: Flight, lost_total: int, delivered: int) -> bool:
+        """More was lost since `flight` was sent than a path of this kind loses by itself."""
+        lost = lost_total - flight.lost
+        volume = max(flight.in_flight, delivered - flight.delivered + lost)
+        # A few packets say nothing about a rate; 8 KiB is some six of them.
+        return lost > max(self.tolerated_loss * volume, 8192)
+
+    def lower_bounds(self) -> None:
+        """A round outside probing lost too much: believe what was delivered, not more."""
+        if self.bw_lo == math.inf:
+            self.bw_lo = self.max_bw
+        self.bw_lo = max(self._bw_latest, BETA * self.bw_lo)
+        if self.inflight_lo == math.inf:
+            self.inflight_lo = max(self._inflight_latest, self.bdp(self.max_bw))
+        self.inflight_lo = max(self._inflight_latest, BETA * self.inflight_lo)
+
+    def end_round_signals(self, sample: AckSample) -> None:
+        """Forget the highest of the round that ended."""
+        self._bw_latest = sample.rate
+        self._inflight_latest = sample.delivered - sample.flight.delivered
+
+    def reset_lower_bounds(self) -> None:
+        """Probing begins: the short-term bounds have served."""
+        self.bw_lo = math.inf
+        self.inflight_lo = math.inf
+
+    def save_bounds(self) -> None:
+        """Remember the bounds, in case the loss that changes them proves false."""
+        self._saved = (self.bw_lo, self.inflight_lo, self.inflight_hi)
+
+    def restore_bounds(self) -> None:
+        """The loss was false: take back what it changed."""
+        bw_lo, inflight_lo, inflight_hi = self._saved
+        self.bw_lo = max(self.bw_lo, bw_lo)
+        self.inflight_lo = max(self.inflight_lo, inflight_lo)
+        self.inflight_hi = max(self.inflight_hi, inflight_hi)
