@@ -1,0 +1,92 @@
+"""Settings of a transfer, and the numbers that protocol version 1 fixes (floor 0)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "DIGEST_SIZE",
+    "MAX_BYTES",
+    "MAX_CONTROL_MESSAGE",
+    "MAX_DEPTH",
+    "MAX_ENTRIES",
+    "MAX_FRAME",
+    "MAX_FRAMES_PER_SEGMENT",
+    "MAX_MANIFEST_TEXT",
+    "MAX_PATH",
+    "MAX_PATH_PART",
+    "MAX_RETRIES",
+    "MAX_WINDOW",
+    "MIN_FRAME",
+    "SEGMENT_SIZE",
+    "TransferConfig",
+]
+
+SEGMENT_SIZE = 1 << 20
+"""Bytes of a file that are hashed, acknowledged and journalled together (the last: fewer)."""
+
+DIGEST_SIZE = 32
+"""Bytes of a SHA-256 digest."""
+
+MAX_FRAME = 65536
+"""Bytes of the largest binary frame, header included."""
+
+MIN_FRAME = 1100
+"""Bytes of the smallest largest-frame a peer may ask for: it still cuts a segment in under
+`MAX_FRAMES_PER_SEGMENT` frames."""
+
+MAX_FRAMES_PER_SEGMENT = 1024
+"""Data frames that one segment may be cut into; more break the protocol. It keeps the cost of a
+segment bounded when the other side is hostile, and lets the parts go out in one `pwritev`."""
+
+MAX_CONTROL_MESSAGE = 48 * 1024
+"""UTF-8 bytes of the longest control message."""
+
+MAX_ENTRIES = 65536
+"""Files, folders and links of one transfer."""
+
+MAX_MANIFEST_TEXT = 16 << 20
+"""UTF-8 bytes of all paths and link targets of one transfer together."""
+
+MAX_BYTES = (1 << 53) - 1
+"""Bytes of one transfer: the largest integer that JavaScript represents exactly."""
+
+MAX_PATH = 1024
+"""UTF-8 bytes of one path."""
+
+MAX_PATH_PART = 255
+"""UTF-8 bytes of one name inside a path."""
+
+MAX_DEPTH = 32
+"""Names in one path."""
+
+MAX_RETRIES = 3
+"""Times that one segment is asked for again before the transfer fails as `integrity`."""
+
+MAX_WINDOW = 65535
+"""Segments of the largest window that an `accept` may grant."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferConfig:
+    """What one side chooses for its transfers."""
+
+    window: int = 32
+    """Segments that may be in flight towards us (1..65535): bounds what we buffer, and with the
+    round trip the rate: 32 MiB per round trip."""
+
+    max_frame: int = MAX_FRAME
+    """Bytes of the largest binary frame we send, header included (1100..65536)."""
+
+    read_ahead: int = 2
+    """Segments that are being read or wait to be sent: bounds what the sender holds in memory."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.window <= MAX_WINDOW:
+            raise ValueError(f"window must be 1..{MAX_WINDOW} segments, not {self.window}")
+        if not MIN_FRAME <= self.max_frame <= MAX_FRAME:
+            raise ValueError(
+                f"max_frame must be {MIN_FRAME}..{MAX_FRAME} bytes, not {self.max_frame}"
+            )
+        if self.read_ahead < 1:
+            raise ValueError(f"read_ahead must be at least 1 segment, not {self.read_ahead}")

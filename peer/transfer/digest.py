@@ -1,0 +1,64 @@
+"""Digests of segments and files (floor 1).
+
+A file's digest is the SHA-256 of its segments' digests, one after the other. So a browser, which
+hashes 1 MiB natively but cannot hash incrementally, computes the same, and so does somebody who
+resumes and only knows the digests of what is there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+__all__ = ["FileDigest", "segment_digest"]
+
+
+def segment_digest(parts: Iterable[bytes | memoryview]) -> bytes:
+    """SHA-256 over the parts of one segment, in order: 32 bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+class FileDigest:
+    """Digest of one file, fed with segment digests in any order.
+
+    Segments that come early wait; with a credit window there are few of them.
+    """
+
+    __slots__ = ("_digest", "_early", "_known", "_next")
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._next = 0
+        self._early: dict[int, bytes | None] = {}
+        self._known = True
+
+    def __contains__(self, segment: int) -> bool:
+        """Was this segment's digest added (or skipped)?"""
+        return segment < self._next or segment in self._early
+
+    def __len__(self) -> int:
+        """Segments added or skipped."""
+        return self._next + len(self._early)
+
+    def add(self, segment: int, digest: bytes | None) -> None:
+        """Add a segment once; None when its digest is not known here.
+
+        With a single unknown segment the file's digest is unknown too.
+        """
+        if segment in self:
+            raise AssertionError(f"segment {segment} was added before")
+        self._early[segment] = digest
+        while self._next in self._early:
+            known = self._early.pop(self._next)
+            if known is None:
+                self._known = False
+            else:
+                self._digest.update(known)
+            self._next += 1
+
+    def hexdigest(self) -> str | None:
+        """The digest of what was added so far without a gap, hexadecimal; None when unknown."""
+        return self._digest.hexdigest() if self._known else None

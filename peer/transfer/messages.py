@@ -1,0 +1,245 @@
+"""Control messages of a transfer: JSON text, one object each (floor 0).
+
+`PROTOCOL.md` beside this file says who sends what and when. The bounds written here hold for
+everything that a peer can send; what they cannot express (indexes against the manifest, states)
+is checked by the machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from peer.errors import ProtocolError
+
+from .config import MAX_BYTES, MAX_CONTROL_MESSAGE, MAX_ENTRIES, MAX_WINDOW
+from .manifest import Entry, Manifest
+
+__all__ = [
+    "MESSAGE_TYPES",
+    "Accept",
+    "Ack",
+    "BadMessage",
+    "Cancel",
+    "Decline",
+    "Done",
+    "FileDone",
+    "Have",
+    "Message",
+    "Offer",
+    "OfferMore",
+    "Retry",
+    "offer_pages",
+    "parse_message",
+    "serialize_message",
+]
+
+U32 = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+Index = Annotated[int, Meta(ge=0, lt=MAX_ENTRIES)]
+Segment = Annotated[int, Meta(ge=0, le=MAX_BYTES >> 20)]
+Count = Annotated[int, Meta(ge=0, le=MAX_ENTRIES)]
+Size = Annotated[int, Meta(ge=0, le=MAX_BYTES)]
+Code = Annotated[str, Meta(max_length=32)]
+Sentence = Annotated[str, Meta(max_length=1000)]
+Page = Annotated[list[Entry], Meta(max_length=4096)]
+Ranges = Annotated[list[tuple[Segment, Segment]], Meta(max_length=4096)]
+Held = Annotated[dict[Index, Ranges], Meta(max_length=4096)]
+
+
+class _Message(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="t"):
+    transfer: U32
+    """Transfer this is about: even ids were chosen by the link's offerer, odd by its answerer."""
+
+
+class Offer(_Message, frozen=True, tag="offer"):
+    """Sender to receiver: the first page of what it wants to send."""
+
+    files: Count
+    """Entries of kind `file`, over all pages."""
+    bytes: Size
+    """Sum of their sizes."""
+    entries: Page
+    more: bool = False
+    """Another page follows."""
+
+
+class OfferMore(_Message, frozen=True, tag="offer_more"):
+    """Sender to receiver: the next page."""
+
+    entries: Page
+    more: bool = False
+
+
+class Have(_Message, frozen=True, tag="have"):
+    """Receiver to sender, before `accept`: more of what it holds already (see `Accept.have`)."""
+
+    have: Held
+
+
+class Accept(_Message, frozen=True, tag="accept"):
+    """Receiver to sender: begin."""
+
+    window: Annotated[int, Meta(ge=1, le=MAX_WINDOW)]
+    """Segments that may be in flight."""
+    have: Held = msgspec.field(default_factory=dict)
+    """By file index: ranges (first, last) of segments that need not be sent."""
+
+
+class Decline(_Message, frozen=True, tag="decline"):
+    """Receiver to sender: no."""
+
+    code: Code
+    message: Sentence = ""
+
+
+class Ack(_Message, frozen=True, tag="ack"):
+    """Receiver to sender: these segments are verified and written; their credit returns."""
+
+    file: Index
+    segments: Ranges
+
+
+class Retry(_Message, frozen=True, tag="retry"):
+    """Receiver to sender: this segment did not match its digest, send it again."""
+
+    file: Index
+    segment: Segment
+
+
+class FileDone(_Message, frozen=True, tag="file_done"):
+    """Receiver to sender: the file stands under its final name."""
+
+    file: Index
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 over the digests of its segments, hexadecimal."""
+
+
+class Done(_Message, frozen=True, tag="done"):
+    """Receiver to sender: everything is in place."""
+
+    files: Count
+    bytes: Size
+
+
+class Cancel(_Message, frozen=True, tag="cancel"):
+    """Either side: the transfer ends here."""
+
+    code: Code
+    message: Sentence = ""
+
+
+Message = Offer | OfferMore | Have | Accept | Decline | Ack | Retry | FileDone | Done | Cancel
+
+
+class _Type(Struct, frozen=True):
+    """Looked at first: is this message ours at all?"""
+
+    t: str
+
+
+class _Transfer(Struct, frozen=True):
+    """Looked at when a message of ours is malformed: whose is it?"""
+
+    transfer: U32
+
+
+_TYPE: Final = msgspec.json.Decoder(_Type)
+_TRANSFER: Final = msgspec.json.Decoder(_Transfer)
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODERS: Final[dict[str, msgspec.json.Decoder[Message]]] = {
+    str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
+    for kind in (Offer, OfferMore, Have, Accept, Decline, Ack, Retry, FileDone, Done, Cancel)
+}
+
+MESSAGE_TYPES: Final = frozenset(_DECODERS)
+"""Every `t` of this protocol: what a link routes to its transfers."""
+
+
+class BadMessage(ProtocolError):
+    """A control message that the protocol does not allow.
+
+    Attributes:
+        transfer: the transfer it names, which ends with it; None when even that is unreadable.
+    """
+
+    def __init__(self, reason: str, transfer: int | None = None) -> None:
+        super().__init__(f"The other side sent a malformed transfer message: {reason}.")
+        self.transfer = transfer
+
+
+def parse_message(text: str | bytes) -> Message | None:
+    """Read one control message.
+
+    Returns:
+        The message, or None when its type is not one of ours (to be ignored).
+
+    Raises:
+        BadMessage: it is longer than 48 KiB, not JSON, or of ours and out of bounds.
+    """
+    if len(text) > MAX_CONTROL_MESSAGE:  # cheap, before anything is copied
+        raise BadMessage(f"longer than {MAX_CONTROL_MESSAGE} bytes")
+    try:
+        data = text.encode() if isinstance(text, str) else text
+        if len(data) > MAX_CONTROL_MESSAGE:
+            raise BadMessage(f"longer than {MAX_CONTROL_MESSAGE} bytes")
+        decoder = _DECODERS.get(_TYPE.decode(data).t)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        # RecursionError: arrays nested 10000 deep in a field that we skip
+        raise BadMessage(str(exc)) from exc
+    if decoder is None:
+        return None
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise BadMessage(str(exc), _transfer_of(data)) from exc
+
+
+def _transfer_of(data: bytes) -> int | None:
+    try:
+        return _TRANSFER.decode(data).transfer
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def serialize_message(message: Message) -> str:
+    """Write one control message as JSON text."""
+    return _ENCODER.encode(message).decode()
+
+
+def offer_pages(transfer: int, manifest: Manifest) -> Iterator[str]:
+    """Write a manifest as one `offer` and as many `offer_more` as it takes.
+
+    Lazy: a page is encoded when it is asked for.
+
+    Yields:
+        Messages of at most 48 KiB each.
+    """
+    budget = MAX_CONTROL_MESSAGE - 256  # room for the fields around the entries
+    start = 0
+    while start < len(manifest) or start == 0:
+        stop, used = start, 0
+        while stop < len(manifest) and stop - start < 4096:
+            used += len(_ENCODER.encode(manifest[stop])) + 1
+            if used > budget and stop > start:
+                break
+            stop += 1
+        entries = [manifest[index] for index in range(start, stop)]
+        more = stop < len(manifest)
+        if start == 0:
+            yield serialize_message(
+                Offer(
+                    transfer=transfer,
+                    files=manifest.files,
+                    bytes=manifest.bytes,
+                    entries=entries,
+                    more=more,
+                )
+            )
+        else:
+            yield serialize_message(OfferMore(transfer=transfer, entries=entries, more=more))
+        if not more:
+            return
+        start = stop
