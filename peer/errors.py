@@ -273,9 +273,21 @@ class Refused(TransferError):
 
 
 class UnsafeName(TransferError):
-    """A file name that arrived is unsafe to write on this machine."""
+    """A file name is unsafe to write, here or on the other side.
+
+    Attributes:
+        index: the entry's position in the manifest; None when it has none.
+        reason: what is wrong with it, to follow its name in a sentence.
+    """
 
     exit_code = ExitCode.REFUSED
+
+    def __init__(
+        self, message: str = "A file name is unsafe.", index: int | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.index = index
+        self.reason = reason
 
 
 class IntegrityError(TransferError):
