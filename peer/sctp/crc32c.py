@@ -21,5 +21,5 @@ extend = google_crc32c.extend
 
 def has_valid_checksum(datagram: bytes) -> bool:
     """Tell whether bytes 8 to 12 of ``datagram`` are its checksum."""
-    crc = extend(crc32c(datagram[:8] + _ZERO), datagram[12:])
+    crc: int = extend(crc32c(datagram[:8] + _ZERO), datagram[12:])
     return datagram[8:12] == crc.to_bytes(4, "little")

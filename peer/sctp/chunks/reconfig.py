@@ -93,7 +93,8 @@ class OutgoingReset:
         """
         if len(value) < 12:
             raise Malformed(f"Outgoing SSN Reset Request of {len(value)} bytes")
-        return cls(*unpack_from("!LLL", value), _streams(value, 12))
+        request, response, last_tsn = unpack_from("!LLL", value)
+        return cls(request, response, last_tsn, _streams(value, 12))
 
     def param(self) -> tuple[int, bytes]:
         """Return the parameter, for ``reconfig``."""

@@ -61,7 +61,9 @@ class Init:
         """
         if len(value) < _FIXED.size:
             raise Malformed(f"INIT is {len(value)} bytes, needs {_FIXED.size}")
-        return cls(*_FIXED.unpack_from(value), tuple(parse_params(value[_FIXED.size :])))
+        tag, window, outbound, inbound, tsn = _FIXED.unpack_from(value)
+        params = tuple(parse_params(value[_FIXED.size :]))
+        return cls(tag, window, outbound, inbound, tsn, params)
 
     def serialize(self, kind: ChunkType) -> bytes:
         """Return the wire form as ``kind``, INIT or INIT_ACK."""

@@ -1,0 +1,134 @@
+"""
+The association's state machine as a table (RFC 9260, 4).
+
+Rules: every change of state is a row of :data:`TRANSITIONS`; an event that has no row in the
+present state is a bug of this package, not of the peer (what a peer may send in which state is
+decided by the handlers, before they fire an event).
+
+::
+
+    CLOSED --connect--> COOKIE_WAIT --INIT ACK--> COOKIE_ECHOED --COOKIE ACK--> ESTABLISHED
+       \\------------------------ COOKIE ECHO (from any of the three) ---------------^
+
+    ESTABLISHED --shutdown()--> SHUTDOWN_PENDING --all acked--> SHUTDOWN_SENT --ACK--> CLOSED
+    ESTABLISHED --SHUTDOWN--> SHUTDOWN_RECEIVED --all acked--> SHUTDOWN_ACK_SENT --> CLOSED
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+
+__all__ = ["TRANSITIONS", "State", "StateEvent", "StateMachine"]
+
+logger = logging.getLogger(__name__)
+
+
+class State(enum.Enum):
+    """States of RFC 9260, 4; ENDED is the CLOSED that comes after."""
+
+    CLOSED = "closed"
+    COOKIE_WAIT = "cookie wait"
+    COOKIE_ECHOED = "cookie echoed"
+    ESTABLISHED = "established"
+    SHUTDOWN_PENDING = "shutdown pending"
+    SHUTDOWN_SENT = "shutdown sent"
+    SHUTDOWN_RECEIVED = "shutdown received"
+    SHUTDOWN_ACK_SENT = "shutdown ack sent"
+    ENDED = "ended"
+
+
+class StateEvent(enum.Enum):
+    """What moves an association from one state to the next."""
+
+    CONNECT = "connect"
+    INIT_ACK = "INIT ACK accepted"
+    COOKIE_ECHO = "COOKIE ECHO accepted"
+    COOKIE_ACK = "COOKIE ACK received"
+    STALE_COOKIE = "our cookie was stale"
+    SHUTDOWN_REQUESTED = "shutdown requested"
+    SHUTDOWN_RECEIVED = "SHUTDOWN received"
+    ALL_ACKED = "everything acknowledged"
+    END = "the end"
+
+
+_E = StateEvent
+_S = State
+
+TRANSITIONS: dict[State, dict[StateEvent, State]] = {
+    _S.CLOSED: {
+        _E.CONNECT: _S.COOKIE_WAIT,
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        _E.END: _S.ENDED,
+    },
+    _S.COOKIE_WAIT: {
+        _E.INIT_ACK: _S.COOKIE_ECHOED,
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        _E.END: _S.ENDED,
+    },
+    _S.COOKIE_ECHOED: {
+        _E.COOKIE_ACK: _S.ESTABLISHED,
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        _E.STALE_COOKIE: _S.COOKIE_WAIT,
+        _E.END: _S.ENDED,
+    },
+    _S.ESTABLISHED: {
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        _E.SHUTDOWN_REQUESTED: _S.SHUTDOWN_PENDING,
+        _E.SHUTDOWN_RECEIVED: _S.SHUTDOWN_RECEIVED,
+        _E.END: _S.ENDED,
+    },
+    _S.SHUTDOWN_PENDING: {
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        _E.SHUTDOWN_RECEIVED: _S.SHUTDOWN_RECEIVED,
+        _E.ALL_ACKED: _S.SHUTDOWN_SENT,
+        _E.END: _S.ENDED,
+    },
+    _S.SHUTDOWN_SENT: {
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        # Both sides shut down at once (RFC 9260, 9.2): answer with SHUTDOWN ACK.
+        _E.SHUTDOWN_RECEIVED: _S.SHUTDOWN_ACK_SENT,
+        _E.END: _S.ENDED,
+    },
+    _S.SHUTDOWN_RECEIVED: {
+        _E.COOKIE_ECHO: _S.ESTABLISHED,
+        _E.ALL_ACKED: _S.SHUTDOWN_ACK_SENT,
+        _E.END: _S.ENDED,
+    },
+    _S.SHUTDOWN_ACK_SENT: {_E.END: _S.ENDED},
+    _S.ENDED: {},
+}
+
+
+class StateMachine:
+    """Holds the present state and moves it by the table."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state = State.CLOSED
+
+    def fire(self, event: StateEvent) -> State:
+        """Move to the next state and return it."""
+        try:
+            state = TRANSITIONS[self.state][event]
+        except KeyError:
+            raise AssertionError(f"{event.value!r} in state {self.state.value!r}") from None
+        if state is not self.state:
+            logger.debug("= %s -> %s (%s)", self.state.value, state.value, event.value)
+        self.state = state
+        return state
+
+    @property
+    def may_send_data(self) -> bool:
+        """Data that was queued may leave (RFC 9260, 6: not before COOKIE ECHOED)."""
+        return self.state in _SENDING
+
+    @property
+    def may_receive_data(self) -> bool:
+        """Data from the peer is taken in; elsewhere it is discarded (RFC 9260, 6 and 9.2)."""
+        return self.state in _RECEIVING
+
+
+_SENDING = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
+_RECEIVING = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT})

@@ -1,0 +1,71 @@
+"""Deadlines by name. Nothing here knows the time; ``now`` comes from outside."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Timer", "Timers"]
+
+
+class Timer(enum.Enum):
+    """Every reason an association may want to be woken."""
+
+    T1_INIT = "t1-init"
+    """No INIT ACK came: send INIT again (RFC 9260, 5.1)."""
+    T1_COOKIE = "t1-cookie"
+    """No COOKIE ACK came: send COOKIE ECHO again."""
+    T2_SHUTDOWN = "t2-shutdown"
+    """No answer to SHUTDOWN or SHUTDOWN ACK: send it again (RFC 9260, 9.2)."""
+    T5_SHUTDOWN_GUARD = "t5-shutdown-guard"
+    """The shutdown as a whole takes too long: abort (RFC 9260, 9.2)."""
+    PROBE = "probe"
+    """Nothing was acknowledged for a while: probe the tail, then T3-rtx (RFC 9260, 6.3.3)."""
+    LOSS = "loss"
+    """A packet becomes late enough to count as lost (RFC 8985)."""
+    SACK = "sack"
+    """A delayed acknowledgement is due (RFC 9260, 6.2)."""
+    HEARTBEAT = "heartbeat"
+    """The path was idle: ask whether it is alive (RFC 9260, 8.3)."""
+    RECONFIG = "reconfig"
+    """No answer to a stream reset: send it again (RFC 6525, 5.1.1)."""
+    PMTU = "pmtu"
+    """A probe of the path MTU was not answered, or a new search is due (RFC 8899)."""
+
+
+class Timers:
+    """A deadline per timer."""
+
+    __slots__ = ("_deadlines",)
+
+    def __init__(self) -> None:
+        self._deadlines: dict[Timer, float] = {}
+
+    def start(self, timer: Timer, deadline: float) -> None:
+        """Start or move a timer."""
+        self._deadlines[timer] = deadline
+
+    def stop(self, timer: Timer) -> None:
+        """Stop a timer; no matter if it does not run."""
+        self._deadlines.pop(timer, None)
+
+    def stop_all(self) -> None:
+        """Stop every timer."""
+        self._deadlines.clear()
+
+    def deadline(self, timer: Timer) -> float | None:
+        """Return when a timer fires, or ``None`` when it does not run."""
+        return self._deadlines.get(timer)
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest deadline, or ``None`` when nothing runs."""
+        return min(self._deadlines.values(), default=None)
+
+    def pop_due(self, now: float) -> list[Timer]:
+        """Stop the timers whose deadline is reached and return them, earliest first."""
+        due = sorted(
+            (timer for timer, deadline in self._deadlines.items() if deadline <= now),
+            key=self._deadlines.__getitem__,
+        )
+        for timer in due:
+            del self._deadlines[timer]
+        return due
