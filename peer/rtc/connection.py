@@ -209,8 +209,7 @@ class Connection:
             return NoPath(
                 "A network path was found, but the encrypted connection did not come up over it."
             )
-        problems = self._gatherer.problems if self._gatherer is not None else []
-        return NoPath(hint="; ".join(problems) + "." if problems else "")
+        return NoPath(hint=self._hint())
 
     # What is known once connected
 
@@ -313,11 +312,17 @@ class Connection:
         )
         self._ice.get_component_candidates = self._gatherer.gather  # type: ignore[method-assign]
 
+    def _hint(self) -> str:
+        problems = self._gatherer.problems if self._gatherer is not None else []
+        return "; ".join(problems) + "." if problems else ""
+
     def _local_description(self) -> str:
         text = self._pc.localDescription.sdp
         if not sdp.candidate_lines(text):
             if self._relay_only:
-                raise NoPath("No TURN server gave an address, and only relaying is allowed.")
+                raise NoPath(
+                    "No TURN server gave an address, and only relaying is allowed.", self._hint()
+                )
             raise NoPath("This machine has no network address to offer.")
         self._local_fingerprint = sdp.fingerprint(text) or b""
         if self._gatherer is not None and self._gatherer.pending:
