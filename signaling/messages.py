@@ -58,6 +58,7 @@ __all__ = [
     "parse_client",
     "parse_server",
     "serialize",
+    "serialize_bytes",
 ]
 
 SUBPROTOCOL: Final = "peerline.signal.v1"
@@ -465,6 +466,11 @@ def parse_server(text: str | bytes) -> ServerMessage:
 def serialize(message: ClientMessage | ServerMessage) -> str:
     """Write a message as the text of one frame."""
     return _encoder.encode(message).decode()
+
+
+def serialize_bytes(message: ClientMessage | ServerMessage) -> bytes:
+    """Write a message as the UTF-8 of one text frame."""
+    return _encoder.encode(message)
 
 
 def _to_bytes(text: str | bytes, limit: int) -> bytes:

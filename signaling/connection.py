@@ -1,0 +1,205 @@
+"""One WebSocket connection: reads frames, and writes from a queue of its own (floor 2).
+
+Nothing that anybody sends ever waits for another client to read: `send` puts a message in the
+queue and returns, one task takes it out again, and a client whose queue is full or whose socket
+takes nothing any more is closed with 4102. So a stalled reader hurts only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from aiohttp import WSMsgType, web
+
+from .errors import CloseCode
+
+__all__ = ["Connection", "Frame"]
+
+Frame: TypeAlias = tuple[WSMsgType, str | bytes]
+"""TEXT with its text; BINARY or PING with their bytes."""
+
+_WANTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING})
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    opcode: WSMsgType
+    payload: bytes
+
+    @property
+    def size(self) -> int:
+        # The header counts, or a client that sends empty pings would fill memory for free.
+        return len(self.payload) + 10
+
+
+class Connection:
+    """Owns one WebSocket, to its end.
+
+    Args:
+        number: names the connection to the hub.
+        websocket: prepared, with `autoping=False`: all writing is the queue's.
+        transport: the socket's, to cut what does not close; None if it is gone already.
+        queue_bytes: what may wait to be written.
+        write_timeout: seconds one message may take.
+        close_timeout: seconds for the closing handshake.
+        on_end: called as soon as nothing more will be read, while the connection may still be
+            closing; perhaps twice.
+
+    Attributes:
+        close_code: why this side closed the connection; None while it did not.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        websocket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        *,
+        queue_bytes: int,
+        write_timeout: float,
+        close_timeout: float,
+        on_end: Callable[[int], None],
+    ) -> None:
+        self.number = number
+        self.close_code: int | None = None
+        self._reason = ""
+        self._websocket = websocket
+        self._transport = transport
+        self._queue_limit = queue_bytes
+        self._write_timeout = write_timeout
+        self._close_timeout = close_timeout
+        self._on_end = on_end
+        self._queue: deque[_Outgoing] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+        # Set to expire now, it ends the reading, whichever task asks for it.
+        self._reading: asyncio.Timeout | None = None
+        self._must_stop = False
+
+    # --- for the server; none of these waits ---
+
+    def send(self, payload: bytes) -> None:
+        """Queue a text message; does nothing once the connection is being closed."""
+        self._put(_Outgoing(WSMsgType.TEXT, payload))
+
+    def send_pong(self, payload: bytes) -> None:
+        """Queue the answer to a WebSocket ping (RFC 6455 section 5.5.3)."""
+        self._put(_Outgoing(WSMsgType.PONG, payload))
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after everything queued before has been written. Twice is once."""
+        if self.close_code is None:
+            self.close_code = code
+            self._reason = reason
+            self._wake.set()
+
+    def hurry(self) -> None:
+        """Close without writing what is queued."""
+        self._queue.clear()
+        self._stop_reading()
+
+    def _put(self, outgoing: _Outgoing) -> None:
+        if self.close_code is not None:
+            return
+        if self._queued + outgoing.size > self._queue_limit:
+            self._give_up()
+            return
+        self._queue.append(outgoing)
+        self._queued += outgoing.size
+        self._wake.set()
+
+    def _give_up(self) -> None:
+        self.close_code = CloseCode.SLOW_CONSUMER
+        self._reason = "reads too slowly"
+        self.hurry()
+        self._on_end(self.number)
+
+    def _stop_reading(self) -> None:
+        self._must_stop = True
+        if self._reading is not None and not self._reading.expired():
+            self._reading.reschedule(asyncio.get_running_loop().time())
+
+    # --- the connection's life ---
+
+    async def frames(self) -> AsyncGenerator[Frame, None]:
+        """Everything the client sends, until either side closes.
+
+        When the iteration ends the connection is closed and its task is gone. Use it under
+        `contextlib.aclosing`, so that this holds whatever ends it.
+        """
+        writer = asyncio.create_task(self._write(), name=f"signaling writer {self.number}")
+        try:
+            while (frame := await self._receive()) is not None:
+                # What comes after this side closed is read (a closing handshake needs it), but
+                # nobody listens any more.
+                if self.close_code is None:
+                    yield frame
+        finally:
+            writer.cancel()
+            self._on_end(self.number)
+            await asyncio.wait([writer])
+            await self._finish()
+            if not writer.cancelled():
+                writer.result()
+
+    async def _receive(self) -> Frame | None:
+        if self._must_stop:
+            return None
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                while True:
+                    message = await self._websocket.receive()
+                    if message.type in _WANTED:
+                        return message.type, message.data
+                    if message.type is not WSMsgType.PONG:
+                        return None
+        except TimeoutError:
+            return None
+        finally:
+            self._reading = None
+
+    async def _write(self) -> None:
+        try:
+            while self._queue or self.close_code is None:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                outgoing = self._queue.popleft()
+                async with asyncio.timeout(self._write_timeout):
+                    await self._websocket.send_frame(outgoing.payload, outgoing.opcode)
+                self._queued -= outgoing.size
+        except TimeoutError:
+            self._give_up()
+        except ConnectionError:
+            # The client is gone. The reading half finds out by itself.
+            pass
+        finally:
+            self._stop_reading()
+
+    async def _finish(self) -> None:
+        """The closing handshake (RFC 6455 section 7), as far as the client takes part; the cut.
+
+        `drain=False` and the check of what is left: waiting to write would be waiting for a
+        client that may never read again.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._close_timeout
+        code = 1000 if self.close_code is None else self.close_code
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout_at(deadline):
+                await self._websocket.close(code=code, message=self._reason.encode(), drain=False)
+        transport = self._transport
+        if transport is None:
+            return
+        # Only for a client that closes without reading; asyncio has nothing to await here.
+        while transport.get_write_buffer_size() > 0 and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        transport.close()
+        if transport.get_write_buffer_size() > 0:
+            transport.abort()

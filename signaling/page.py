@@ -1,0 +1,113 @@
+"""Serves the page: the files of one directory, and nothing beside them (floor 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import ETag, web
+
+__all__ = ["SECURITY_HEADERS", "Page"]
+
+SECURITY_HEADERS: Final = {
+    # `ws:` and `wss:` beside 'self': Safari does not count WebSockets to the page's own origin as
+    # 'self', and a page may be told to use another server. No inline script or style, no eval.
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+# What the page may consist of. A table of our own: that of the system may call JavaScript
+# `text/plain` (Windows, by a registry key), and then browsers refuse to run modules.
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json; charset=utf-8",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    stamp: tuple[int, int]
+    body: bytes
+    etag: str
+
+
+class Page:
+    """Answers requests for the files under `directory`.
+
+    Args:
+        directory: has an `index.html`. What changes in it is served as changed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory.resolve()
+        self._files: dict[Path, _File] = {}
+
+    async def respond(self, request: web.Request, path: str) -> web.Response:
+        """Answer a request for `path`, which came from the URL and may be anything.
+
+        Raises:
+            web.HTTPNotFound: there is no such file in the page.
+        """
+        found = await asyncio.to_thread(self._find, path)
+        if found is None:
+            raise web.HTTPNotFound(text="404: there is no such page\n")
+        name, file = found
+        # `no-cache`: kept, but asked for each time, so that a new version is seen at once. The
+        # hash and not the time tells versions apart: files of a wheel all have the same time.
+        headers = {"Cache-Control": "no-cache", "ETag": f'"{file.etag}"'}
+        wanted = request.if_none_match
+        if wanted is not None and any(tag in (ETag("*"), ETag(file.etag)) for tag in wanted):
+            return web.Response(status=304, headers=headers)
+        headers["Content-Type"] = _TYPES[name.suffix]
+        return web.Response(body=file.body, headers=headers)
+
+    def _find(self, path: str) -> tuple[Path, _File] | None:
+        parts = path.split("/") if path else ["index.html"]
+        if not all(_is_plain(part) for part in parts):
+            return None
+        name = self._root.joinpath(*parts)
+        try:
+            # A link may lead out of the directory.
+            if name.suffix not in _TYPES or not name.resolve().is_relative_to(self._root):
+                return None
+            return name, self._read(name)
+        except (OSError, ValueError):
+            return None
+
+    def _read(self, name: Path) -> _File:
+        stat = name.stat()
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        file = self._files.get(name)
+        if file is None or file.stamp != stamp:
+            body = name.read_bytes()
+            file = _File(stamp, body, hashlib.sha256(body).hexdigest()[:32])
+            self._files[name] = file
+        return file
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a part of a path can only be a name in its directory, on any system."""
+    return (
+        part != ""
+        and not part.startswith(".")
+        and part.isprintable()
+        and not any(character in part for character in '\\:*?"<>|')
+    )
