@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import HeartbeatConfig, LimitsConfig, Listener, ServerConfig
+    from .bounds import HeartbeatConfig, LimitsConfig
+    from .config import Listener, ServerConfig
     from .errors import (
         BadMessage,
         CloseCode,
@@ -49,11 +50,11 @@ _HOME = {
     "CloseCode": "errors",
     "ConfigError": "errors",
     "ErrorCode": "errors",
-    "HeartbeatConfig": "config",
+    "HeartbeatConfig": "bounds",
     "IceConfig": "ice_servers",
     "IceConfigError": "errors",
     "IceServer": "ice_servers",
-    "LimitsConfig": "config",
+    "LimitsConfig": "bounds",
     "ListenError": "errors",
     "Listener": "config",
     "ServerConfig": "config",

@@ -1,10 +1,11 @@
-"""How a signaling server is set up (floor 0)."""
+"""How a signaling server is set up (floor 2: a listener may hold an `ssl.SSLContext`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .bounds import HeartbeatConfig, LimitsConfig
 from .errors import ConfigError
 from .ice_servers import IceConfig
 
@@ -35,61 +36,6 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class HeartbeatConfig:
-    """Seconds between two pings, and seconds a client has to show life after one."""
-
-    interval: float = 20.0
-    timeout: float = 10.0
-
-    def __post_init__(self) -> None:
-        _check_positive(self)
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsConfig:
-    """What one connection, one address and everybody together may take.
-
-    Attributes:
-        messages_per_second: per connection, in the long run.
-        burst: messages per connection at once.
-        queue_bytes: what may wait for a client that does not read; more closes it with 4102.
-        errors: so many protocol errors within `error_window` seconds close with 4010.
-        hello_timeout: seconds from the connection to the `hello`.
-        write_timeout: seconds one message may take to leave; then 4102.
-        close_timeout: seconds for the closing handshake; then the connection is cut.
-        joins_per_minute: `hello`s per address.
-        code_joins_per_minute: those of them that name a code room: guesses, when they fail.
-        connections_per_address: open at the same time.
-        connections: in all.
-        spare_loopback: the limits per address do not hold for this machine's own programs.
-            (Behind a reverse proxy on the same machine everybody is loopback: let it limit.)
-        peers_per_room: places in a named room.
-        rooms: in all.
-        code_lifetime: seconds a code room waits for its second peer.
-    """
-
-    messages_per_second: float = 50.0
-    burst: int = 100
-    queue_bytes: int = 1024 * 1024
-    errors: int = 10
-    error_window: float = 10.0
-    hello_timeout: float = 10.0
-    write_timeout: float = 10.0
-    close_timeout: float = 3.0
-    joins_per_minute: int = 60
-    code_joins_per_minute: int = 20
-    connections_per_address: int = 64
-    connections: int = 10_000
-    spare_loopback: bool = True
-    peers_per_room: int = 64
-    rooms: int = 10_000
-    code_lifetime: float = 3600.0
-
-    def __post_init__(self) -> None:
-        _check_positive(self)
-
-
-@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything a `SignalingServer` needs to know.
 
@@ -113,11 +59,3 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not self.listeners:
             raise ConfigError("a server needs at least one address to listen on")
-
-
-def _check_positive(config: HeartbeatConfig | LimitsConfig) -> None:
-    for item in fields(config):
-        value = getattr(config, item.name)
-        # `not >` also catches NaN.
-        if not isinstance(value, bool) and not value > 0:
-            raise ConfigError(f"{item.name} must be more than 0, not {value}")

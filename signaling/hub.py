@@ -33,7 +33,7 @@ from .messages import (
 from .rooms import Close, Effect, RandomBytes, Rooms, RoomsConfig, Send
 
 if TYPE_CHECKING:
-    from .config import HeartbeatConfig, LimitsConfig
+    from .bounds import HeartbeatConfig, LimitsConfig
 
 __all__ = ["Hub", "Refusal"]
 

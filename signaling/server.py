@@ -203,7 +203,8 @@ class SignalingServer:
             timeout=self._config.limits.close_timeout,
             autoping=False,
             compress=False,
-            max_msg_size=MAX_MESSAGE_BYTES,
+            # aiohttp refuses what has this size or more, with 1009.
+            max_msg_size=MAX_MESSAGE_BYTES + 1,
         )
         if not websocket.can_prepare(request):
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
