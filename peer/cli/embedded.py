@@ -92,18 +92,23 @@ async def embedded_server(
     Raises:
         OSError: The port is taken.
     """
-    from signaling.assets import page_folder
-    from signaling.server import Listener, ServerConfig, SignalingServer
+    from signaling.assets import page_directory
+    from signaling.config import Listener, ServerConfig
+    from signaling.server import SignalingServer
 
     addresses = lan.local_addresses() if use_lan else ()
     secure = _secure(addresses) if addresses else None
-    everywhere = "0.0.0.0"
+    # On every interface: being found on the network is the purpose.
+    host = "0.0.0.0" if addresses else _LOOPBACK
+    listeners = [Listener(host, port)]
+    if secure:
+        listeners.append(Listener(host, 0, secure[1]))
+    folder = registry.runtime_folder()
     config = ServerConfig(
-        host=everywhere if addresses else _LOOPBACK,
-        port=port,
+        listeners=tuple(listeners),
         ice=ice,
-        page=page_folder(),
-        listeners=(Listener(everywhere, 0, secure[1]),) if secure else (),
+        page=page_directory(),
+        taken_numbers=frozenset(registry.numbers(folder) if folder else ()),
     )
     async with SignalingServer(config) as server, AsyncExitStack() as stack:
         ports = server.ports
@@ -120,7 +125,9 @@ def _secure(addresses: tuple[str, ...]) -> tuple[Certificate, ssl.SSLContext] | 
     """Return the certificate and TLS settings; None if they cannot be kept on this machine."""
     import platformdirs
 
-    from .tls import ensure_certificate, server_context
+    from signaling.tls import server_context
+
+    from .tls import ensure_certificate
 
     names = [*addresses, _LOOPBACK, "localhost", f"{socket.gethostname().lower()}.local"]
     folder = platformdirs.user_data_path("peerline", appauthor=False) / "tls"
@@ -129,4 +136,4 @@ def _secure(addresses: tuple[str, ...]) -> tuple[Certificate, ssl.SSLContext] | 
     except OSError as error:
         logger.info("no certificate, so no page for other machines: %s", error)
         return None
-    return certificate, server_context(certificate)
+    return certificate, server_context(certificate.certificate, certificate.key)

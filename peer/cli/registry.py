@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
 import sys
 import warnings
@@ -20,7 +21,9 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Entry", "NumberTaken", "find", "publish", "runtime_folder"]
+__all__ = ["Entry", "NumberTaken", "find", "numbers", "publish", "runtime_folder"]
+
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
 
 
 class NumberTaken(Exception):
@@ -113,6 +116,12 @@ def find(folder: Path, number: str) -> Entry | None:
         os.close(descriptor)
 
 
+def numbers(folder: Path) -> list[str]:
+    """Return the room numbers of all living entries."""
+    names = [path.stem for path in folder.glob("[1-9]*.json")]
+    return [name for name in names if _NUMBER.fullmatch(name) and find(folder, name) is not None]
+
+
 def _name(partial: Path, path: Path) -> None:
     """Give the entry its name unless a living one has it."""
     for last in (False, True):
@@ -126,7 +135,7 @@ def _name(partial: Path, path: Path) -> None:
 
 
 def _path(folder: Path, number: str) -> Path:
-    if not (number.isascii() and number.isdigit() and len(number) <= 9):
+    if not _NUMBER.fullmatch(number):
         raise ValueError(f"not a room number: {number!r}")
     return folder / f"{number}.json"
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Certificate", "ensure_certificate", "server_context"]
+__all__ = ["Certificate", "ensure_certificate"]
 
 _LIFE = datetime.timedelta(days=397)
 """Browsers refuse server certificates that live longer, self-signed ones on some systems too."""
@@ -85,13 +84,6 @@ def ensure_certificate(
     made = _make(key, every, now)
     _write(path, made.public_bytes(serialization.Encoding.PEM))
     return Certificate(path, key_path, _fingerprint(made), every)
-
-
-def server_context(certificate: Certificate) -> ssl.SSLContext:
-    """Return the TLS settings for a server that shows this certificate."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate.certificate, certificate.key)
-    return context
 
 
 def _make(

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from peer.cli.tls import ensure_certificate, server_context
+from peer.cli.tls import Certificate, ensure_certificate
+from signaling.tls import server_context
 
 NAMES = ("192.168.1.5", "127.0.0.1", "localhost", "desk.local")
 NOW = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+
+
+def context(made: Certificate) -> ssl.SSLContext:
+    """Settings for a server with this certificate; fails if it does not belong to the key."""
+    return server_context(made.certificate, made.key)
 
 
 def mode(path: Path) -> int:
@@ -68,14 +74,14 @@ def test_damaged_file_is_replaced(tmp_path: Path, broken: str) -> None:
     ensure_certificate(tmp_path, NAMES)
     (tmp_path / broken).write_text("garbage")
     made = ensure_certificate(tmp_path, NAMES)
-    server_context(made)
+    context(made)
 
 
 def test_certificate_of_another_key_is_replaced(tmp_path: Path) -> None:
     ensure_certificate(tmp_path / "a", NAMES)
     ensure_certificate(tmp_path / "b", NAMES)
     (tmp_path / "a" / "key.pem").write_bytes((tmp_path / "b" / "key.pem").read_bytes())
-    server_context(ensure_certificate(tmp_path / "a", NAMES))
+    context(ensure_certificate(tmp_path / "a", NAMES))
 
 
 async def test_client_that_trusts_the_certificate_completes_a_handshake(tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ async def test_client_that_trusts_the_certificate_completes_a_handshake(tmp_path
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=server_context(made))
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context(made))
     async with server:
         trusting = ssl.create_default_context(cafile=str(made.certificate))
         port = server.sockets[0].getsockname()[1]

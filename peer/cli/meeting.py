@@ -1,0 +1,214 @@
+"""Where two people meet: the server they were told, one of their own, or one on the network."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peer.codes import Code
+from peer.errors import ServerUnreachable
+
+from . import registry
+from .exits import UsageProblem
+from .servers import ServerAddress
+
+if TYPE_CHECKING:
+    from peer.room import Room
+
+    from signaling.ice_servers import IceConfig
+
+    from .embedded import EmbeddedServer
+
+__all__ = ["Invitation", "Reach", "invite", "join", "locate"]
+
+logger = logging.getLogger(__name__)
+
+_LAN_PATIENCE = 3.0
+"""Seconds to wait for the sender's machine to answer on the local network."""
+_CONNECT_PATIENCE = 1.5
+"""Seconds for each of its addresses."""
+_NUMBER_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How a command reaches other people: the flags that `options.reaching` adds."""
+
+    server: ServerAddress | None
+    """None: a server of our own, or one found on the network."""
+    name: str
+    lan: bool
+    relay_only: bool
+    ice: IceConfig | None
+    """In place of what the server hands out; None takes the server's."""
+
+    @classmethod
+    def from_flags(
+        cls,
+        *,
+        server: str | None,
+        name: str | None,
+        lan: bool,
+        ice_config: Path | None,
+        relay_only: bool,
+    ) -> Reach:
+        """Check what was typed.
+
+        Raises:
+            UsageProblem: The server's address is none.
+            IceConfigError: The ICE file is wrong.
+        """
+        return cls(
+            server=ServerAddress.parse(server) if server else None,
+            name=name or "",
+            lan=lan,
+            relay_only=relay_only,
+            ice=_read_ice(ice_config),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A room that waits for the other side, and how to tell them."""
+
+    room: Room
+    code: Code
+    page: str
+    """What the link starts with."""
+    embedded: EmbeddedServer | None
+    """Our own server; None when one was given."""
+
+    @property
+    def link(self) -> str:
+        """The link that opens the page with the code."""
+        return self.code.link(self.page)
+
+
+@asynccontextmanager
+async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invitation]:
+    """Open a new code room, on the given server or on one in this process.
+
+    Args:
+        reach: The command's flags.
+        words: How many the code has.
+        port: Of our own server; 0 takes a free one.
+
+    Raises:
+        PeerError: The server cannot be reached, or refuses.
+    """
+    async with AsyncExitStack() as stack:
+        if reach.server is not None:
+            room = await stack.enter_async_context(_host(reach, reach.server, words))
+            yield Invitation(room, room.code, reach.server.page, None)
+            return
+        from signaling.ice_servers import IceConfig
+
+        from .embedded import embedded_server
+
+        # On one's own network nobody needs STUN: no outside server learns of the meeting.
+        own = await stack.enter_async_context(
+            embedded_server(use_lan=reach.lan, port=port, ice=reach.ice or IceConfig())
+        )
+        address = ServerAddress.parse(own.url)
+        for _ in range(_NUMBER_ATTEMPTS):
+            room = await stack.enter_async_context(_host(reach, address, words))
+            try:
+                await own.announce(room.code.number)
+                break
+            except registry.NumberTaken:
+                logger.info("number %s is taken on this network", room.code.number)
+                # This room stays open, unused, until the end: its number is not handed out again.
+        else:
+            raise ServerUnreachable("Every number for a code is taken on this network.")
+        yield Invitation(room, room.code, own.page, own)
+
+
+async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
+    """Read a code or a link, and find the server that its room is on.
+
+    Raises:
+        CodeError: The text is neither.
+        ServerUnreachable: No server was given, and none on this network has that room.
+    """
+    code = Code.parse(text)
+    if reach.server is not None:
+        return code, reach.server
+    if "://" in text:
+        return code, ServerAddress.parse(text.strip().partition("#")[0])
+    found = _on_this_machine(code.number)
+    if found is None and reach.lan:
+        found = await _on_the_network(code.number)
+    if found is None:
+        where = "on this network" if reach.lan else "on this machine"
+        raise ServerUnreachable(
+            f"Nobody {where} is waiting with the code {code}. Is the other side's command "
+            "still running? Two people on different networks both need the same --server."
+        )
+    return code, found
+
+
+def join(reach: Reach, server: ServerAddress, **where: Any) -> AbstractAsyncContextManager[Room]:
+    """Join the room that `where` names (``code=`` or ``room=``, ``password=``)."""
+    import peer
+
+    return peer.join(
+        server.websocket,
+        name=reach.name,
+        ice=reach.ice,
+        relay_only=reach.relay_only,
+        ssl=server.ssl_context,
+        **where,
+    )
+
+
+def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncContextManager[Room]:
+    import peer
+
+    return peer.host(
+        server.websocket,
+        name=reach.name,
+        words=words,
+        ice=reach.ice,
+        relay_only=reach.relay_only,
+        ssl=server.ssl_context,
+    )
+
+
+def _on_this_machine(number: str) -> ServerAddress | None:
+    folder = registry.runtime_folder()
+    entry = registry.find(folder, number) if folder else None
+    return ServerAddress.parse(f"http://127.0.0.1:{entry.port}") if entry else None
+
+
+async def _on_the_network(number: str) -> ServerAddress | None:
+    from . import lan
+
+    announced = await lan.find(number, timeout=_LAN_PATIENCE)
+    if announced is None:
+        return None
+    for address in announced.addresses:
+        try:
+            async with asyncio.timeout(_CONNECT_PATIENCE):
+                _, writer = await asyncio.open_connection(address, announced.port)
+        except OSError as error:  # a timeout is one, too
+            logger.info("%s port %d does not answer: %s", address, announced.port, error)
+            continue
+        writer.close()
+        return ServerAddress.parse(f"http://{address}:{announced.port}")
+    return None
+
+
+def _read_ice(path: Path | None) -> IceConfig | None:
+    if path is None:
+        return None
+    from signaling.assets import read_ice_config
+
+    try:
+        return read_ice_config(path)
+    except UnicodeDecodeError:
+        raise UsageProblem(f"{path} is not a text file.") from None
