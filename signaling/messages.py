@@ -19,6 +19,30 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .errors import BadMessage, ErrorCode
+from .fields import (
+    MAX_DATA_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_META_BYTES,
+    MAX_NAME,
+    MAX_ROOM,
+    MAX_SERVER_MESSAGE_BYTES,
+    SUBPROTOCOL,
+    U32,
+    WEBSOCKET_PATH,
+    Generation,
+    Identifier,
+    JsonObject,
+    LinkId,
+    Name,
+    RoomName,
+    RoomNumber,
+    Seconds,
+    Seq,
+    Text64,
+    Token,
+    check_data,
+    check_meta,
+)
 from .ice_servers import IcePolicy, IceServer
 
 __all__ = [
@@ -61,50 +85,6 @@ __all__ = [
     "serialize_bytes",
 ]
 
-SUBPROTOCOL: Final = "peerline.signal.v1"
-WEBSOCKET_PATH: Final = "/v1/ws"
-
-MAX_MESSAGE_BYTES: Final = 64 * 1024
-"""Longest message a server reads."""
-MAX_SERVER_MESSAGE_BYTES: Final = 1024 * 1024
-"""Longest message a client must be ready to read (a welcome into a large room)."""
-MAX_DATA_BYTES: Final = 48 * 1024
-"""Longest `signal.data`, in bytes of UTF-8."""
-MAX_META_BYTES: Final = 1024
-"""Longest `meta`, in bytes of compact JSON."""
-MAX_META_DEPTH: Final = 8
-MAX_NAME: Final = 64
-MAX_ROOM: Final = 64
-
-# What may not stand in a name that people see: control characters, line and paragraph
-# separators, what turns the direction of the text around it, and the invisible ones that
-# make two different names look alike. A list of ranges rather than `str.isprintable`, because
-# that depends on the Unicode version of whoever asks: a second implementation needs the same.
-_HIDDEN: Final = (
-    r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f"
-    r"\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-)
-
-_Text64 = Annotated[str, Meta(max_length=64)]
-_Name = Annotated[str, Meta(max_length=MAX_NAME, pattern=rf"\A[^{_HIDDEN}]*\Z")]
-_RoomName = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=MAX_ROOM,
-        pattern=rf"\A(?!\s)[^{_HIDDEN}]+(?<!\s)\Z",
-    ),
-]
-_RoomNumber = Annotated[str, Meta(max_length=9, pattern=r"\A[1-9][0-9]*\Z")]
-_Identifier = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[A-Za-z0-9._~-]+\Z")]
-_Link = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[!-~]+\Z")]
-_Token = Annotated[str, Meta(max_length=4096, pattern=r"\A[!-~]*\Z")]
-_U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-_Gen = Annotated[int, Meta(ge=0, le=2**31)]
-_Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-_Seconds = Annotated[float, Meta(ge=0)]
-_Meta: TypeAlias = dict[str, Any]
-
 
 class SignalKind(StrEnum):
     """What a `signal` is for; the server relays all of them alike."""
@@ -137,9 +117,9 @@ class _Message(Struct, frozen=True, kw_only=True, tag_field="t", omit_defaults=T
 class Resume(Struct, frozen=True, kw_only=True):
     """The session a client wants to continue."""
 
-    session: _Identifier
-    token: _Token
-    last_seq: _Seq
+    session: Identifier
+    token: Token
+    last_seq: Seq
 
     def __repr__(self) -> str:
         return f"Resume(session={self.session!r}, token='...', last_seq={self.last_seq})"
@@ -156,13 +136,13 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
         token: for servers that ask who is there; never logged.
     """
 
-    room: _RoomName | None = None
-    code: bool | _RoomNumber | None = None
-    name: _Name | None = None
-    meta: _Meta | None = None
-    token: _Token | None = None
+    room: RoomName | None = None
+    code: bool | RoomNumber | None = None
+    name: Name | None = None
+    meta: JsonObject | None = None
+    token: Token | None = None
     resume: Resume | None = None
-    id: _U32 | None = None
+    id: U32 | None = None
 
     def __repr__(self) -> str:
         token = "None" if self.token is None else "'...'"
@@ -183,18 +163,18 @@ class Signal(_Message, frozen=True, kw_only=True, tag="signal"):
         data: opaque to the server (sealed, as a rule), at most 48 KiB of UTF-8.
     """
 
-    to: _Identifier
-    link: _Link
-    gen: _Gen
+    to: Identifier
+    link: LinkId
+    gen: Generation
     kind: SignalKind
     data: str
-    id: _U32 | None = None
+    id: U32 | None = None
 
 
 class Ice(_Message, frozen=True, kw_only=True, tag="ice"):
     """Asks for the ICE servers again (credentials may have been renewed)."""
 
-    id: _U32 | None = None
+    id: U32 | None = None
 
 
 class Pong(_Message, frozen=True, kw_only=True, tag="pong"):
@@ -204,13 +184,13 @@ class Pong(_Message, frozen=True, kw_only=True, tag="pong"):
 class Leave(_Message, frozen=True, kw_only=True, tag="leave"):
     """Goodbye, for good; the server closes the connection."""
 
-    id: _U32 | None = None
+    id: U32 | None = None
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
     """Everything up to `seq` has arrived and need not be kept for a resumed session."""
 
-    seq: _Seq
+    seq: Seq
 
 
 class Stats(_Message, frozen=True, kw_only=True, tag="stats"):
@@ -223,10 +203,10 @@ class Stats(_Message, frozen=True, kw_only=True, tag="stats"):
         stage: where a failed attempt stood (`pake`, `ice`, `dtls`, ...).
     """
 
-    link: _Link
+    link: LinkId
     result: Literal["direct", "relayed", "failed"]
-    open_ms: _U32 | None = None
-    stage: _Text64 | None = None
+    open_ms: U32 | None = None
+    stage: Text64 | None = None
 
 
 # --- server to client -------------------------------------------------------------------------
@@ -240,9 +220,9 @@ class PeerInfo(Struct, frozen=True, kw_only=True):
         state: `away` while a broken connection may still be resumed.
     """
 
-    peer: _Identifier
-    name: _Name | None = None
-    meta: _Meta | None = None
+    peer: Identifier
+    name: Name | None = None
+    meta: JsonObject | None = None
     state: Literal["online", "away"] = "online"
 
 
@@ -281,8 +261,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 class Heartbeat(Struct, frozen=True, kw_only=True):
     """The server pings every `interval` seconds and waits `timeout` seconds for life."""
 
-    interval: _Seconds = 20.0
-    timeout: _Seconds = 10.0
+    interval: Seconds = 20.0
+    timeout: Seconds = 10.0
 
 
 class Welcome(Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
@@ -301,19 +281,19 @@ class Welcome(Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
         id: as in `hello`.
     """
 
-    session: _Identifier
-    resume_token: _Token
-    peer: _Identifier
-    room: _RoomName
-    seq: _Seq = 0
+    session: Identifier
+    resume_token: Token
+    peer: Identifier
+    room: RoomName
+    seq: Seq = 0
     peers: tuple[PeerInfo, ...] = ()
     ice: IceOffer = IceOffer()
     limits: Limits = Limits()
     heartbeat: Heartbeat = Heartbeat()
     resumed: bool = False
     recovered: bool = False
-    code: _RoomNumber | None = None
-    id: _U32 | None = None
+    code: RoomNumber | None = None
+    id: U32 | None = None
 
     def __repr__(self) -> str:
         return (
@@ -333,29 +313,29 @@ class PeerEvent(_Message, frozen=True, kw_only=True, tag="peer"):
     """
 
     event: Literal["joined", "left", "away", "back"]
-    peer: _Identifier
-    seq: _Seq
-    reason: _Text64 | None = None
-    name: _Name | None = None
-    meta: _Meta | None = None
+    peer: Identifier
+    seq: Seq
+    reason: Text64 | None = None
+    name: Name | None = None
+    meta: JsonObject | None = None
 
 
 class SignalFrom(_Message, frozen=True, kw_only=True, tag="signal"):
     """A `signal` as it arrives: as it was sent, and `from`, which the server vouches for."""
 
-    from_: _Identifier = msgspec.field(name="from")
-    to: _Identifier
-    link: _Link
-    gen: _Gen
+    from_: Identifier = msgspec.field(name="from")
+    to: Identifier
+    link: LinkId
+    gen: Generation
     kind: SignalKind
     data: str
-    seq: _Seq
+    seq: Seq
 
 
 class Ok(_Message, frozen=True, kw_only=True, tag="ok"):
     """The message with this `id` was carried out."""
 
-    id: _U32
+    id: U32
 
 
 class Error(Struct, frozen=True, kw_only=True, tag_field="t", tag="error", omit_defaults=True):
@@ -369,11 +349,11 @@ class Error(Struct, frozen=True, kw_only=True, tag_field="t", tag="error", omit_
         id: the message's, if it had one that could be read.
     """
 
-    code: _Text64
+    code: Text64
     message: Annotated[str, Meta(max_length=500)]
     retryable: bool
-    retry_after: _Seconds | None = None
-    id: _U32 | None = None
+    retry_after: Seconds | None = None
+    id: U32 | None = None
 
 
 class Ping(_Message, frozen=True, kw_only=True, tag="ping"):
@@ -384,7 +364,7 @@ class IceUpdate(_Message, frozen=True, kw_only=True, tag="ice"):
     """The ICE servers, asked for with `ice` or renewed by the server."""
 
     ice: IceOffer
-    id: _U32 | None = None
+    id: U32 | None = None
 
 
 class Draining(_Message, frozen=True, kw_only=True, tag="draining"):
@@ -394,7 +374,7 @@ class Draining(_Message, frozen=True, kw_only=True, tag="draining"):
         after: seconds until it does.
     """
 
-    after: _Seconds = 0.0
+    after: Seconds = 0.0
 
 
 ClientMessage: TypeAlias = Hello | Signal | Ice | Pong | Leave | Ack | Stats
@@ -437,7 +417,7 @@ def parse_client(text: str | bytes) -> ClientMessage:
     if isinstance(message, Hello):
         _check_hello(message)
     elif isinstance(message, Signal):
-        _check_data(message.data, message.id)
+        check_data(message.data, message.id)
     return message
 
 
@@ -454,12 +434,12 @@ def parse_server(text: str | bytes) -> ServerMessage:
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise _bad_message(raw, error, _SERVER_TYPES) from None
     if isinstance(message, SignalFrom):
-        _check_data(message.data, None)
+        check_data(message.data, None)
     elif isinstance(message, PeerEvent):
-        _check_meta(message.meta, None)
+        check_meta(message.meta, None)
     elif isinstance(message, Welcome):
         for peer in message.peers:
-            _check_meta(peer.meta, None)
+            check_meta(peer.meta, None)
     return message
 
 
@@ -516,41 +496,7 @@ def _usable_id(value: object) -> int | None:
 
 
 def _check_hello(hello: Hello) -> None:
-    wrong = None
-    if (hello.room is None) == (hello.code is None):
-        wrong = "either `room` or `code` says where to"
-    elif hello.code is False:
-        wrong = "`code` is true or a room's number"
-    if wrong is not None:
+    if (hello.room is None) == (hello.code is None) or hello.code is False:
+        wrong = "either `room` has a name, or `code` is true or a room's number"
         raise BadMessage(ErrorCode.BAD_MESSAGE, wrong, id=hello.id)
-    _check_meta(hello.meta, hello.id)
-
-
-def _check_meta(meta: dict[str, Any] | None, id: int | None) -> None:
-    if meta is None:
-        return
-    if _depth(meta, MAX_META_DEPTH) > MAX_META_DEPTH:
-        what = f"`meta` is nested more than {MAX_META_DEPTH} deep"
-        raise BadMessage(ErrorCode.BAD_MESSAGE, what, id=id)
-    if len(_encoder.encode(meta)) > MAX_META_BYTES:
-        what = f"`meta` has at most {MAX_META_BYTES} bytes of JSON"
-        raise BadMessage(ErrorCode.TOO_LARGE, what, id=id)
-
-
-def _depth(value: object, left: int) -> int:
-    """How deep `value` is nested; stops looking below `left` levels."""
-    if isinstance(value, dict):
-        inner: list[object] = list(value.values())
-    elif isinstance(value, list):
-        inner = value
-    else:
-        return 0
-    if left <= 0:
-        return 1
-    return 1 + max((_depth(item, left - 1) for item in inner), default=0)
-
-
-def _check_data(data: str, id: int | None) -> None:
-    if len(data) * 4 > MAX_DATA_BYTES and len(data.encode()) > MAX_DATA_BYTES:
-        what = f"`data` has at most {MAX_DATA_BYTES} bytes of UTF-8"
-        raise BadMessage(ErrorCode.TOO_LARGE, what, id=id)
+    check_meta(hello.meta, hello.id)

@@ -16,6 +16,7 @@ FLOORS = {
     "signaling.messages": 0,
     "signaling.ice_servers": 0,
     "signaling.bounds": 0,
+    "signaling.fields": 0,
     "signaling.rooms": 1,
     "signaling.hub": 1,
     "signaling.origins": 1,
