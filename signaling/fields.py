@@ -33,6 +33,7 @@ __all__ = [
     "Seconds",
     "Seq",
     "Text64",
+    "Text500",
     "Token",
     "check_data",
     "check_meta",
@@ -63,6 +64,7 @@ _HIDDEN: Final = (
 )
 
 Text64 = Annotated[str, Meta(max_length=64)]
+Text500 = Annotated[str, Meta(max_length=500)]
 Name = Annotated[str, Meta(max_length=MAX_NAME, pattern=rf"\A[^{_HIDDEN}]*\Z")]
 RoomName = Annotated[
     str,

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from .errors import BadMessage, ErrorCode
 from .fields import (
@@ -39,6 +39,7 @@ from .fields import (
     Seconds,
     Seq,
     Text64,
+    Text500,
     Token,
     check_data,
     check_meta,
@@ -350,7 +351,7 @@ class Error(Struct, frozen=True, kw_only=True, tag_field="t", tag="error", omit_
     """
 
     code: Text64
-    message: Annotated[str, Meta(max_length=500)]
+    message: Text500
     retryable: bool
     retry_after: Seconds | None = None
     id: U32 | None = None
@@ -409,11 +410,7 @@ def parse_client(text: str | bytes) -> ClientMessage:
     Raises:
         BadMessage: it is not one, or a field is out of its bounds.
     """
-    raw = _to_bytes(text, MAX_MESSAGE_BYTES)
-    try:
-        message = _client_decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _bad_message(raw, error, _CLIENT_TYPES) from None
+    message = _decode(_client_decoder, _to_bytes(text, MAX_MESSAGE_BYTES), _CLIENT_TYPES)
     if isinstance(message, Hello):
         _check_hello(message)
     elif isinstance(message, Signal):
@@ -428,11 +425,7 @@ def parse_server(text: str | bytes) -> ServerMessage:
         BadMessage: it is not one, or a field is out of its bounds. A client ignores messages
             that are `unsupported`: a newer server may send them.
     """
-    raw = _to_bytes(text, MAX_SERVER_MESSAGE_BYTES)
-    try:
-        message = _server_decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _bad_message(raw, error, _SERVER_TYPES) from None
+    message = _decode(_server_decoder, _to_bytes(text, MAX_SERVER_MESSAGE_BYTES), _SERVER_TYPES)
     if isinstance(message, SignalFrom):
         check_data(message.data, None)
     elif isinstance(message, PeerEvent):
@@ -463,6 +456,16 @@ def _to_bytes(text: str | bytes, limit: int) -> bytes:
         if len(raw) <= limit:
             return raw
     raise BadMessage(ErrorCode.TOO_LARGE, f"a message has at most {limit} bytes")
+
+
+_T = TypeVar("_T")
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], raw: bytes, known: frozenset[str]) -> _T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise _bad_message(raw, error, known) from None
 
 
 def _bad_message(raw: bytes, error: Exception, known: frozenset[str]) -> BadMessage:
