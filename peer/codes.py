@@ -50,6 +50,7 @@ _INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
 )
 """Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors."""
+_LINK: Final = re.compile("[a-z][a-z0-9+.-]*://")
 _BLANKS: Final = re.compile("[ \t\r\n]+")
 _PERCENT: Final = re.compile("%([0-7][0-9a-f])")
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
@@ -164,7 +165,7 @@ def suggest(text: str) -> str | None:
     candidates = complete(text)
     if len(candidates) == 1:
         return candidates[0]
-    limit = 1 if len(text) < 4 else 2 if len(text) < 7 else 3
+    limit = 1 if len(text) < 5 else 2 if len(text) < 7 else 3
     best: tuple[int, int, str] | None = None
     for word in word_list():
         if abs(len(word) - len(text)) > limit:
@@ -202,7 +203,7 @@ def _tokens(text: str) -> list[str]:
     _, hash_sign, fragment = text.partition("#")
     if hash_sign:
         text = _PERCENT.sub(lambda escape: chr(int(escape[1], 16)), fragment)
-    elif "://" in text:
+    elif _LINK.match(pieces[-1]):
         raise CodeError("This link has no code in it: the part after the # is missing.")
     text = _INVISIBLE.sub("", text).lower()
     return "".join(
