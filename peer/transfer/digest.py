@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from .config import DIGEST_SIZE
+
 __all__ = ["FileDigest", "segment_digest"]
 
 
@@ -58,6 +60,17 @@ class FileDigest:
             else:
                 self._digest.update(known)
             self._next += 1
+
+    def add_run(self, first: int, digests: bytes) -> None:
+        """Add neighbouring segments, from `first` on; `digests` are 32 bytes each."""
+        count = len(digests) // DIGEST_SIZE
+        if first == self._next and not self._early:
+            self._digest.update(digests)  # a terabyte's worth of a journal in one call
+            self._next += count
+            return
+        for position in range(count):
+            start = position * DIGEST_SIZE
+            self.add(first + position, digests[start : start + DIGEST_SIZE])
 
     def hexdigest(self) -> str | None:
         """The digest of what was added so far without a gap, hexadecimal; None when unknown."""

@@ -7,7 +7,7 @@ is checked by the machines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -32,6 +32,7 @@ __all__ = [
     "Offer",
     "OfferMore",
     "Retry",
+    "accept_messages",
     "offer_pages",
     "parse_message",
     "serialize_message",
@@ -132,6 +133,10 @@ class Cancel(_Message, frozen=True, tag="cancel"):
 
 
 Message = Offer | OfferMore | Have | Accept | Decline | Ack | Retry | FileDone | Done | Cancel
+
+
+RANGES_PER_MESSAGE: Final = 1000
+"""Ranges that `accept_messages` puts in one message: at most 40 bytes each, far below 48 KiB."""
 
 
 class _Type(Struct, frozen=True):
@@ -243,3 +248,28 @@ def offer_pages(transfer: int, manifest: Manifest) -> Iterator[str]:
         if not more:
             return
         start = stop
+
+
+def accept_messages(
+    transfer: int, window: int, have: Mapping[int, Sequence[tuple[int, int]]]
+) -> Iterator[str]:
+    """Write an `accept`, with `have` messages before it when it would be too long.
+
+    Args:
+        transfer: Id of the transfer.
+        window: Segments that may be in flight.
+        have: By file index: segments (first, last) that are here already, ascending.
+
+    Yields:
+        Messages of at most 48 KiB each, the `accept` last.
+    """
+    page: dict[int, list[tuple[int, int]]] = {}
+    count = 0
+    for file, ranges in have.items():
+        for held in ranges:
+            if count == RANGES_PER_MESSAGE:
+                yield serialize_message(Have(transfer=transfer, have=page))
+                page, count = {}, 0
+            page.setdefault(file, []).append(held)
+            count += 1
+    yield serialize_message(Accept(transfer=transfer, window=window, have=page))

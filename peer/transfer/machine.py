@@ -1,0 +1,146 @@
+"""What the two machines of a transfer share (floor 1).
+
+The contract of the loop: after each call into a machine its driver drains `next_event`,
+`messages_to_send` and (of a sender) `blocks_to_send` until they are empty. A machine never waits,
+never does anything itself and never raises because of what the other side sent: such a fault ends
+the transfer with a `Failed` event and a `cancel` message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from enum import Enum
+from typing import ClassVar, Generic, TypeVar
+
+from .events import Declined, Event, Failed
+from .messages import Cancel, Message, serialize_message
+from .names import display_name
+
+__all__ = ["MAX_SENTENCE", "Machine", "Trigger", "Violation"]
+
+logger = logging.getLogger(__name__)
+
+MAX_SENTENCE = 300
+"""Characters of the other side's sentences that are passed on."""
+
+
+class Trigger(Enum):
+    """What moves a machine from state to state; named after the message where there is one."""
+
+    OFFER = "offer"
+    OFFER_END = "the last page of the offer"
+    HAVE = "have"
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    BLOCK = "a block"
+    ACK = "ack"
+    RETRY = "retry"
+    FILE_DONE = "file_done"
+    DONE = "done"
+    CANCEL = "cancel"
+
+
+class Violation(Exception):
+    """The other side broke the protocol. Raised and caught inside the machines."""
+
+    def __init__(self, reason: str, code: str = "protocol") -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+State = TypeVar("State", bound=Enum)
+
+
+class Machine(Generic[State]):
+    """State, outgoing messages and events of one side of one transfer."""
+
+    TRANSITIONS: ClassVar[dict[Enum, dict[Trigger, Enum]]]
+    """What may happen in which state, and where it leads. A state without any is final."""
+
+    FAILED: ClassVar[Enum]
+    """State after anything has gone wrong."""
+
+    def __init__(self, transfer: int, state: State) -> None:
+        self.transfer = transfer
+        """Id of the transfer on its link."""
+        self._state: State = state
+        self._events: deque[Event] = deque()
+        self._messages: list[str] = []
+
+    @property
+    def state(self) -> State:
+        """Where this side of the transfer stands."""
+        return self._state
+
+    @property
+    def ended(self) -> bool:
+        """Nothing will happen any more."""
+        return not self.TRANSITIONS[self._state]
+
+    def next_event(self) -> Event | None:
+        """Take the oldest event; None when there is none now."""
+        return self._events.popleft() if self._events else None
+
+    def messages_to_send(self) -> list[str]:
+        """Take some control messages, in order; call again until the list is empty."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def cancel(self, code: str = "cancelled", message: str = "") -> None:
+        """End the transfer from this side; without effect when it has ended.
+
+        Args:
+            code: `cancelled`, or `disk` for what only this side can know.
+            message: A sentence for the person on the other side.
+        """
+        self._fail(code, message)
+
+    def disk_failed(self, message: str) -> None:
+        """Tell that a file cannot be read or written: ends the transfer with code `disk`.
+
+        Args:
+            message: A sentence for the person on the other side, without private paths.
+        """
+        self._fail("disk", message)
+
+    def _send(self, message: Message) -> None:
+        self._messages.append(serialize_message(message))
+
+    def _move(self, trigger: Trigger) -> None:
+        """Change the state as the table says.
+
+        Raises:
+            Violation: the table has no such transition.
+        """
+        state = self.TRANSITIONS[self._state].get(trigger)
+        if state is None:
+            raise Violation(f"{trigger.value} while {self._state.value}")
+        self._set_state(state)
+
+    def _set_state(self, state: Enum) -> None:
+        if state is not self._state:
+            logger.debug("transfer %d: %s -> %s", self.transfer, self._state.value, state.value)
+            self._state = state  # type: ignore[assignment]  # the table is typed by Enum only
+
+    def _fail(self, code: str, message: str) -> None:
+        """End the transfer because of this side, and tell both."""
+        if not self.ended:
+            self._end(self.FAILED, Failed(code, message, remote=False))
+            self._send(Cancel(transfer=self.transfer, code=code, message=message[:1000]))
+
+    def _ended_by_peer(self, message: Cancel) -> None:
+        sentence = display_name(message.message, MAX_SENTENCE)
+        self._end(self.FAILED, Failed(display_name(message.code), sentence, remote=True))
+
+    def _end(self, state: Enum, event: Failed | Declined) -> None:
+        """Drop whatever waits: nobody is going to need it."""
+        self._set_state(state)
+        self._events.clear()
+        self._messages.clear()
+        self._release()
+        self._events.append(event)
+
+    def _release(self) -> None:
+        """Forget buffers and counters, the transfer is over."""
+        raise NotImplementedError
