@@ -1,9 +1,20 @@
 // @ts-check
 // A link: the authenticated connection to one other side, with its chat and its transfers.
 
-import { problem } from './problems.js';
+import { Chat } from './chat.js';
+import { Life } from './life.js';
+import { BadMessage, cleanName, parseObject } from './messages.js';
+import { Negotiation } from './negotiation.js';
+import { Problem, asProblem, problem } from './problems.js';
+import { MAX_FRAME } from './transfer/frames.js';
+import { Manifest, manifestFrom } from './transfer/manifest.js';
+import { MAX_CONTROL_MESSAGE } from './transfer/messages.js';
+import { Transfers } from './transfers.js';
 
-/** @typedef {import('./problems.js').Problem} Problem */
+/** @typedef {import('./messages.js').Signal} Signal */
+/** @typedef {import('./messages.js').IceOffer} IceOffer */
+/** @typedef {import('./rtc.js').RtcConnection} RtcConnection */
+/** @typedef {import('./transfer/messages.js').Entry} Entry */
 
 /**
  * @typedef {'pairing' | 'connecting' | 'connected' | 'closed'} LinkState
@@ -11,20 +22,18 @@ import { problem } from './problems.js';
  */
 
 /**
+ * @typedef {object} Place one end of a path
+ * @property {string} type the ICE candidate type: `host`, `srflx`, `prflx` or `relay`
+ * @property {string | null} address
+ * @property {number | null} port
+ * @property {string} protocol
+ */
+/**
  * @typedef {object} Path how the bytes travel
  * @property {'direct' | 'relayed'} kind
- * @property {{type: string, address: string | null, protocol: string}} local `type` is the ICE
- *   candidate type: `host`, `srflx`, `prflx` or `relay`
- * @property {{type: string, address: string | null, protocol: string}} remote
+ * @property {Place} local
+ * @property {Place} remote
  * @property {number | null} roundTrip seconds, as the browser last measured it
- */
-
-/**
- * @typedef {object} Entry one line of a transfer's manifest
- * @property {string} path relative, parts joined by `/`
- * @property {'file' | 'dir' | 'link'} kind
- * @property {number} [size] bytes, files only
- * @property {number} [mtime] unix time in ms
  */
 
 /**
@@ -40,8 +49,8 @@ import { problem } from './problems.js';
  * @property {string} title what to call it: the only file's or folder's name, or `3 files`
  * @property {number} files how many files it has
  * @property {number} bytes how many bytes it has
- * @property {number} filesDone files that are verified and in place
- * @property {number} bytesDone bytes that are verified and written at the receiver
+ * @property {number} filesDone files that are verified and in place at the receiver
+ * @property {number} bytesDone bytes that have moved; once the transfer is done, all are verified
  * @property {number} rate bytes a second, over the last seconds; 0 while unknown
  * @property {number | null} secondsLeft
  * @property {number | null} current index of the entry being moved
@@ -62,6 +71,16 @@ import { problem } from './problems.js';
  * @typedef {Transfer & IncomingExtra} Incoming
  */
 
+/** What this program calls itself. */
+export const AGENT = 'peerline/0.1.0 page';
+
+/** How long the other side may take to say hello, in ms. */
+const HELLO_TIMEOUT = 10_000;
+/** How often the path is looked at, in ms. */
+const PATH_INTERVAL = 5_000;
+/** Messages that may come before the hello, which travels on another stream than the chat. */
+const MAX_EARLY = 256;
+
 /**
  * Events (all are `CustomEvent`s):
  *
@@ -79,29 +98,101 @@ import { problem } from './problems.js';
  * | `closed` | `Problem` | the link is over: `closed`, `bye`, `lost`, `wrong_code`, `no_path`, ... |
  */
 export class Link extends EventTarget {
+  /** @type {LinkState} */
+  #state = 'pairing';
+  #peer;
+  #ownName;
+  #negotiation;
+  /** @type {RtcConnection | null} */
+  #connection = null;
+  #isOpen = false;
+  /** What came before this side was ready for it. @type {(() => void)[]} */
+  #early = [];
+  /** @type {readonly string[] | null} */
+  #sas = null;
+  #chat = new Chat();
+  #transfers;
+  #life;
+  /** @type {Path | null} */
+  #path = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #helloTimer;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #pathTimer;
+  #onPageHide = () => {
+    this.#sayBye();
+    this.#end(problem('lost'));
+  };
+
+  /**
+   * Begins to connect. Made by `Room`.
+   *
+   * @param {object} options
+   * @param {string} options.local our peer id
+   * @param {{peer: string, name: string}} options.remote
+   * @param {string} options.room its id on the server
+   * @param {Uint8Array | null} options.password
+   * @param {IceOffer} options.ice
+   * @param {string} options.name how this side is called
+   * @param {import('./negotiation.js').Surroundings['send']} options.send
+   */
+  constructor({ local, remote, room, password, ice, name, send }) {
+    super();
+    this.#peer = { id: remote.peer, name: remote.name, agent: '' };
+    this.#ownName = name;
+    this.#life = new Life({
+      ping: (n) => void this.#sendControl({ t: 'ping', n }),
+      onLost: () => this.#end(problem('lost')),
+    });
+    this.#negotiation = new Negotiation({
+      local,
+      remote: remote.peer,
+      room,
+      password,
+      ice,
+      send,
+      onStage: (stage) => {
+        if (stage === 'description' || stage === 'path') this.#enter('connecting');
+      },
+      onConnection: (connection) => this.#adopt(connection),
+      onFailed: (reason) => this.#end(reason),
+    });
+    this.#transfers = new Transfers(
+      {
+        sendControl: (message) => void this.#sendControl(message),
+        sendBlock: (frame) => this.#liveConnection().sendBlock(frame),
+        bufferedBlocks: () => this.#connection?.bufferedBlocks ?? 0,
+        maxFrame: () => Math.min(MAX_FRAME, this.#connection?.maxMessageSize ?? MAX_FRAME),
+        emit: (type, detail) => this.#emit(type, detail),
+      },
+      this.#negotiation.offerer,
+    );
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+  }
+
   /** @returns {LinkState} */
   get state() {
-    return 'pairing';
+    return this.#state;
   }
 
   /** The other side; name and agent are known once connected. */
   get peer() {
-    return { id: '', name: '', agent: '' };
+    return { ...this.#peer };
   }
 
   /** The four words that are the same on both ends, once known. @returns {readonly string[] | null} */
   get sas() {
-    return null;
+    return this.#sas;
   }
 
   /** Whether a code or password proved who the other side is. @returns {boolean} */
   get authenticated() {
-    return false;
+    return this.#negotiation.authenticated;
   }
 
   /** How the bytes travel at this moment, or null while not connected. @returns {Promise<Path | null>} */
   async path() {
-    return null;
+    return this.#state === 'connected' && this.#connection ? this.#connection.path() : null;
   }
 
   /**
@@ -112,27 +203,250 @@ export class Link extends EventTarget {
    * @throws {Problem} `message_too_long`, `lost`
    */
   sendChat(text) {
-    throw problem('unexpected');
+    if (this.#state !== 'connected') throw problem('lost');
+    let id;
+    try {
+      id = this.#chat.say(text, Date.now());
+    } catch {
+      throw problem('message_too_long');
+    }
+    this.#flushChat();
+    return id;
   }
 
   /**
    * Offers files and folders to the other side.
    *
-   * @param {FileList | readonly File[] | DataTransfer | import('./transfer/manifest.js').Manifest} items
+   * @param {FileList | readonly File[] | DataTransfer | Manifest} items
    *   what an `<input type=file>` or a drop gave. A `DataTransfer` must be handed over within the
    *   drop handler itself: the browser empties it when the handler returns.
    * @returns {Promise<Transfer>} as soon as the offer is on its way
    * @throws {Problem} `nothing_to_send`, `too_many`, `unsafe_name`, `lost`
    */
   async sendFiles(items) {
-    throw problem('unexpected');
+    const manifest = items instanceof Manifest ? items : await manifestFrom(items);
+    if (manifest.entries.length === 0) throw problem('nothing_to_send');
+    if (this.#state !== 'connected') throw problem('lost');
+    return this.#transfers.offer(manifest);
   }
 
   /** The transfers of this link, oldest first. @returns {readonly Transfer[]} */
   get transfers() {
-    return [];
+    return this.#transfers.all;
   }
 
   /** Says goodbye and closes. @returns {Promise<void>} */
-  async close() {}
+  async close() {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'connected') {
+      this.#sayBye();
+      await this.#connection?.drain();
+    } else {
+      this.#negotiation.giveUp(problem('closed'));
+    }
+    this.#end(problem('closed'));
+  }
+
+  /**
+   * Takes a signal of the other side. Called by `Room`.
+   *
+   * @param {Signal} signal
+   */
+  receiveSignal(signal) {
+    this.#negotiation.receive(signal);
+  }
+
+  /** The other side has left the room. Called by `Room`. */
+  peerLeft() {
+    if (this.#state === 'connected') this.#life.doubt();
+    else this.#negotiation.peerLeft();
+  }
+
+  /** @param {RtcConnection} connection */
+  #adopt(connection) {
+    clearTimeout(this.#helloTimer);
+    this.#connection = connection;
+    this.#isOpen = false;
+    this.#early = [];
+    /**
+     * @param {string} type
+     * @param {(detail: any) => void} handle
+     */
+    const on = (type, handle) =>
+      connection.addEventListener(type, (event) => {
+        if (connection !== this.#connection || this.#state === 'closed') return;
+        handle(/** @type {CustomEvent} */ (event).detail);
+      });
+    on('open', () => this.#opened());
+    on('control', (data) => this.#receiveControl(data));
+    on('chat', (data) => this.#whenConnected(() => this.#receiveChat(data)));
+    on('blocks', (data) => this.#whenConnected(() => this.#transfers.receiveBlock(data)));
+    const gone = () => {
+      if (this.#state === 'connected') this.#end(problem('lost'));
+    };
+    on('failed', gone);
+    on('closed', gone);
+  }
+
+  #opened() {
+    const { reveal } = this.#negotiation;
+    this.#isOpen = true;
+    this.#sendControl({ t: 'hello', version: 1, name: this.#ownName, agent: AGENT, ...(reveal ? { reveal } : {}) });
+    this.#helloTimer = setTimeout(() => this.#giveUp(problem('lost')), HELLO_TIMEOUT);
+    for (const step of this.#early.splice(0)) step();
+  }
+
+  /**
+   * Runs a step now, or as soon as the other side's hello has been found good.
+   *
+   * @param {() => void} step
+   */
+  #whenConnected(step) {
+    this.#life.heard();
+    if (this.#state === 'connected') step();
+    else if (this.#early.length < MAX_EARLY) this.#early.push(() => this.#whenConnected(step));
+  }
+
+  /** @param {unknown} data */
+  #receiveControl(data) {
+    this.#life.heard();
+    let message;
+    try {
+      if (typeof data !== 'string') return;
+      message = parseObject(data, MAX_CONTROL_MESSAGE);
+    } catch (error) {
+      if (error instanceof BadMessage) return;
+      throw error;
+    }
+    switch (message.t) {
+      case 'hello':
+        if (this.#isOpen) void this.#receiveHello(message);
+        else this.#early.unshift(() => void this.#receiveHello(message));
+        break;
+      case 'ping':
+        if (typeof message.n === 'number') this.#sendControl({ t: 'pong', n: message.n });
+        break;
+      case 'pong':
+        break; // that it came is all there is to it
+      case 'bye':
+        this.#end(problem(message.code === 'verification_failed' ? 'verification_failed' : 'bye'));
+        break;
+      default:
+        this.#whenConnected(() => this.#transfers.receiveControl(message));
+    }
+  }
+
+  /** @param {Record<string, unknown>} hello */
+  async #receiveHello({ version, name, agent, reveal }) {
+    if (this.#state !== 'connecting') return;
+    const connection = this.#connection;
+    if (typeof version !== 'number' || version < 1) {
+      this.#giveUp(problem('protocol'));
+      return;
+    }
+    let sas;
+    try {
+      sas = await this.#negotiation.verify(reveal);
+    } catch (error) {
+      this.#giveUp(asProblem(error, 'verification_failed'));
+      return;
+    }
+    if (this.#state !== 'connecting' || connection !== this.#connection) return;
+    clearTimeout(this.#helloTimer);
+    this.#sas = sas;
+    this.#peer.name = cleanName(name) || this.#peer.name;
+    this.#peer.agent = cleanName(agent);
+    this.#negotiation.established();
+    this.#life.start();
+    this.#pathTimer = setInterval(() => void this.#lookAtPath(), PATH_INTERVAL);
+    this.#enter('connected');
+    void this.#lookAtPath();
+    for (const step of this.#early.splice(0)) step();
+  }
+
+  /** @param {unknown} data */
+  #receiveChat(data) {
+    if (this.#state !== 'connected') return;
+    this.#chat.receive(data);
+    this.#flushChat();
+  }
+
+  #flushChat() {
+    for (const message of this.#chat.messagesToSend()) {
+      if (!this.#liveConnection().send('chat', message)) {
+        this.#end(problem('lost'));
+        return;
+      }
+    }
+    for (let event = this.#chat.nextEvent(); event !== null; event = this.#chat.nextEvent()) {
+      const { type, ...detail } = event;
+      this.#emit(type === 'message' ? 'chat' : 'delivered', detail);
+    }
+  }
+
+  async #lookAtPath() {
+    const path = await this.path();
+    if (path === null) return;
+    const same = (/** @type {Place | undefined} */ a, /** @type {Place} */ b) => a?.type === b.type && a.address === b.address;
+    const changed = !same(this.#path?.local, path.local) || !same(this.#path?.remote, path.remote);
+    this.#path = path;
+    if (changed) this.#emit('path', path);
+  }
+
+  /** @param {object} message */
+  #sendControl(message) {
+    const connection = this.#connection;
+    if (connection === null || this.#state === 'closed') return;
+    if (connection.send('control', JSON.stringify(message))) return;
+    // More waits than the other side can be about to read: it is gone, or means ill.
+    if (this.#state === 'connected') this.#end(problem('lost'));
+  }
+
+  #liveConnection() {
+    if (this.#connection === null || this.#state === 'closed') throw problem('lost');
+    return this.#connection;
+  }
+
+  #sayBye() {
+    if (this.#state === 'connected') this.#connection?.send('control', JSON.stringify({ t: 'bye', code: 'closed' }));
+  }
+
+  /**
+   * The other side is connected, but not as it should be.
+   *
+   * @param {Problem} reason
+   */
+  #giveUp(reason) {
+    this.#connection?.send('control', JSON.stringify({ t: 'bye', code: reason.code }));
+    this.#negotiation.giveUp(reason);
+    this.#end(reason);
+  }
+
+  /** @param {LinkState} state */
+  #enter(state) {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#emit('state', state);
+  }
+
+  /** @param {Problem} reason */
+  #end(reason) {
+    if (this.#state === 'closed') return;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    clearTimeout(this.#helloTimer);
+    clearInterval(this.#pathTimer);
+    this.#life.stop();
+    this.#enter('closed');
+    this.#transfers.broken();
+    this.#connection?.close();
+    this.#emit('closed', reason);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
 }

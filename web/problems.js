@@ -60,6 +60,7 @@ const KNOWN = Object.freeze({
   lost: ['The connection to the other side was lost.', 'Start again'],
   protocol: ['The other side sent something this page does not understand.', 'Start again'],
   // Transfers.
+  declined: ['You declined these files.', 'Dismiss'],
   refused: ['The other side declined the files.', 'Send again'],
   unsafe_name: ['A file has a name that is not safe to save.', 'Dismiss'],
   no_space: ['There is not enough free space to save the files.', 'Dismiss'],

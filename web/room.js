@@ -6,11 +6,19 @@
 //     room.addEventListener('link', ({detail: link}) => ...);     // connected and authenticated
 //     room.addEventListener('error', ({detail: problem}) => ...); // {code, sentence, action}
 
+import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from './codes.js';
+import { Link } from './link.js';
+import { cleanName } from './messages.js';
+import { passwordBytes } from './pake.js';
 import { problem } from './problems.js';
+import { randomBytes, webCrypto } from './sealing.js';
+import { SignalingClient } from './signaling.js';
+import { removeOldFiles } from './sink.js';
 
-/** @typedef {import('./link.js').Link} Link */
 /** @typedef {import('./problems.js').Problem} Problem */
-/** @typedef {import('./codes.js').Code} Code */
+/** @typedef {import('./messages.js').Signal} Signal */
+/** @typedef {import('./messages.js').PeerEvent} PeerEvent */
+/** @typedef {import('./messages.js').IceOffer} IceOffer */
 
 /**
  * @typedef {'waiting' | 'connecting' | 'connected' | 'closed'} RoomState
@@ -27,9 +35,56 @@ import { problem } from './problems.js';
  * | `connecting` | `Link` | somebody came; the link is being made (`link.state` events follow) |
  * | `link` | `Link` | the link is connected: chat and files may start |
  * | `error` | `Problem` | a link could not be made, or the server failed; a code room closes after it |
- * | `closed` | `Problem \| null` | the room is over; null when `close()` was called |
+ * | `closed` | `Problem \| null` | the room is over; null when `close()` was called, or after the end of
+ *   a code room's one link, which its own `closed` event has explained |
  */
 export class Room extends EventTarget {
+  #signaling;
+  #code;
+  #name;
+  #password;
+  #ice;
+  /** By peer id: those being made and those that are up. @type {Map<string, Link>} */
+  #all = new Map();
+  /** @type {Set<Link>} */
+  #connected = new Set();
+  /** Whether a code room has had its one link. */
+  #used = false;
+  /** @type {RoomState} */
+  #state = 'waiting';
+  /** Why the server is gone, once it is. @type {Problem | null} */
+  #alone = null;
+  #onPageHide = () => this.#signaling.leave();
+
+  /**
+   * @private use `Room.host` or `Room.join`
+   * @param {SignalingClient} signaling
+   * @param {{code: Code | null, password: Uint8Array | null, name: string}} options
+   */
+  constructor(signaling, { code, password, name }) {
+    super();
+    this.#signaling = signaling;
+    this.#code = code;
+    this.#password = password;
+    this.#name = name;
+    this.#ice = signaling.welcome.ice;
+    /**
+     * @param {string} type
+     * @param {(detail: any) => void} handle
+     */
+    const on = (type, handle) =>
+      signaling.addEventListener(type, (event) => handle(/** @type {CustomEvent} */ (event).detail));
+    on('signal', (signal) => this.#receiveSignal(signal));
+    on('peer', (event) => this.#receivePeer(event));
+    on('ice', (ice) => (this.#ice = ice));
+    on('closed', (reason) => this.#signalingClosed(reason));
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    // Those who were there before us offer; after this call returns, its caller can listen.
+    setTimeout(() => {
+      for (const { peer, name: theirs } of signaling.welcome.peers) this.#meet(peer, theirs);
+    });
+  }
+
   /**
    * Allocates a code room and waits in it for one other side.
    *
@@ -38,8 +93,15 @@ export class Room extends EventTarget {
    * @returns {Promise<Room>} as soon as the server gave the number: `room.code` is known
    * @throws {Problem}
    */
-  static async host(options = {}) {
-    throw problem('unexpected');
+  static async host({ server, name = '', words = DEFAULT_WORDS } = {}) {
+    const signaling = await enter(server, { code: true, name });
+    const { code: number } = signaling.welcome;
+    if (number === null) {
+      signaling.leave();
+      throw problem('server_protocol');
+    }
+    const code = new Code(number, makeWords(randomBytes(RANDOM_BYTES), words));
+    return new Room(signaling, { code, password: code.password, name: cleanName(name) });
   }
 
   /**
@@ -51,25 +113,161 @@ export class Room extends EventTarget {
    * @returns {Promise<Room>} as soon as the server let us in
    * @throws {Problem} `bad_code`, `no_such_room`, `room_full`, `server_unreachable`, ...
    */
-  static async join(options) {
-    throw problem('unexpected');
+  static async join({ server, name = '', code, room, password = null }) {
+    if (code !== undefined) {
+      const parsed = typeof code === 'string' ? Code.parse(code) : code;
+      const signaling = await enter(server, { code: parsed.number, name });
+      return new Room(signaling, { code: parsed, password: parsed.password, name: cleanName(name) });
+    }
+    if (!room) throw new TypeError('a code or a room');
+    const signaling = await enter(server, { room, name });
+    const secret = password ? passwordBytes(password) : null;
+    return new Room(signaling, { code: null, password: secret, name: cleanName(name) });
   }
 
   /** The code of a code room (`String(code)` is `7-guitar-ocean`), else null. @type {Code | null} */
   get code() {
-    return null;
+    return this.#code;
   }
 
   /** @returns {RoomState} */
   get state() {
-    return 'waiting';
+    return this.#state;
   }
 
   /** The connected links. @returns {readonly Link[]} */
   get links() {
-    return [];
+    return [...this.#connected];
   }
 
   /** Leaves the room and closes its links. @returns {Promise<void>} */
-  async close() {}
+  async close() {
+    if (this.#state === 'closed') return;
+    const links = [...this.#all.values()];
+    this.#end(null);
+    // A set-up says goodbye through the server, so that goes last.
+    await Promise.all(links.map((link) => link.close()));
+    this.#signaling.leave();
+  }
+
+  /**
+   * Begins a link with a peer of the room.
+   *
+   * @param {string} peer
+   * @param {string} name
+   */
+  #meet(peer, name) {
+    if (this.#state === 'closed' || this.#all.has(peer)) return;
+    // One link per code, ever: whoever would guess at it has one try.
+    if (this.#code !== null && this.#used) return;
+    this.#used = true;
+    const link = new Link({
+      local: this.#signaling.welcome.peer,
+      remote: { peer, name },
+      room: this.#signaling.welcome.room,
+      password: this.#password,
+      ice: this.#ice,
+      name: this.#name,
+      send: (signal) => this.#signaling.send(signal),
+    });
+    this.#all.set(peer, link);
+    link.addEventListener('state', () => this.#linkChanged(link));
+    link.addEventListener('closed', (event) => {
+      this.#linkClosed(link, peer, /** @type {CustomEvent<Problem>} */ (event).detail);
+    });
+    this.#update();
+    this.#emit('connecting', link);
+  }
+
+  /** @param {Signal} signal */
+  #receiveSignal(signal) {
+    const { from } = signal;
+    // Its `joined` may have got lost in a reconnect of the server's; only the earlier one speaks first.
+    if (!this.#all.has(from) && from < this.#signaling.welcome.peer) this.#meet(from, '');
+    this.#all.get(from)?.receiveSignal(signal);
+  }
+
+  /** @param {PeerEvent} event */
+  #receivePeer({ event, peer, name }) {
+    if (event === 'joined') this.#meet(peer, name);
+    else if (event === 'left') this.#all.get(peer)?.peerLeft();
+  }
+
+  /** @param {Link} link */
+  #linkChanged(link) {
+    if (link.state !== 'connected') return;
+    this.#connected.add(link);
+    this.#update();
+    this.#emit('link', link);
+  }
+
+  /**
+   * @param {Link} link
+   * @param {string} peer
+   * @param {Problem} reason
+   */
+  #linkClosed(link, peer, reason) {
+    if (this.#all.get(peer) === link) this.#all.delete(peer);
+    const wasUp = this.#connected.delete(link);
+    if (this.#state === 'closed') return;
+    if (!wasUp) this.#emit('error', reason);
+    if (this.#code !== null) {
+      // The code is spent, whatever became of it.
+      this.#end(wasUp ? null : reason);
+      this.#signaling.leave();
+    } else if (this.#alone !== null && this.#all.size === 0) {
+      this.#end(this.#alone);
+    } else {
+      this.#update();
+    }
+  }
+
+  /** @param {Problem | null} reason */
+  #signalingClosed(reason) {
+    if (this.#state === 'closed') return;
+    this.#alone = reason ?? problem('server_unreachable');
+    // Links that are up, or nearly, need the server no more.
+    if (this.#all.size > 0) return;
+    this.#emit('error', this.#alone);
+    this.#end(this.#alone);
+  }
+
+  #update() {
+    if (this.#state === 'closed') return;
+    const state = this.#connected.size > 0 ? 'connected' : this.#all.size > 0 ? 'connecting' : 'waiting';
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#emit('state', state);
+  }
+
+  /** @param {Problem | null} reason */
+  #end(reason) {
+    if (this.#state === 'closed') return;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    this.#state = 'closed';
+    this.#emit('state', 'closed');
+    this.#emit('closed', reason);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/**
+ * Connects to the server and enters a room.
+ *
+ * @param {string | undefined} server
+ * @param {Parameters<typeof SignalingClient.connect>[1]} where
+ * @returns {Promise<SignalingClient>}
+ */
+async function enter(server, where) {
+  webCrypto(); // without it nothing that follows can work, and the sentence says what to do
+  if (typeof RTCPeerConnection === 'undefined') throw problem('no_webrtc');
+  void removeOldFiles();
+  return SignalingClient.connect(server ?? location.origin, where);
 }

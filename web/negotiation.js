@@ -1,0 +1,530 @@
+// @ts-check
+// The set-up of one link over signals: proof of the code, offer, answer, candidates, and a second
+// attempt where the first connection does not come about. `peer/negotiation/` is the same in Python.
+//
+// The earlier peer of the two offers. Signals are handled strictly one after the other, although
+// WebCrypto and WebRTC answer later; what belongs to an older generation is dropped.
+
+import { BadMessage, parseObject } from './messages.js';
+import { Pake } from './pake.js';
+import { Problem, asProblem, problem } from './problems.js';
+import { DescriptionError, RtcConnection } from './rtc.js';
+import {
+  NONCE_SIZE,
+  SealError,
+  Sealer,
+  b64uDecode,
+  b64uEncode,
+  checkReveal,
+  commitment,
+  openLinkSas,
+  randomBytes,
+} from './sealing.js';
+
+/** @typedef {import('./messages.js').Signal} Signal */
+/** @typedef {import('./messages.js').IceOffer} IceOffer */
+/** @typedef {'pake' | 'description' | 'path' | 'established' | 'failed'} Stage */
+
+/** How long each stage may take, in ms. */
+const TIMEOUTS = Object.freeze({ pake: 15_000, description: 15_000, path: 15_000 });
+/** How many connections are tried. */
+const ATTEMPTS = 2;
+const MAX_GENERATION = 65536;
+/** Signals that may wait while one is being handled. */
+const MAX_BACKLOG = 256;
+
+const MISMATCH =
+  'One side uses a password for this room and the other does not: both must use the same.';
+const SILENT = 'The other side is there, but does not answer.';
+
+/** What the other side's `bye` means here. @type {Readonly<Record<string, string>>} */
+const BYE_CODES = Object.freeze({
+  no_path: 'no_path',
+  verification_failed: 'verification_failed',
+  wrong_code: 'wrong_code',
+});
+
+/**
+ * @typedef {object} Surroundings
+ * @property {string} local our peer id
+ * @property {string} remote the other side's; who has the smaller one is the offerer
+ * @property {string} room its id on the server
+ * @property {Uint8Array | null} password what both sides must know; null for a link without one
+ * @property {IceOffer} ice
+ * @property {(signal: Omit<Signal, 't' | 'from'> & {to: string}) => void} send
+ * @property {(stage: Stage) => void} onStage
+ * @property {(connection: RtcConnection) => void} onConnection a connection is being tried, instead
+ *   of the one before; it is told before any of its events
+ * @property {(reason: Problem) => void} onFailed there will be no link
+ */
+
+/** The set-up of one link, on this side. */
+export class Negotiation {
+  /** @type {Stage} */
+  stage = 'pake';
+  #around;
+  #link;
+  #gen = 0;
+  /** @type {Pake | null} */
+  #pake = null;
+  /** @type {Sealer | null} */
+  #sealer = null;
+  /** @type {readonly string[] | null} */
+  #sas = null;
+  /** @type {RtcConnection | null} */
+  #connection = null;
+  /** @type {Uint8Array<ArrayBuffer>} */
+  #nonce = new Uint8Array(0);
+  /** @type {Uint8Array<ArrayBuffer>} */
+  #otherNonce = new Uint8Array(0);
+  #commit = '';
+  #offered = -1;
+  /** Whether our offer or answer of this generation is on its way. */
+  #described = false;
+  /** Our candidates that were found before that. @type {(string | null)[]} */
+  #found = [];
+  /** @type {Promise<void>} */
+  #queue = Promise.resolve();
+  #backlog = 0;
+  /** @type {Promise<void>} */
+  #outbox = Promise.resolve();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {Surroundings} around */
+  constructor(around) {
+    this.#around = around;
+    this.offerer = around.local < around.remote;
+    // The offerer names the link; the answerer learns its name from the first signal.
+    this.#link = this.offerer ? b64uEncode(randomBytes(12)) : '';
+    this.#enter(around.password === null ? 'description' : 'pake');
+    if (this.offerer) this.#enqueue(() => this.#begin());
+  }
+
+  /** Whether the other side has proved that it knows the password. */
+  get authenticated() {
+    return this.#sealer !== null;
+  }
+
+  /** What our hello must reveal for the other side to make the words, if anything. */
+  get reveal() {
+    return this.offerer && this.#around.password === null ? b64uEncode(this.#nonce) : undefined;
+  }
+
+  /**
+   * Takes a signal from the other side. Whatever it is, nothing is thrown.
+   *
+   * @param {Signal} signal
+   */
+  receive(signal) {
+    if (this.stage === 'failed' || this.#backlog >= MAX_BACKLOG) return;
+    this.#backlog += 1;
+    this.#enqueue(async () => {
+      this.#backlog -= 1;
+      await this.#receive(signal);
+    });
+  }
+
+  /**
+   * The words that both people see.
+   *
+   * @param {unknown} reveal of the other side's hello
+   * @returns {Promise<readonly string[]>}
+   * @throws {Problem} `verification_failed`
+   */
+  async verify(reveal) {
+    if (this.#sas !== null) return this.#sas;
+    const connection = this.#connection;
+    if (connection === null) throw problem('verification_failed');
+    const { local, remote } = connection.fingerprints();
+    if (this.offerer) {
+      return openLinkSas({
+        offererNonce: this.#nonce,
+        answererNonce: this.#otherNonce,
+        offererFingerprint: local,
+        answererFingerprint: remote,
+      });
+    }
+    return openLinkSas({
+      offererNonce: await checkReveal(this.#commit, typeof reveal === 'string' ? reveal : ''),
+      answererNonce: this.#nonce,
+      offererFingerprint: remote,
+      answererFingerprint: local,
+    });
+  }
+
+  /** The other side has said hello, and is who it should be. */
+  established() {
+    if (this.stage === 'path') this.#enter('established');
+  }
+
+  /** The other side has left the room. */
+  peerLeft() {
+    if (this.stage !== 'established') this.#fail(problem('peer_left'));
+  }
+
+  /**
+   * Ends it from this side, and tells the other.
+   *
+   * @param {Problem} reason
+   */
+  giveUp(reason) {
+    if (this.stage === 'established' || this.stage === 'failed') return;
+    const code = Object.hasOwn(BYE_CODES, reason.code) ? reason.code : 'failed';
+    if (this.#link !== '') {
+      if (this.#sealer !== null || this.#around.password === null) this.#send('bye', { code });
+      else this.#sendPlain('bye', JSON.stringify({ code }));
+    }
+    this.#fail(reason);
+  }
+
+  /** @param {() => Promise<void>} step */
+  #enqueue(step) {
+    this.#queue = this.#queue.then(step).catch((error) => {
+      if (this.stage === 'failed') return;
+      this.giveUp(error instanceof BadMessage ? problem('protocol') : asProblem(error));
+    });
+  }
+
+  /** @param {Stage} stage */
+  #enter(stage) {
+    this.stage = stage;
+    clearTimeout(this.#timer);
+    if (stage === 'pake' || stage === 'description') {
+      this.#timer = setTimeout(() => this.giveUp(problem('peer_left', { sentence: SILENT })), TIMEOUTS[stage]);
+    } else if (stage === 'path') {
+      const gen = this.#gen;
+      this.#timer = setTimeout(() => this.#enqueue(() => this.#connectionFailed(gen)), TIMEOUTS.path);
+    }
+    this.#around.onStage(stage);
+  }
+
+  async #begin() {
+    const { password, room, local, remote } = this.#around;
+    if (password === null) {
+      if (this.offerer) await this.#makeOffer();
+      return;
+    }
+    const inputs = { password, room, link: this.#link, ownId: local, peerId: remote };
+    this.#pake = await (this.offerer ? Pake.offerer(inputs) : Pake.answerer(inputs));
+    for (const data of this.#pake.messagesToSend()) this.#sendPlain('pake', data);
+  }
+
+  /** @param {Signal} signal */
+  async #receive({ link, gen, kind, data }) {
+    if (this.stage === 'failed') return;
+    if (this.#link === '') {
+      this.#link = link;
+      await this.#begin();
+    }
+    if (link !== this.#link) return;
+    if (kind === 'pake') await this.#receivePake(data);
+    else if (this.#sealer === null && this.#around.password !== null) await this.#receiveUnsealed(kind, data);
+    else if (kind === 'bye' || gen >= this.#gen) await this.#receiveBody(gen, kind, data);
+  }
+
+  // Proof of the code --------------------------------------------------------------------------
+
+  /** @param {string} data */
+  async #receivePake(data) {
+    if (this.#pake === null) {
+      if (this.stage === 'description' && this.#gen === 0) this.#refuseMismatch();
+      return;
+    }
+    for (const answer of await this.#pake.receive(data)) this.#sendPlain('pake', answer);
+    await this.#concludePake();
+  }
+
+  /**
+   * A signal that is not sealed, while the password is not proved yet.
+   *
+   * @param {string} kind
+   * @param {string} data
+   */
+  async #receiveUnsealed(kind, data) {
+    if (kind === 'offer') {
+      this.#refuseMismatch();
+    } else if (kind === 'bye') {
+      if (data.includes('password_mismatch')) {
+        this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+        return;
+      }
+      await this.#pake?.receiveBye(data);
+      await this.#concludePake();
+    }
+  }
+
+  #refuseMismatch() {
+    this.#sendPlain('bye', JSON.stringify({ code: 'password_mismatch' }));
+    this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+  }
+
+  async #concludePake() {
+    const event = this.#pake?.nextEvent() ?? null;
+    if (event === null) return;
+    if (event.type === 'failed') {
+      if (event.bye !== null) this.#sendPlain('bye', event.bye);
+      this.#fail(event.problem);
+      return;
+    }
+    this.#sealer = new Sealer(event.keys, { offerer: this.offerer });
+    this.#sas = event.keys.sas;
+    this.#enter('description');
+    if (this.offerer) await this.#makeOffer();
+  }
+
+  // Descriptions -------------------------------------------------------------------------------
+
+  /**
+   * @param {number} gen
+   * @param {string} kind
+   * @param {string} data
+   */
+  async #receiveBody(gen, kind, data) {
+    const body = await this.#open(gen, kind, data);
+    if (body === null) return;
+    switch (kind) {
+      case 'offer':
+        if (!this.offerer) await this.#receiveOffer(gen, body);
+        break;
+      case 'answer':
+        if (this.offerer && gen === this.#gen) await this.#receiveAnswer(body);
+        break;
+      case 'candidate':
+        if (gen === this.#gen && typeof body.candidate === 'string') this.#connection?.addCandidate(body.candidate);
+        break;
+      case 'restart':
+        if (this.offerer && gen === this.#gen && this.#described) await this.#connectionFailed(gen);
+        break;
+      case 'bye':
+        this.#receiveBye(body);
+        break;
+      default:
+        break; // end_of_candidates: the browser finds out by itself
+    }
+  }
+
+  /**
+   * @param {number} gen
+   * @param {Record<string, unknown>} body
+   */
+  async #receiveOffer(gen, body) {
+    if (this.stage !== 'description' && this.stage !== 'path') return;
+    if (gen > MAX_GENERATION || gen <= this.#offered) return;
+    const sdp = textOf(body.sdp);
+    const commit = this.#around.password === null ? textOf(body.commit) : '';
+    this.#gen = gen;
+    this.#offered = gen;
+    this.#commit = commit;
+    this.#enter('description');
+    const connection = this.#connect();
+    const answer = await this.#describing(() => connection.answer(sdp));
+    if (answer === null || connection !== this.#connection) return;
+    this.#nonce = randomBytes(NONCE_SIZE);
+    const nonce = this.#around.password === null ? { nonce: b64uEncode(this.#nonce) } : {};
+    this.#send('answer', { sdp: answer, ...nonce });
+    this.#sendFound();
+    this.#enter('path');
+  }
+
+  async #makeOffer() {
+    const connection = this.#connect();
+    const sdp = await this.#describing(() => connection.offer());
+    if (sdp === null || connection !== this.#connection) return;
+    this.#nonce = randomBytes(NONCE_SIZE);
+    const commit = this.#around.password === null ? { commit: await commitment(this.#nonce) } : {};
+    this.#send('offer', { sdp, ...commit });
+    this.#sendFound();
+  }
+
+  /** @param {Record<string, unknown>} body */
+  async #receiveAnswer(body) {
+    const connection = this.#connection;
+    if (this.stage !== 'description' || !this.#described || connection === null) return;
+    const sdp = textOf(body.sdp);
+    if (this.#around.password === null) this.#otherNonce = nonceOf(body.nonce);
+    this.#enter('path');
+    await this.#describing(() => connection.accept(sdp));
+  }
+
+  /** @param {Record<string, unknown>} body */
+  #receiveBye(body) {
+    if (this.stage === 'established') return; // the link has its own goodbye
+    const code = typeof body.code === 'string' ? body.code : '';
+    if (code === 'password_mismatch') this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+    else this.#fail(problem(Object.hasOwn(BYE_CODES, code) ? BYE_CODES[code] : 'bye'));
+  }
+
+  /**
+   * Runs a step of WebRTC's; a description that makes no sense ends the set-up.
+   *
+   * @template T
+   * @param {() => Promise<T>} step
+   * @returns {Promise<T | null>} null when the connection was closed meanwhile
+   */
+  async #describing(step) {
+    const connection = this.#connection;
+    try {
+      return await step();
+    } catch (error) {
+      if (this.stage === 'failed' || connection !== this.#connection) return null;
+      throw error instanceof DescriptionError ? problem('protocol') : problem('no_webrtc');
+    }
+  }
+
+  // Connections --------------------------------------------------------------------------------
+
+  /** Begins a new connection; the one before is over. */
+  #connect() {
+    this.#connection?.close();
+    this.#described = false;
+    this.#found = [];
+    let connection;
+    try {
+      connection = new RtcConnection(this.#around.ice);
+    } catch {
+      throw problem('no_webrtc');
+    }
+    this.#connection = connection;
+    const gen = this.#gen;
+    connection.addEventListener('candidate', (event) => {
+      if (connection !== this.#connection) return;
+      const { detail } = /** @type {CustomEvent<string | null>} */ (event);
+      if (this.#described) this.#sendCandidate(detail);
+      else this.#found.push(detail);
+    });
+    const failed = () => this.#enqueue(() => this.#connectionFailed(gen));
+    connection.addEventListener('failed', failed);
+    connection.addEventListener('closed', failed);
+    this.#around.onConnection(connection);
+    return connection;
+  }
+
+  /**
+   * A connection did not come about: tries another one, or gives up.
+   *
+   * @param {number} gen its generation
+   */
+  async #connectionFailed(gen) {
+    if (gen !== this.#gen || (this.stage !== 'description' && this.stage !== 'path')) return;
+    if (gen + 1 >= ATTEMPTS) {
+      this.giveUp(this.#noPath());
+    } else if (this.offerer) {
+      this.#gen = gen + 1;
+      this.#enter('description');
+      await this.#makeOffer();
+    } else if (this.#described) {
+      this.#send('restart', { reason: 'no path' });
+      this.#described = false;
+      this.#enter('description');
+    }
+  }
+
+  #noPath() {
+    if (!this.#connection?.isUnreachable) return problem('no_path');
+    if (!this.#connection.relayOnly) return problem('no_network');
+    return problem('no_path', { sentence: 'No relay (TURN) server answered, and only relays are allowed here.' });
+  }
+
+  #sendFound() {
+    this.#described = true;
+    for (const candidate of this.#found.splice(0)) this.#sendCandidate(candidate);
+  }
+
+  /** @param {string | null} candidate null: there are no more */
+  #sendCandidate(candidate) {
+    if (this.stage === 'failed') return;
+    if (candidate === null) this.#send('end_of_candidates', {});
+    else this.#send('candidate', { candidate, sdpMid: '0', sdpMLineIndex: 0 });
+  }
+
+  // Signals ------------------------------------------------------------------------------------
+
+  /**
+   * @param {string} kind
+   * @param {object} body
+   */
+  #send(kind, body) {
+    const text = JSON.stringify(body);
+    const gen = this.#gen;
+    const sealer = this.#sealer;
+    if (sealer === null) {
+      this.#sendPlain(kind, text, gen);
+      return;
+    }
+    const sealed = sealer.seal(this.#envelope(this.#around.local, gen, kind), text);
+    this.#outbox = this.#outbox.then(async () => this.#sendPlain(kind, await sealed, gen)).catch(() => {});
+  }
+
+  /**
+   * @param {string} kind
+   * @param {string} data
+   * @param {number} gen
+   */
+  #sendPlain(kind, data, gen = 0) {
+    this.#around.send({ to: this.#around.remote, link: this.#link, gen, kind, data });
+  }
+
+  /**
+   * The body of a signal, or null if it is not the other side's, and so is dropped.
+   *
+   * @param {number} gen
+   * @param {string} kind
+   * @param {string} data
+   * @returns {Promise<Record<string, unknown> | null>}
+   * @throws {BadMessage} the other side sent it, and it makes no sense
+   */
+  async #open(gen, kind, data) {
+    if (this.#sealer === null) return parseObject(data, data.length);
+    let plaintext;
+    try {
+      plaintext = await this.#sealer.open(this.#envelope(this.#around.remote, gen, kind), data);
+    } catch (error) {
+      if (error instanceof SealError) return null;
+      throw error;
+    }
+    return parseObject(new TextDecoder().decode(plaintext), plaintext.length);
+  }
+
+  /**
+   * @param {string} from
+   * @param {number} gen
+   * @param {string} kind
+   */
+  #envelope(from, gen, kind) {
+    const { local, remote } = this.#around;
+    return { from, to: from === local ? remote : local, link: this.#link, gen, kind };
+  }
+
+  /** @param {Problem} reason */
+  #fail(reason) {
+    if (this.stage === 'failed') return;
+    this.#enter('failed');
+    this.#connection?.close();
+    this.#around.onFailed(reason);
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string}
+ */
+function textOf(value) {
+  if (typeof value !== 'string' || value === '') throw new BadMessage('a text is missing');
+  return value;
+}
+
+/**
+ * @param {unknown} value base64url
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+function nonceOf(value) {
+  let nonce;
+  try {
+    nonce = b64uDecode(textOf(value));
+  } catch {
+    throw new BadMessage('bad nonce');
+  }
+  if (nonce.length !== NONCE_SIZE) throw new BadMessage('bad nonce');
+  return nonce;
+}

@@ -1,0 +1,378 @@
+// @ts-check
+// One WebRTC connection: its channels, its descriptions and candidates, its path, its end.
+
+import { pinFingerprint } from './sealing.js';
+
+/** @typedef {import('./messages.js').IceOffer} IceOffer */
+/** @typedef {import('./link.js').Path} Path */
+/** @typedef {'control' | 'chat' | 'blocks'} ChannelName */
+
+/** Channels that both sides open by themselves, under ids they agree on beforehand. */
+const CHANNELS = Object.freeze(
+  /** @type {[ChannelName, RTCDataChannelInit][]} */ ([
+    ['control', { id: 0, ordered: true, protocol: 'peerline.control.1' }],
+    ['chat', { id: 1, ordered: true, protocol: 'peerline.chat.1' }],
+    ['blocks', { id: 2, ordered: false, protocol: 'peerline.blocks.1' }],
+  ]),
+);
+
+/** `sendBlock` waits above so many buffered bytes ... */
+const HIGH_WATER = 4 * 1024 * 1024;
+/** ... until no more than so many are left. Chromium refuses to buffer more than 16 MiB. */
+const LOW_WATER = 1024 * 1024;
+/** Bytes of messages to the other side that may wait; it does not read if there are more. */
+const MAX_CONTROL_BUFFER = 8 * 1024 * 1024;
+/** What may wait for the remote description, or come after it. */
+const MAX_REMOTE_CANDIDATES = 128;
+
+/** A description that is not one of a data connection. */
+export class DescriptionError extends Error {}
+
+/**
+ * A connection under a link. Events (`CustomEvent`s):
+ *
+ * | type | detail | when |
+ * |---|---|---|
+ * | `candidate` | `string \| null` | a candidate of ours was found; null: there are no more |
+ * | `open` | | all channels are open |
+ * | `control`, `chat`, `blocks` | what the message held | a message arrived |
+ * | `failed` | | there is no path, or there is none any more |
+ * | `closed` | | the other side closed it |
+ */
+export class RtcConnection extends EventTarget {
+  #pc;
+  /** @type {Record<ChannelName, RTCDataChannel>} */
+  #channels;
+  /** Candidates that came before the description. @type {string[] | null} */
+  #early = [];
+  #remoteCandidates = 0;
+  #localCandidates = 0;
+  #gathered = false;
+  #opened = false;
+  #over = false;
+  #relayOnly;
+  /** Those who wait for room in the blocks channel. @type {(() => void)[]} */
+  #waiting = [];
+  #onPageHide = () => this.close();
+
+  /**
+   * @param {IceOffer} ice
+   * @throws {Error} when the browser has no WebRTC
+   */
+  constructor(ice) {
+    super();
+    this.#relayOnly = ice.policy === 'relay';
+    this.#pc = makePeerConnection(ice);
+    this.#pc.addEventListener('icecandidate', ({ candidate }) => this.#candidate(candidate));
+    this.#pc.addEventListener('connectionstatechange', () => {
+      if (this.#pc.connectionState === 'failed') this.#end('failed');
+    });
+    // Channels that the other side opens by itself are for programs: a page has no use for them.
+    this.#pc.addEventListener('datachannel', ({ channel }) => channel.close());
+    const channels = CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]);
+    this.#channels = Object.fromEntries(channels);
+    this.#channels.blocks.bufferedAmountLowThreshold = LOW_WATER;
+    this.#channels.blocks.addEventListener('bufferedamountlow', () => this.#wake());
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+  }
+
+  /** Makes the offer. @returns {Promise<string>} its SDP; candidates follow as events */
+  async offer() {
+    const { sdp = '' } = await this.#pc.createOffer();
+    await this.#pc.setLocalDescription({ type: 'offer', sdp });
+    return sdp;
+  }
+
+  /**
+   * Takes the other side's offer and makes the answer.
+   *
+   * @param {string} offer
+   * @returns {Promise<string>}
+   * @throws {DescriptionError} it is no offer of a data connection
+   */
+  async answer(offer) {
+    await this.#setRemote('offer', offer);
+    const { sdp = '' } = await this.#pc.createAnswer();
+    await this.#pc.setLocalDescription({ type: 'answer', sdp });
+    return sdp;
+  }
+
+  /**
+   * Takes the other side's answer.
+   *
+   * @param {string} answer
+   * @throws {DescriptionError}
+   */
+  async accept(answer) {
+    await this.#setRemote('answer', answer);
+  }
+
+  /**
+   * Takes a candidate of the other side; one that makes no sense is dropped.
+   *
+   * @param {string} candidate
+   */
+  addCandidate(candidate) {
+    this.#remoteCandidates += 1;
+    if (candidate === '' || this.#remoteCandidates > MAX_REMOTE_CANDIDATES) return;
+    if (this.#early !== null) this.#early.push(candidate);
+    else void this.#add(candidate);
+  }
+
+  /**
+   * The SHA-256 fingerprints of both certificates, for the words of a link without password.
+   *
+   * @returns {{local: Uint8Array<ArrayBuffer>, remote: Uint8Array<ArrayBuffer>}}
+   */
+  fingerprints() {
+    return {
+      local: pinFingerprint(this.#pc.localDescription?.sdp ?? '').fingerprint,
+      remote: pinFingerprint(this.#pc.remoteDescription?.sdp ?? '').fingerprint,
+    };
+  }
+
+  /** Whether this device found no way at all to be reached. */
+  get isUnreachable() {
+    return this.#gathered && this.#localCandidates === 0;
+  }
+
+  /** Whether only relays are allowed. */
+  get relayOnly() {
+    return this.#relayOnly;
+  }
+
+  /**
+   * Sends a message at once.
+   *
+   * @param {'control' | 'chat'} name
+   * @param {string} text
+   * @returns {boolean} whether it is on its way
+   */
+  send(name, text) {
+    const channel = this.#channels[name];
+    if (this.#over || channel.readyState !== 'open' || channel.bufferedAmount > MAX_CONTROL_BUFFER) return false;
+    try {
+      channel.send(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Sends a frame on the blocks channel, once there is room for it.
+   *
+   * @param {Uint8Array<ArrayBuffer>} frame
+   * @throws {Error} the connection is over
+   */
+  async sendBlock(frame) {
+    const channel = this.#channels.blocks;
+    for (;;) {
+      if (this.#over || channel.readyState !== 'open') throw new Error('the connection is over');
+      if (channel.bufferedAmount + frame.length <= HIGH_WATER) {
+        try {
+          channel.send(frame);
+          return;
+        } catch (error) {
+          // The browser's own queue is full although we count less: wait like everybody else.
+          if (!(error instanceof DOMException) || error.name !== 'OperationError') throw error;
+        }
+      }
+      await new Promise((resolve) => this.#waiting.push(() => resolve(undefined)));
+    }
+  }
+
+  /** Bytes that wait in the blocks channel. */
+  get bufferedBlocks() {
+    return this.#channels.blocks.bufferedAmount;
+  }
+
+  /** Bytes of the largest message that both sides can take. */
+  get maxMessageSize() {
+    return this.#pc.sctp?.maxMessageSize ?? 65536;
+  }
+
+  /** How the bytes travel, once they do. @returns {Promise<Path | null>} */
+  async path() {
+    if (this.#over) return null;
+    return pathOf(await this.#pc.getStats());
+  }
+
+  /** Waits, half a second at most, until what was sent on `control` has left this side. */
+  async drain() {
+    const channel = this.#channels.control;
+    for (let waited = 0; channel.bufferedAmount > 0 && waited < 500 && !this.#over; waited += 10) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** Closes it from this side; no event follows. */
+  close() {
+    if (!this.#over) this.#shut();
+  }
+
+  /**
+   * @param {ChannelName} name
+   * @param {RTCDataChannelInit} init
+   */
+  #openChannel(name, init) {
+    const channel = this.#pc.createDataChannel(name, { ...init, negotiated: true });
+    channel.binaryType = 'arraybuffer';
+    channel.addEventListener('open', () => this.#channelOpened());
+    channel.addEventListener('message', ({ data }) => this.#emit(name, data));
+    channel.addEventListener('close', () => this.#end('closed'));
+    return channel;
+  }
+
+  #channelOpened() {
+    if (this.#opened || this.#over) return;
+    if (Object.values(this.#channels).some(({ readyState }) => readyState !== 'open')) return;
+    this.#opened = true;
+    this.#emit('open');
+  }
+
+  /** @param {RTCIceCandidate | null} candidate */
+  #candidate(candidate) {
+    if (this.#over) return;
+    if (candidate === null) {
+      this.#gathered = true;
+      this.#emit('candidate', null);
+    } else if (candidate.candidate !== '') {
+      this.#localCandidates += 1;
+      this.#emit('candidate', candidate.candidate);
+    }
+  }
+
+  /**
+   * @param {'offer' | 'answer'} type
+   * @param {string} sdp
+   */
+  async #setRemote(type, sdp) {
+    try {
+      await this.#pc.setRemoteDescription({ type, sdp: cleanDescription(sdp) });
+    } catch (error) {
+      if (error instanceof DescriptionError) throw error;
+      throw new DescriptionError(`the browser refuses the ${type}: ${error}`);
+    }
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const candidate of early) void this.#add(candidate);
+  }
+
+  /** @param {string} candidate */
+  async #add(candidate) {
+    try {
+      await this.#pc.addIceCandidate({ candidate, sdpMLineIndex: 0 });
+    } catch {
+      // Of a kind this browser does not know: another one may do.
+    }
+  }
+
+  #wake() {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** @param {'failed' | 'closed'} how */
+  #end(how) {
+    if (this.#over) return;
+    this.#shut();
+    this.#emit(how);
+  }
+
+  #shut() {
+    this.#over = true;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    this.#pc.close();
+    this.#wake();
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} [detail]
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/**
+ * @param {IceOffer} ice
+ * @returns {RTCPeerConnection}
+ */
+function makePeerConnection({ servers, policy }) {
+  /** @param {RTCIceServer[]} iceServers */
+  const make = (iceServers) => new RTCPeerConnection({ iceServers, iceTransportPolicy: policy });
+  try {
+    return make(servers);
+  } catch {
+    // One server that this browser does not understand would cost all the others.
+    const understood = servers.filter((server) => {
+      try {
+        make([server]).close();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    return make(understood);
+  }
+}
+
+/**
+ * Makes the other side's description fit to be applied: one data section and nothing else, one
+ * fingerprint, and no claim that there are no more candidates.
+ *
+ * @param {string} sdp
+ * @returns {string}
+ * @throws {DescriptionError}
+ */
+export function cleanDescription(sdp) {
+  const lines = sdp.split(/\r\n|\r|\n/);
+  const media = lines.filter((line) => line.startsWith('m='));
+  if (media.length !== 1 || !/^m=application \d+ (UDP|TCP)\/DTLS\/SCTP webrtc-datachannel *$/.test(media[0])) {
+    throw new DescriptionError('not a description of one data section');
+  }
+  const kept = lines.filter((line) => !/^a=end-of-candidates/.test(line));
+  try {
+    return pinFingerprint(kept.join('\r\n')).sdp;
+  } catch {
+    throw new DescriptionError('no single SHA-256 fingerprint');
+  }
+}
+
+/**
+ * Reads the path in use from a connection's statistics.
+ *
+ * @param {ReadonlyMap<string, any> | RTCStatsReport} report
+ * @returns {Path | null}
+ */
+export function pathOf(report) {
+  const all = [.../** @type {ReadonlyMap<string, any>} */ (report).values()];
+  const transport = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId);
+  const pairs = all.filter(({ type }) => type === 'candidate-pair');
+  const pair =
+    pairs.find(({ id }) => id === transport?.selectedCandidatePairId) ??
+    pairs.find(({ selected }) => selected) ?? // Firefox
+    pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
+  if (!pair) return null;
+  const local = all.find(({ id }) => id === pair.localCandidateId);
+  const remote = all.find(({ id }) => id === pair.remoteCandidateId);
+  if (!local || !remote) return null;
+  const relayed = local.candidateType === 'relay' || remote.candidateType === 'relay';
+  return {
+    kind: relayed ? 'relayed' : 'direct',
+    local: describe(local),
+    remote: describe(remote),
+    roundTrip: typeof pair.currentRoundTripTime === 'number' ? pair.currentRoundTripTime : null,
+  };
+}
+
+/** @param {any} candidate of the statistics */
+function describe({ candidateType, address, ip, port, protocol, relayProtocol }) {
+  return {
+    type: candidateType,
+    address: address || ip || null,
+    port: typeof port === 'number' ? port : null,
+    protocol: relayProtocol ?? protocol ?? '',
+  };
+}

@@ -1,0 +1,269 @@
+// @ts-check
+// The transfer messages of the `control` channel: checking what came, cutting an offer in pages.
+
+import { BadMessage, isRecord } from '../messages.js';
+import { SEGMENT_SIZE } from './frames.js';
+
+/** Most bytes of UTF-8 of a control message. */
+export const MAX_CONTROL_MESSAGE = 48 * 1024;
+/** Most entries of a transfer. */
+export const MAX_ENTRIES = 65536;
+/** Most UTF-16 units of all paths and targets of a transfer together. */
+export const MAX_MANIFEST_TEXT = 16 * 1024 * 1024;
+
+const MAX_U32 = 0xffffffff;
+const MAX_PAGE_ENTRIES = 4096;
+const MAX_WINDOW = 65535;
+const MAX_CODE = 32;
+const MAX_SENTENCE = 1000;
+const MAX_RANGES = 4096;
+const MAX_PATH = 1024;
+
+/** @typedef {[first: number, last: number]} Range segments, both ends included */
+/**
+ * @typedef {object} Entry one line of a manifest
+ * @property {string} path relative, parts joined by `/`
+ * @property {'file' | 'dir' | 'link'} kind
+ * @property {number} [size] bytes, files only
+ * @property {number} [mtime] unix time in ms
+ * @property {number} [mode] unix permission bits
+ * @property {string} [target] links only
+ */
+/**
+ * @typedef {{t: 'offer', transfer: number, files: number, bytes: number, entries: Entry[], more: boolean}} Offer
+ * @typedef {{t: 'offer_more', transfer: number, entries: Entry[], more: boolean}} OfferMore
+ * @typedef {{t: 'have', transfer: number, have: Map<number, Range[]>}} Have
+ * @typedef {{t: 'accept', transfer: number, window: number, have: Map<number, Range[]>}} Accept
+ * @typedef {{t: 'decline', transfer: number, code: string, message: string}} Decline
+ * @typedef {{t: 'ack', transfer: number, file: number, segments: Range[]}} Ack
+ * @typedef {{t: 'file_done', transfer: number, file: number, digest: string}} FileDone
+ * @typedef {{t: 'done', transfer: number, files: number, bytes: number}} Done
+ * @typedef {{t: 'retry', transfer: number, file: number, segment: number}} Retry
+ * @typedef {{t: 'cancel', transfer: number, code: string, message: string}} Cancel
+ * @typedef {Offer | OfferMore | Have | Accept | Decline | Ack | FileDone | Done | Retry | Cancel} TransferMessage
+ */
+
+/**
+ * @param {Record<string, unknown>} record
+ * @param {string} key
+ * @param {number} most
+ * @returns {number}
+ */
+function integer(record, key, most = Number.MAX_SAFE_INTEGER) {
+  const value = record[key];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > most) {
+    throw new BadMessage(`bad ${key}`);
+  }
+  return value;
+}
+
+/**
+ * A text that may be missing, which is as good as empty.
+ *
+ * @param {Record<string, unknown>} record
+ * @param {string} key
+ * @param {number} most UTF-16 units
+ */
+function optionalText(record, key, most) {
+  const value = record[key] ?? '';
+  if (typeof value !== 'string' || value.length > most) throw new BadMessage(`bad ${key}`);
+  return value;
+}
+
+/** @param {Record<string, unknown>} record */
+function reason(record) {
+  if (typeof record.code !== 'string') throw new BadMessage('bad code');
+  return {
+    code: optionalText(record, 'code', MAX_CODE),
+    message: optionalText(record, 'message', MAX_SENTENCE),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Entry}
+ */
+function parseEntry(value) {
+  if (!isRecord(value)) throw new BadMessage('bad entry');
+  const { path, kind, mtime, mode, target } = value;
+  if (typeof path !== 'string' || path.length === 0 || path.length > MAX_PATH) throw new BadMessage('bad path');
+  if (kind !== 'file' && kind !== 'dir' && kind !== 'link') throw new BadMessage('bad kind');
+  /** @type {Entry} */
+  const entry = { path, kind };
+  if (kind === 'file') entry.size = integer(value, 'size');
+  else if (value.size !== undefined) throw new BadMessage('bad size');
+  if (mtime !== undefined) {
+    if (!Number.isSafeInteger(mtime)) throw new BadMessage('bad mtime');
+    entry.mtime = /** @type {number} */ (mtime);
+  }
+  if (mode !== undefined) entry.mode = integer(value, 'mode', 0o177777);
+  if (kind === 'link') {
+    if (typeof target !== 'string' || target.length === 0 || target.length > MAX_PATH) {
+      throw new BadMessage('bad target');
+    }
+    entry.target = target;
+  } else if (target !== undefined) throw new BadMessage('bad target');
+  return entry;
+}
+
+/**
+ * @param {Record<string, unknown>} record
+ * @returns {Entry[]}
+ */
+function parseEntries(record) {
+  const { entries } = record;
+  if (!Array.isArray(entries) || entries.length > MAX_PAGE_ENTRIES) throw new BadMessage('bad entries');
+  return entries.map(parseEntry);
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Range[]}
+ */
+function parseRanges(value) {
+  if (!Array.isArray(value) || value.length > MAX_RANGES) throw new BadMessage('bad segments');
+  return value.map((range) => {
+    if (!Array.isArray(range) || range.length !== 2) throw new BadMessage('bad segments');
+    const [first, last] = range;
+    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first < 0 || last < first) {
+      throw new BadMessage('bad segments');
+    }
+    return /** @type {Range} */ ([first, last]);
+  });
+}
+
+/**
+ * @param {unknown} value
+ * @returns {Map<number, Range[]>}
+ */
+function parseHave(value) {
+  /** @type {Map<number, Range[]>} */
+  const have = new Map();
+  if (value === undefined || value === null) return have;
+  if (!isRecord(value)) throw new BadMessage('bad have');
+  for (const [file, ranges] of Object.entries(value)) {
+    if (!/^\d{1,5}$/.test(file)) throw new BadMessage('bad have');
+    have.set(Number(file), parseRanges(ranges));
+  }
+  return have;
+}
+
+/**
+ * Checks a control message that is about a transfer.
+ *
+ * @param {Record<string, unknown>} record a parsed JSON object
+ * @returns {TransferMessage | null} null when its type is none of a transfer's
+ * @throws {BadMessage}
+ */
+export function parseTransferMessage(record) {
+  const transfer = () => integer(record, 'transfer', MAX_U32);
+  switch (record.t) {
+    case 'offer':
+      return {
+        t: 'offer',
+        transfer: transfer(),
+        files: integer(record, 'files', MAX_ENTRIES),
+        bytes: integer(record, 'bytes'),
+        entries: parseEntries(record),
+        more: record.more === true,
+      };
+    case 'offer_more':
+      return { t: 'offer_more', transfer: transfer(), entries: parseEntries(record), more: record.more === true };
+    case 'have':
+      return { t: 'have', transfer: transfer(), have: parseHave(record.have) };
+    case 'accept': {
+      const window = integer(record, 'window', MAX_WINDOW);
+      if (window === 0) throw new BadMessage('bad window');
+      return { t: 'accept', transfer: transfer(), window, have: parseHave(record.have) };
+    }
+    case 'decline':
+      return { t: 'decline', transfer: transfer(), ...reason(record) };
+    case 'ack':
+      return {
+        t: 'ack',
+        transfer: transfer(),
+        file: integer(record, 'file', MAX_U32),
+        segments: parseRanges(record.segments),
+      };
+    case 'file_done': {
+      const { digest } = record;
+      if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest)) throw new BadMessage('bad digest');
+      return { t: 'file_done', transfer: transfer(), file: integer(record, 'file', MAX_U32), digest };
+    }
+    case 'done':
+      return {
+        t: 'done',
+        transfer: transfer(),
+        files: integer(record, 'files', MAX_ENTRIES),
+        bytes: integer(record, 'bytes'),
+      };
+    case 'retry':
+      return {
+        t: 'retry',
+        transfer: transfer(),
+        file: integer(record, 'file', MAX_U32),
+        segment: integer(record, 'segment'),
+      };
+    case 'cancel':
+      return { t: 'cancel', transfer: transfer(), ...reason(record) };
+    default:
+      return null;
+  }
+}
+
+/**
+ * Cuts a manifest into an `offer` and as many `offer_more` as it takes.
+ *
+ * @param {number} transfer
+ * @param {readonly Entry[]} entries
+ * @returns {object[]} messages whose JSON text is at most `MAX_CONTROL_MESSAGE` bytes each
+ */
+export function offerMessages(transfer, entries) {
+  const { files, bytes } = totals(entries);
+  /** @type {Entry[][]} */
+  const pages = [[]];
+  const encoder = new TextEncoder();
+  // Room for the message around its entries: keys, numbers and `more`.
+  const envelope = 256;
+  let used = envelope;
+  for (const entry of entries) {
+    const size = encoder.encode(JSON.stringify(entry)).length + 1;
+    const page = pages[pages.length - 1];
+    if (page.length > 0 && (used + size > MAX_CONTROL_MESSAGE || page.length === MAX_PAGE_ENTRIES)) {
+      pages.push([]);
+      used = envelope;
+    }
+    pages[pages.length - 1].push(entry);
+    used += size;
+  }
+  return pages.map((page, index) => ({
+    ...(index === 0 ? { t: 'offer', transfer, files, bytes } : { t: 'offer_more', transfer }),
+    entries: page,
+    ...(index < pages.length - 1 ? { more: true } : {}),
+  }));
+}
+
+/**
+ * How many files a manifest has, and how many bytes.
+ *
+ * @param {readonly Entry[]} entries
+ */
+export function totals(entries) {
+  let files = 0;
+  let bytes = 0;
+  for (const entry of entries) {
+    if (entry.kind !== 'file') continue;
+    files += 1;
+    bytes += entry.size ?? 0;
+  }
+  return { files, bytes };
+}
+
+/**
+ * How many segments a file of this size has.
+ *
+ * @param {number} size bytes
+ */
+export function segmentCount(size) {
+  return Math.ceil(size / SEGMENT_SIZE);
+}

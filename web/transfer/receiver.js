@@ -1,0 +1,365 @@
+// @ts-check
+// The receiving half of a transfer: a state machine without clock, disk or channel.
+//
+//     receiver.receive(message);                // control: offer, offer_more, cancel
+//     receiver.accept({window: 16});
+//     receiver.receiveFrame(frame);             // blocks: parsed by frames.js
+//     event {type: 'segment', ...}              // verify and write it, then one of:
+//     receiver.segmentWritten(file, segment, digest) / segmentDamaged(file, segment)
+//     event {type: 'finish', file, digests}     // put the file in its place, then:
+//     receiver.fileFinished(file, digest)
+//
+// What the other side can make this side hold is bounded: the manifest by its limits, the data by
+// the window of segments that were granted.
+
+import { SEGMENT_SIZE } from './frames.js';
+import { MAX_ENTRIES, MAX_MANIFEST_TEXT, segmentCount, totals } from './messages.js';
+import { NameError, checkManifest } from './names.js';
+import { MAX_RETRIES } from './sender.js';
+
+/** @typedef {import('./messages.js').Entry} Entry */
+/** @typedef {import('./messages.js').TransferMessage} TransferMessage */
+/** @typedef {import('./frames.js').SegmentFrame} SegmentFrame */
+/** @typedef {import('./frames.js').DataFrame} DataFrame */
+
+/** Segments that a page lets be in flight: 16 MiB. */
+export const WINDOW = 16;
+/** Most pieces a segment may lie in; an honest sender's frames make far fewer. */
+const MAX_PIECES = 1024;
+
+/**
+ * @typedef {{type: 'offered'}
+ *   | {type: 'segment', file: number, segment: number, offset: number, digest: Uint8Array<ArrayBuffer>,
+ *      data: Uint8Array<ArrayBuffer>}
+ *   | {type: 'finish', file: number, digests: Uint8Array<ArrayBuffer>}
+ *   | {type: 'done'}
+ *   | {type: 'failed', code: string, message: string, remote: boolean}} ReceiverEvent
+ */
+
+/**
+ * A segment of which something has arrived.
+ *
+ * @typedef {object} OpenSegment
+ * @property {Uint8Array<ArrayBuffer> | null} data null before the first data and while it is being written
+ * @property {[start: number, end: number][]} pieces what of it is there, in order, never touching
+ * @property {Uint8Array<ArrayBuffer> | null} digest
+ * @property {boolean} writing
+ * @property {number} retries
+ */
+
+/**
+ * A file of which something has arrived.
+ *
+ * @typedef {object} OpenFile
+ * @property {number} written how many segments are verified and written
+ * @property {Uint8Array} isWritten one byte a segment
+ * @property {Uint8Array<ArrayBuffer>} digests
+ */
+
+/** One incoming transfer. */
+export class Receiver {
+  /** @type {'listing' | 'offered' | 'running' | 'done' | 'failed'} */
+  state = 'listing';
+  /** @type {Entry[]} */
+  entries = [];
+  /** @type {{files: number, bytes: number}} */
+  totals = { files: 0, bytes: 0 };
+  #transfer;
+  /** @type {object[]} */
+  #messages = [];
+  /** @type {ReceiverEvent[]} */
+  #events = [];
+  #window = WINDOW;
+  #text = 0;
+  /** Keyed `file:segment`: everything in flight and not yet acknowledged. @type {Map<string, OpenSegment>} */
+  #segments = new Map();
+  /** @type {Map<number, OpenFile>} */
+  #files = new Map();
+  /** @type {Set<number>} */
+  #finished = new Set();
+
+  /** @param {number} transfer its id, from the offer */
+  constructor(transfer) {
+    this.#transfer = transfer;
+  }
+
+  /** Control messages to be sent, in order; each is handed out once. @returns {object[]} */
+  messagesToSend() {
+    const messages = this.#messages;
+    this.#messages = [];
+    return messages;
+  }
+
+  /** @returns {ReceiverEvent | null} */
+  nextEvent() {
+    return this.#events.shift() ?? null;
+  }
+
+  /** Bytes of segments that have arrived in part. @returns {number} */
+  get bytesPending() {
+    let bytes = 0;
+    for (const [key, { data, pieces, writing }] of this.#segments) {
+      if (writing) bytes += this.#lengthOf(key);
+      else if (data) for (const [start, end] of pieces) bytes += end - start;
+    }
+    return bytes;
+  }
+
+  /** @param {TransferMessage} message about this transfer */
+  receive(message) {
+    if (this.state === 'done' || this.state === 'failed') return;
+    switch (message.t) {
+      case 'offer':
+        if (this.entries.length > 0 || this.state !== 'listing') return this.#violation('offered twice');
+        this.totals = { files: message.files, bytes: message.bytes };
+        return this.#list(message.entries, message.more);
+      case 'offer_more':
+        if (this.state !== 'listing') return this.#violation('more than was offered');
+        return this.#list(message.entries, message.more);
+      case 'cancel':
+        return this.#fail(message.code || 'cancelled', message.message, true);
+      default:
+        return this.#violation(`unexpected ${message.t}`);
+    }
+  }
+
+  /**
+   * Lets the data come.
+   *
+   * @param {{window?: number}} [options] segments in flight
+   */
+  accept({ window = WINDOW } = {}) {
+    if (this.state !== 'offered') return;
+    this.state = 'running';
+    this.#window = window;
+    this.#messages.push({ t: 'accept', transfer: this.#transfer, window });
+    this.entries.forEach((entry, file) => {
+      if (entry.kind === 'file' && entry.size === 0) {
+        this.#events.push({ type: 'finish', file, digests: new Uint8Array(0) });
+      }
+    });
+    this.#finishIfComplete();
+  }
+
+  /**
+   * Refuses what was offered.
+   *
+   * @param {string} code
+   * @param {string} message
+   */
+  decline(code = 'refused', message = '') {
+    if (this.state !== 'offered' && this.state !== 'listing') return;
+    this.#messages.push({ t: 'decline', transfer: this.#transfer, code, message });
+    this.#fail(code, message, false);
+  }
+
+  /**
+   * Stops a transfer that runs, and tells the sender.
+   *
+   * @param {string} code
+   * @param {string} message
+   */
+  cancel(code, message = '') {
+    if (this.state === 'done' || this.state === 'failed') return;
+    this.#messages.push({ t: 'cancel', transfer: this.#transfer, code, message });
+    this.#fail(code, message, false);
+  }
+
+  /**
+   * Takes a frame of the blocks channel.
+   *
+   * @param {SegmentFrame | DataFrame} frame about this transfer
+   */
+  receiveFrame(frame) {
+    if (this.state === 'done' || this.state === 'failed') return;
+    if (this.state !== 'running') return this.#violation('data before it was accepted');
+    const entry = this.entries[frame.file];
+    if (entry?.kind !== 'file') return this.#violation('data of no file');
+    const size = entry.size ?? 0;
+    if (frame.offset >= size) return this.#violation("data past the file's end");
+    const segment = Math.floor(frame.offset / SEGMENT_SIZE);
+    if (this.#files.get(frame.file)?.isWritten[segment]) return this.#violation('a segment twice');
+
+    const key = `${frame.file}:${segment}`;
+    const open = this.#segments.get(key) ?? this.#openSegment(key);
+    if (open === null) return this.#violation('more segments than were granted');
+    if (open.writing) return this.#violation('a segment twice');
+    const start = segment * SEGMENT_SIZE;
+    const length = Math.min(SEGMENT_SIZE, size - start);
+    if (frame.type === 'segment') {
+      if (frame.length !== length || open.digest !== null) return this.#violation('a wrong segment');
+      open.digest = frame.digest;
+    } else {
+      const at = frame.offset - start;
+      if (at + frame.payload.length > length) return this.#violation("data past the file's end");
+      if (!addPiece(open.pieces, at, at + frame.payload.length)) return this.#violation('data twice');
+      open.data ??= new Uint8Array(length);
+      open.data.set(frame.payload, at);
+    }
+    if (open.digest === null || open.data === null || open.pieces[0][1] - open.pieces[0][0] !== length) return;
+    const { data, digest } = open;
+    open.data = null;
+    open.writing = true;
+    this.#events.push({ type: 'segment', file: frame.file, segment, offset: start, digest, data });
+  }
+
+  /**
+   * A segment was what its digest says, and is written.
+   *
+   * @param {number} file
+   * @param {number} segment
+   */
+  segmentWritten(file, segment) {
+    if (this.state !== 'running') return;
+    const key = `${file}:${segment}`;
+    const open = this.#segments.get(key);
+    if (!open?.writing || open.digest === null) return;
+    this.#segments.delete(key);
+    const count = segmentCount(this.entries[file].size ?? 0);
+    let state = this.#files.get(file);
+    if (state === undefined) {
+      state = { written: 0, isWritten: new Uint8Array(count), digests: new Uint8Array(count * 32) };
+      this.#files.set(file, state);
+    }
+    state.isWritten[segment] = 1;
+    state.written += 1;
+    state.digests.set(open.digest, segment * 32);
+    this.#messages.push({ t: 'ack', transfer: this.#transfer, file, segments: [[segment, segment]] });
+    if (state.written === count) this.#events.push({ type: 'finish', file, digests: state.digests });
+  }
+
+  /**
+   * A segment was not what its digest says: asks for it again, up to three times.
+   *
+   * @param {number} file
+   * @param {number} segment
+   */
+  segmentDamaged(file, segment) {
+    if (this.state !== 'running') return;
+    const open = this.#segments.get(`${file}:${segment}`);
+    if (!open?.writing) return;
+    if (open.retries >= MAX_RETRIES) return this.cancel('integrity', 'a segment arrived damaged too often');
+    open.retries += 1;
+    open.writing = false;
+    open.digest = null;
+    open.pieces = [];
+    this.#messages.push({ t: 'retry', transfer: this.#transfer, file, segment });
+  }
+
+  /**
+   * A file is complete and in its place.
+   *
+   * @param {number} file
+   * @param {string} digest hex
+   */
+  fileFinished(file, digest) {
+    if (this.state !== 'running' || this.#finished.has(file)) return;
+    this.#finished.add(file);
+    const state = this.#files.get(file);
+    // Its bitmap stays, so that late data of it is still known for what it is.
+    if (state !== undefined) state.digests = new Uint8Array(0);
+    this.#messages.push({ t: 'file_done', transfer: this.#transfer, file, digest });
+    this.#finishIfComplete();
+  }
+
+  #finishIfComplete() {
+    if (this.#finished.size < this.totals.files) return;
+    this.state = 'done';
+    this.#messages.push({ t: 'done', transfer: this.#transfer, ...this.totals });
+    this.#events.push({ type: 'done' });
+  }
+
+  /**
+   * @param {readonly Entry[]} entries
+   * @param {boolean} more
+   */
+  #list(entries, more) {
+    if (this.entries.length + entries.length > MAX_ENTRIES) {
+      return this.decline('too_many', `at most ${MAX_ENTRIES} files and folders at once`);
+    }
+    if (entries.length === 0 && more) return this.decline('protocol', 'an empty page');
+    for (const entry of entries) {
+      this.entries.push(entry);
+      this.#text += entry.path.length + (entry.target?.length ?? 0);
+    }
+    if (this.#text > MAX_MANIFEST_TEXT) return this.decline('too_many', 'the list of files is too long');
+    if (more) return;
+    const { files, bytes } = totals(this.entries);
+    if (!Number.isSafeInteger(bytes) || files !== this.totals.files || bytes !== this.totals.bytes) {
+      return this.decline('protocol', 'the totals do not fit the entries');
+    }
+    try {
+      checkManifest(this.entries);
+    } catch (error) {
+      if (!(error instanceof NameError)) throw error;
+      return this.decline('unsafe_name', error.message);
+    }
+    this.state = 'offered';
+    this.#events.push({ type: 'offered' });
+  }
+
+  /**
+   * @param {string} key
+   * @returns {OpenSegment | null} null when the window is full
+   */
+  #openSegment(key) {
+    if (this.#segments.size >= this.#window) return null;
+    /** @type {OpenSegment} */
+    const open = { data: null, pieces: [], digest: null, writing: false, retries: 0 };
+    this.#segments.set(key, open);
+    return open;
+  }
+
+  /** @param {string} key */
+  #lengthOf(key) {
+    const [file, segment] = key.split(':').map(Number);
+    return Math.min(SEGMENT_SIZE, (this.entries[file].size ?? 0) - segment * SEGMENT_SIZE);
+  }
+
+  /** @param {string} message */
+  #violation(message) {
+    if (this.state === 'listing' || this.state === 'offered') this.decline('protocol', message);
+    else this.cancel('protocol', message);
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {boolean} remote
+   */
+  #fail(code, message, remote) {
+    this.state = 'failed';
+    this.#segments.clear();
+    this.#files.clear();
+    this.#events.push({ type: 'failed', code, message, remote });
+  }
+}
+
+/**
+ * Notes that a piece of a segment has arrived.
+ *
+ * @param {[start: number, end: number][]} pieces in order, never touching; changed in place
+ * @param {number} start
+ * @param {number} end past the last byte
+ * @returns {boolean} false when some of it was there, or when it lies in too many pieces
+ */
+function addPiece(pieces, start, end) {
+  let index = pieces.length;
+  while (index > 0 && pieces[index - 1][0] > start) index -= 1;
+  const before = pieces[index - 1];
+  const after = pieces[index];
+  if ((before && before[1] > start) || (after && after[0] < end)) return false;
+  if (before?.[1] === start) {
+    before[1] = end;
+    if (after?.[0] === end) {
+      before[1] = after[1];
+      pieces.splice(index, 1);
+    }
+  } else if (after?.[0] === end) {
+    after[0] = start;
+  } else {
+    if (pieces.length >= MAX_PIECES) return false;
+    pieces.splice(index, 0, [start, end]);
+  }
+  return true;
+}

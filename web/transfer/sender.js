@@ -1,0 +1,317 @@
+// @ts-check
+// The sending half of a transfer: a state machine without clock, disk or channel.
+//
+//     for (const message of sender.messagesToSend()) control.send(JSON.stringify(message));
+//     const wanted = sender.nextSegment();      // read and hash it, then:
+//     sender.segmentRead(wanted, digest);       // and put its frames on the blocks channel
+//     sender.receive(message);                  // what came on the control channel
+//     for (let event; (event = sender.nextEvent()); ) ...
+
+import { SEGMENT_SIZE } from './frames.js';
+import { offerMessages, segmentCount, totals } from './messages.js';
+
+/** @typedef {import('./messages.js').Entry} Entry */
+/** @typedef {import('./messages.js').Range} Range */
+/** @typedef {import('./messages.js').TransferMessage} TransferMessage */
+
+/** How often one segment may arrive damaged before the transfer is given up. */
+export const MAX_RETRIES = 3;
+/** Most segments in flight, whatever the receiver grants. */
+const MAX_WINDOW = 64;
+/** Most ranges of held segments of one file that are heeded; what is beyond is sent again. */
+const MAX_HELD = 65536;
+
+/**
+ * @typedef {{file: number, segment: number, offset: number, length: number, again: boolean}} Wanted
+ *   a segment to be read and sent; `again`: it arrived damaged before
+ * @typedef {{type: 'accepted'}
+ *   | {type: 'acknowledged', bytes: number}
+ *   | {type: 'file', file: number, digest: string, digests: Uint8Array | null}
+ *   | {type: 'done'}
+ *   | {type: 'failed', code: string, message: string, remote: boolean}} SenderEvent
+ *   `file`: the receiver has it in place; `digests` are the segments' digests to compare its digest
+ *   with, null when some of its segments were there before this transfer
+ */
+
+/**
+ * What is known of a file from its first segment until the receiver's confirmation.
+ *
+ * @typedef {object} OpenFile
+ * @property {number} count segments it has
+ * @property {Set<number>} acknowledged
+ * @property {Uint8Array | null} digests
+ */
+
+/** One outgoing transfer. */
+export class Sender {
+  /** @type {'offered' | 'running' | 'done' | 'failed'} */
+  state = 'offered';
+  #transfer;
+  #entries;
+  #totals;
+  /** @type {object[]} */
+  #messages;
+  /** @type {SenderEvent[]} */
+  #events = [];
+  #window = 0;
+  /** @type {Map<number, Range[]>} */
+  #have = new Map();
+  /** @type {Map<number, OpenFile>} */
+  #open = new Map();
+  /** Keys `file:segment` of what was handed out and not acknowledged. @type {Set<string>} */
+  #inFlight = new Set();
+  /** Keys of segments handed out whose bytes are not known to be on their way. @type {Set<string>} */
+  #unread = new Set();
+  /** @type {Wanted[]} */
+  #again = [];
+  /** @type {Map<string, number>} */
+  #retries = new Map();
+  #cursor = { file: 0, segment: 0 };
+  #filesDone = 0;
+  /** @type {Set<number>} */
+  #confirmed = new Set();
+
+  /**
+   * @param {{transfer: number, entries: readonly Entry[]}} offer
+   */
+  constructor({ transfer, entries }) {
+    this.#transfer = transfer;
+    this.#entries = entries;
+    this.#totals = totals(entries);
+    this.#messages = offerMessages(transfer, entries);
+  }
+
+  /** Control messages to be sent, in order; each is handed out once. @returns {object[]} */
+  messagesToSend() {
+    const messages = this.#messages;
+    this.#messages = [];
+    return messages;
+  }
+
+  /** @returns {SenderEvent | null} */
+  nextEvent() {
+    return this.#events.shift() ?? null;
+  }
+
+  /**
+   * The next segment to read, as far as the receiver's credit goes.
+   *
+   * @returns {Wanted | null} null: nothing to read until the next acknowledgement, or ever
+   */
+  nextSegment() {
+    if (this.state !== 'running') return null;
+    const again = this.#again.shift();
+    if (again) return again;
+    if (this.#inFlight.size >= this.#window) return null;
+    while (this.#cursor.file < this.#entries.length) {
+      const { file, segment } = this.#cursor;
+      const entry = this.#entries[file];
+      const count = entry.kind === 'file' ? segmentCount(entry.size ?? 0) : 0;
+      if (segment >= count) {
+        this.#cursor = { file: file + 1, segment: 0 };
+        continue;
+      }
+      this.#cursor.segment += 1;
+      if (this.#have.get(file)?.some(([first, last]) => first <= segment && segment <= last)) {
+        this.#skip(file, segment, count);
+        continue;
+      }
+      this.#openFile(file, count);
+      const key = `${file}:${segment}`;
+      this.#inFlight.add(key);
+      this.#unread.add(key);
+      return this.#wanted(file, segment, false);
+    }
+    return null;
+  }
+
+  /**
+   * Takes the digest of a segment that `nextSegment` asked for; its frames may be sent now.
+   *
+   * @param {Wanted} wanted
+   * @param {Uint8Array} digest its SHA-256
+   * @returns {boolean} false when the transfer is over: send nothing
+   */
+  segmentRead(wanted, digest) {
+    if (this.state !== 'running') return false;
+    this.#unread.delete(`${wanted.file}:${wanted.segment}`);
+    const { digests } = this.#openFile(wanted.file, 0);
+    if (digests !== null) digests.set(digest, wanted.segment * 32);
+    return true;
+  }
+
+  /** @param {TransferMessage} message about this transfer */
+  receive(message) {
+    if (this.state === 'done' || this.state === 'failed') return;
+    switch (message.t) {
+      case 'have':
+        if (this.state !== 'offered') return this.#violation('held more after it accepted');
+        return this.#hold(message.have);
+      case 'accept':
+        if (this.state !== 'offered') return this.#violation('accepted twice');
+        this.state = 'running';
+        this.#window = Math.min(message.window, MAX_WINDOW);
+        this.#hold(message.have);
+        this.#events.push({ type: 'accepted' });
+        return;
+      case 'decline':
+        return this.#fail(message.code || 'refused', message.message, true);
+      case 'cancel':
+        return this.#fail(message.code || 'cancelled', message.message, true);
+      case 'ack':
+        return this.#acknowledge(message.file, message.segments);
+      case 'retry':
+        return this.#retry(message.file, message.segment);
+      case 'file_done':
+        return this.#fileDone(message.file, message.digest);
+      case 'done':
+        return this.#done(message.files, message.bytes);
+      default:
+        return this.#violation(`unexpected ${message.t}`);
+    }
+  }
+
+  /**
+   * Stops the transfer and tells the receiver.
+   *
+   * @param {string} code
+   * @param {string} message
+   */
+  cancel(code, message = '') {
+    if (this.state === 'done' || this.state === 'failed') return;
+    this.#messages.push({ t: 'cancel', transfer: this.#transfer, code, message });
+    this.#fail(code, message, false);
+  }
+
+  /** @param {Map<number, Range[]>} have segments that the receiver need not be sent */
+  #hold(have) {
+    for (const [file, ranges] of have) {
+      this.#have.set(file, [...(this.#have.get(file) ?? []), ...ranges].slice(0, MAX_HELD));
+    }
+  }
+
+  /**
+   * @param {number} file
+   * @param {number} segment
+   * @param {boolean} again
+   * @returns {Wanted}
+   */
+  #wanted(file, segment, again) {
+    const offset = segment * SEGMENT_SIZE;
+    const length = Math.min(SEGMENT_SIZE, (this.#entries[file].size ?? 0) - offset);
+    return { file, segment, offset, length, again };
+  }
+
+  /**
+   * @param {number} file
+   * @param {number} count
+   * @returns {OpenFile}
+   */
+  #openFile(file, count) {
+    let open = this.#open.get(file);
+    if (open === undefined) {
+      open = { count, acknowledged: new Set(), digests: new Uint8Array(count * 32) };
+      this.#open.set(file, open);
+    }
+    return open;
+  }
+
+  /**
+   * Passes over a segment that the receiver has verified in an earlier run.
+   *
+   * @param {number} file
+   * @param {number} segment
+   * @param {number} count
+   */
+  #skip(file, segment, count) {
+    const open = this.#openFile(file, count);
+    open.digests = null;
+    open.acknowledged.add(segment);
+    this.#events.push({ type: 'acknowledged', bytes: this.#wanted(file, segment, false).length });
+  }
+
+  /**
+   * @param {number} file
+   * @param {readonly Range[]} ranges
+   */
+  #acknowledge(file, ranges) {
+    const open = this.#open.get(file);
+    if (open === undefined) return this.#violation('acknowledged what was not sent');
+    let bytes = 0;
+    for (const [first, last] of ranges) {
+      if (last >= open.count) return this.#violation('acknowledged past the end');
+      for (let segment = first; segment <= last; segment += 1) {
+        if (open.acknowledged.has(segment)) continue;
+        const key = `${file}:${segment}`;
+        if (!this.#inFlight.has(key) || this.#unread.has(key)) {
+          return this.#violation('acknowledged what was not sent');
+        }
+        this.#inFlight.delete(key);
+        this.#retries.delete(key);
+        open.acknowledged.add(segment);
+        bytes += this.#wanted(file, segment, false).length;
+      }
+    }
+    if (bytes > 0) this.#events.push({ type: 'acknowledged', bytes });
+  }
+
+  /**
+   * @param {number} file
+   * @param {number} segment
+   */
+  #retry(file, segment) {
+    const key = `${file}:${segment}`;
+    if (!this.#inFlight.has(key) || this.#unread.has(key)) return this.#violation('retry of what is not in flight');
+    const times = (this.#retries.get(key) ?? 0) + 1;
+    if (times > MAX_RETRIES) return this.cancel('integrity', 'a segment arrived damaged too often');
+    this.#retries.set(key, times);
+    this.#unread.add(key);
+    this.#again.push(this.#wanted(file, segment, true));
+  }
+
+  /**
+   * @param {number} file
+   * @param {string} digest
+   */
+  #fileDone(file, digest) {
+    const entry = this.#entries[file];
+    if (entry?.kind !== 'file' || this.#confirmed.has(file)) return this.#violation('confirmed what is no file');
+    const open = this.#open.get(file);
+    const count = segmentCount(entry.size ?? 0);
+    if ((open?.acknowledged.size ?? 0) !== count) return this.#violation('confirmed before its segments');
+    this.#confirmed.add(file);
+    this.#filesDone += 1;
+    this.#open.delete(file);
+    const digests = open === undefined ? new Uint8Array(0) : open.digests;
+    this.#events.push({ type: 'file', file, digest, digests });
+  }
+
+  /**
+   * @param {number} files
+   * @param {number} bytes
+   */
+  #done(files, bytes) {
+    if (this.state !== 'running') return this.#violation('done before it began');
+    if (this.#filesDone !== this.#totals.files || files !== this.#totals.files || bytes !== this.#totals.bytes) {
+      return this.#violation('done before every file was');
+    }
+    this.state = 'done';
+    this.#events.push({ type: 'done' });
+  }
+
+  /** @param {string} message */
+  #violation(message) {
+    this.cancel('protocol', message);
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} message
+   * @param {boolean} remote
+   */
+  #fail(code, message, remote) {
+    this.state = 'failed';
+    this.#again = [];
+    this.#events.push({ type: 'failed', code, message, remote });
+  }
+}
