@@ -5,6 +5,7 @@ A length in characters counts Unicode code points.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -26,12 +27,14 @@ __all__ = [
     "Generation",
     "Identifier",
     "JsonObject",
+    "LeaveReason",
     "LinkId",
     "Name",
     "RoomName",
     "RoomNumber",
     "Seconds",
     "Seq",
+    "SignalKind",
     "Text64",
     "Text500",
     "Token",
@@ -83,6 +86,27 @@ Generation = Annotated[int, Meta(ge=0, le=2**31)]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Seconds = Annotated[float, Meta(ge=0)]
 JsonObject: TypeAlias = dict[str, Any]
+
+
+class SignalKind(StrEnum):
+    """What a `signal` is for; the server relays all of them alike."""
+
+    PAKE = "pake"
+    OFFER = "offer"
+    ANSWER = "answer"
+    CANDIDATE = "candidate"
+    END_OF_CANDIDATES = "end_of_candidates"
+    RESTART = "restart"
+    BYE = "bye"
+
+
+class LeaveReason(StrEnum):
+    """Why a peer left its room. More may come: clients treat unknown ones as `disconnected`."""
+
+    LEAVE = "leave"
+    DISCONNECTED = "disconnected"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
 
 
 def check_meta(meta: dict[str, Any] | None, id: int | None) -> None:

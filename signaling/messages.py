@@ -12,7 +12,6 @@ What a server sends: `Welcome`, `PeerEvent`, `SignalFrom`, `Ok`, `Error`, `Ping`
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -32,12 +31,14 @@ from .fields import (
     Generation,
     Identifier,
     JsonObject,
+    LeaveReason,
     LinkId,
     Name,
     RoomName,
     RoomNumber,
     Seconds,
     Seq,
+    SignalKind,
     Text64,
     Text500,
     Token,
@@ -85,27 +86,6 @@ __all__ = [
     "serialize",
     "serialize_bytes",
 ]
-
-
-class SignalKind(StrEnum):
-    """What a `signal` is for; the server relays all of them alike."""
-
-    PAKE = "pake"
-    OFFER = "offer"
-    ANSWER = "answer"
-    CANDIDATE = "candidate"
-    END_OF_CANDIDATES = "end_of_candidates"
-    RESTART = "restart"
-    BYE = "bye"
-
-
-class LeaveReason(StrEnum):
-    """Why a peer left its room. More may come: clients treat unknown ones as `disconnected`."""
-
-    LEAVE = "leave"
-    DISCONNECTED = "disconnected"
-    TIMEOUT = "timeout"
-    EXPIRED = "expired"
 
 
 class _Message(Struct, frozen=True, kw_only=True, tag_field="t", omit_defaults=True):
