@@ -29,7 +29,8 @@ class TokenBucket:
     def take(self, now: float) -> float:
         """Take one token; 0.0 if there was one, else the seconds until there will be."""
         self._fill(now)
-        if self._tokens >= 1.0:
+        # The slack is for rounding: whoever waited just as long as told gets its token.
+        if self._tokens >= 1.0 - 1e-9:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate
