@@ -1,0 +1,416 @@
+// @ts-check
+// The page: wires rooms, links and transfers to the views of ui/. It decides which view is shown
+// and what each button does; how things look is decided in ui/, how they travel in link.js.
+
+import { Code } from './codes.js';
+import { Problem, asProblem } from './problems.js';
+import { Room } from './room.js';
+import { manifestFrom } from './transfer/manifest.js';
+import { ChatView } from './ui/chat.js';
+import { byId } from './ui/dom.js';
+import { plural } from './ui/format.js';
+import { FailureView } from './ui/failure.js';
+import { Announcer } from './ui/live.js';
+import { defaultName } from './ui/names.js';
+import { OfferDialog } from './ui/offer.js';
+import { remedy } from './ui/remedies.js';
+import { handOver } from './ui/save.js';
+import { SessionView } from './ui/session.js';
+import { StartView } from './ui/start.js';
+import { TransferList } from './ui/transfers.js';
+import { Tray } from './ui/tray.js';
+import { JoiningView, WaitingView } from './ui/waiting.js';
+
+/** @typedef {import('./link.js').Link} Link */
+/** @typedef {import('./link.js').Incoming} Incoming */
+/** @typedef {import('./link.js').Transfer} Transfer */
+/** @typedef {import('./transfer/manifest.js').Manifest} Manifest */
+/** @typedef {'start' | 'waiting' | 'joining' | 'failure' | 'session'} View */
+
+const IN_USE = 'peerline.in-use'; // in the session's storage while a code is being used here
+const NAME = 'peerline.name';
+const RELOADED =
+  'Reloading the page ended the connection. A code works once: make a new one, or ask for one.';
+
+class App {
+  #announcer = new Announcer();
+  #start = new StartView({ make: () => void this.#host(), join: (code) => void this.#join(code) });
+  #waiting = new WaitingView(this.#announcer, { cancel: () => this.#restart() });
+  #joining = new JoiningView({ cancel: () => this.#restart() });
+  #failure = new FailureView();
+  #session = new SessionView({ leave: () => this.#leave(), again: () => this.#restart() });
+  #chat = new ChatView({ send: (text) => this.#sendChat(text) });
+  #offers = new OfferDialog();
+  #tray = new Tray({ send: (items) => void this.#send(items) });
+  #transfers = new TransferList({
+    answer: (offer) => this.#offers.ask(offer, this.#session.name),
+    resend: (transfer) => this.#resend(transfer),
+  });
+
+  /** @type {View} */
+  #view = 'start';
+  /** @type {Room | null} */
+  #room = null;
+  /** @type {Link | null} */
+  #link = null;
+  #role = /** @type {'host' | 'join'} */ ('host');
+  #code = '';
+  /** What waits for a connection. @type {Set<{manifest: Manifest, line: {done: () => void}}>} */
+  #queue = new Set();
+  /** What was sent, to send it again. @type {Map<Transfer, Manifest>} */
+  #sent = new Map();
+  #unread = 0;
+  /** Counts attempts, so that an answer that comes after a cancel is thrown away. */
+  #attempt = 0;
+
+  run() {
+    this.#prepareName();
+    this.#preparePanels();
+    addEventListener('hashchange', () => this.#openFragment());
+    addEventListener('beforeunload', (event) => {
+      if (this.#transfers.busy) event.preventDefault();
+    });
+    const reloaded = sessionStorage.getItem(IN_USE) !== null;
+    sessionStorage.removeItem(IN_USE);
+    if (!isSecureContext) return this.#fail(asProblem(null, 'insecure_context'));
+    this.#show('start');
+    this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
+    this.#openFragment();
+  }
+
+  // Views -------------------------------------------------------------------------------------
+
+  /** @param {View} view */
+  #show(view) {
+    this.#view = view;
+    for (const name of ['start', 'waiting', 'joining', 'failure', 'session']) byId(name).hidden = name !== view;
+    byId('chat').hidden = view !== 'session';
+    byId('me').hidden = view !== 'start';
+    document.body.dataset.view = view;
+    byId(`${view}-title`).focus();
+    this.#present();
+    const open = view !== 'failure' || this.#queue.size > 0;
+    this.#tray.explain(view === 'session' ? '' : 'They are sent as soon as the other side is there.', open);
+  }
+
+  /** The line at the top, and the window's title. */
+  #present(state = this.#link ? 'connected' : '') {
+    const line = byId('presence');
+    line.dataset.state = state;
+    const text = { waiting: 'Waiting', joining: 'Connecting', session: state ? 'Connected' : 'Disconnected' };
+    line.hidden = !(this.#view in text);
+    byId('presence-text').textContent = text[/** @type {keyof typeof text} */ (this.#view)] ?? '';
+    this.#retitle();
+  }
+
+  #retitle() {
+    const { fraction } = this.#transfers;
+    const unread = this.#unread && document.hidden ? `(${this.#unread}) ` : '';
+    document.title = `${unread}${fraction === null ? '' : `${Math.floor(100 * fraction)} % · `}Peerline`;
+  }
+
+  #prepareName() {
+    const field = /** @type {HTMLInputElement} */ (byId('name'));
+    field.value = localStorage.getItem(NAME) ?? '';
+    field.placeholder = defaultName(navigator.userAgent);
+    field.addEventListener('change', () => localStorage.setItem(NAME, field.value.trim()));
+  }
+
+  get #name() {
+    const field = /** @type {HTMLInputElement} */ (byId('name'));
+    return field.value.trim() || field.placeholder;
+  }
+
+  /** On narrow screens one of the two panels of a connection is shown. */
+  #preparePanels() {
+    for (const panel of ['files', 'chat']) {
+      byId(`show-${panel}`).addEventListener('click', () => this.#showPanel(panel));
+    }
+    document.addEventListener('visibilitychange', () => this.#countUnread(0));
+    this.#showPanel('files');
+  }
+
+  /** @param {string} panel */
+  #showPanel(panel) {
+    document.body.dataset.panel = panel;
+    for (const name of ['files', 'chat']) {
+      byId(`show-${name}`).setAttribute('aria-pressed', String(name === panel));
+    }
+    if (panel === 'chat') this.#countUnread(0);
+  }
+
+  /** @param {number} count */
+  #countUnread(count) {
+    const visible = !document.hidden && byId('chat').offsetParent !== null;
+    this.#unread = visible ? 0 : count;
+    const badge = byId('unread');
+    badge.hidden = this.#unread === 0;
+    badge.textContent = this.#unread ? String(this.#unread) : '';
+    badge.setAttribute('aria-label', plural(this.#unread, 'unread message'));
+    this.#retitle();
+  }
+
+  // Rooms -------------------------------------------------------------------------------------
+
+  /** Uses the code of a link that was opened, and takes it out of the address bar and history. */
+  #openFragment() {
+    const fragment = decodeURIComponent(location.hash.slice(1));
+    if (!fragment) return;
+    history.replaceState(null, '', location.pathname + location.search);
+    if (this.#link) {
+      this.#announcer.show('You are connected already: disconnect before you use another code');
+      return;
+    }
+    let code;
+    try {
+      code = String(Code.parse(fragment));
+    } catch {
+      this.#fail(asProblem(null, 'bad_code'));
+      return;
+    }
+    void this.#join(code);
+  }
+
+  async #host() {
+    const attempt = this.#begin('host');
+    this.#start.busy();
+    await this.#enter(attempt, Room.host({ name: this.#name }), (room) => {
+      const { code } = room;
+      if (!code) throw new TypeError('a room that is hosted has a code');
+      this.#code = String(code);
+      this.#waiting.show(this.#code, code.link(location.origin));
+      this.#show('waiting');
+      this.#announcer.say(`Your code is ${this.#code}. Waiting for the other side.`);
+    });
+  }
+
+  /** @param {string} code */
+  async #join(code) {
+    const attempt = this.#begin('join');
+    this.#code = code;
+    this.#joining.show(code);
+    this.#show('joining');
+    this.#announcer.say('Connecting');
+    await this.#enter(attempt, Room.join({ code, name: this.#name }), () => {});
+  }
+
+  /** @param {'host' | 'join'} role */
+  #begin(role) {
+    this.#role = role;
+    void this.#room?.close();
+    this.#room = null;
+    return ++this.#attempt;
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {Promise<Room>} entering
+   * @param {(room: Room) => void} entered
+   */
+  async #enter(attempt, entering, entered) {
+    try {
+      const room = await entering;
+      if (attempt !== this.#attempt) {
+        void room.close();
+        return;
+      }
+      this.#room = room;
+      sessionStorage.setItem(IN_USE, this.#role);
+      this.#listenToRoom(room);
+      entered(room);
+    } catch (error) {
+      if (attempt === this.#attempt) this.#fail(asProblem(error));
+    }
+  }
+
+  /** @param {Room} room */
+  #listenToRoom(room) {
+    const on = (/** @type {string} */ type, /** @type {(detail: any) => void} */ handle) =>
+      room.addEventListener(type, (event) => {
+        if (room === this.#room) handle(/** @type {CustomEvent} */ (event).detail);
+      });
+    on('connecting', (link) => this.#watchLink(link));
+    on('link', (link) => this.#connected(link));
+    on('error', (problem) => this.#fail(problem));
+    on('closed', (problem) => problem && this.#fail(problem));
+  }
+
+  /** @param {Link} link that is being made */
+  #watchLink(link) {
+    if (this.#link) return;
+    if (this.#view === 'waiting') {
+      this.#joining.show('');
+      this.#show('joining');
+      this.#announcer.say('Somebody used the code. Connecting.');
+    }
+    const follow = () => this.#joining.step(link.state === 'pairing' ? 'code' : 'path');
+    link.addEventListener('state', follow);
+    follow();
+  }
+
+  /**
+   * Shows why there is no connection, unless there is (or was) one to look at.
+   *
+   * @param {Problem} problem
+   */
+  #fail(problem) {
+    if (this.#view === 'session') return;
+    sessionStorage.removeItem(IN_USE);
+    this.#attempt++;
+    void this.#room?.close();
+    this.#room = null;
+    const cure = remedy(problem, this.#role);
+    const action = { host: () => void this.#host(), join: () => void this.#join(this.#code), start: () => this.#restart(), edit: () => this.#restart(this.#code) };
+    this.#failure.show({ sentence: problem.sentence, more: cure.more, label: cure.label, href: cure.href, action: action[cure.does] });
+    this.#show('failure');
+    this.#announcer.say(problem.sentence);
+  }
+
+  /** @param {string} [code] to be corrected */
+  #restart(code) {
+    sessionStorage.removeItem(IN_USE);
+    this.#attempt++;
+    void this.#room?.close();
+    this.#room = null;
+    this.#link = null;
+    this.#transfers.clear();
+    this.#show('start');
+    this.#start.show({ code });
+    if (code !== undefined) this.#start.focusField();
+  }
+
+  // The link ----------------------------------------------------------------------------------
+
+  /** @param {Link} link */
+  #connected(link) {
+    if (this.#link) return;
+    this.#link = link;
+    this.#sent.clear();
+    this.#transfers.clear();
+    this.#session.show({ name: link.peer.name, sas: link.sas, authenticated: link.authenticated });
+    this.#chat.start(this.#session.name);
+    this.#showPanel('files');
+    this.#show('session');
+    this.#announcer.say(`Connected to ${this.#session.name}`);
+    this.#listenToLink(link);
+    void link.path().then((path) => this.#session.showPath(path));
+    for (const item of this.#queue) {
+      item.line.done();
+      void this.#offer(item.manifest);
+    }
+    this.#queue.clear();
+  }
+
+  /** @param {Link} link */
+  #listenToLink(link) {
+    const on = (/** @type {string} */ type, /** @type {(detail: any) => void} */ handle) =>
+      link.addEventListener(type, (event) => {
+        if (link === this.#link) handle(/** @type {CustomEvent} */ (event).detail);
+      });
+    const { name } = this.#session;
+    on('path', (path) => this.#session.showPath(path));
+    on('chat', ({ text, at }) => {
+      this.#chat.receive(name, text, at);
+      this.#countUnread(this.#unread + 1);
+    });
+    on('delivered', ({ id }) => this.#chat.delivered(id));
+    on('offer', (offer) => {
+      this.#transfers.update(offer, name);
+      this.#offers.ask(offer, name);
+      this.#announcer.say(`${name} offers ${offer.title}`);
+    });
+    on('progress', (transfer) => this.#progress(transfer));
+    on('saved', ({ name: fileName, file }) => handOver(fileName, file));
+    on('transferdone', (transfer) => {
+      this.#progress(transfer);
+      this.#announcer.show(transfer.direction === 'in' ? `${transfer.title} received` : `${transfer.title} delivered`);
+    });
+    on('transferfailed', (transfer) => {
+      this.#progress(transfer);
+      if (transfer.direction === 'in') this.#offers.withdraw(transfer);
+      this.#announcer.say(`${transfer.title}: ${transfer.problem?.sentence ?? 'failed'}`);
+    });
+    on('closed', (problem) => this.#ended(problem));
+  }
+
+  /** @param {Transfer} transfer */
+  #progress(transfer) {
+    this.#transfers.update(transfer, this.#session.name);
+    this.#retitle();
+  }
+
+  /** @param {Problem} problem */
+  #ended(problem) {
+    const link = this.#link;
+    this.#link = null;
+    sessionStorage.removeItem(IN_USE);
+    this.#offers.withdrawAll();
+    this.#chat.end();
+    for (const transfer of link?.transfers ?? []) this.#transfers.update(transfer, this.#session.name);
+    this.#session.end(problem.sentence, 'Start again');
+    this.#tray.explain('', false);
+    this.#announcer.say(problem.sentence);
+    this.#present();
+  }
+
+  #leave() {
+    const link = this.#link;
+    if (!link) return;
+    this.#ended(asProblem(null, 'closed'));
+    void link.close();
+  }
+
+  // Chat and files ----------------------------------------------------------------------------
+
+  /** @param {string} text */
+  #sendChat(text) {
+    try {
+      return this.#link?.sendChat(text) ?? null;
+    } catch (error) {
+      this.#announcer.show(asProblem(error).sentence);
+      return null;
+    }
+  }
+
+  /** @param {FileList | DataTransfer | File[]} items */
+  async #send(items) {
+    try {
+      // Begins at once, before this function waits for anything: see Tray.
+      const manifest = await manifestFrom(items);
+      if (this.#link) await this.#offer(manifest);
+      else this.#keep(manifest);
+    } catch (error) {
+      this.#announcer.show(asProblem(error).sentence);
+    }
+  }
+
+  /** @param {Manifest} manifest */
+  #keep(manifest) {
+    const item = { manifest, line: this.#tray.enqueue(manifest, () => this.#queue.delete(item)) };
+    this.#queue.add(item);
+    this.#announcer.say(`${manifest.title} is ready to be sent`);
+  }
+
+  /** @param {Manifest} manifest */
+  async #offer(manifest) {
+    const link = this.#link;
+    if (!link) return;
+    try {
+      const transfer = await link.sendFiles(manifest);
+      this.#sent.set(transfer, manifest);
+      if (link === this.#link) this.#progress(transfer);
+    } catch (error) {
+      this.#announcer.show(asProblem(error).sentence);
+    }
+  }
+
+  /** @param {Transfer} transfer */
+  #resend(transfer) {
+    const manifest = this.#sent.get(transfer);
+    if (!manifest) return;
+    if (this.#link) void this.#offer(manifest);
+    else this.#keep(manifest);
+  }
+}
+
+new App().run();

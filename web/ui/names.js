@@ -1,0 +1,47 @@
+// @ts-check
+// A file's name as an element: the whole text is there, only its middle is out of sight.
+
+import { make } from './dom.js';
+import { displayName, splitName } from './format.js';
+
+/**
+ * @param {string} name
+ * @param {string} [className]
+ */
+export function nameElement(name, className = '') {
+  const shown = displayName(name);
+  const [head, tail] = splitName(shown);
+  return make(
+    'bdi',
+    { class: `name ${className}`.trim(), title: shown },
+    make('span', { class: 'head', text: head }),
+    make('span', { class: 'tail', text: tail }),
+  );
+}
+
+/**
+ * How this device is called when nobody said otherwise.
+ *
+ * @param {string} agent the browser's user agent
+ */
+export function defaultName(agent) {
+  const browsers = /** @type {const} */ ([
+    [/Edg\//, 'Edge'],
+    [/OPR\//, 'Opera'],
+    [/Firefox\//, 'Firefox'],
+    [/Chrome\//, 'Chrome'],
+    [/Safari\//, 'Safari'],
+  ]);
+  const systems = /** @type {const} */ ([
+    [/iPhone/, 'iPhone'],
+    [/iPad/, 'iPad'],
+    [/Android/, 'Android'],
+    [/Mac OS X/, 'Mac'],
+    [/Windows/, 'Windows'],
+    [/CrOS/, 'Chromebook'],
+    [/Linux/, 'Linux'],
+  ]);
+  const find = (/** @type {readonly (readonly [RegExp, string])[]} */ table) =>
+    table.find(([pattern]) => pattern.test(agent))?.[1];
+  return [find(browsers) ?? 'Browser', find(systems)].filter(Boolean).join(' on ');
+}

@@ -1,0 +1,22 @@
+// @ts-check
+// Handing a received file over to the browser's own downloads.
+
+const URL_LIVES = 60_000; // ms; the browser has long begun to read by then
+
+/**
+ * Starts the browser's download of a file that is already here.
+ *
+ * @param {string} name what to call it; slashes are not names
+ * @param {File | Blob} file
+ */
+export function handOver(name, file) {
+  const url = URL.createObjectURL(file);
+  const anchor = document.createElement('a');
+  anchor.href = url;
+  anchor.download = name.split('/').pop() ?? name;
+  anchor.hidden = true;
+  document.body.append(anchor);
+  anchor.click();
+  anchor.remove();
+  setTimeout(() => URL.revokeObjectURL(url), URL_LIVES);
+}

@@ -1,0 +1,135 @@
+// @ts-check
+// The first view: make a code, or type one, with help for its words.
+
+import { Code, complete } from '../codes.js';
+import { byId, make, setText } from './dom.js';
+
+const SUGGESTIONS = 4;
+const USUAL = 'Spaces, capitals and a pasted link are fine.';
+
+/** What a person is told about the code while typing it. */
+export class StartView {
+  #field = /** @type {HTMLInputElement} */ (byId('code'));
+  #hint = byId('code-hint');
+  #words = byId('code-words');
+  #makeButton = /** @type {HTMLButtonElement} */ (byId('make'));
+
+  /** @param {{make: () => void, join: (code: string) => void}} actions */
+  constructor({ make: makeCode, join }) {
+    this.#makeButton.addEventListener('click', makeCode);
+    this.#field.addEventListener('input', () => this.#help());
+    byId('join').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const code = this.#parsed();
+      if (code) join(code);
+    });
+  }
+
+  /**
+   * @param {{code?: string, notice?: string}} [options] `code` to correct, and why we are here again
+   */
+  show({ code = '', notice = '' } = {}) {
+    this.#field.value = code;
+    this.#makeButton.disabled = false;
+    this.#help();
+    const line = byId('notice');
+    line.hidden = !notice;
+    setText(line, notice);
+  }
+
+  /** While the server is asked for a code. */
+  busy() {
+    this.#makeButton.disabled = true;
+  }
+
+  focusField() {
+    this.#field.focus();
+    this.#field.select();
+  }
+
+  /** @returns {string} the whole code, or an empty text after saying what is wrong */
+  #parsed() {
+    const text = completed(this.#field.value);
+    try {
+      const code = String(Code.parse(text));
+      this.#field.value = code;
+      this.#say('');
+      return code;
+    } catch (error) {
+      this.#say(this.#field.value.trim() ? sentenceOf(error) : 'Type the code first', 'error');
+      this.#field.focus();
+      return '';
+    }
+  }
+
+  #help() {
+    const { value } = this.#field;
+    this.#words.replaceChildren();
+    this.#say('');
+    const words = typedWords(value);
+    if (words.length < 2 || value.includes('://')) return;
+    const finished = /[\s\-+]$/.test(value);
+    const unknown = words.slice(1, finished ? undefined : -1).find((word) => complete(word).length === 0);
+    if (unknown) {
+      this.#say(`“${unknown}” is not one of the code words`, 'error');
+      return;
+    }
+    const last = words[words.length - 1];
+    if (finished || words.length < 2 || last.length < 2) return;
+    const fitting = complete(last);
+    if (fitting.length === 0) this.#say(`No code word begins with “${last}”`, 'error');
+    else if (!(fitting.length === 1 && fitting[0] === last)) this.#suggest(fitting.slice(0, SUGGESTIONS));
+  }
+
+  /** @param {readonly string[]} words */
+  #suggest(words) {
+    this.#hint.hidden = true;
+    this.#words.replaceChildren(
+      ...words.map((word) =>
+        make('button', { type: 'button', class: 'word', text: word, click: () => this.#take(word) }),
+      ),
+    );
+  }
+
+  /** @param {string} word in place of the one that was begun */
+  #take(word) {
+    this.#field.value = this.#field.value.replace(/[^\s\-+]*$/, word);
+    this.#field.focus();
+    this.#help();
+  }
+
+  /**
+   * @param {string} sentence
+   * @param {'error' | ''} [kind]
+   */
+  #say(sentence, kind = '') {
+    setText(this.#hint, sentence || USUAL);
+    this.#hint.hidden = false;
+    this.#hint.dataset.kind = kind;
+    this.#field.setAttribute('aria-invalid', String(kind === 'error'));
+  }
+}
+
+/** @param {string} text */
+const typedWords = (text) => text.trim().toLowerCase().split(/[\s\-+]+/).filter(Boolean);
+
+/**
+ * Fills in each word that its beginning alone decides, so that `7 gui oce` is enough.
+ *
+ * @param {string} text
+ */
+function completed(text) {
+  if (text.includes('://')) return text;
+  const [number, ...words] = typedWords(text);
+  if (number === undefined) return text;
+  return [
+    number,
+    ...words.map((word) => {
+      const fitting = complete(word);
+      return fitting.length === 1 && word.length >= 3 ? fitting[0] : word;
+    }),
+  ].join('-');
+}
+
+/** @param {unknown} error */
+const sentenceOf = (error) => (error instanceof Error ? error.message : String(error));
