@@ -55,7 +55,8 @@ class ReadSegment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteSegment:
-    """To the receiver's driver: write, then call `segment_written` (or `disk_failed`)."""
+    """To the receiver's driver: when the parts hash to `digest` write them and call
+    `segment_written` (or `disk_failed`), otherwise call `segment_damaged`."""
 
     file: int
     segment: int
@@ -64,7 +65,7 @@ class WriteSegment:
     parts: tuple[memoryview, ...]
     """The segment in order; at most 1024 parts."""
     digest: bytes
-    """SHA-256 of the segment, verified; for a journal."""
+    """SHA-256 that the segment must have: see `digest.segment_digest`."""
 
 
 @dataclass(frozen=True, slots=True)

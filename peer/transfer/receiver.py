@@ -1,10 +1,11 @@
 """The receiving side of a transfer as a pure machine (floor 1).
 
 Theory of operation. Pages of the offer are checked as they come: sizes add up, names are safe.
-Then `Offered` asks somebody to `accept` or `decline`. Frames come in any order; those of a segment
-are kept, uncopied, until its digest and all its bytes are there. A segment that matches its digest
-becomes a `WriteSegment`; one that does not is thrown away and asked for again, three times at most.
-`segment_written` acknowledges it, which returns its credit to the sender. A file without missing
+Then `Offered` asks somebody to `accept` or `decline`. Frames come in any order; those of a
+segment are kept, uncopied, until its digest and all its bytes are there. Then `WriteSegment` asks
+the driver to hash it and, when the hash is the digest, to write it: both take long enough to be
+done elsewhere. `segment_written` acknowledges it, which returns its credit to the sender;
+`segment_damaged` throws it away and asks for it again, three times at most. A file without missing
 segments becomes a `FinishFile`; links are made when all files are. When every entry is finished,
 `done` goes out and `Completed` ends it.
 
@@ -27,7 +28,7 @@ from .config import (
     SEGMENT_SIZE,
     TransferConfig,
 )
-from .digest import FileDigest, segment_digest
+from .digest import FileDigest
 from .events import (
     Completed,
     Declined,
@@ -58,7 +59,7 @@ from .messages import (
     serialize_message,
 )
 from .messages import Have as HaveMessage
-from .names import NameChecker
+from .names import NameChecker, display_name
 
 __all__ = ["Receiver", "ReceiverState"]
 
@@ -98,6 +99,7 @@ class _Segment:
         self.digest = None
         self.parts = {}
         self.received = 0
+        self.writing = False
 
     def in_order(self) -> tuple[memoryview, ...]:
         """All parts.
@@ -267,7 +269,7 @@ class Receiver(Machine[ReceiverState]):
             self._fail(exc.code, f"The sender broke the protocol: {exc}.")
 
     def segment_written(self, file: int, segment: int) -> None:
-        """Answer a `WriteSegment`: the content is in the file."""
+        """Answer a `WriteSegment`: the content matched its digest and is in the file."""
         written = self._segments.pop((file, segment), None)
         if written is None or self._state is not ReceiverState.RECEIVING:
             return
@@ -280,6 +282,19 @@ class Receiver(Machine[ReceiverState]):
         if not progress.missing:
             self._open_files -= 1
             self._finish_file(file, self._files.pop(file).digest)
+
+    def segment_damaged(self, file: int, segment: int) -> None:
+        """Answer a `WriteSegment`: the content does not match its digest and was not written."""
+        damaged = self._segments.get((file, segment))
+        if damaged is None:
+            return
+        damaged.clear()
+        damaged.retries += 1
+        if damaged.retries > MAX_RETRIES:
+            name = display_name(self.manifest[file].path)
+            self._fail("integrity", f'A part of "{name}" arrived damaged, again and again.')
+        else:
+            self._send(Retry(transfer=self.transfer, file=file, segment=segment))
 
     def entry_finished(self, file: int) -> None:
         """Answer a `FinishFile`, `MakeDirectory` or `MakeLink`: it stands under its final name."""
@@ -421,7 +436,13 @@ class Receiver(Machine[ReceiverState]):
         else:
             self._keep(frame, segment)
         if segment.received == segment.length and segment.digest is not None:
-            self._verify(frame.file, segment, segment.digest)
+            parts = segment.in_order()
+            segment.writing = True
+            segment.parts = {}  # the event has them now
+            number = segment.start // SEGMENT_SIZE
+            self._events.append(
+                WriteSegment(frame.file, number, segment.start, parts, segment.digest)
+            )
 
     def _keep(self, frame: DataFrame, segment: _Segment) -> None:
         if frame.offset in segment.parts:
@@ -435,21 +456,6 @@ class Receiver(Machine[ReceiverState]):
             raise Violation("a segment in too many blocks")
         segment.parts[frame.offset] = frame.payload
         segment.received += length
-
-    def _verify(self, file: int, segment: _Segment, digest: bytes) -> None:
-        parts = segment.in_order()
-        number = segment.start // SEGMENT_SIZE
-        if segment_digest(parts) == digest:
-            segment.writing = True
-            segment.parts = {}  # the event has them now
-            self._events.append(WriteSegment(file, number, segment.start, parts, digest))
-            return
-        segment.retries += 1
-        if segment.retries > MAX_RETRIES:
-            self._fail("integrity", "A part of a file arrived damaged, again and again.")
-            return
-        segment.clear()
-        self._send(Retry(transfer=self.transfer, file=file, segment=number))
 
     # Files
 

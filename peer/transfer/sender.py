@@ -3,7 +3,7 @@
 Theory of operation. The offer goes out in pages. With `accept` comes a window: so many segments
 may be in flight. While there is credit, and no more than `read_ahead` segments wait to be sent, the
 machine asks for the next segment with `ReadSegment`, in order, file after file, leaving out what
-the receiver holds. `segment_read` hashes it and cuts it into frames for `blocks_to_send`. `ack`
+the receiver holds. `segment_read` turns it into frames for `blocks_to_send`. `ack`
 returns the credit, `file_done` brings the receiver's digest of a whole file, `done` ends it.
 
 The machine keeps no file content: what has to be sent again is read again.
@@ -172,7 +172,9 @@ class Sender(Machine[SenderState]):
         except Violation as exc:
             self._fail(exc.code, f"The receiver broke the protocol: {exc}.")
 
-    def segment_read(self, file: int, segment: int, data: bytes | memoryview) -> None:
+    def segment_read(
+        self, file: int, segment: int, data: bytes | memoryview, digest: bytes | None = None
+    ) -> None:
         """Answer a `ReadSegment` with the content.
 
         Args:
@@ -180,6 +182,7 @@ class Sender(Machine[SenderState]):
             segment: As in the event.
             data: Content; when it is not as long as asked for, the file has changed and the
                 transfer ends with code `changed`.
+            digest: SHA-256 of `data`, when the caller has computed it (in another thread).
         """
         flight = self._flight.get((file, segment))
         if self._state is not SenderState.SENDING:
@@ -190,7 +193,7 @@ class Sender(Machine[SenderState]):
             return
         flight.reading = False
         length = self.manifest.segment_length(file, segment)
-        digest = segment_digest((data,))
+        digest = digest or segment_digest((data,))
         if len(data) != length or flight.digest not in (None, digest):
             self.source_changed(file)
             return

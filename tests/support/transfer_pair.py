@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from peer.transfer.config import SEGMENT_SIZE, TransferConfig
+from peer.transfer.digest import segment_digest
 from peer.transfer.events import (
     Accepted,
     Completed,
@@ -148,6 +149,8 @@ class TransferPair:
                     for file, held in (self._have or {}).items():
                         self.partial[file] = self._held(file, held)
                     self.receiver.accept(self._window, self._have)
+            case WriteSegment() if segment_digest(event.parts) != event.digest:
+                self.receiver.segment_damaged(event.file, event.segment)
             case WriteSegment():
                 data = self.partial.setdefault(
                     event.file, bytearray(self.receiver.manifest.size(event.file))

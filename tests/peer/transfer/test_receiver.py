@@ -324,8 +324,29 @@ def test_garbage_never_raises(garbage: list[str | bytes]) -> None:
         max_size=40,
     )
 )
-def test_well_formed_blocks_anywhere_write_nothing_unverified(blocks: list[bytes]) -> None:
+def test_well_formed_blocks_anywhere_leave_only_whole_segments(blocks: list[bytes]) -> None:
     receiver = receiving(window=2)
     for block in blocks:
         receiver.receive_block(block)
-    assert not [event for event in events(receiver) if isinstance(event, WriteSegment)]
+    for event in events(receiver):
+        if isinstance(event, WriteSegment):
+            length = receiver.manifest.segment_length(event.file, event.segment)
+            assert sum(map(len, event.parts)) == length
+            assert event.digest == bytes(32)
+            receiver.segment_damaged(event.file, event.segment)
+    assert receiver.bytes_done == 0
+
+
+def test_a_damaged_segment_keeps_its_credit_and_is_asked_for_three_times() -> None:
+    receiver = receiving(window=1)
+    for attempt in range(4):
+        for block in segment(0, 0):
+            receiver.receive_block(block)
+        assert isinstance(receiver.next_event(), WriteSegment)
+        receiver.segment_damaged(0, 0)
+        if attempt < 3:
+            (text,) = receiver.messages_to_send()
+            assert json.loads(text) == {"t": "retry", "transfer": 2, "file": 0, "segment": 0}
+    (event,) = events(receiver)
+    assert isinstance(event, Failed)
+    assert event.code == "integrity"
