@@ -106,6 +106,7 @@ export class Link extends EventTarget {
   /** @type {RtcConnection | null} */
   #connection = null;
   #isOpen = false;
+  #leaving = false;
   /** What came before this side was ready for it. @type {(() => void)[]} */
   #early = [];
   /** @type {readonly string[] | null} */
@@ -238,6 +239,7 @@ export class Link extends EventTarget {
   /** Says goodbye and closes. @returns {Promise<void>} */
   async close() {
     if (this.#state === 'closed') return;
+    this.#leaving = true;
     if (this.#state === 'connected') {
       this.#sayBye();
       await this.#connection?.drain();
@@ -282,7 +284,7 @@ export class Link extends EventTarget {
     on('chat', (data) => this.#whenConnected(() => this.#receiveChat(data)));
     on('blocks', (data) => this.#whenConnected(() => this.#transfers.receiveBlock(data)));
     const gone = () => {
-      if (this.#state === 'connected') this.#end(problem('lost'));
+      if (this.#state === 'connected') this.#end(problem(this.#leaving ? 'closed' : 'lost'));
     };
     on('failed', gone);
     on('closed', gone);

@@ -142,7 +142,7 @@ function parseHave(value) {
   if (value === undefined || value === null) return have;
   if (!isRecord(value)) throw new BadMessage('bad have');
   for (const [file, ranges] of Object.entries(value)) {
-    if (!/^\d{1,5}$/.test(file)) throw new BadMessage('bad have');
+    if (!/^\d{1,5}$/.test(file) || Number(file) >= MAX_ENTRIES) throw new BadMessage('bad have');
     have.set(Number(file), parseRanges(ranges));
   }
   return have;

@@ -1,0 +1,57 @@
+"""One network, one signaling server and one Chromium for each module; a fresh window for each
+person of a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from signaling.assets import page_directory
+from signaling.config import Listener, ServerConfig
+from signaling.server import SignalingServer
+from tests.support.browser import Person, chromium
+from tests.support.netns import own_network
+
+NewPerson = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[None]:
+    """Where the module's tests take place."""
+    with own_network():
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(network: None) -> AsyncIterator[SignalingServer]:
+    """A signaling server that serves the page."""
+    config = ServerConfig(listeners=(Listener("127.0.0.1", 0),), page=page_directory())
+    async with SignalingServer(config) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(network: None) -> AsyncIterator[Browser]:
+    """A Chromium with its default flags."""
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def person(browser: Browser, server: SignalingServer) -> AsyncIterator[NewPerson]:
+    """Opens the page for one more person; their browsers may not complain about anything."""
+    people: list[Person] = []
+
+    async def arrive(fragment: str = "", **options: Any) -> Person:
+        url = f"http://127.0.0.1:{server.port}"
+        people.append(await Person.with_browser(browser, url, fragment=fragment, **options))
+        return people[-1]
+
+    yield arrive
+    for someone in people:
+        await someone.close()
+    assert [error for someone in people for error in someone.errors] == []

@@ -1,0 +1,200 @@
+// The small machines: chat, life, the meter, and what is read from SDP and statistics.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Chat, MAX_CHAT_MESSAGE } from '../../web/chat.js';
+import { Life } from '../../web/life.js';
+import { Problem, asProblem, problem } from '../../web/problems.js';
+import { DescriptionError, cleanDescription, pathOf } from '../../web/rtc.js';
+import { Meter } from '../../web/transfer/meter.js';
+
+// Chat
+
+test('what one side says arrives, and its arrival is told', () => {
+  const [anna, bob] = [new Chat(), new Chat()];
+  const id = anna.say('hello ☃', 1_700_000_000_000);
+  for (const message of anna.messagesToSend()) bob.receive(message);
+  assert.deepEqual(bob.nextEvent(), { type: 'message', id, text: 'hello ☃', at: new Date(1_700_000_000_000) });
+  for (const message of bob.messagesToSend()) anna.receive(message);
+  assert.deepEqual(anna.nextEvent(), { type: 'delivered', id });
+  assert.equal(anna.nextEvent(), null);
+});
+
+test('an arrival of what was never said, or told twice, is ignored', () => {
+  const chat = new Chat();
+  const id = chat.say('x', 0);
+  for (const told of [99, id, id]) chat.receive(JSON.stringify({ t: 'delivered', id: told }));
+  assert.deepEqual([chat.nextEvent(), chat.nextEvent()], [{ type: 'delivered', id }, null]);
+});
+
+test('garbage on the chat channel is ignored', () => {
+  const chat = new Chat();
+  const garbage = [
+    new ArrayBuffer(4), '', '{', '[]', '{"t":"message"}', '{"t":"message","id":-1,"text":"x"}',
+    '{"t":"message","id":1,"text":5}', '{"t":"message","id":1e999,"text":"x"}', `"${'x'.repeat(MAX_CHAT_MESSAGE)}"`,
+  ];
+  for (const message of garbage) chat.receive(message);
+  assert.deepEqual([chat.messagesToSend(), chat.nextEvent()], [[], null]);
+});
+
+test('a message with an impossible time still arrives', () => {
+  const chat = new Chat();
+  chat.receive(JSON.stringify({ t: 'message', id: 1, text: 'x', at: 1e300 }));
+  assert.ok(Math.abs(chat.nextEvent().at.getTime() - Date.now()) < 60_000);
+});
+
+test('a text that does not fit into one message is refused, and nothing is sent', () => {
+  const chat = new Chat();
+  assert.throws(() => chat.say('☃'.repeat(30_000), 0), RangeError);
+  assert.deepEqual(chat.messagesToSend(), []);
+});
+
+// Life
+
+function lifeAt(start) {
+  const state = { now: start, pings: [], lost: 0 };
+  const life = new Life({ ping: (n) => state.pings.push(n), onLost: () => (state.lost += 1), now: () => state.now });
+  life.start();
+  life.stop(); // the timer: the test calls tick itself
+  return { life, state };
+}
+
+test('silence is answered with pings, and after 15 seconds with the end', () => {
+  const { life, state } = lifeAt(100);
+  for (let second = 1; second <= 14; second += 1) {
+    state.now = 100 + second;
+    life.tick();
+  }
+  assert.deepEqual([state.pings.length, state.lost], [2, 0]);
+  state.now = 115;
+  life.tick();
+  assert.equal(state.lost, 1);
+});
+
+test('anything that arrives counts as life', () => {
+  const { life, state } = lifeAt(0);
+  for (let second = 1; second <= 60; second += 1) {
+    state.now = second;
+    if (second % 10 === 0) life.heard();
+    life.tick();
+  }
+  assert.equal(state.lost, 0);
+});
+
+test('a doubt about the other side is settled sooner, one way or the other', () => {
+  const gone = lifeAt(0);
+  gone.life.doubt();
+  assert.equal(gone.state.pings.length, 1);
+  for (let second = 1; second <= 6; second += 1) {
+    gone.state.now = second;
+    gone.life.tick();
+  }
+  assert.equal(gone.state.lost, 1);
+
+  const there = lifeAt(0);
+  there.life.doubt();
+  there.life.heard();
+  for (let second = 1; second <= 10; second += 1) {
+    there.state.now = second;
+    there.life.tick();
+  }
+  assert.equal(there.state.lost, 0);
+});
+
+test('after a sleep of this device the other side gets a moment to answer', () => {
+  const { life, state } = lifeAt(0);
+  state.now = 1;
+  life.tick();
+  state.now = 3600;
+  life.tick();
+  assert.equal(state.lost, 0);
+  assert.equal(state.pings.length, 1);
+  for (let second = 1; second <= 5; second += 1) {
+    state.now = 3600 + second;
+    life.tick();
+  }
+  assert.equal(state.lost, 1);
+});
+
+// The meter
+
+test('a steady rate is measured, and a stall shows', () => {
+  const meter = new Meter();
+  for (let tenth = 0; tenth <= 50; tenth += 1) meter.add(tenth / 10, tenth * 100);
+  assert.ok(Math.abs(meter.rate(5) - 1000) < 50);
+  assert.ok(meter.rate(15) < 400);
+});
+
+test('nothing is claimed before there is anything to measure', () => {
+  const meter = new Meter();
+  assert.equal(meter.rate(1), 0);
+  meter.add(1, 500);
+  assert.equal(meter.rate(1.1), 0);
+});
+
+// Descriptions and statistics
+
+const FINGERPRINT = `sha-256 ${Array(32).fill('AB').join(':')}`;
+const SDP = [
+  'v=0', 'o=- 1 2 IN IP4 127.0.0.1', 's=-', 't=0 0', 'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+  'c=IN IP4 0.0.0.0', 'a=mid:0', `a=fingerprint:${FINGERPRINT}`, 'a=end-of-candidates', 'a=sctp-port:5000', '',
+].join('\r\n');
+
+test('a description loses its claim that there are no more candidates', () => {
+  const cleaned = cleanDescription(SDP);
+  assert.ok(!cleaned.includes('end-of-candidates'));
+  assert.ok(cleaned.includes(FINGERPRINT));
+});
+
+test('fingerprints of other kinds do not survive beside the one that is vouched for', () => {
+  const cleaned = cleanDescription(SDP.replace('a=mid:0', 'a=mid:0\r\na=fingerprint:sha-1 AA:BB'));
+  assert.ok(!cleaned.includes('sha-1'));
+});
+
+const STRANGE = {
+  'of video': SDP.replace('m=application', 'm=video'),
+  'with a second section': SDP + 'm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n',
+  'without any section': 'v=0\r\n',
+  'without a fingerprint': SDP.replace(`a=fingerprint:${FINGERPRINT}\r\n`, ''),
+  'with two fingerprints': SDP.replace('a=mid:0', `a=mid:0\r\na=fingerprint:${FINGERPRINT.replace('AB', 'AC')}`),
+};
+for (const [name, sdp] of Object.entries(STRANGE)) {
+  test(`a description ${name} is refused`, () => {
+    assert.throws(() => cleanDescription(sdp), DescriptionError);
+  });
+}
+
+const report = (pair, localType, remoteType, transport) =>
+  new Map(
+    [
+      ...(transport ? [{ id: 'T', type: 'transport', selectedCandidatePairId: 'P' }] : []),
+      { id: 'X', type: 'candidate-pair', state: 'failed', localCandidateId: 'L', remoteCandidateId: 'R' },
+      { id: 'P', type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R', ...pair },
+      { id: 'L', type: 'local-candidate', candidateType: localType, address: '10.0.0.1', port: 5, protocol: 'udp' },
+      { id: 'R', type: 'remote-candidate', candidateType: remoteType, ip: 'fd00::1', port: 6, protocol: 'udp' },
+    ].map((stat) => [stat.id, stat]),
+  );
+
+test('the path is direct or relayed, as the pair in use says', () => {
+  const chromium = pathOf(report({ currentRoundTripTime: 0.02 }, 'host', 'prflx', true));
+  assert.deepEqual(chromium, {
+    kind: 'direct',
+    local: { type: 'host', address: '10.0.0.1', port: 5, protocol: 'udp' },
+    remote: { type: 'prflx', address: 'fd00::1', port: 6, protocol: 'udp' },
+    roundTrip: 0.02,
+  });
+  assert.equal(pathOf(report({ selected: true }, 'relay', 'host')).kind, 'relayed');
+  assert.equal(pathOf(report({ nominated: true, state: 'succeeded' }, 'host', 'relay')).kind, 'relayed');
+  assert.equal(pathOf(new Map()), null);
+});
+
+// Problems
+
+test('every problem is a code, a sentence and a button', () => {
+  const known = problem('no_path');
+  assert.ok(known instanceof Problem && known.sentence.endsWith('.') && known.action !== '');
+  assert.equal(problem('toString').code, 'unexpected');
+  assert.equal(asProblem(known), known);
+  assert.equal(asProblem(new Error('x'), 'disk').code, 'disk');
+});

@@ -1,0 +1,18 @@
+// The golden vectors that the Python tests read too.
+
+import { readFileSync } from 'node:fs';
+
+/** @param {string} name of a file in tests/vectors, without `.json` */
+export function vectors(name) {
+  return JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), 'utf8'));
+}
+
+/** @param {string} hex */
+export function fromHex(hex) {
+  return Uint8Array.from(Buffer.from(hex, 'hex'));
+}
+
+/** @param {Uint8Array} bytes */
+export function toHex(bytes) {
+  return Buffer.from(bytes).toString('hex');
+}

@@ -1,0 +1,261 @@
+// The sending and the receiving machine, joined by hand: in order, out of order, and hostile.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+
+import { SEGMENT_SIZE, parseFrame, segmentFrames } from '../../web/transfer/frames.js';
+import { MAX_ENTRIES, parseTransferMessage } from '../../web/transfer/messages.js';
+import { Receiver, WINDOW } from '../../web/transfer/receiver.js';
+import { MAX_RETRIES, Sender } from '../../web/transfer/sender.js';
+
+const sha256 = (data) => new Uint8Array(createHash('sha256').update(data).digest());
+const hex = (bytes) => Buffer.from(bytes).toString('hex');
+const content = (size, seed = 1) => Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed + (i >> 8)) & 255);
+
+/** A transfer whose two ends are machines; the wire and the disks are arrays. */
+class Pair {
+  constructor(contents, { damage = () => false, shuffle = (frames) => frames } = {}) {
+    this.contents = contents;
+    this.damage = damage;
+    this.shuffle = shuffle;
+    this.entries = contents.map((data, i) => ({ path: `f${i}`, kind: 'file', size: data.length }));
+    this.sender = new Sender({ transfer: 2, entries: this.entries });
+    this.receiver = new Receiver(2);
+    this.disk = contents.map((data) => new Uint8Array(data.length));
+    this.events = [];
+    this.mostOpen = 0;
+  }
+
+  /** Carries everything to and fro until nothing moves any more. */
+  run() {
+    for (let moved = true; moved; ) {
+      moved = false;
+      for (const message of this.sender.messagesToSend()) {
+        this.receiver.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
+        moved = true;
+      }
+      for (const frame of this.shuffle(this.#frames())) {
+        this.receiver.receiveFrame(parseFrame(frame.buffer));
+        moved = true;
+      }
+      moved = this.#drain(this.receiver, 'receiver') || moved;
+      for (const message of this.receiver.messagesToSend()) {
+        this.sender.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
+        moved = true;
+      }
+      moved = this.#drain(this.sender, 'sender') || moved;
+    }
+    return this;
+  }
+
+  #frames() {
+    const frames = [];
+    let open = 0;
+    for (let wanted; (wanted = this.sender.nextSegment()); ) {
+      const { file, segment, offset, length } = wanted;
+      const data = this.contents[file].slice(offset, offset + length);
+      const digest = sha256(data);
+      this.sender.segmentRead(wanted, digest);
+      if (this.damage(file, segment)) data[0] ^= 1;
+      frames.push(...segmentFrames({ transfer: 2, file, offset, data, digest }, 65536));
+      open += 1;
+    }
+    this.mostOpen = Math.max(this.mostOpen, open);
+    return frames;
+  }
+
+  #drain(machine, who) {
+    let moved = false;
+    for (let event; (event = machine.nextEvent()); moved = true) {
+      this.events.push([who, event]);
+      if (event.type === 'offered') this.receiver.accept();
+      if (event.type === 'segment') {
+        if (hex(sha256(event.data)) === hex(event.digest)) {
+          this.disk[event.file].set(event.data, event.offset);
+          this.receiver.segmentWritten(event.file, event.segment);
+        } else {
+          this.receiver.segmentDamaged(event.file, event.segment);
+        }
+      }
+      if (event.type === 'finish') this.receiver.fileFinished(event.file, hex(sha256(event.digests)));
+      if (event.type === 'file') assert.equal(hex(sha256(event.digests)), event.digest);
+    }
+    return moved;
+  }
+
+  outcome(who) {
+    return this.events.filter(([by, { type }]) => by === who && (type === 'done' || type === 'failed')).map(([, e]) => e);
+  }
+}
+
+const reversed = (frames) => [...frames].reverse();
+const dealt = (frames) => frames.map((f, i) => [(i * 7919) % frames.length, f]).sort((a, b) => a[0] - b[0]).map(([, f]) => f);
+
+for (const [name, shuffle] of [['in order', (f) => f], ['backwards', reversed], ['in any order', dealt]]) {
+  test(`files arrive whole when their frames come ${name}`, () => {
+    const sizes = [0, 1, SEGMENT_SIZE - 1, SEGMENT_SIZE, SEGMENT_SIZE + 1, 20 * SEGMENT_SIZE + 5];
+    const pair = new Pair(sizes.map((size, i) => content(size, i)), { shuffle }).run();
+    assert.deepEqual(pair.outcome('sender'), [{ type: 'done' }]);
+    assert.deepEqual(pair.outcome('receiver'), [{ type: 'done' }]);
+    pair.contents.forEach((data, i) => assert.ok(Buffer.from(data).equals(Buffer.from(pair.disk[i]))));
+    assert.ok(pair.mostOpen <= WINDOW);
+  });
+}
+
+test('a transfer of nothing but empty folders is done at once', () => {
+  const sender = new Sender({ transfer: 2, entries: [{ path: 'a/b', kind: 'dir' }] });
+  const receiver = new Receiver(2);
+  for (const message of sender.messagesToSend()) receiver.receive(parseTransferMessage(message));
+  assert.equal(receiver.nextEvent().type, 'offered');
+  receiver.accept();
+  for (const message of receiver.messagesToSend()) sender.receive(parseTransferMessage(message));
+  assert.equal(sender.state, 'done');
+  assert.equal(receiver.state, 'done');
+});
+
+test('a damaged segment is sent again and the file arrives whole', () => {
+  let times = 0;
+  const damage = (file, segment) => segment === 1 && (times += 1) <= MAX_RETRIES;
+  const pair = new Pair([content(3 * SEGMENT_SIZE)], { damage }).run();
+  assert.equal(times, MAX_RETRIES + 1);
+  assert.deepEqual(pair.outcome('sender'), [{ type: 'done' }]);
+  assert.ok(Buffer.from(pair.contents[0]).equals(Buffer.from(pair.disk[0])));
+});
+
+test('a segment that always arrives damaged ends the transfer on both sides', () => {
+  const pair = new Pair([content(3 * SEGMENT_SIZE)], { damage: (file, segment) => segment === 1 }).run();
+  assert.equal(pair.outcome('receiver')[0].code, 'integrity');
+  assert.equal(pair.outcome('sender')[0].code, 'integrity');
+});
+
+test('segments that the receiver has already are not sent again', () => {
+  const sender = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 5 * SEGMENT_SIZE }] });
+  sender.receive({ t: 'have', transfer: 2, have: new Map([[0, [[3, 3]]]]) });
+  sender.receive({ t: 'accept', transfer: 2, window: 9, have: new Map([[0, [[0, 1]]]]) });
+  const sent = [];
+  for (let wanted; (wanted = sender.nextSegment()); ) sent.push(wanted.segment);
+  assert.deepEqual(sent, [2, 4]);
+});
+
+function offered(entries = [{ path: 'f', kind: 'file', size: 40 * SEGMENT_SIZE }]) {
+  const receiver = new Receiver(2);
+  const files = entries.filter(({ kind }) => kind === 'file');
+  const bytes = files.reduce((sum, { size }) => sum + size, 0);
+  receiver.receive({ t: 'offer', transfer: 2, files: files.length, bytes, entries, more: false });
+  return receiver;
+}
+
+function accepted(entries) {
+  const receiver = offered(entries);
+  receiver.accept();
+  receiver.messagesToSend();
+  receiver.nextEvent();
+  return receiver;
+}
+
+const data = (offset, size, file = 0) => ({ type: 'data', transfer: 2, file, offset, payload: new Uint8Array(size) });
+const announce = (offset, length, file = 0) => ({
+  type: 'segment', transfer: 2, file, offset, length, digest: new Uint8Array(32),
+});
+
+const ATTACKS = {
+  'data before it was accepted': [offered, [data(0, 1)]],
+  'data of a file that was not offered': [accepted, [data(0, 1, 7)]],
+  'data of a folder': [() => accepted([{ path: 'd', kind: 'dir' }, { path: 'f', kind: 'file', size: 1 }]), [data(0, 1)]],
+  "data past the file's end": [accepted, [data(40 * SEGMENT_SIZE, 1)]],
+  "data across the file's end": [() => accepted([{ path: 'f', kind: 'file', size: 10 }]), [data(5, 6)]],
+  'the same data twice': [accepted, [data(0, 100), data(50, 100)]],
+  'a segment announced twice': [accepted, [announce(0, SEGMENT_SIZE), announce(0, SEGMENT_SIZE)]],
+  'a segment of a wrong length': [accepted, [announce(0, 5)]],
+  'more segments than were granted': [
+    accepted, Array.from({ length: WINDOW + 1 }, (_, i) => data(i * SEGMENT_SIZE, 1)),
+  ],
+  'data in a thousand crumbs': [accepted, Array.from({ length: 1100 }, (_, i) => data(i * 2, 1))],
+};
+
+for (const [name, [make, frames]] of Object.entries(ATTACKS)) {
+  test(`a sender that sends ${name} is cut off`, () => {
+    const receiver = make();
+    receiver.messagesToSend();
+    for (const frame of frames) receiver.receiveFrame(frame);
+    assert.equal(receiver.state, 'failed');
+    const [message] = receiver.messagesToSend();
+    assert.equal(message.code, 'protocol');
+    assert.ok(message.t === 'cancel' || message.t === 'decline');
+  });
+}
+
+test('what a sender can make the receiver hold is bounded by the window', () => {
+  const receiver = accepted();
+  for (let i = 0; i < WINDOW; i += 1) receiver.receiveFrame(data(i * SEGMENT_SIZE, 60000));
+  assert.equal(receiver.bytesPending, WINDOW * 60000);
+  receiver.receiveFrame(data(WINDOW * SEGMENT_SIZE, 60000));
+  assert.equal(receiver.bytesPending, 0);
+});
+
+test('totals that do not fit the entries are declined', () => {
+  const receiver = new Receiver(2);
+  const entries = [{ path: 'f', kind: 'file', size: 5 }];
+  receiver.receive({ t: 'offer', transfer: 2, files: 1, bytes: 6, entries, more: false });
+  assert.deepEqual(receiver.messagesToSend().map(({ t, code }) => [t, code]), [['decline', 'protocol']]);
+});
+
+test('a name that is not safe is declined before anybody is asked', () => {
+  const receiver = offered([{ path: '../f', kind: 'file', size: 5 }]);
+  assert.equal(receiver.state, 'failed');
+  assert.equal(receiver.messagesToSend()[0].code, 'unsafe_name');
+  assert.equal(receiver.nextEvent().code, 'unsafe_name');
+});
+
+test('an endless list of files is declined', () => {
+  const receiver = new Receiver(2);
+  const page = (n) => Array.from({ length: 4096 }, (_, i) => ({ path: `${n}-${i}`, kind: 'file', size: 0 }));
+  receiver.receive({ t: 'offer', transfer: 2, files: MAX_ENTRIES, bytes: 0, entries: page(0), more: true });
+  for (let n = 1; receiver.state === 'listing'; n += 1) {
+    assert.ok(n <= MAX_ENTRIES / 4096);
+    receiver.receive({ t: 'offer_more', transfer: 2, entries: page(n), more: true });
+  }
+  assert.equal(receiver.messagesToSend()[0].code, 'too_many');
+});
+
+const LIES = {
+  'acknowledges what was not sent': { t: 'ack', transfer: 2, file: 0, segments: [[30, 30]] },
+  "acknowledges past the file's end": { t: 'ack', transfer: 2, file: 0, segments: [[0, 2 ** 40]] },
+  'acknowledges a file that was not begun': { t: 'ack', transfer: 2, file: 9, segments: [[0, 0]] },
+  'asks again for what was not sent': { t: 'retry', transfer: 2, file: 0, segment: 30 },
+  'confirms a file that is not there': { t: 'file_done', transfer: 2, file: 0, digest: '0'.repeat(64) },
+  'is done too early': { t: 'done', transfer: 2, files: 1, bytes: 40 * SEGMENT_SIZE },
+  'accepts twice': { t: 'accept', transfer: 2, window: 3, have: new Map() },
+};
+
+for (const [name, lie] of Object.entries(LIES)) {
+  test(`a receiver that ${name} is cut off`, () => {
+    const sender = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 40 * SEGMENT_SIZE }] });
+    sender.receive({ t: 'accept', transfer: 2, window: 3, have: new Map() });
+    sender.segmentRead(sender.nextSegment(), new Uint8Array(32));
+    sender.messagesToSend();
+    sender.receive(lie);
+    assert.equal(sender.state, 'failed');
+    assert.equal(sender.messagesToSend()[0].code, 'protocol');
+    assert.equal(sender.nextSegment(), null);
+  });
+}
+
+test('a greedy window does not make the sender read everything at once', () => {
+  const sender = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 2000 * SEGMENT_SIZE }] });
+  sender.receive({ t: 'accept', transfer: 2, window: 65535, have: new Map() });
+  let count = 0;
+  while (sender.nextSegment()) count += 1;
+  assert.ok(count <= 64);
+});
+
+test('after its end a transfer says and wants nothing more', () => {
+  const pair = new Pair([content(5)]).run();
+  pair.sender.receive({ t: 'cancel', transfer: 2, code: 'cancelled', message: '' });
+  pair.receiver.receiveFrame(data(0, 5));
+  pair.sender.cancel('cancelled');
+  pair.receiver.cancel('cancelled');
+  assert.deepEqual([...pair.sender.messagesToSend(), ...pair.receiver.messagesToSend()], []);
+  assert.equal(pair.sender.nextEvent() ?? pair.receiver.nextEvent(), null);
+});
