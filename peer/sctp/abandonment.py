@@ -1,0 +1,124 @@
+"""
+Giving messages up, and telling the peer not to wait for them (RFC 3758, 3.5; RFC 8260, 2.3).
+
+A message is abandoned as a whole: its fragments in flight no longer count and are not sent
+again, the rest of it leaves the queue. The *advanced peer ack point* is how far the peer may
+skip; a FORWARD-TSN says so, and again once per round trip until the cumulative TSN is there.
+"""
+
+from __future__ import annotations
+
+from .chunks.base import ChunkType
+from .chunks.forward import ForwardTsn, Skipped
+from .congestion.base import Flight
+from .outgoing import Message, OutgoingChunk
+from .outstanding import Outstanding
+from .send_queue import SendQueue
+from .serial import MASK32, Tsn
+
+__all__ = ["Abandonment"]
+
+_MAX_SKIPPED = 100
+"""Streams named in one FORWARD-TSN: it must fit a packet (8 bytes each with I-DATA)."""
+_NO_FLIGHT = Flight(0.0, 0, 0.0, 0.0, 0, 0, True)
+
+
+class Abandonment:
+    """The sender's side of partial reliability."""
+
+    __slots__ = ("_interleaving", "_last", "_outstanding", "_point", "_queue", "_seen_base",
+                 "_sent_at", "abandoned")  # fmt: skip
+
+    def __init__(self, queue: SendQueue, outstanding: Outstanding, *, interleaving: bool) -> None:
+        self._queue = queue
+        self._outstanding = outstanding
+        self._interleaving = interleaving
+        self._point: Tsn = outstanding.base - 1
+        self._sent_at = 0.0
+        self.abandoned = 0
+        """Messages given up so far."""
+        self._last: Tsn = outstanding.base - 1
+        """Highest TSN that was abandoned."""
+        self._seen_base: Tsn = 0
+
+    def must_abandon(self, chunk: OutgoingChunk, now: float) -> bool:
+        """Tell whether a lost chunk must be given up instead of sent again."""
+        message = chunk.message
+        return message is not None and (
+            chunk.retransmissions >= message.max_retransmits or message.expires_at <= now
+        )
+
+    def abandon(self, message: Message) -> None:
+        """Give a message up: what is in flight, and what is still queued."""
+        if message.abandoned:
+            return
+        message.abandoned = True
+        self.abandoned += 1
+        self._queue.discard(message)
+        if 0 < message.position < len(message.data):
+            # Everything cut so far may have been acknowledged, and the peer would keep half a
+            # message for ever: a TSN that is never sent stands for the rest, to be skipped.
+            tsn = self._last = self._queue.next_tsn
+            self._queue.next_tsn = tsn + 1
+            self._outstanding.unacked[tsn] = OutgoingChunk(
+                tsn, b"", 0, 0, 0, _NO_FLIGHT, message, abandoned=True
+            )
+        outstanding = self._outstanding
+        for tsn in message.tsns:
+            chunk = outstanding.unacked.get(tsn)
+            if chunk is None or chunk.acked or chunk.abandoned:
+                continue
+            chunk.abandoned = True
+            self._last = max(self._last, tsn)
+            outstanding.payload -= chunk.size
+            if not chunk.lost and not chunk.unreported:
+                outstanding.in_flight -= chunk.wire
+        self._sent_at = 0.0
+
+    def repeat(self) -> None:
+        """Send the FORWARD-TSN again: a probe timer expired."""
+        self._sent_at = 0.0
+
+    def forward_tsn(self, *, now: float, interval: float) -> bytes | None:
+        """
+        Return the chunk that is due, or ``None``.
+
+        Args:
+            now: Monotonic time in seconds.
+            interval: Seconds before the same is said again.
+        """
+        outstanding = self._outstanding
+        if outstanding.base > self._last:
+            return None
+        if outstanding.base == self._seen_base and now < self._sent_at + interval:
+            return None
+        self._seen_base = outstanding.base
+        unacked = outstanding.unacked
+        point = tsn = outstanding.base - 1
+        skipped: dict[tuple[int, bool], int] = {}
+        while (chunk := unacked.get(tsn + 1)) is not None:
+            if not chunk.abandoned:
+                # Rule C2. What arrived does not stop the point, but the point never rests on it.
+                if not chunk.acked:
+                    break
+                tsn += 1
+                continue
+            message = chunk.message
+            if message is None:
+                raise AssertionError("an abandoned chunk has its message")
+            unordered = bool(message.unordered)
+            if self._interleaving or not unordered:
+                if len(skipped) == _MAX_SKIPPED:
+                    break
+                skipped[message.stream_id, unordered] = message.number
+            tsn += 1
+            point = tsn
+        if point < outstanding.base:
+            return None
+        if point == self._point and now < self._sent_at + interval:
+            return None
+        self._point = point
+        self._sent_at = now
+        kind = ChunkType.I_FORWARD_TSN if self._interleaving else ChunkType.FORWARD_TSN
+        entries = tuple(Skipped(sid, u, number) for (sid, u), number in skipped.items())
+        return ForwardTsn(point & MASK32, entries).serialize(kind)

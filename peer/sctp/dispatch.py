@@ -1,0 +1,162 @@
+"""
+A packet comes in: whose is it, and who handles each chunk? (RFC 9260, 8.4, 8.5 and 3.2)
+
+Nothing here trusts the packet. What cannot be parsed or carries a wrong tag or checksum is
+discarded without a word; what breaks the protocol raises :exc:`RemoteProtocolError`, which the
+association turns into an ABORT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .chunks.base import ChunkType, RawChunk, serialize_chunk
+from .chunks.control import TAG_REFLECTED
+from .context import Context
+from .crc32c import has_valid_checksum
+from .errors import Malformed
+from .packet import parse_header, split_chunks
+from .params import Cause, cause, pad
+from .state import State
+
+__all__ = ["Dispatcher", "Handler"]
+
+Handler = Callable[[RawChunk, float], None]
+"""Called with a chunk and the time."""
+
+_CHECKED = frozenset({ChunkType.INIT, ChunkType.COOKIE_ECHO})
+"""RFC 9653, 5.3: a packet with one of these needs its checksum whatever was agreed."""
+_SILENT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE, ChunkType.COOKIE_ACK,
+                     ChunkType.ERROR})  # fmt: skip
+"""RFC 9260, 8.4: packets out of the blue with one of these get no answer."""
+_MAX_CONTROL = 256
+"""Answers that may wait. A flood of requests in one batch gets no more than that."""
+
+
+class Dispatcher:
+    """Checks packets and hands their chunks to handlers."""
+
+    def __init__(
+        self,
+        context: Context,
+        handlers: dict[int, Handler],
+        *,
+        on_init: Callable[[bytes, float], None],
+        on_cookie_echo: Callable[[bytes, int, float], bool],
+        on_shutdown_ack: Callable[[int], None],
+    ) -> None:
+        """
+        Args:
+            context: The association's.
+            handlers: By chunk type, for all chunks that need a valid tag.
+            on_init: Called with value and time.
+            on_cookie_echo: Called with value, tag and time; whether the packet goes on.
+            on_shutdown_ack: Called with the packet's tag.
+        """
+        self._context = context
+        self._handlers = handlers
+        self._on_init = on_init
+        self._on_cookie_echo = on_cookie_echo
+        self._on_shutdown_ack = on_shutdown_ack
+
+    def receive(self, datagram: bytes, now: float) -> bool:
+        """
+        Take a packet in.
+
+        Returns:
+            Whether it was accepted, in whole or in part.
+
+        Raises:
+            RemoteProtocolError: It breaks the protocol.
+        """
+        context = self._context
+        try:
+            source, target, tag = parse_header(datagram)
+            if source != context.config.remote_port or target != context.config.local_port:
+                return False
+            chunks = split_chunks(datagram)
+        except Malformed:
+            return False
+        kinds = {chunk.kind for chunk in chunks}
+        if not self._has_good_checksum(datagram, kinds):
+            return False
+        first = chunks[0]
+        if first.kind == ChunkType.INIT:
+            # 8.5.1 A: alone, and with a tag of 0.
+            if tag != 0 or len(chunks) > 1 or context.machine.state is State.ENDED:
+                return False
+            try:
+                self._on_init(first.value, now)
+            except Malformed:
+                return False
+            return True
+        if first.kind == ChunkType.COOKIE_ECHO:
+            if context.machine.state is State.ENDED:
+                return False
+            if not self._on_cookie_echo(first.value, tag, now):
+                return False
+            chunks = chunks[1:]
+        elif not self._has_good_tag(first, tag):
+            self._answer_out_of_the_blue(kinds, tag)
+            return False
+        for chunk in chunks:
+            if context.machine.state is State.ENDED:
+                break
+            if chunk.kind == ChunkType.SHUTDOWN_ACK:
+                self._on_shutdown_ack(tag)
+            elif not self._handle(chunk, now):
+                break
+        return True
+
+    def _has_good_checksum(self, datagram: bytes, kinds: set[int]) -> bool:
+        if datagram[8:12] == b"\0\0\0\0" and self._context.config.zero_checksum:
+            # RFC 9653, 5.3: we have offered it, so the peer may. (A correct checksum may
+            # also happen to be zero.)
+            if not kinds & _CHECKED:
+                return True
+        return has_valid_checksum(datagram)
+
+    def _has_good_tag(self, first: RawChunk, tag: int) -> bool:
+        context = self._context
+        if context.local is None or context.machine.state is State.ENDED:
+            return False
+        if first.kind in (ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE):
+            # 8.5.1 B and C: with the T bit it is the tag that we send to the peer.
+            if first.flags & TAG_REFLECTED:
+                return context.peer is not None and tag == context.peer.tag
+            return tag == context.local.tag
+        if first.kind == ChunkType.SHUTDOWN_ACK and context.machine.state in (
+            State.COOKIE_WAIT,
+            State.COOKIE_ECHOED,
+        ):
+            return True  # 8.5.1 E
+        return tag == context.local.tag
+
+    def _answer_out_of_the_blue(self, kinds: set[int], tag: int) -> None:
+        """Answer a packet that belongs to no association of ours (8.4)."""
+        context = self._context
+        if context.local is not None and context.machine.state is not State.ENDED:
+            return  # a wrong tag: discarded silently (8.5)
+        if kinds & _SILENT or len(context.packets) >= _MAX_CONTROL:
+            return
+        if ChunkType.SHUTDOWN_ACK in kinds:
+            answer = serialize_chunk(ChunkType.SHUTDOWN_COMPLETE, TAG_REFLECTED)
+        else:
+            answer = serialize_chunk(ChunkType.ABORT, TAG_REFLECTED)
+        context.packets.append(context.writer.wrap_checked(answer, tag=tag))
+
+    def _handle(self, chunk: RawChunk, now: float) -> bool:
+        """Hand a chunk to its handler; tell whether the rest of the packet is to be looked at."""
+        handler = self._handlers.get(chunk.kind)
+        if handler is not None:
+            try:
+                handler(chunk, now)
+            except Malformed:
+                return False
+            return True
+        # 3.2: the two upper bits of an unknown type say what to do with it.
+        if chunk.kind & 0x40 and len(self._context.control) < _MAX_CONTROL:
+            whole = serialize_chunk(chunk.kind, chunk.flags, chunk.value)[:64]
+            error = cause(Cause.UNRECOGNIZED_CHUNK, pad(whole))
+            self._context.send(serialize_chunk(ChunkType.ERROR, 0, error))
+        return bool(chunk.kind & 0x80)

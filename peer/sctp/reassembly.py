@@ -1,0 +1,195 @@
+"""
+Fragments become messages, messages become ordered (RFC 9260, 6.5, 6.6 and 6.9; RFC 8260, 2.2).
+
+Two ways of finding the fragments of a message, one for each chunk type:
+
+* DATA: a message is a run of consecutive TSNs between a B and an E bit. Runs grow at both
+  ends and merge; they are found by their first and last TSN (``runs.py``).
+* I-DATA: fragments say their message and their place in it (``interleaved.py``).
+
+A complete unordered message is handed up at once, whatever is missing before it. A complete
+ordered one waits for its turn in its stream alone, never for another stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .chunks.data import UNORDERED, DataChunk
+from .chunks.forward import Skipped
+from .errors import RemoteProtocolError
+from .interleaved import InterleavedAssembler
+from .params import Cause, cause
+from .runs import RunAssembler
+from .serial import Tsn, unwrap16, unwrap32
+
+__all__ = ["Assembler", "DeliverMessage", "Reassembly"]
+
+DeliverMessage = Callable[[int, int, bytes], None]
+"""Called with stream id, payload protocol identifier and data of each message, in turn."""
+
+_MAX_WAITING_PER_STREAM = 1 << 15
+"""Half of the sequence number space: what is farther ahead cannot be told from the past."""
+
+
+class Assembler(Protocol):
+    """Puts the fragments of a message together."""
+
+    buffered: int
+    """Bytes of unfinished messages."""
+
+    def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
+        """Take in a fragment; return identifier and data when its message is complete."""
+
+    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+        """Forget the unfinished messages that the peer has given up."""
+
+    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
+        """Forget the unfinished messages of these streams; ``None`` for all."""
+
+
+class _Stream:
+    """An incoming stream: the turn it is at, and the complete messages that came too early."""
+
+    __slots__ = ("next_message", "waiting")
+
+    def __init__(self) -> None:
+        self.next_message = 0
+        """Unwrapped sequence number of the next ordered message."""
+        self.waiting: dict[int, tuple[int, bytes]] = {}
+
+
+class Reassembly:
+    """From data chunks in any order to messages in the right one."""
+
+    def __init__(self, *, interleaving: bool, limit: int, max_message_size: int) -> None:
+        """
+        Args:
+            interleaving: I-DATA was agreed on.
+            limit: Bytes of unfinished and waiting messages that end the association.
+            max_message_size: Bytes of the largest message we accept.
+        """
+        self.assembler: RunAssembler | InterleavedAssembler = (
+            InterleavedAssembler() if interleaving else RunAssembler()
+        )
+        self._unwrap = unwrap32 if interleaving else unwrap16
+        self._streams: dict[int, _Stream] = {}
+        self._waiting = 0
+        self._limit = limit
+        self._max_message_size = max_message_size
+        self.deliver: DeliverMessage = _nobody
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are here but not handed up yet."""
+        return self.assembler.buffered + self._waiting
+
+    def add(self, chunk: DataChunk, tsn: Tsn) -> None:
+        """
+        Take in a chunk that is not a duplicate, and hand up what it completes.
+
+        Raises:
+            RemoteProtocolError: The peer sends more than it may.
+        """
+        message = self.assembler.add(chunk, tsn)
+        if message is not None:
+            self.finish(chunk.stream_id, chunk.flags & UNORDERED, chunk.message, *message)
+        self.check_limit()
+
+    def check_limit(self) -> None:
+        """
+        Hold the peer to the memory granted to it.
+
+        Raises:
+            RemoteProtocolError: More is unfinished or waiting than we allow.
+        """
+        if self.assembler.buffered + self._waiting > self._limit:
+            raise RemoteProtocolError(
+                f"more than {self._limit} bytes of unfinished messages",
+                cause(Cause.OUT_OF_RESOURCE),
+            )
+
+    def finish(self, stream_id: int, unordered: int, number: int, ppid: int, data: bytes) -> None:
+        """
+        Hand up a complete message, or keep it for its turn.
+
+        Args:
+            stream_id: Where it came.
+            unordered: Its U bit; anything but zero is set.
+            number: Stream sequence number or message identifier, as on the wire.
+            ppid: Payload protocol identifier.
+            data: All its bytes.
+
+        Raises:
+            RemoteProtocolError: It is larger than what we accept.
+        """
+        if len(data) > self._max_message_size:
+            raise RemoteProtocolError(
+                f"a message of {len(data)} bytes; we accept {self._max_message_size}",
+                cause(Cause.OUT_OF_RESOURCE),
+            )
+        if unordered:
+            self.deliver(stream_id, ppid, data)
+            return
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            stream = self._streams[stream_id] = _Stream()
+        turn = stream.next_message
+        number = self._unwrap(number, turn)
+        if number == turn:
+            stream.next_message = turn + 1
+            self.deliver(stream_id, ppid, data)
+            if stream.waiting:
+                self._deliver_waiting(stream_id, stream)
+        elif number > turn and number not in stream.waiting:
+            if len(stream.waiting) >= _MAX_WAITING_PER_STREAM:
+                raise RemoteProtocolError("too many messages wait for an earlier one")
+            stream.waiting[number] = (ppid, data)
+            self._waiting += len(data)
+        # A number that was already delivered or given up: the message is dropped.
+
+    def _deliver_waiting(self, stream_id: int, stream: _Stream) -> None:
+        while (message := stream.waiting.pop(stream.next_message, None)) is not None:
+            stream.next_message += 1
+            self._waiting -= len(message[1])
+            self.deliver(stream_id, *message)
+
+    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+        """
+        Obey a FORWARD-TSN (RFC 3758, 3.6) or I-FORWARD-TSN (RFC 8260, 2.3.1).
+
+        Messages up to the skipped one that are complete are handed up; then the stream goes on.
+
+        Args:
+            cumulative: The new cumulative TSN, unwrapped.
+            skipped: The last abandoned message of each stream.
+        """
+        self.assembler.skip(cumulative, skipped)
+        for stream_id, unordered, message in skipped:
+            if unordered:
+                continue
+            stream = self._streams.get(stream_id)
+            if stream is None:
+                stream = self._streams[stream_id] = _Stream()
+            number = self._unwrap(message, stream.next_message)
+            if number < stream.next_message:
+                continue
+            for waiting in sorted(n for n in stream.waiting if n <= number):
+                ppid, data = stream.waiting.pop(waiting)
+                self._waiting -= len(data)
+                self.deliver(stream_id, ppid, data)
+            stream.next_message = number + 1
+            self._deliver_waiting(stream_id, stream)
+
+    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
+        """Number these streams (``None``: all) from zero again (RFC 6525, 5.2.2)."""
+        self.assembler.reset_streams(stream_ids)
+        for stream_id in list(self._streams) if stream_ids is None else stream_ids:
+            stream = self._streams.pop(stream_id, None)
+            if stream is not None:
+                self._waiting -= sum(len(data) for _, data in stream.waiting.values())
+
+
+def _nobody(stream_id: int, ppid: int, data: bytes) -> None:
+    raise AssertionError("nobody takes the messages")

@@ -1,0 +1,210 @@
+"""
+Numbering streams from zero again (RFC 6525), by which WebRTC closes channels (RFC 8831, 6.7).
+
+Outgoing: a stream is reset when its queue is empty. The request names the last TSN given out,
+and nothing leaves on the stream until the peer has answered. One request is under way at a time.
+Incoming: a request is granted when everything up to that TSN has arrived; before that the
+answer is "in progress", and the peer asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .chunks.reconfig import IncomingReset, OutgoingReset, Response, Result, reconfig
+from .context import Context
+from .params import Param, ParamType
+from .receiver import Receiver
+from .send_queue import SendQueue
+from .serial import MASK32
+from .timers import Timer
+
+__all__ = ["StreamReset"]
+
+_DONE = frozenset({Result.NOTHING_TO_DO, Result.PERFORMED})
+_MAX_STREAMS = 400
+"""Streams per request: it must fit a packet."""
+_UNSUPPORTED = frozenset(
+    {ParamType.SSN_TSN_RESET, ParamType.ADD_OUTGOING_STREAMS, ParamType.ADD_INCOMING_STREAMS}
+)
+
+StreamsReset = Callable[[frozenset[int] | None, float], None]
+"""Called with the streams (``None``: all) and the time."""
+
+
+class StreamReset:
+    """Both directions of RFC 6525's stream reset."""
+
+    def __init__(
+        self,
+        context: Context,
+        queue: SendQueue,
+        receiver: Receiver,
+        *,
+        local_tsn: int,
+        peer_tsn: int,
+        on_outgoing: StreamsReset,
+        on_incoming: StreamsReset,
+    ) -> None:
+        """
+        Args:
+            context: For sending and for the timer ``RECONFIG``.
+            queue: Our streams.
+            receiver: The peer's streams.
+            local_tsn: Our initial TSN: the first request number (RFC 6525, 4.1).
+            peer_tsn: The peer's.
+            on_outgoing: Told when streams of ours are reset.
+            on_incoming: Told when streams of the peer are reset.
+        """
+        self._context = context
+        self._queue = queue
+        self._receiver = receiver
+        self._on_outgoing = on_outgoing
+        self._on_incoming = on_incoming
+        self._next_request = local_tsn
+        self._wanted: set[int] = set()
+        self._request: OutgoingReset | None = None
+        self.attempts = 0
+        """Times the present request was sent without an answer."""
+        self._expected = peer_tsn
+        self._last_result: int = Result.NOTHING_TO_DO
+        self._deferred: OutgoingReset | None = None
+        self._in_progress = False
+        """That was the answer to the present request."""
+
+    # Outgoing
+
+    def reset(self, stream_id: int) -> None:
+        """Reset a stream of ours when everything queued on it has left."""
+        self._queue.stream(stream_id).closing = True
+        self._wanted.add(stream_id)
+
+    def advance(self, now: float, timeout: float) -> None:
+        """Send the request that has become possible, and grant one that has."""
+        deferred = self._deferred
+        if deferred is not None and self._receiver.has_received(deferred.last_tsn):
+            self._perform(deferred, now)
+            self._respond(deferred.request, Result.PERFORMED)
+        if self._request is not None or not self._wanted:
+            return
+        ready = []
+        for stream_id in self._wanted:
+            stream = self._queue.stream(stream_id)
+            if not stream.messages:
+                stream.paused = True
+                ready.append(stream_id)
+                if len(ready) == _MAX_STREAMS:
+                    break
+        if not ready:
+            return
+        self._wanted.difference_update(ready)
+        last_tsn = (self._queue.next_tsn - 1) & MASK32
+        self._ask(last_tsn, tuple(sorted(ready)), now, timeout)
+
+    def _ask(self, last_tsn: int, streams: tuple[int, ...], now: float, timeout: float) -> None:
+        response = (self._expected - 1) & MASK32
+        self._request = OutgoingReset(self._next_request, response, last_tsn, streams)
+        self._next_request = (self._next_request + 1) & MASK32
+        self.attempts = 0
+        self._send_request(now, timeout)
+
+    def _send_request(self, now: float, timeout: float) -> None:
+        if self._request is not None:
+            self._context.send(reconfig(self._request.param()))
+            self._context.timers.start(Timer.RECONFIG, now + timeout)
+
+    def on_timer(self, now: float, timeout: float) -> None:
+        """Ask again."""
+        request = self._request
+        if request is None:
+            return
+        if self._in_progress:
+            # dcsctp repeats its answer to a repeated number, so "in progress" would stay.
+            self._in_progress = False
+            self._ask(request.last_tsn, request.streams, now, timeout)
+            return
+        self.attempts += 1
+        self._send_request(now, timeout)
+
+    def _on_response(self, response: Response, now: float, timeout: float) -> None:
+        request = self._request
+        if request is None or response.response != request.request:
+            return
+        self.attempts = 0
+        if response.result == Result.IN_PROGRESS:
+            self._in_progress = True
+            self._context.timers.start(Timer.RECONFIG, now + timeout)
+            return
+        self._request = None
+        self._context.timers.stop(Timer.RECONFIG)
+        for stream_id in request.streams:
+            if response.result in _DONE:
+                self._queue.reset_stream(stream_id)
+            else:
+                # Denied. The numbers go on, the stream stays usable.
+                self._queue.resume_stream(stream_id)
+        self._on_outgoing(frozenset(request.streams), now)
+
+    # Incoming
+
+    def on_params(self, params: list[Param], now: float, timeout: float) -> None:
+        """
+        Handle the parameters of a RE-CONFIG chunk (RFC 6525, 5.2).
+
+        Raises:
+            Malformed: One of them does not parse.
+        """
+        for kind, value in params[:2]:
+            if kind == ParamType.RECONFIG_RESPONSE:
+                self._on_response(Response.parse(value), now, timeout)
+            elif kind == ParamType.OUTGOING_RESET:
+                self._on_outgoing_request(OutgoingReset.parse(value), now)
+            elif kind == ParamType.INCOMING_RESET:
+                self._on_incoming_request(IncomingReset.parse(value))
+            elif kind in _UNSUPPORTED and len(value) >= 4:
+                request = int.from_bytes(value[:4], "big")
+                if self._is_new(request):
+                    self._answer(request, Result.DENIED)
+
+    def _is_new(self, request: int) -> bool:
+        """Tell whether a request is the expected one; answer it here if it is not (5.2.1)."""
+        if request == self._expected:
+            return True
+        if request == (self._expected - 1) & MASK32:
+            self._respond(request, self._last_result)
+        else:
+            self._respond(request, Result.BAD_SEQUENCE_NUMBER)
+        return False
+
+    def _answer(self, request: int, result: Result) -> None:
+        self._expected = (request + 1) & MASK32
+        self._last_result = result
+        self._respond(request, result)
+
+    def _respond(self, request: int, result: int) -> None:
+        self._context.send(reconfig(Response(request, result).param()))
+
+    def _on_outgoing_request(self, request: OutgoingReset, now: float) -> None:
+        if not self._is_new(request.request):
+            return
+        if self._receiver.has_received(request.last_tsn):
+            self._perform(request, now)
+            self._answer(request.request, Result.PERFORMED)
+        else:
+            self._deferred = request
+            self._answer(request.request, Result.IN_PROGRESS)
+
+    def _perform(self, request: OutgoingReset, now: float) -> None:
+        self._deferred = None
+        self._last_result = Result.PERFORMED
+        streams = frozenset(request.streams) or None
+        self._receiver.reassembly.reset_streams(streams)
+        self._on_incoming(streams, now)
+
+    def _on_incoming_request(self, request: IncomingReset) -> None:
+        """The peer asks that we reset streams of ours (5.2.3)."""
+        if not self._is_new(request.request):
+            return
+        for stream_id in request.streams or tuple(self._queue.streams):
+            self.reset(stream_id)
+        self._answer(request.request, Result.PERFORMED)

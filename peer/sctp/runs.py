@@ -1,0 +1,135 @@
+"""
+Messages out of DATA chunks: runs of consecutive TSNs between B and E (RFC 9260, 6.9).
+
+A run is found by its first and by its last TSN. A fragment extends the run that ends just
+before it, the one that starts just after it, or joins the two; the shorter is copied into the
+longer, so no order of arrival costs more than a logarithm.
+
+The run that ends at the cumulative TSN is the one that in-order data continues. The fast path
+(``inbound.py``) takes it out with :meth:`RunAssembler.open_run` and puts it back with
+:meth:`RunAssembler.close_run`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .chunks.data import BEGIN, END, UNORDERED, DataChunk
+from .chunks.forward import Skipped
+from .serial import Tsn
+
+__all__ = ["Run", "RunAssembler"]
+
+
+class Run:
+    """Consecutive fragments of one message."""
+
+    __slots__ = ("begin", "end", "first", "last", "number", "parts", "ppid", "size", "stream_id",
+                 "unordered")  # fmt: skip
+
+    def __init__(self, chunk: DataChunk, tsn: Tsn) -> None:
+        self.first = tsn
+        self.last = tsn
+        self.begin = bool(chunk.flags & BEGIN)
+        self.end = bool(chunk.flags & END)
+        self.stream_id = chunk.stream_id
+        self.unordered = chunk.flags & UNORDERED
+        self.number = chunk.message
+        self.ppid = chunk.ppid
+        self.parts: deque[bytes] = deque((chunk.payload,))
+        self.size = len(chunk.payload)
+
+    def continues(self, other: Run) -> bool:
+        """Tell whether this run can be the sequel of ``other``, which ends just before it."""
+        return (
+            not other.end
+            and not self.begin
+            and other.stream_id == self.stream_id
+            and other.unordered == self.unordered
+            and (other.number == self.number or bool(self.unordered))
+        )
+
+
+class RunAssembler:
+    """Assembles messages from DATA chunks."""
+
+    def __init__(self) -> None:
+        self.buffered = 0
+        """Bytes of unfinished messages."""
+        self._by_first: dict[Tsn, Run] = {}
+        self._by_last: dict[Tsn, Run] = {}
+
+    def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
+        """Take in a fragment; return identifier and data when its message is complete."""
+        if chunk.flags & (BEGIN | END) == BEGIN | END:
+            return chunk.ppid, chunk.payload
+        run = Run(chunk, tsn)
+        self.buffered += run.size
+        before = self._by_last.get(tsn - 1)
+        if before is not None and run.continues(before):
+            self._remove(before)
+            run = _join(before, run)
+        after = self._by_first.get(tsn + 1)
+        if after is not None and after.continues(run):
+            self._remove(after)
+            run = _join(run, after)
+        if run.begin and run.end:
+            self.buffered -= run.size
+            return run.ppid, b"".join(run.parts)
+        self._by_first[run.first] = run
+        self._by_last[run.last] = run
+        return None
+
+    def open_run(self, last: Tsn) -> Run | None:
+        """Take out the run that ends with ``last`` and lacks its end, if there is one."""
+        run = self._by_last.get(last)
+        if run is None or run.end:
+            return None
+        self._remove(run)
+        return run
+
+    def close_run(self, run: Run) -> None:
+        """Put back a run that was taken out and grew."""
+        self._by_first[run.first] = run
+        self._by_last[run.last] = run
+
+    def _remove(self, run: Run) -> None:
+        del self._by_first[run.first]
+        del self._by_last[run.last]
+
+    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+        """
+        Forget what the peer has given up (RFC 3758, 3.6).
+
+        The new cumulative TSN is an abandoned one, so an unfinished run that starts at or
+        before it misses a fragment that will not come.
+        """
+        self._forget([run for run in self._by_first.values() if run.first <= cumulative])
+
+    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
+        """Forget the unfinished messages of these streams; ``None`` for all."""
+        self._forget(
+            [
+                run
+                for run in self._by_first.values()
+                if stream_ids is None or run.stream_id in stream_ids
+            ]
+        )
+
+    def _forget(self, runs: list[Run]) -> None:
+        for run in runs:
+            self._remove(run)
+            self.buffered -= run.size
+
+
+def _join(left: Run, right: Run) -> Run:
+    """Return the run of both; one of them is used up."""
+    if len(left.parts) >= len(right.parts):
+        left.parts.extend(right.parts)
+    else:
+        right.parts.extendleft(reversed(left.parts))
+        left.parts = right.parts
+    left.last = right.last
+    left.end = right.end
+    left.size += right.size
+    return left

@@ -1,0 +1,218 @@
+"""
+One burst: what may leave now, in packets (RFC 9260, 6.1 and 6.10).
+
+Four things hold it back: the pacer, the congestion window, the peer's window and the number of
+packets a call may make. First goes what was lost, then what is new; chunks that fill a packet
+go alone, small ones share.
+"""
+
+from __future__ import annotations
+
+from .abandonment import Abandonment
+from .congestion.base import CongestionController, Flight
+from .outgoing import OutgoingChunk
+from .outstanding import Outstanding
+from .pacer import Pacer
+from .packet import PACKET_HEADER_SIZE, PacketWriter
+from .retransmission import Retransmission
+from .send_queue import SendQueue
+
+__all__ = ["Transmission"]
+
+
+class Transmission:
+    """Fills datagrams from the queue and from what was lost."""
+
+    def __init__(
+        self,
+        *,
+        queue: SendQueue,
+        outstanding: Outstanding,
+        retransmission: Retransmission,
+        abandonment: Abandonment,
+        controller: CongestionController,
+        writer: PacketWriter,
+        datagram_size: int,
+        max_burst: int,
+    ) -> None:
+        self._queue = queue
+        self._outstanding = outstanding
+        self._retransmission = retransmission
+        self._abandonment = abandonment
+        self._controller = controller
+        self._writer = writer
+        self._pacer = Pacer()
+        self._max_burst = max_burst
+        self.room = datagram_size - PACKET_HEADER_SIZE
+        """Bytes of chunks that fit a packet."""
+        self._sequence = 0
+        self._more = False
+        self.sent = 0
+        """Data chunks sent so far, retransmissions included."""
+
+    @property
+    def next_send_at(self) -> float | None:
+        """When ``burst`` is worth another call; ``None`` when only a SACK or ``send`` helps."""
+        return 0.0 if self._more else self._pacer.next_send_at
+
+    def burst(self, now: float) -> list[OutgoingChunk]:
+        """Choose the chunks that leave now and count them as in flight."""
+        controller = self._controller
+        outstanding = self._outstanding
+        retransmission = self._retransmission
+        queue = self._queue
+        was_cut_short = self._more
+        self._more = False
+        if not retransmission.lost and not queue.has_data():
+            self._pacer.next_send_at = None
+            self._note_app_limited()
+            return []
+        in_flight = outstanding.in_flight
+        window = controller.cwnd - in_flight
+        rate = controller.pacing_rate
+        quantum = 1 if was_cut_short else controller.quantum
+        if window <= 0:
+            self._pacer.next_send_at = None
+            return []
+        allowance = self._pacer.allowance(now=now, rate=rate, quantum=quantum, idle=in_flight == 0)
+        if allowance <= 0:
+            return []
+        flight = self._start_flight(now, in_flight)
+        sequence = self._sequence
+        left = min(allowance, window)
+        sent = 0
+        chunks: list[OutgoingChunk] = []
+        while retransmission.lost and left > 0 and len(chunks) < self._max_burst:
+            chunk = retransmission.next_lost(now)
+            if chunk is None:
+                break
+            chunk.flight = flight
+            chunk.sequence = sequence + len(chunks) + 1
+            sent += chunk.wire
+            left -= chunk.wire
+            chunks.append(chunk)
+        app_limited = False
+        if left > 0 and len(chunks) < self._max_burst:
+            fresh, app_limited = self._cut(left, sequence + len(chunks) + 1, flight, now, chunks)
+            sent += fresh
+            left -= fresh
+        if not chunks:
+            return chunks
+        self._sequence = sequence + len(chunks)
+        outstanding.in_flight += sent
+        self.sent += len(chunks)
+        waiting = bool(retransmission.lost) or queue.has_data()
+        self._more = waiting and left > 0 and len(chunks) >= self._max_burst
+        paced = waiting and not self._more and not app_limited and allowance <= window
+        self._pacer.on_sent(now=now, sent=sent, rate=rate, quantum=controller.quantum, more=paced)
+        if app_limited:
+            self._note_app_limited()
+        controller.on_sent(now=now, sent=sent, in_flight=in_flight, app_limited=app_limited)
+        retransmission.on_sent(chunks, now)
+        return chunks
+
+    def _cut(
+        self,
+        left: float,
+        sequence: int,
+        flight: Flight,
+        now: float,
+        chunks: list[OutgoingChunk],
+    ) -> tuple[int, bool]:
+        """
+        Add new chunks to ``chunks``.
+
+        Returns:
+            Their wire bytes, and whether the application or the peer's window ended the burst.
+        """
+        outstanding = self._outstanding
+        queue = self._queue
+        # RFC 9260, 6.1 A: nothing new that the peer has no room for, but one chunk may be in
+        # flight to find out whether it still has none.
+        room = (self._retransmission.peer_window - outstanding.payload) // queue.payload_size
+        if room <= 0:
+            if outstanding.payload:
+                return 0, True
+            room = 1
+        max_chunks = min(self._max_burst - len(chunks), room)
+        fresh = queue.cut(
+            budget=left,
+            max_chunks=max_chunks,
+            sequence=sequence,
+            flight=flight,
+            now=now,
+        )
+        wire = payload = 0
+        unacked = outstanding.unacked
+        for chunk in fresh:
+            unacked[chunk.tsn] = chunk
+            wire += chunk.wire
+            payload += chunk.size
+        outstanding.payload += payload
+        chunks += fresh
+        for message in queue.expired:
+            self._abandonment.abandon(message)
+        queue.expired.clear()
+        limited = not queue.has_data() or room == len(fresh)
+        return wire, limited and wire < left
+
+    def _start_flight(self, now: float, in_flight: int) -> Flight:
+        retransmission = self._retransmission
+        if in_flight == 0:
+            retransmission.first_sent_at = retransmission.delivered_at = now
+        return Flight(
+            now,
+            retransmission.delivered,
+            retransmission.delivered_at,
+            retransmission.first_sent_at,
+            in_flight,
+            retransmission.lost_bytes,
+            retransmission.app_limited_until > 0,
+        )
+
+    def _note_app_limited(self) -> None:
+        retransmission = self._retransmission
+        retransmission.app_limited_until = (
+            retransmission.delivered + self._outstanding.in_flight
+        ) or 1
+
+    def pack(self, control: list[bytes], chunks: list[OutgoingChunk]) -> list[bytes]:
+        """
+        Put chunks into packets, in order.
+
+        Args:
+            control: Chunks to begin the first packet with.
+            chunks: What ``burst`` or a probe returned.
+        """
+        packets: list[bytes] = []
+        append = packets.append
+        writer = self._writer
+        wrap = writer.wrap
+        header = writer.header if writer.zero_checksum else b""
+        room = self.room
+        full = room - 32
+        body = b""
+        for data in control:
+            if body and len(body) + len(data) > room:
+                append(wrap(body))
+                body = b""
+            body += data
+        for chunk in chunks:
+            data = chunk.body
+            size = len(data)
+            if size > full and not body:
+                append(header + data if header else wrap(data))
+            elif len(body) + size <= room:
+                body += data
+            else:
+                if body:
+                    append(wrap(body))
+                body = data
+        if body:
+            append(wrap(body))
+        return packets
+
+    def set_datagram_size(self, datagram_size: int) -> None:
+        """Fill packets of this size from now on."""
+        self.room = datagram_size - PACKET_HEADER_SIZE
+        self._queue.set_datagram_size(datagram_size)
