@@ -1,0 +1,12 @@
+"""Disk, on both ends of a transfer (floor 2).
+
+`Sources` lists what to send and reads it; `Destination` writes what arrives and never leaves the
+folder it was given. Everything here blocks and is meant for a worker thread.
+"""
+
+from __future__ import annotations
+
+from .destination import PARTIAL_SUFFIX, Destination
+from .source import Skipped, SourceChanged, Sources
+
+__all__ = ["PARTIAL_SUFFIX", "Destination", "Skipped", "SourceChanged", "Sources"]

@@ -1,0 +1,491 @@
+"""Where received files go (floor 2).
+
+Every name comes from a `SafePlan`, and is walked part by part from an open folder with `dir_fd` and
+`O_NOFOLLOW`: whatever somebody puts in the way meanwhile, nothing is written outside the folder.
+
+A file grows under a partial name (`.film.mkv.peerline-part`, locked against other receivers),
+gets its mode and time, is flushed, and then takes its final name in one step that never replaces
+anything unless asked: a taken name becomes `film (1).mkv`, a taken folder `photos (1)`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from peer.errors import DiskError
+from peer.transfer.manifest import Entry
+from peer.transfer.names import SafePlan, display_name
+
+from .problems import disk_error, human_size, may
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]  # a module or None
+
+__all__ = ["PARTIAL_SUFFIX", "Destination"]
+
+logger = logging.getLogger(__name__)
+
+PARTIAL_SUFFIX: Final = ".peerline-part"
+"""End of the name of a file that is not whole. `transfer.names` accepts no such name."""
+
+NAME_LIMIT: Final = 255
+"""Bytes of a name on every file system that matters."""
+
+ATTEMPTS: Final = 10_000
+"""Numbers that are tried before a name counts as hopelessly taken."""
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PARTIAL: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NO_HARD_LINKS: Final = frozenset(
+    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+)
+
+
+class _Taken(Exception):
+    """Somebody else uses this partial name."""
+
+
+class _OpenFile:
+    """A partial file."""
+
+    __slots__ = ("descriptor", "folder", "partial")
+
+    def __init__(self, folder: int, partial: str, descriptor: int) -> None:
+        self.folder = folder
+        """Descriptor of the folder it is in."""
+        self.partial = partial
+        """Its name there."""
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+        os.close(self.folder)
+
+
+class Destination:
+    """The folder that a transfer is received into.
+
+    Methods that take a `file` (index in the plan) may be called from several threads, for one file
+    in the order write, finish.
+
+    Args:
+        folder: Where to put everything; made when it does not exist.
+        plan: What is going to arrive.
+        overwrite: Replace files that exist, and merge folders.
+        flush: Wait until a file is on the disk before it gets its final name.
+
+    Raises:
+        DiskError: the folder cannot be made or written to, or has too little room.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        plan: SafePlan,
+        *,
+        overwrite: bool = False,
+        flush: bool = True,
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self._plan = plan
+        self._overwrite = overwrite
+        self._flush = flush
+        self._lock = threading.Lock()
+        self._open: dict[int, _OpenFile] = {}
+        self._root_names: dict[str, str] = {}
+        """By first part of a path: the name that it got here."""
+        self._root = _open_root(self.folder)
+        try:
+            self._check_room(sum(safe.entry.size or 0 for safe in plan))
+        except DiskError:
+            os.close(self._root)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def paths(self) -> list[Path]:
+        """What was received, as a person finds it: the files and folders at the top."""
+        roots = dict.fromkeys(safe.parts[0] for safe in self._plan)
+        with self._lock:
+            return [
+                self.folder / self._root_names[root] for root in roots if root in self._root_names
+            ]
+
+    def write(self, file: int, offset: int, data: bytes | memoryview) -> None:
+        """Write a part of a file.
+
+        Raises:
+            DiskError: full, no permission, ...
+        """
+        try:
+            descriptor = self._opened(file).descriptor
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(descriptor, view, offset)
+                view = view[written:]
+                offset += written
+        except OSError as exc:
+            raise self._error(exc, file) from exc
+
+    def finish(self, file: int) -> Path:
+        """Give a file its mode, its time and its final name.
+
+        Returns:
+            The final path.
+
+        Raises:
+            DiskError: it cannot take that name.
+        """
+        try:
+            opened = self._opened(file)
+            entry = self._plan[file].entry
+            _set_mode_and_time(opened.descriptor, entry)
+            if self._flush:
+                os.fsync(opened.descriptor)
+            name = self._name_file(opened, self._plan[file].parts[-1])
+            with self._lock:
+                del self._open[file]
+            opened.close()
+            return self._placed(file, name)
+        except OSError as exc:
+            raise self._error(exc, file) from exc
+
+    def make_directory(self, file: int) -> Path:
+        """Make a folder.
+
+        Raises:
+            DiskError: it cannot be made.
+        """
+        parts = self._plan[file].parts
+        try:
+            os.close(self._walk(parts))
+        except OSError as exc:
+            raise self._error(exc, file) from exc
+        return self._placed(file, parts[-1] if len(parts) > 1 else self._root_names[parts[0]])
+
+    def make_link(self, file: int) -> Path:
+        """Make a symbolic link. Call it when all files are finished.
+
+        Raises:
+            DiskError: it cannot be made.
+        """
+        safe = self._plan[file]
+        target = safe.entry.target or ""
+        try:
+            folder = self._walk(safe.parts[:-1])
+            try:
+                name = self._name_link(folder, safe.parts[-1], target)
+            finally:
+                os.close(folder)
+        except OSError as exc:
+            raise self._error(exc, file) from exc
+        return self._placed(file, name)
+
+    def partial_paths(self) -> list[Path]:
+        """Unfinished files that have begun to arrive; they stay when the transfer breaks off."""
+        with self._lock:
+            return [
+                self._path(self._plan[file].parts[:-1]) / opened.partial
+                for file, opened in self._open.items()
+            ]
+
+    def close(self) -> None:
+        """Close everything; partial files stay. Nothing must be writing."""
+        with self._lock:
+            if self._root < 0:
+                return
+            while self._open:
+                self._open.popitem()[1].close()
+            if self._flush:
+                with suppress(OSError):  # some file systems cannot; the names are only safer for it
+                    os.fsync(self._root)
+            os.close(self._root)
+            self._root = -1
+
+    # Room and errors
+
+    def _check_room(self, needed: int) -> None:
+        try:
+            info = os.fstatvfs(self._root)
+        except OSError:
+            return  # a file system that does not tell
+        free = info.f_bavail * info.f_frsize
+        if needed > free:
+            raise DiskError(
+                f'Not enough room in "{display_name(str(self.folder))}": '
+                f"{human_size(needed)} needed, {human_size(free)} free."
+            )
+
+    def _error(self, exc: OSError, file: int) -> DiskError:
+        return disk_error(exc, "/".join(self._plan[file].parts), writing=True)
+
+    def _path(self, parts: Sequence[str]) -> Path:
+        if not parts:
+            return self.folder
+        return self.folder.joinpath(self._root_names.get(parts[0], parts[0]), *parts[1:])
+
+    def _placed(self, file: int, name: str) -> Path:
+        """Note under which name an entry stands now."""
+        parts = self._plan[file].parts
+        if len(parts) == 1:
+            with self._lock:
+                self._root_names[parts[0]] = name
+            return self.folder / name
+        return self._path(parts[:-1]) / name
+
+    # Folders
+
+    def _walk(self, parts: Sequence[str]) -> int:
+        """Open a folder below the root, making what is missing, following no link.
+
+        Returns:
+            A descriptor that the caller closes.
+        """
+        descriptor = os.dup(self._root)
+        try:
+            for depth, part in enumerate(parts):
+                if depth == 0:
+                    with self._lock:
+                        part = self._root_folder(part)
+                else:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=descriptor)
+                below = os.open(part, _FOLDER, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _root_folder(self, part: str) -> str:
+        """The name that a folder at the top got; makes it the first time. Needs the lock."""
+        known = self._root_names.get(part)
+        if known is not None:
+            return known
+        if self._overwrite:
+            with suppress(FileExistsError):
+                os.mkdir(part, dir_fd=self._root)
+            self._root_names[part] = part
+            return part
+        for name in _numbered(part, folder=True):
+            try:
+                os.mkdir(name, dir_fd=self._root)
+            except FileExistsError:
+                continue
+            self._root_names[part] = name
+            return name
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    # Files
+
+    def _opened(self, file: int) -> _OpenFile:
+        with self._lock:
+            opened = self._open.get(file)
+            if opened is not None:
+                return opened
+        parts = self._plan[file].parts
+        folder = self._walk(parts[:-1])
+        try:
+            partial, descriptor = _open_partial(folder, parts[-1])
+        except BaseException:
+            os.close(folder)
+            raise
+        mine = _OpenFile(folder, partial, descriptor)
+        with self._lock:
+            opened = self._open.setdefault(file, mine)
+        if opened is not mine:  # another thread was faster
+            os.unlink(partial, dir_fd=folder)
+            mine.close()
+        return opened
+
+    def _name_file(self, opened: _OpenFile, wanted: str) -> str:
+        """Give a partial file its final name.
+
+        Returns:
+            The name it got.
+        """
+        folder, partial = opened.folder, opened.partial
+        if self._overwrite:
+            os.replace(partial, wanted, src_dir_fd=folder, dst_dir_fd=folder)
+            return wanted
+        for name in _numbered(wanted):
+            try:
+                os.link(partial, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            except FileExistsError:
+                continue
+            except OSError as exc:
+                if exc.errno not in _NO_HARD_LINKS:
+                    raise
+                if not _reserve(folder, name):
+                    continue
+                os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
+            else:
+                os.unlink(partial, dir_fd=folder)
+            return name
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    def _name_link(self, folder: int, wanted: str, target: str) -> str:
+        for name in _numbered(wanted):
+            try:
+                os.symlink(target, name, dir_fd=folder)
+            except FileExistsError:
+                if not self._overwrite:
+                    continue
+                partial = _partial_name(wanted)
+                with suppress(FileNotFoundError):
+                    os.unlink(partial, dir_fd=folder)
+                os.symlink(target, partial, dir_fd=folder)
+                os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
+            return name
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+
+def _open_root(folder: Path) -> int:
+    """Make and open the destination itself; the one path that is the user's own and trusted."""
+    if os.open not in os.supports_dir_fd:
+        raise DiskError("Receiving files is not supported on this operating system.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise disk_error(exc, folder, writing=True) from exc
+    if not may(folder, os.W_OK | os.X_OK):
+        os.close(descriptor)
+        raise disk_error(PermissionError(errno.EACCES, "Permission denied"), folder, writing=True)
+    return descriptor
+
+
+def _open_partial(folder: int, name: str) -> tuple[str, int]:
+    """Open the partial file for `name`, empty, and lock it.
+
+    What an earlier transfer left is used again. What is linked, not ours, no file or locked is
+    left alone, and the next name is tried.
+    """
+    for attempt in range(ATTEMPTS):
+        partial = _partial_name(name, attempt)
+        try:
+            descriptor = os.open(partial, _PARTIAL, 0o666, dir_fd=folder)
+        except OSError as exc:
+            if exc.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES) and _exists(
+                folder, partial
+            ):
+                continue
+            raise
+        try:
+            _claim(descriptor, folder, partial)
+            os.ftruncate(descriptor, 0)
+        except _Taken:
+            os.close(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        else:
+            return partial, descriptor
+    raise FileExistsError(errno.EEXIST, "File exists")
+
+
+def _claim(descriptor: int, folder: int, partial: str) -> None:
+    """Make sure that a partial file is ours alone.
+
+    Raises:
+        _Taken: it is not.
+    """
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
+        raise _Taken
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _Taken from None
+        except OSError:
+            logger.debug("no locks on this file system")
+    try:
+        now = os.stat(partial, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        raise _Taken from None  # its owner has just given it its final name
+    if (now.st_dev, now.st_ino) != (info.st_dev, info.st_ino):
+        raise _Taken
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _reserve(folder: int, name: str) -> bool:
+    """Take a name with an empty file, for file systems without hard links."""
+    try:
+        os.close(
+            os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        )
+    except FileExistsError:
+        return False
+    return True
+
+
+def _set_mode_and_time(descriptor: int, entry: Entry) -> None:
+    """Set the x bits where the umask lets the file be read, and the time. Nothing else, ever."""
+    if entry.mode is not None and entry.mode & 0o111:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o666
+        with suppress(PermissionError):  # file systems without modes
+            os.fchmod(descriptor, mode | (entry.mode & (mode >> 2) & 0o111))
+    if entry.mtime is not None:
+        time = entry.mtime * 1_000_000
+        with suppress(OSError, OverflowError):  # a time that this disk cannot hold
+            os.utime(descriptor, ns=(time, time))
+
+
+def _partial_name(name: str, attempt: int = 0) -> str:
+    """`.film.mkv.peerline-part`; then `.film.mkv.1.peerline-part`; never too long."""
+    number = f".{attempt}" if attempt else ""
+    partial = f".{name}{number}{PARTIAL_SUFFIX}"
+    if len(partial.encode()) <= NAME_LIMIT:
+        return partial
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    rest = f"~{digest}{number}{PARTIAL_SUFFIX}"
+    return f".{_cut(name, NAME_LIMIT - 1 - len(rest))}{rest}"
+
+
+def _numbered(name: str, *, folder: bool = False) -> Iterator[str]:
+    """`film.mkv`, `film (1).mkv`, `film (2).mkv`, ...; never too long."""
+    yield name
+    stem, suffix = (name, "") if folder else _split_suffix(name)
+    for number in range(1, ATTEMPTS):
+        rest = f" ({number}){suffix}"
+        yield f"{_cut(stem, NAME_LIMIT - len(rest.encode()))}{rest}"
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    """Cut off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor an absurdly long suffix."""
+    path = Path(name)
+    suffix = path.suffix
+    if suffix and Path(path.stem).suffix == ".tar":
+        suffix = f".tar{suffix}"
+    if not suffix or len(suffix.encode()) > 32 or suffix == name:
+        return name, ""
+    return name[: -len(suffix)], suffix
+
+
+def _cut(text: str, limit: int) -> str:
+    """The beginning of a text, at most `limit` UTF-8 bytes."""
+    return text.encode()[:limit].decode(errors="ignore")
