@@ -393,23 +393,25 @@ export function elligator2(r) {
  */
 export async function scalarMultVfy(scalar, point) {
   const subtle = webCrypto();
+  const pkcs8 = concat(PKCS8_X25519, scalar);
+  const u = concat(point);
+  // As RFC 7748 wants it. Firefox refuses some points with that bit set, which are harmless.
+  u[31] &= 0x7f;
   let secret;
-  let remote;
   try {
-    const pkcs8 = concat(PKCS8_X25519, scalar);
     secret = await subtle.importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits']);
-    remote = await subtle.importKey('raw', concat(point), 'X25519', false, []);
   } catch {
-    // Any 32 bytes are a key: what fails here is X25519 itself, missing.
-    throw new NoWebCrypto('outdated');
+    throw new NoWebCrypto('outdated'); // any 32 bytes are a scalar: it is X25519 that is missing
   }
   let product;
   try {
-    product = new Uint8Array(
-      await subtle.deriveBits({ name: 'X25519', public: remote }, secret, 256),
-    );
+    // A point of low order is refused here (Firefox) ...
+    const remote = await subtle.importKey('raw', u, 'X25519', false, []);
+    // ... or here (Chromium, Node).
+    const parameters = { name: 'X25519', public: remote };
+    product = new Uint8Array(await subtle.deriveBits(parameters, secret, 256));
   } catch {
-    return null; // WebCrypto's way of saying "a point of low order"
+    return null;
   }
   return product.some((byte) => byte !== 0) ? product : null;
 }

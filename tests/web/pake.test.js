@@ -206,19 +206,41 @@ test('passwords typed on different keyboards are the same', () => {
   assert.deepEqual(passwordBytes('u\u0308'), passwordBytes('\u00fc'));
 });
 
-test('without X25519 there is a plain sentence', async () => {
+/**
+ * Makes imports of one format fail for the time of `body`.
+ *
+ * @param {string} format @param {string} name of the exception @param {() => Promise<void>} body
+ */
+async function withFailingImport(format, name, body) {
   const subtle = globalThis.crypto.subtle;
   const original = subtle.importKey;
-  Object.defineProperty(subtle, 'importKey', {
-    value: () => Promise.reject(new DOMException('unknown algorithm', 'NotSupportedError')),
-    configurable: true,
-  });
+  /** @param {any[]} args */
+  const value = (...args) =>
+    args[0] === format && args[2] === 'X25519'
+      ? Promise.reject(new DOMException('no', name))
+      : Reflect.apply(original, subtle, args);
+  Object.defineProperty(subtle, 'importKey', { value, configurable: true });
   try {
+    await body();
+  } finally {
+    Object.defineProperty(subtle, 'importKey', { value: original, configurable: true });
+  }
+}
+
+test('without X25519 there is a plain sentence', async () => {
+  await withFailingImport('pkcs8', 'NotSupportedError', async () => {
     await assert.rejects(
       offererOf(run),
       (/** @type {any} */ error) => error instanceof NoWebCrypto && /too old/.test(error.sentence),
     );
-  } finally {
-    Object.defineProperty(subtle, 'importKey', { value: original, configurable: true });
-  }
+  });
+});
+
+test('a point that is refused when it is imported, as in Firefox, is of low order', async () => {
+  const answerer = await answererOf(run);
+  await withFailingImport('raw', 'DataError', async () => {
+    await answerer.receive(run.messages[0]);
+  });
+  const failed = answerer.nextEvent();
+  assert.ok(failed?.type === 'failed' && failed.reason === 'low_order');
 });
