@@ -1,0 +1,113 @@
+"""One connection under a link, with Peerline's own three channels on it (floor 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .channel import Channel
+from .config import ChannelParameters, LinkConfig
+from .control import ByeReceived, Control, HelloReceived
+from .errors import LinkClosed, LinkLost, PeerError, PeerTimeout, ProtocolError
+from .rtc import Connection, DataChannel
+
+__all__ = ["BLOCKS", "CHAT", "CONTROL", "FIRST_FREE_ID", "Generation"]
+
+CONTROL = ChannelParameters(label="control", protocol="peerline.control.1", id=0)
+CHAT = ChannelParameters(label="chat", protocol="peerline.chat.1", id=1)
+BLOCKS = ChannelParameters(label="blocks", protocol="peerline.blocks.1", ordered=False, id=2)
+FIRST_FREE_ID = 3
+"""Stream numbers below are Peerline's own."""
+
+
+class Generation:
+    """One connection, from its making to its end, and the hello on it.
+
+    Attributes:
+        control: the machine of the control channel; it keeps what comes after the hello.
+        end: why the connection is over, once somebody knows better than "it broke".
+    """
+
+    def __init__(
+        self, number: int, make_connection: Callable[[], Connection], config: LinkConfig
+    ) -> None:
+        self.number = number
+        self.connection = make_connection()
+        self.end: PeerError | None = None
+        self._config = config
+        loop = asyncio.get_running_loop()
+        self.control = Control(config, loop.time())
+        # Both sides make the same channels before anything is sent: nobody waits for them.
+        self.control_channel = self.channel(CONTROL)
+        self.chat_channel = self.channel(CHAT)
+        self.blocks_channel = self.channel(BLOCKS)
+
+    def channel(self, parameters: ChannelParameters) -> Channel:
+        """Make a channel of this connection.
+
+        Raises:
+            ValueError: its id is taken.
+            LinkLost: the connection is over.
+        """
+        return self._wrap(self.connection.create_channel(parameters), parameters)
+
+    def adopt(self, raw: DataChannel) -> Channel:
+        """Take a channel that the other side opened."""
+        return self._wrap(raw, raw.parameters)
+
+    def _wrap(self, raw: DataChannel, parameters: ChannelParameters) -> Channel:
+        return Channel(
+            raw,
+            parameters,
+            config=self._config,
+            max_message_size=lambda: self.connection.max_message_size,
+            end_of_link=self.reason,
+            heard=self.heard,
+        )
+
+    def heard(self) -> None:
+        """Something came from the other side."""
+        self.control.heard(asyncio.get_running_loop().time())
+
+    def reason(self) -> PeerError:
+        """Why the connection is over."""
+        return self.end or LinkLost()
+
+    async def greet(self, name: str, agent: str, reveal: str | None) -> HelloReceived:
+        """Say hello and wait for the other side's; bound it with `asyncio.timeout`.
+
+        Raises:
+            LinkLost: the connection broke, or the other side said goodbye (`LinkClosed`).
+            ProtocolError: something else came first.
+            PeerTimeout: nothing came.
+        """
+        loop = asyncio.get_running_loop()
+        self.control.hello(name, agent, reveal)
+        self.flush_control()
+        try:
+            async with asyncio.timeout(self._config.timeouts.hello):
+                while True:
+                    message = await self.control_channel.receive()
+                    self.control.receive_message(message, loop.time())
+                    self.flush_control()
+                    match self.control.next_event():
+                        case HelloReceived() as hello:
+                            return hello
+                        case ByeReceived(code, text):
+                            raise LinkClosed(text or "The other side ended the link.", code)
+                        case None:
+                            pass
+                        case _:
+                            raise ProtocolError("The other side did not say hello first.")
+        except TimeoutError:
+            raise PeerTimeout("hello") from None
+
+    def flush_control(self) -> None:
+        """Send what the control machine has to say."""
+        for message in self.control.messages_to_send():
+            if not self.control_channel.closed:
+                self.control_channel.send_now(message)
+
+    async def close(self) -> None:
+        """Close the connection, at once."""
+        await self.connection.close()

@@ -1,0 +1,272 @@
+"""Links: what a program holds of another peer (floor 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Self
+
+from .arrivals import Arrivals
+from .channel import Channel
+from .chat_line import ChatLine
+from .config import ChannelParameters, LinkConfig
+from .control import ByeReceived, HelloReceived, OtherMessage, PeerSilent
+from .errors import LinkClosed, LinkLost, PeerError
+from .events import Path, PeerInfo
+from .generation import FIRST_FREE_ID, Generation
+from .rtc import DataChannel
+
+__all__ = ["Link"]
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING_CHANNELS = 256
+"""Channels opened by the other side that nobody has asked for yet; more are refused."""
+
+
+class Link:
+    """The connection to one other peer: chat, files, and channels of one's own.
+
+    Get one from `Room.link` or by iterating over a `Room`; it is connected, encrypted end to end,
+    and the other side has said hello.
+
+    Attributes:
+        peer: who is at the other end.
+        sas: four words, the same at both ends unless somebody is in between; two people can
+            compare them by voice.
+        authenticated: whether the other side has proved that it knows the code or the password;
+            if not, comparing `sas` is the only proof.
+        offerer: whether our side made the offer; the two ends always differ in it.
+        chat: text between the two people.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        *,
+        peer: PeerInfo,
+        offerer: bool,
+        authenticated: bool,
+        sas: tuple[str, ...],
+        config: LinkConfig,
+    ) -> None:
+        """Take over a connection on which both sides have said hello; rooms do this."""
+        self.peer = peer
+        self.sas = sas
+        self.authenticated = authenticated
+        self.offerer = offerer
+        self._generation = generation
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._path = generation.connection.path
+        self._timer: asyncio.TimerHandle | None = None
+        self._incoming: Arrivals[Channel] = Arrivals()
+        self._over = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+        self._when_over: list[Callable[[], None]] = []
+        self.chat = ChatLine(generation.chat_channel)
+        generation.connection.on_channel = self._on_channel
+        generation.connection.on_ended = self._on_ended
+        generation.control_channel.deliver_to(self._on_control)
+        self._pump()
+        if generation.control_channel.closed:
+            self._on_ended(generation.reason())
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<Link to {self.peer.id} ({self.peer.name!r}), {state}>"
+
+    # What it is
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over, for whatever reason."""
+        return self._generation.end is not None
+
+    @property
+    def path(self) -> Path | None:
+        """The network path in use; when the link is over, the last one."""
+        self._path = self._generation.connection.path or self._path
+        return self._path
+
+    @property
+    def max_message_size(self) -> int:
+        """Largest message the other side accepts on a channel, in bytes."""
+        return self._generation.connection.max_message_size
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds the last ping on an idle link took; None before the first."""
+        return self._generation.control.round_trip
+
+    # Channels
+
+    async def open_channel(
+        self,
+        label: str = "",
+        *,
+        ordered: bool = True,
+        max_retransmits: int | None = None,
+        max_lifetime: float | None = None,
+        protocol: str = "",
+        id: int | None = None,
+    ) -> Channel:
+        """Open a data channel, and wait until it can send.
+
+        Args:
+            label: its name, ASCII.
+            ordered: whether messages arrive in the order in which they were sent.
+            max_retransmits: how often a lost message is sent again; None: until it arrives.
+            max_lifetime: seconds after which a message is given up; None: never.
+            protocol: name of what is spoken on it, ASCII.
+            id: a stream number that both sides open by themselves, from 3 on; None: the other side
+                is told, and gets the channel from `channels`.
+
+        Raises:
+            ValueError: an argument makes no sense, or the id is taken.
+            LinkLost: the link broke, or was closed (`LinkClosed`).
+        """
+        if id is not None and id < FIRST_FREE_ID:
+            raise ValueError(f"ids below {FIRST_FREE_ID} are Peerline's own")
+        parameters = ChannelParameters(
+            label=label,
+            ordered=ordered,
+            max_retransmits=max_retransmits,
+            max_lifetime=max_lifetime,
+            protocol=protocol,
+            id=id,
+        )
+        self._check_open()
+        channel = self._generation.channel(parameters)
+        await channel.opened()
+        return channel
+
+    def channels(self) -> Arrivals[Channel]:
+        """The channels that the other side opens, as they come.
+
+        The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
+        """
+        return self._incoming
+
+    # The end
+
+    async def close(self, code: str = "bye", message: str = "") -> None:
+        """Close in order: what was sent arrives first (for a few seconds at most), then goodbye.
+
+        Args:
+            code: a word for programs that tells the other side why.
+            message: a sentence for its person.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(code, message), name="close link")
+        await asyncio.shield(self._closing)
+
+    async def wait_closed(self) -> None:
+        """Wait until the link is over.
+
+        Raises:
+            LinkLost: it broke; not when either side closed it.
+        """
+        await self._over.wait()
+        self._raise_if_lost()
+
+    def add_done_callback(self, callback: Callable[[], None]) -> None:
+        """Have a function called when the link is over; at once if it is."""
+        if self.closed:
+            callback()
+        else:
+            self._when_over.append(callback)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    # private
+
+    async def _close(self, code: str, message: str) -> None:
+        generation = self._generation
+        if generation.end is None:
+            try:
+                async with asyncio.timeout(self._config.timeouts.close):
+                    await generation.connection.flush()
+                    generation.control.bye(code, message)
+                    self._pump()
+                    await generation.connection.flush()
+            except TimeoutError:
+                logger.info("the other side did not take everything before the link was closed")
+        self._end(LinkClosed())
+        await generation.close()
+        self._over.set()
+
+    def _end(self, error: PeerError) -> None:
+        """The link is over, from now on."""
+        if self._generation.end is not None:
+            return
+        _ = self.path  # while it can still be seen
+        self._generation.end = error
+        if self._timer is not None:
+            self._timer.cancel()
+        self.chat.end(error)
+        self._incoming.end(error)
+        for callback in self._when_over:
+            callback()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close("", ""), name="close link")
+
+    def _check_open(self) -> None:
+        if self._generation.end is not None:
+            raise self._generation.end
+
+    def _raise_if_lost(self) -> None:
+        end = self._generation.end
+        if end is not None and not isinstance(end, LinkClosed):
+            raise end
+
+    def _on_ended(self, error: PeerError) -> None:
+        """The connection is over without a goodbye."""
+        self._end(error if isinstance(error, LinkLost) else LinkLost(str(error)))
+
+    def _on_channel(self, raw: DataChannel) -> None:
+        channel = self._generation.adopt(raw)
+        if len(self._incoming) >= MAX_WAITING_CHANNELS or self.closed:
+            raw.close()
+            return
+        self._incoming.put(channel)
+
+    def _on_control(self, message: str | bytes) -> None:
+        self._generation.control.receive_message(message, self._loop.time())
+        self._pump()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._generation.control.handle_timer(self._loop.time())
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what is to be sent, tell what has happened, set the timer."""
+        control = self._generation.control
+        self._generation.flush_control()
+        while (event := control.next_event()) is not None:
+            match event:
+                case OtherMessage():
+                    pass
+                case ByeReceived(code, message):
+                    self._end(LinkClosed(message or "The other side closed the link.", code))
+                case PeerSilent():
+                    self._end(
+                        LinkLost(
+                            "The link broke off: nothing has been heard of the other side for "
+                            f"{self._config.lost_after:g} seconds."
+                        )
+                    )
+                case HelloReceived():
+                    pass  # the second; the first made this link
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = control.get_timer()
+        if due is not None and not self.closed:
+            self._timer = self._loop.call_at(due, self._on_timer)

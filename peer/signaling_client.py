@@ -1,0 +1,273 @@
+"""One connection to a signaling server (floor 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl as ssl_module
+from collections import deque
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+
+from signaling.errors import BadMessage, CloseCode, ErrorCode
+from signaling.messages import (
+    MAX_SERVER_MESSAGE_BYTES,
+    SUBPROTOCOL,
+    WEBSOCKET_PATH,
+    ClientMessage,
+    Error,
+    Hello,
+    Leave,
+    Limits,
+    Ping,
+    Pong,
+    ServerMessage,
+    Welcome,
+    parse_server,
+    serialize,
+)
+
+from .errors import PeerTimeout, ServerRefused, ServerUnreachable
+
+__all__ = ["SignalingClient", "websocket_url"]
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 5.0
+"""Seconds beyond the server's own heartbeat after which it counts as gone."""
+CLOSE_TIMEOUT = 2.0
+SPARE = 0.75
+"""Share of the server's limits that we use: its clock and ours do not tick alike."""
+
+_SENTENCES: dict[str, str] = {
+    ErrorCode.NO_SUCH_ROOM: "Nobody is waiting with this code: it is mistyped, used, or expired.",
+    ErrorCode.ROOM_FULL: "The room is full: somebody else has used the code already.",
+    ErrorCode.RATE_LIMITED: "The server has had too many attempts from here: wait a moment.",
+    ErrorCode.OVER_CAPACITY: "The server is full: try again later.",
+    ErrorCode.FORBIDDEN: "The server does not let us in.",
+}
+
+_CLOSE_SENTENCES: dict[int, str] = {
+    CloseCode.ROOM_CLOSED: "The code has expired: make a new one.",
+    CloseCode.DRAINING: "The server is going away.",
+    CloseCode.SLOW_CONSUMER: "The server gave us up: we did not read fast enough.",
+    CloseCode.NO_PONG: "The server gave us up: it heard nothing from us.",
+}
+
+
+def websocket_url(server: str) -> str:
+    """The WebSocket's address of a server, from its page's or its own, or just `host:port`.
+
+    Raises:
+        ServerUnreachable: it is no address.
+    """
+    text = server.strip()
+    if "://" not in text:
+        text = f"http://{text}"
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ServerUnreachable(f"{server!r} is not the address of a server.") from None
+    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ServerUnreachable(f"{server!r} is not the address of a server.")
+    path = parts.path.rstrip("/").removesuffix(WEBSOCKET_PATH) + WEBSOCKET_PATH
+    return urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
+
+
+class SignalingClient:
+    """A joined room on a server. Make it with `SignalingClient.join`.
+
+    Iterate over it for what the server says; pings are answered without being seen.
+
+    Attributes:
+        welcome: what the server said first.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, url: str
+    ) -> None:
+        self._session = session
+        self._socket = socket
+        self._url = url
+        self._outbox: deque[ClientMessage] = deque()
+        self._outgoing = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._patience: float | None = None
+        self.welcome: Welcome
+
+    @classmethod
+    async def join(
+        cls,
+        server: str,
+        hello: Hello,
+        *,
+        ssl: ssl_module.SSLContext | None = None,
+        timeout: float = 10.0,
+    ) -> SignalingClient:
+        """Connect, and join a room.
+
+        Args:
+            server: URL of the server, or of its page.
+            hello: which room, and who we are.
+            ssl: for `https:` and `wss:`; None checks certificates as usual.
+            timeout: seconds until the welcome.
+
+        Raises:
+            ServerUnreachable: nothing there answers, or not as a signaling server.
+            ServerRefused: it does not let us into the room.
+            PeerTimeout: it does not answer in time.
+        """
+        url = websocket_url(server)
+        session = aiohttp.ClientSession()
+        try:
+            async with asyncio.timeout(timeout):
+                socket = await session.ws_connect(
+                    url,
+                    protocols=(SUBPROTOCOL,),
+                    max_msg_size=MAX_SERVER_MESSAGE_BYTES,
+                    ssl=ssl if ssl is not None else True,
+                )
+                client = cls(session, socket, url)
+                await client._enter(hello)
+        except TimeoutError:
+            await _dispose(session)
+            raise PeerTimeout("join", f"The server {_shown(url)} does not answer.") from None
+        except aiohttp.ClientError as error:
+            await _dispose(session)
+            raise ServerUnreachable(_reason(url, error)) from error
+        except OSError as error:
+            await _dispose(session)
+            raise ServerUnreachable(f"The server {_shown(url)} cannot be reached.") from error
+        except BaseException:
+            await _dispose(session)
+            raise
+        return client
+
+    def send(self, message: ClientMessage) -> None:
+        """Send a message soon, at the pace that the server allows."""
+        self._outbox.append(message)
+        self._outgoing.set()
+
+    async def __aiter__(self) -> AsyncIterator[ServerMessage]:
+        """What the server says, until it or we close the connection.
+
+        Raises:
+            ServerUnreachable: the connection is lost.
+            ServerRefused: the server closed it, and would again.
+        """
+        while True:
+            message = await self._receive()
+            if isinstance(message, Ping):
+                self.send(Pong())
+            elif message is not None:
+                yield message
+
+    async def close(self) -> None:
+        """Leave the room, and close the connection; what was sent before still goes out."""
+        if self._writer is not None and not self._socket.closed:
+            self.send(Leave())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    while self._outbox and not self._writer.done():
+                        self._outgoing.set()
+                        await asyncio.sleep(0.01)
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.wait({self._writer})
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._socket.close()
+        await _dispose(self._session)
+
+    async def _enter(self, hello: Hello) -> None:
+        await self._socket.send_str(serialize(hello))
+        while True:
+            message = await self._receive()
+            if isinstance(message, Welcome):
+                break
+            if isinstance(message, Error):
+                raise ServerRefused(
+                    message.code,
+                    _SENTENCES.get(message.code, f"The server refused: {message.message}."),
+                    message.retry_after,
+                )
+        self.welcome = message
+        heartbeat = message.heartbeat
+        self._patience = heartbeat.interval + heartbeat.timeout + MARGIN
+        self._writer = asyncio.create_task(self._write(message.limits), name="signaling writer")
+
+    async def _receive(self) -> ServerMessage | None:
+        """The next message; None for one that a newer server may send."""
+        try:
+            async with asyncio.timeout(self._patience):
+                frame = await self._socket.receive()
+        except TimeoutError:
+            raise ServerUnreachable(
+                f"Nothing has been heard of the server {_shown(self._url)} for a while."
+            ) from None
+        if frame.type is not aiohttp.WSMsgType.TEXT:
+            raise self._end()
+        try:
+            return parse_server(frame.data)
+        except BadMessage as error:
+            logger.info("ignoring a message of the server: %s", error)
+            return None
+
+    def _end(self) -> ServerRefused | ServerUnreachable:
+        code = self._socket.close_code or 1006
+        sentence = _CLOSE_SENTENCES.get(code)
+        if 4000 <= code <= 4099:
+            return ServerRefused("closed", sentence or f"The server ended the session ({code}).")
+        return ServerUnreachable(
+            sentence or f"The connection to the server {_shown(self._url)} was lost."
+        )
+
+    async def _write(self, limits: Limits) -> None:
+        """Send what is queued, no faster than the server takes it from one client."""
+        loop = asyncio.get_running_loop()
+        burst, rate = max(1.0, limits.burst * SPARE), max(1.0, limits.rate * SPARE)
+        tokens, at = burst, loop.time()
+        while True:
+            if not self._outbox:
+                self._outgoing.clear()
+                await self._outgoing.wait()
+                continue
+            now = loop.time()
+            tokens, at = min(burst, tokens + (now - at) * rate), now
+            if tokens < 1:
+                await asyncio.sleep((1 - tokens) / rate)
+                continue
+            tokens -= 1
+            try:
+                await self._socket.send_str(serialize(self._outbox[0]))
+            except (aiohttp.ClientError, OSError) as error:
+                logger.info("the connection to the server broke: %s", error)
+                return  # the reader tells
+            self._outbox.popleft()
+
+
+async def _dispose(session: aiohttp.ClientSession) -> None:
+    await session.close()
+    # TLS transports close a turn of the loop later, and warn when the loop ends before.
+    await asyncio.sleep(0)
+
+
+def _shown(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _reason(url: str, error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        if error.status in (429, 503):
+            return f"The server {_shown(url)} takes no more connections now: try again later."
+        return f"There is no Peerline server at {_shown(url)} (it answers {error.status})."
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"The certificate of the server {_shown(url)} is not trusted."
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"The server {_shown(url)} does not speak TLS as it should."
+    return f"The server {_shown(url)} cannot be reached."
