@@ -322,7 +322,7 @@ export function sasWords(key) {
 /**
  * What the offerer of a link without password sends before it shows its nonce.
  *
- * @param {Uint8Array} nonce 32 random bytes
+ * @param {Uint8Array} nonce 32 random bytes, fresh for every generation
  * @returns {Promise<string>} base64url
  */
 export async function commitment(nonce) {
