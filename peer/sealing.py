@@ -13,7 +13,7 @@ can neither read nor alter, move, repeat nor reorder it: it can only lose it.
 A link without a password has no keys, but still words to compare: `open_link_sas`, made from both
 DTLS fingerprints and two nonces. The offerer commits to its nonce before it sees the other's, so
 a server in the middle cannot try nonces until the words on both sides agree: it has one try in
-1296^4.
+1296^4. Every generation needs fresh nonces: one that was shown once commits to nothing.
 
 `web/sealing.js` is the same in JavaScript; `tests/vectors/sealing.json` holds both to it.
 """
