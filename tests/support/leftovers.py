@@ -32,18 +32,23 @@ def own_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
 
 
+def other_tasks() -> set[asyncio.Task[object]]:
+    """All tasks but this one: a fixture ends in another task than it began in."""
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+
 @contextlib.asynccontextmanager
 async def nothing_left_behind() -> AsyncIterator[None]:
     """Assert that whatever the block has started has ended when the block is left."""
-    tasks, threads, sockets = asyncio.all_tasks(), own_threads(), open_sockets()
+    tasks, threads, sockets = other_tasks(), own_threads(), open_sockets()
     yield
     for _ in range(TURNS):
-        if asyncio.all_tasks() <= tasks and open_sockets() <= sockets:
+        if other_tasks() <= tasks and open_sockets() <= sockets:
             break
         await asyncio.sleep(0)
     # Anything unclosed warns when it is collected, and a warning fails the test.
     gc.collect()
-    left = asyncio.all_tasks() - tasks
+    left = other_tasks() - tasks
     assert not left, f"tasks left behind: {left}"
     assert not own_threads() - threads, f"threads left behind: {own_threads() - threads}"
     assert not open_sockets() - sockets, f"sockets left behind: {open_sockets() - sockets}"
