@@ -138,7 +138,7 @@ class Channels:
             max_lifetime=parameters.max_lifetime, now=now,
         )  # fmt: skip
 
-    def close(self, stream_id: int, now: float) -> None:
+    def close(self, stream_id: int) -> None:
         """
         Close a channel when everything queued on it has left.
 
@@ -194,7 +194,7 @@ class Channels:
 
     # The peer's
 
-    def on_dcep(self, stream_id: int, data: bytes, now: float) -> None:
+    def on_dcep(self, stream_id: int, data: bytes) -> None:
         """Handle a message with the identifier 50 (RFC 8832, 6)."""
         channel = self._channels.get(stream_id)
         if data[0] == dcep.ACK_TYPE:
@@ -219,7 +219,7 @@ class Channels:
         self._announce(channel)
         self._send(stream_id, Ppid.DCEP, dcep.ACK)
 
-    def on_incoming_reset(self, stream_ids: frozenset[int] | None, now: float) -> None:
+    def on_incoming_reset(self, stream_ids: frozenset[int] | None) -> None:
         """The peer will send no more on these streams (RFC 8831, 6.7): reset ours too."""
         for stream_id in list(self._channels) if stream_ids is None else stream_ids:
             channel = self._channels.get(stream_id)
@@ -230,7 +230,7 @@ class Channels:
                 self._start_closing(channel)
             self._finish(channel)
 
-    def on_outgoing_reset(self, stream_ids: frozenset[int] | None, now: float) -> None:
+    def on_outgoing_reset(self, stream_ids: frozenset[int] | None) -> None:
         """The peer has heard that we send no more on these streams."""
         for stream_id in stream_ids or ():
             channel = self._channels.get(stream_id)

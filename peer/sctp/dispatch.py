@@ -109,11 +109,10 @@ class Dispatcher:
         return True
 
     def _has_good_checksum(self, datagram: bytes, kinds: set[int]) -> bool:
-        if datagram[8:12] == b"\0\0\0\0" and self._context.config.zero_checksum:
-            # RFC 9653, 5.3: we have offered it, so the peer may. (A correct checksum may
-            # also happen to be zero.)
-            if not kinds & _CHECKED:
-                return True
+        # RFC 9653, 5.3: we have offered to do without, so the peer may.
+        offered = self._context.config.zero_checksum and not kinds & _CHECKED
+        if offered and datagram[8:12] == b"\0\0\0\0":
+            return True
         return has_valid_checksum(datagram)
 
     def _has_good_tag(self, first: RawChunk, tag: int) -> bool:

@@ -29,6 +29,7 @@ __all__ = ["Assembler", "DeliverMessage", "Reassembly"]
 DeliverMessage = Callable[[int, int, bytes], None]
 """Called with stream id, payload protocol identifier and data of each message, in turn."""
 
+_MAX_REPORTS = 16
 _MAX_WAITING_PER_STREAM = 1 << 15
 """Half of the sequence number space: what is farther ahead cannot be told from the past."""
 
@@ -63,9 +64,12 @@ class _Stream:
 class Reassembly:
     """From data chunks in any order to messages in the right one."""
 
-    def __init__(self, *, interleaving: bool, limit: int, max_message_size: int) -> None:
+    def __init__(
+        self, *, interleaving: bool, streams: int, limit: int, max_message_size: int
+    ) -> None:
         """
         Args:
+            streams: Incoming streams that we offered.
             interleaving: I-DATA was agreed on.
             limit: Bytes of unfinished and waiting messages that end the association.
             max_message_size: Bytes of the largest message we accept.
@@ -76,6 +80,9 @@ class Reassembly:
         self._unwrap = unwrap32 if interleaving else unwrap16
         self._streams: dict[int, _Stream] = {}
         self._waiting = 0
+        self._stream_count = streams
+        self.invalid_streams: list[int] = []
+        """Streams that do not exist and were used, to be reported (RFC 9260, 6.5)."""
         self._limit = limit
         self._max_message_size = max_message_size
         self.deliver: DeliverMessage = _nobody
@@ -129,6 +136,10 @@ class Reassembly:
                 f"a message of {len(data)} bytes; we accept {self._max_message_size}",
                 cause(Cause.OUT_OF_RESOURCE),
             )
+        if stream_id >= self._stream_count:
+            if len(self.invalid_streams) < _MAX_REPORTS:
+                self.invalid_streams.append(stream_id)
+            return
         if unordered:
             self.deliver(stream_id, ppid, data)
             return

@@ -59,6 +59,7 @@ class Receiver:
         self.tsns = ReceivedTsns(initial_tsn - 1)
         self.reassembly = Reassembly(
             interleaving=interleaving,
+            streams=config.streams,
             limit=config.receive_window + config.max_message_size,
             max_message_size=config.max_message_size,
         )

@@ -28,8 +28,8 @@ _UNSUPPORTED = frozenset(
     {ParamType.SSN_TSN_RESET, ParamType.ADD_OUTGOING_STREAMS, ParamType.ADD_INCOMING_STREAMS}
 )
 
-StreamsReset = Callable[[frozenset[int] | None, float], None]
-"""Called with the streams (``None``: all) and the time."""
+StreamsReset = Callable[[frozenset[int] | None], None]
+"""Called with the streams; ``None`` for all."""
 
 
 class StreamReset:
@@ -83,7 +83,7 @@ class StreamReset:
         """Send the request that has become possible, and grant one that has."""
         deferred = self._deferred
         if deferred is not None and self._receiver.has_received(deferred.last_tsn):
-            self._perform(deferred, now)
+            self._perform(deferred)
             self._respond(deferred.request, Result.PERFORMED)
         if self._request is not None or not self._wanted:
             return
@@ -143,7 +143,7 @@ class StreamReset:
             else:
                 # Denied. The numbers go on, the stream stays usable.
                 self._queue.resume_stream(stream_id)
-        self._on_outgoing(frozenset(request.streams), now)
+        self._on_outgoing(frozenset(request.streams))
 
     # Incoming
 
@@ -158,7 +158,7 @@ class StreamReset:
             if kind == ParamType.RECONFIG_RESPONSE:
                 self._on_response(Response.parse(value), now, timeout)
             elif kind == ParamType.OUTGOING_RESET:
-                self._on_outgoing_request(OutgoingReset.parse(value), now)
+                self._on_outgoing_request(OutgoingReset.parse(value))
             elif kind == ParamType.INCOMING_RESET:
                 self._on_incoming_request(IncomingReset.parse(value))
             elif kind in _UNSUPPORTED and len(value) >= 4:
@@ -184,22 +184,22 @@ class StreamReset:
     def _respond(self, request: int, result: int) -> None:
         self._context.send(reconfig(Response(request, result).param()))
 
-    def _on_outgoing_request(self, request: OutgoingReset, now: float) -> None:
+    def _on_outgoing_request(self, request: OutgoingReset) -> None:
         if not self._is_new(request.request):
             return
         if self._receiver.has_received(request.last_tsn):
-            self._perform(request, now)
+            self._perform(request)
             self._answer(request.request, Result.PERFORMED)
         else:
             self._deferred = request
             self._answer(request.request, Result.IN_PROGRESS)
 
-    def _perform(self, request: OutgoingReset, now: float) -> None:
+    def _perform(self, request: OutgoingReset) -> None:
         self._deferred = None
         self._last_result = Result.PERFORMED
         streams = frozenset(request.streams) or None
         self._receiver.reassembly.reset_streams(streams)
-        self._on_incoming(streams, now)
+        self._on_incoming(streams)
 
     def _on_incoming_request(self, request: IncomingReset) -> None:
         """The peer asks that we reset streams of ours (5.2.3)."""

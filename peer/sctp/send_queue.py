@@ -257,6 +257,15 @@ class SendQueue:
         if stream.buffered <= stream.low_threshold < was:
             self.drained.append(stream)
 
+    def clear(self) -> None:
+        """Forget everything: the association begins anew, or has ended."""
+        self.streams.clear()
+        self._heap.clear()
+        self._current = None
+        self.buffered = 0
+        self.drained.clear()
+        self.expired.clear()
+
     def resume_stream(self, stream_id: int) -> None:
         """Let a paused stream go on with the numbers it had: the reset was denied."""
         stream = self.stream(stream_id)

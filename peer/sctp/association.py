@@ -1,0 +1,605 @@
+"""
+One SCTP association for WebRTC, sans-I/O: a table of contents of this package.
+
+Every call that takes ``now`` may change what there is to send and to tell. After each, the
+caller drains: ``datagrams_to_send(now)`` until it returns nothing, ``next_event()`` until
+``None``; then it asks ``get_timer()`` when to call ``handle_timer(now)``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from .channels import Channels, make_message
+from .chunks.base import ChunkType, RawChunk, serialize_chunk
+from .chunks.control import describe_causes, heartbeat_info, parse_shutdown
+from .chunks.data import DataChunk
+from .chunks.forward import ForwardTsn
+from .chunks.sack import Sack
+from .config import SctpConfig
+from .context import Context
+from .data_path import DataPath
+from .dcep import DataChannelOpen
+from .dispatch import Dispatcher
+from .errors import LocalProtocolError, RemoteProtocolError
+from .events import (
+    AssociationEnded,
+    BufferedAmountLow,
+    Ending,
+    Established,
+    Event,
+    MessageReceived,
+    Restarted,
+)
+from .handshake import Handshake
+from .heartbeat import Heartbeat
+from .outgoing import NORMAL_PRIORITY, Message
+from .params import Cause, cause, parse_params
+from .ppid import Ppid
+from .reset import StreamReset
+from .send_queue import SendQueue
+from .shutdown import Shutdown
+from .state import State, StateEvent
+from .stats import Stats
+from .timers import Timer
+
+__all__ = ["Association"]
+
+logger = logging.getLogger(__name__)
+
+_SACK_EVERY = 2
+_EMPTY = frozenset({Ppid.STRING_EMPTY, Ppid.BINARY_EMPTY})
+_OPEN = frozenset(
+    {State.CLOSED, State.COOKIE_WAIT, State.COOKIE_ECHOED, State.ESTABLISHED}
+)  # fmt: skip
+
+
+class Association:
+    """An association with one peer, and the data channels on it."""
+
+    def __init__(self, config: SctpConfig, *, random: Callable[[int], bytes]) -> None:
+        """
+        Args:
+            config: Settings.
+            random: Returns that many unpredictable bytes (``os.urandom``).
+        """
+        self._config = config
+        self._context = Context(config, random)
+        self._queue = SendQueue(datagram_size=config.datagram_size, overhead=config.overhead)
+        self._channels = Channels(self._context, self._queue)
+        self._handshake = Handshake(
+            self._context,
+            on_established=self._on_established,
+            on_restart=self._on_restart,
+            on_failed=lambda message: self._end(Ending.UNREACHABLE, message),
+        )
+        self._shutdown = Shutdown(self._context, self._end)
+        self._shutdown_wanted = False
+        self._heartbeat = Heartbeat(self._context, self._on_round_trip)
+        self._path: DataPath | None = None
+        self._resets: StreamReset | None = None
+        self._packet_has_data = False
+        self._dispatcher = Dispatcher(
+            self._context,
+            {
+                ChunkType.DATA: self._on_data,
+                ChunkType.I_DATA: self._on_data,
+                ChunkType.SACK: self._on_sack,
+                ChunkType.INIT_ACK: lambda c, now: self._handshake.on_init_ack(c.value, now),
+                ChunkType.COOKIE_ACK: lambda c, now: self._handshake.on_cookie_ack(now),
+                ChunkType.HEARTBEAT: self._on_heartbeat,
+                ChunkType.HEARTBEAT_ACK: self._on_heartbeat_ack,
+                ChunkType.ABORT: self._on_abort,
+                ChunkType.ERROR: self._on_error,
+                ChunkType.SHUTDOWN: self._on_shutdown,
+                ChunkType.SHUTDOWN_COMPLETE: lambda c, now: self._shutdown.on_shutdown_complete(),
+                ChunkType.FORWARD_TSN: self._on_forward_tsn,
+                ChunkType.I_FORWARD_TSN: self._on_forward_tsn,
+                ChunkType.RE_CONFIG: self._on_reconfig,
+                ChunkType.PAD: lambda c, now: None,
+            },
+            on_init=self._handshake.on_init,
+            on_cookie_echo=self._handshake.on_cookie_echo,
+            on_shutdown_ack=self._shutdown.on_shutdown_ack,
+        )
+
+    # The five verbs
+
+    def receive_datagram(self, data: bytes, now: float) -> None:
+        """Take in one packet from the peer, whatever it contains."""
+        self.receive_datagrams((data,), now)
+
+    def receive_datagrams(self, datagrams: Sequence[bytes], now: float) -> None:
+        """
+        Take in packets that arrived together; much cheaper than one by one.
+
+        Args:
+            datagrams: Packets, oldest first.
+            now: Monotonic time in seconds.
+        """
+        step = len(datagrams)
+        path = self._path
+        if path is not None and not path.features.equal:
+            step = _SACK_EVERY
+        try:
+            for start in range(0, len(datagrams), step or 1):
+                batch = datagrams if step == len(datagrams) else datagrams[start : start + step]
+                self._receive(batch, now)
+                path = self._path
+                if path is not None and not path.features.equal:
+                    path.receiver.schedule_sack(now)
+                    if start + step < len(datagrams) and path.receiver.sack_is_due(now):
+                        sack = path.receiver.make_sack(now)
+                        self._context.packets.append(self._context.writer.wrap(sack))
+        except RemoteProtocolError as error:
+            self._abort(error.cause, Ending.PROTOCOL_ERROR, str(error))
+
+    def _receive(self, datagrams: Sequence[bytes], now: float) -> None:
+        machine = self._context.machine
+        count = len(datagrams)
+        index = 0
+        while index < count:
+            path = self._path
+            if path is not None and machine.may_receive_data:
+                index = path.fast_path.take(datagrams, index)
+                if index == count:
+                    break
+            self._packet_has_data = False
+            self._dispatcher.receive(datagrams[index], now)
+            if self._packet_has_data and self._path is not None:
+                self._path.receiver.packets += 1
+            index += 1
+        path = self._path
+        if path is None:
+            return
+        reassembly = path.receiver.reassembly
+        reassembly.check_limit()
+        for stream_id in reassembly.invalid_streams:
+            value = stream_id.to_bytes(2, "big") + b"\0\0"
+            error = cause(Cause.INVALID_STREAM, value)
+            self._context.send(serialize_chunk(ChunkType.ERROR, 0, error))
+        reassembly.invalid_streams.clear()
+        if path.receiver.packets and machine.state is State.SHUTDOWN_SENT:
+            self._shutdown.on_data(
+                now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
+            )
+
+    def datagrams_to_send(self, now: float) -> list[bytes]:
+        """
+        Return packets that should leave now, in order; at most about ``max_burst``.
+
+        An empty list means that nothing is due before ``get_timer()``. Data packets of one
+        call have the same size but for the last of a message, which suits segmentation offload.
+        A packet larger than ``stats().datagram_size`` is one that was cut before the path
+        shrank; it must be let through even if the network has to fragment it.
+        """
+        context = self._context
+        packets = context.packets
+        if packets:
+            context.packets = []
+        path = self._path
+        if path is None:
+            if context.control and context.peer is not None:
+                packets.append(context.writer.wrap_checked(b"".join(context.control)))
+                context.control = []
+            return packets
+        path.receiver.schedule_sack(now)
+        machine = context.machine
+        if self._resets is not None:
+            self._resets.advance(now, path.timeout)
+        packets += path.datagrams(now, may_send_data=machine.may_send_data)
+        if machine.state is State.ESTABLISHED:
+            probe = path.mtu_probe(now)
+            if probe is not None:
+                packets.append(probe)
+        elif path.all_acked:
+            self._shutdown.advance(
+                now,
+                all_acked=True,
+                cumulative=path.receiver.cumulative_wire,
+                timeout=path.timeout,
+            )
+            packets += path.datagrams(now, may_send_data=False)
+        if self._queue.drained:
+            for stream in self._queue.drained:
+                context.events.append(BufferedAmountLow(stream.stream_id))
+            self._queue.drained.clear()
+        return packets
+
+    def get_timer(self) -> float | None:
+        """Return when to call ``handle_timer`` (possibly in the past), or ``None`` for never."""
+        deadline = self._context.timers.next_deadline()
+        if self._path is not None and self._context.machine.may_send_data:
+            send_at = self._path.transmission.next_send_at
+            if send_at is not None and (deadline is None or send_at < deadline):
+                return send_at
+        return deadline
+
+    def handle_timer(self, now: float) -> None:
+        """Do what has become due. Harmless when called too early, or for pacing alone."""
+        for timer in self._context.timers.pop_due(now):
+            if self._context.machine.state is State.ENDED:
+                return
+            self._on_timer(timer, now)
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event not returned yet, or ``None``."""
+        events = self._context.events
+        return events.popleft() if events else None
+
+    # What the application asks
+
+    def connect(self, now: float) -> None:
+        """
+        Begin the handshake. Both sides may, and in WebRTC both do.
+
+        Raises:
+            LocalProtocolError: It has begun, or is over.
+        """
+        if self.state is not State.CLOSED:
+            raise LocalProtocolError(f"cannot connect: {self.state.value}")
+        self._handshake.connect(now)
+
+    def open_channel(
+        self,
+        label: str,
+        *,
+        protocol: str = "",
+        ordered: bool = True,
+        max_retransmits: int | None = None,
+        max_lifetime: float | None = None,
+        priority: int = NORMAL_PRIORITY,
+        stream_id: int | None = None,
+        negotiated: bool = False,
+    ) -> int:
+        """
+        Open a data channel, also before the association is established.
+
+        Args:
+            label: For the other side to tell channels apart.
+            protocol: Name of what is spoken on it.
+            ordered: Messages arrive in the order in which they were sent.
+            max_retransmits: Give a message up after sending it again so often.
+            max_lifetime: Give a message up after so many seconds.
+            priority: Share of the path against other channels (RFC 8831, 6.4).
+            stream_id: ``None`` takes a free one; needed when ``negotiated``.
+            negotiated: Both sides open it with the same id; nothing is sent for it.
+
+        Returns:
+            The stream id, by which the channel is known.
+
+        Raises:
+            LocalProtocolError: The association has ended, or a parameter is not allowed.
+        """
+        self._check_open()
+        parameters = DataChannelOpen(
+            label, protocol, ordered, max_retransmits, max_lifetime, priority
+        )
+        return self._channels.open(parameters, stream_id=stream_id, negotiated=negotiated)
+
+    def send_message(self, stream_id: int, message: str | bytes, now: float) -> None:
+        """
+        Queue a message on a channel. Nothing bounds the queue but the caller's restraint.
+
+        Raises:
+            LocalProtocolError: There is no such channel, or the peer takes no message so large.
+        """
+        self._check_open()
+        self._push(self._channels.message(stream_id, message, now))
+
+    def close_channel(self, stream_id: int) -> None:
+        """
+        Close a channel once everything queued on it has left (RFC 8831, 6.7).
+
+        Raises:
+            LocalProtocolError: There is no such channel.
+        """
+        self._channels.close(stream_id)
+
+    def send(
+        self,
+        stream_id: int,
+        ppid: int,
+        data: bytes,
+        *,
+        now: float,
+        ordered: bool = True,
+        max_retransmits: int | None = None,
+        max_lifetime: float | None = None,
+    ) -> None:
+        """
+        Queue a message on a stream, with or without a channel.
+
+        Raises:
+            LocalProtocolError: The message is empty or larger than the peer accepts, the
+                stream does not exist or is being reset, or the association is ending.
+        """
+        self._check_open()
+        message = make_message(
+            stream_id,
+            ppid,
+            data,
+            ordered=ordered,
+            max_retransmits=max_retransmits,
+            max_lifetime=max_lifetime,
+            now=now,
+        )
+        self._push(message)
+
+    def _push(self, message: Message) -> None:
+        size = len(message.data)
+        limit = self._config.peer_max_message_size
+        if not size:
+            raise LocalProtocolError("SCTP carries no empty message (see peer.sctp.ppid)")
+        if limit and size > limit:
+            raise LocalProtocolError(f"a message of {size} bytes; the peer accepts {limit}")
+        peer = self._context.peer
+        streams = self._config.streams
+        if self._path is not None and peer is not None:
+            streams = min(streams, peer.inbound_streams)
+        if not 0 <= message.stream_id < streams:
+            raise LocalProtocolError(f"there is no stream {message.stream_id}")
+        stream = self._queue.streams.get(message.stream_id)
+        if stream is not None and stream.closing:
+            raise LocalProtocolError(f"stream {message.stream_id} is being reset")
+        self._queue.push(message)
+
+    def _check_open(self) -> None:
+        if self.state not in _OPEN or self._shutdown_wanted:
+            raise LocalProtocolError(f"the association takes no more data: {self.state.value}")
+
+    def reset_stream(self, stream_id: int) -> None:
+        """
+        Number a stream without a channel from zero again, when its queue is empty (RFC 6525).
+
+        Raises:
+            LocalProtocolError: The association is not established, or the peer cannot.
+        """
+        if self._resets is None:
+            raise LocalProtocolError("streams cannot be reset now, or not with this peer")
+        self._resets.reset(stream_id)
+
+    def consume(self, stream_id: int, size: int) -> None:
+        """
+        Give the ``size`` of a received message back to the receive window.
+
+        Args:
+            stream_id: Where it came.
+            size: Bytes; ``MessageReceived.size``, or less and the rest later.
+
+        Raises:
+            LocalProtocolError: It is more than was received.
+        """
+        if self._path is None:
+            return
+        if not 0 <= size <= self._path.receiver.unread:
+            raise LocalProtocolError(f"{size} bytes of stream {stream_id} were never received")
+        self._path.receiver.consume(size)
+
+    def buffered_amount(self, stream_id: int) -> int:
+        """Return the bytes queued on a stream that have not been sent for the first time."""
+        stream = self._queue.streams.get(stream_id)
+        return 0 if stream is None else stream.buffered
+
+    def set_buffered_amount_low_threshold(self, stream_id: int, size: int) -> None:
+        """Ask for ``BufferedAmountLow`` when the bytes queued fall to ``size`` or below."""
+        self._queue.stream(stream_id).low_threshold = size
+
+    def shutdown(self, now: float) -> None:
+        """End in order: everything queued on both sides is delivered first (RFC 9260, 9.2)."""
+        state = self.state
+        if state is State.ESTABLISHED:
+            self._shutdown.start(now)
+        elif state is State.CLOSED:
+            self._end(Ending.SHUTDOWN, "")
+        elif state in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
+            self._shutdown_wanted = True
+
+    def abort(self, reason: str = "") -> None:
+        """End now; what is queued is lost (RFC 9260, 9.1)."""
+        if self.state is not State.ENDED:
+            text = cause(Cause.USER_ABORT, reason.encode()[:200])
+            self._abort(text, Ending.ABORTED_BY_US, reason)
+
+    @property
+    def state(self) -> State:
+        """Where the association is in its life."""
+        return self._context.machine.state
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the figures."""
+        path = self._path
+        if path is None:
+            return Stats(datagram_size=self._config.datagram_size, buffered=self._queue.buffered)
+        retransmission = path.retransmission
+        return Stats(
+            chunks_sent=path.transmission.sent,
+            chunks_retransmitted=retransmission.retransmitted,
+            spurious_losses=retransmission.spurious,
+            timeouts=retransmission.timeouts,
+            messages_abandoned=path.abandonment.abandoned,
+            bytes_delivered=retransmission.delivered,
+            bytes_lost=retransmission.lost_bytes,
+            in_flight=path.outstanding.in_flight,
+            buffered=self._queue.buffered,
+            unread=path.receiver.unread,
+            reassembling=path.receiver.reassembly.buffered,
+            peer_window=retransmission.peer_window,
+            srtt=path.rtt.smoothed,
+            min_rtt=path.rtt.minimum,
+            cwnd=path.controller.cwnd,
+            pacing_rate=path.controller.pacing_rate,
+            datagram_size=path.pmtu.size,
+        )
+
+    def trace(self) -> dict[str, float | str]:
+        """Return the inner figures of congestion control, by name."""
+        return self._path.controller.trace() if self._path is not None else {}
+
+    # What the parts tell
+
+    def _on_established(self, now: float) -> None:
+        context = self._context
+        path = self._path = DataPath(context, self._queue, self._deliver)
+        features = path.features
+        if features.reset and context.local is not None and context.peer is not None:
+            self._resets = StreamReset(
+                context,
+                self._queue,
+                path.receiver,
+                local_tsn=context.local.initial_tsn,
+                peer_tsn=context.peer.initial_tsn,
+                on_outgoing=self._channels.on_outgoing_reset,
+                on_incoming=self._channels.on_incoming_reset,
+            )
+        context.events.append(
+            Established(features.equal, features.interleaving, context.writer.zero_checksum)
+        )
+        self._channels.on_established(self._resets)
+        self._heartbeat.start(now)
+        if self._shutdown_wanted:
+            self._shutdown.start(now)
+
+    def _on_restart(self, now: float) -> None:
+        """The peer lost its memory: so does the data path (RFC 9260, 5.2.4.1)."""
+        self._context.timers.stop_all()
+        self._context.control.clear()
+        self._context.events.append(Restarted())
+        self._channels.clear()
+        self._queue.clear()
+        self._path = self._resets = None
+
+    def _deliver(self, stream_id: int, ppid: int, data: bytes) -> None:
+        if ppid == Ppid.DCEP:
+            self._channels.on_dcep(stream_id, data)
+            if self._path is not None:
+                self._path.receiver.consume(len(data))
+            return
+        size = len(data)
+        if size == 1 and ppid in _EMPTY:
+            data = b""
+        self._context.events.append(MessageReceived(stream_id, ppid, data, size))
+
+    def _on_round_trip(self, rtt: float) -> None:
+        if self._path is not None:
+            self._path.retransmission.errors = 0
+            if self._path.rtt.smoothed == 0.0:
+                self._path.rtt.update(rtt)
+
+    def _on_timer(self, timer: Timer, now: float) -> None:
+        path = self._path
+        if timer in (Timer.T1_INIT, Timer.T1_COOKIE):
+            self._handshake.on_timer(timer, now)
+        elif path is None:
+            return
+        elif timer is Timer.SACK:
+            self._context.timers.start(Timer.SACK, now)  # due: the next call sends it
+        elif timer is Timer.LOSS:
+            path.retransmission.detect(now)
+        elif timer is Timer.PROBE:
+            path.on_probe_timer(now)
+        elif timer is Timer.HEARTBEAT:
+            self._heartbeat.on_timer(now)
+        elif timer is Timer.RECONFIG and self._resets is not None:
+            self._resets.on_timer(now, path.timeout)
+        elif timer is Timer.PMTU:
+            path.pmtu.on_timer(now)
+        elif timer is Timer.T2_SHUTDOWN:
+            self._shutdown.on_timer(
+                now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
+            )
+        elif timer is Timer.T5_SHUTDOWN_GUARD:
+            self._abort(cause(Cause.USER_ABORT), Ending.UNREACHABLE, "the shutdown took too long")
+        self._check_path()
+
+    def _check_path(self) -> None:
+        """Give up when the peer has been silent for too long (RFC 9260, 8.1 and 8.2)."""
+        if self._path is None:
+            return
+        errors = self._path.retransmission.errors + self._heartbeat.missed
+        attempts = self._resets.attempts if self._resets is not None else 0
+        if max(errors, attempts) > self._config.max_retransmissions:
+            self._abort(cause(Cause.USER_ABORT), Ending.UNREACHABLE, "the peer does not answer")
+
+    def _abort(self, causes: bytes, ending: Ending, message: str) -> None:
+        context = self._context
+        if context.peer is not None:
+            chunk = serialize_chunk(ChunkType.ABORT, 0, causes)
+            context.packets.append(context.writer.wrap_checked(chunk))
+        self._end(ending, message)
+
+    def _end(self, ending: Ending, message: str) -> None:
+        context = self._context
+        if context.machine.state is State.ENDED:
+            return
+        logger.debug("= ended: %s %s", ending.value, message)
+        context.machine.fire(StateEvent.END)
+        context.timers.stop_all()
+        context.control.clear()
+        context.events.append(AssociationEnded(ending, message))
+        self._queue.clear()
+        self._path = self._resets = None
+
+    # What the peer sends
+
+    def _on_data(self, chunk: RawChunk, now: float) -> None:
+        if self._path is not None and self._context.machine.may_receive_data:
+            self._packet_has_data = True
+            self._path.receiver.on_data(DataChunk.parse(*chunk))
+
+    def _on_sack(self, chunk: RawChunk, now: float) -> None:
+        if self._path is None:
+            return
+        sack = Sack.parse(chunk.flags, chunk.value)
+        if self._path.retransmission.on_sack(
+            sack.cumulative_tsn, sack.window, sack.gaps, sack.duplicates, now
+        ):
+            self._heartbeat.on_answer(now)
+
+    def _on_forward_tsn(self, chunk: RawChunk, now: float) -> None:
+        path = self._path
+        if path is None or not self._context.machine.may_receive_data:
+            return
+        interleaved = chunk.kind == ChunkType.I_FORWARD_TSN
+        if not path.features.partial_reliability or interleaved is not path.features.interleaving:
+            raise RemoteProtocolError(
+                "a FORWARD-TSN that was not agreed on", cause(Cause.PROTOCOL_VIOLATION)
+            )
+        path.receiver.on_forward_tsn(ForwardTsn.parse(chunk.kind, chunk.value))
+
+    def _on_reconfig(self, chunk: RawChunk, now: float) -> None:
+        if self._resets is not None and self._path is not None:
+            self._resets.on_params(parse_params(chunk.value), now, self._path.timeout)
+
+    def _on_heartbeat(self, chunk: RawChunk, now: float) -> None:
+        if self._path is not None:
+            answer = serialize_chunk(ChunkType.HEARTBEAT_ACK, 0, chunk.value)
+            self._context.send(answer)
+
+    def _on_heartbeat_ack(self, chunk: RawChunk, now: float) -> None:
+        path = self._path
+        if path is None:
+            return
+        info = heartbeat_info(chunk.value)
+        if not self._heartbeat.on_ack(info, now) and path.pmtu.on_ack(info, now):
+            path.on_mtu_changed()
+
+    def _on_abort(self, chunk: RawChunk, now: float) -> None:
+        self._end(Ending.ABORTED_BY_PEER, describe_causes(chunk.value))
+
+    def _on_error(self, chunk: RawChunk, now: float) -> None:
+        logger.debug("< ERROR %s", describe_causes(chunk.value))
+        for kind, _ in parse_params(chunk.value):
+            if kind == Cause.STALE_COOKIE:
+                self._handshake.on_stale_cookie(now)
+
+    def _on_shutdown(self, chunk: RawChunk, now: float) -> None:
+        path = self._path
+        if path is None:
+            return
+        retransmission = path.retransmission
+        retransmission.on_sack(parse_shutdown(chunk.value), retransmission.peer_window, (), (), now)
+        self._shutdown.on_shutdown(
+            now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
+        )

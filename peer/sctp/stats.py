@@ -1,0 +1,38 @@
+"""Figures about an association, for people, plots and tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """A snapshot. Bytes and seconds."""
+
+    chunks_sent: int = 0
+    """Data chunks, retransmissions included."""
+    chunks_retransmitted: int = 0
+    spurious_losses: int = 0
+    """Chunks that were declared lost and had arrived."""
+    timeouts: int = 0
+    """Expiries of T3-rtx."""
+    messages_abandoned: int = 0
+    bytes_delivered: int = 0
+    """Wire bytes that the peer acknowledged."""
+    bytes_lost: int = 0
+    in_flight: int = 0
+    buffered: int = 0
+    """Bytes queued and not sent for the first time."""
+    unread: int = 0
+    """Bytes received that the application has not consumed."""
+    reassembling: int = 0
+    """Bytes received of messages that cannot be handed up yet."""
+    peer_window: int = 0
+    srtt: float = 0.0
+    min_rtt: float = 0.0
+    cwnd: int = 0
+    pacing_rate: float = 0.0
+    datagram_size: int = 0
+    """SCTP packet size in use."""
