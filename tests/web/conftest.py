@@ -19,6 +19,17 @@ from tests.support.netns import own_network
 NewPerson = Callable[..., Awaitable[Person]]
 
 
+async def connect(person: NewPerson, **options: Any) -> tuple[Person, Person]:
+    """Two people, connected by a code: who made it, and who typed it."""
+    anna, ben = await person(**options), await person(**options)
+    await anna.calls_herself("Anna")
+    await ben.calls_herself("Ben")
+    await ben.type_code(await anna.make_code())
+    await anna.is_connected("Ben")
+    await ben.is_connected("Anna")
+    return anna, ben
+
+
 @pytest.fixture(scope="module")
 def network() -> Iterator[None]:
     """Where the module's tests take place."""

@@ -17,9 +17,9 @@ import { encode, svgPath } from './qr.js';
 const cases = JSON.parse(process.argv[1]);
 console.log(JSON.stringify(cases.map(([text, level, mask]) => {
   try {
-    const { version, mask: chosen, rows, ...code } = encode(text, { level, mask: mask ?? undefined });
-    const path = svgPath({ ...code, rows }, 4);
-    return { version, mask: chosen, path, rows: rows.map((row) => Array.from(row)) };
+    const code = encode(text, { level, mask: mask ?? undefined });
+    const rows = code.rows.map((row) => Array.from(row));
+    return { version: code.version, mask: code.mask, path: svgPath(code), rows };
   } catch (error) {
     return { error: error.name };
   }
@@ -60,12 +60,12 @@ def expected(text: str, level: str, mask: int) -> tuple[int, list[list[int]]]:
 
 
 def link_of(length: int) -> str:
-    return ("https://files.example.org:8443/#17-guitar-ocean-" * 6)[:length]
+    return ("https://files.example.org:8443/#17-guitar-ocean-" * 7)[:length]
 
 
-@pytest.mark.parametrize("level", ["L", "M"])
-def test_every_version_and_mask_is_what_segno_draws(level: str) -> None:
-    cases = [(link_of(n), level, n % 8) for n in range(1, 214)]
+@pytest.mark.parametrize(("level", "most"), [("L", 271), ("M", 213)])
+def test_every_version_and_mask_is_what_segno_draws(level: str, most: int) -> None:
+    cases = [(link_of(n), level, n % 8) for n in [*range(1, most, 3), most]]
     cases += [(link_of(35), level, mask) for mask in range(8)]
     versions = set()
     for (text, _, mask), code in zip(cases, run(list(cases)), strict=True):
@@ -85,9 +85,9 @@ def test_a_chosen_mask_gives_what_segno_draws_with_it() -> None:
 def test_other_letters_than_ascii_are_utf_8() -> None:
     (code,) = run([("https://例え.example/#7-guitar-ocean", "M", 0)])
     text = "https://例え.example/#7-guitar-ocean"
-    drawn = segno.make_qr(text, error="M", boost_error=False, encoding="utf-8", mode="byte", mask=0)
-    # segno announces UTF-8 with an ECI header; without one readers take byte mode for UTF-8 too.
-    assert code["version"] == drawn.version
+    # As bytes: for a text, segno would announce UTF-8 in a header that readers do without.
+    drawn = segno.make_qr(text.encode(), error="M", boost_error=False, mode="byte", mask=0)
+    assert code["rows"] == [list(row) for row in drawn.matrix]
 
 
 def test_what_does_not_fit_is_refused() -> None:
