@@ -27,7 +27,7 @@ import { JoiningView, WaitingView } from './ui/waiting.js';
 /** @typedef {import('./transfer/manifest.js').Manifest} Manifest */
 /** @typedef {'start' | 'waiting' | 'joining' | 'failure' | 'session'} View */
 
-const IN_USE = 'peerline.in-use'; // in the session's storage while a code is being used here
+const IN_USE = 'peerline.in-use'; // left in the session's storage by a page that used a code
 const NAME = 'peerline.name';
 const RELOADED =
   'Reloading the page ended the connection. A code works once: make a new one, or ask for one.';
@@ -72,6 +72,9 @@ class App {
     });
     const reloaded = sessionStorage.getItem(IN_USE) !== null;
     sessionStorage.removeItem(IN_USE);
+    addEventListener('pagehide', () => {
+      if (this.#room) sessionStorage.setItem(IN_USE, '');
+    });
     if (!isSecureContext) return this.#fail(asProblem(null, 'insecure_context'));
     this.#show('start');
     this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
@@ -215,7 +218,6 @@ class App {
         return;
       }
       this.#room = room;
-      sessionStorage.setItem(IN_USE, this.#role);
       this.#listenToRoom(room);
       entered(room);
     } catch (error) {
@@ -255,7 +257,6 @@ class App {
    */
   #fail(problem) {
     if (this.#view === 'session') return;
-    sessionStorage.removeItem(IN_USE);
     this.#attempt++;
     void this.#room?.close();
     this.#room = null;
@@ -268,7 +269,6 @@ class App {
 
   /** @param {string} [code] to be corrected */
   #restart(code) {
-    sessionStorage.removeItem(IN_USE);
     this.#attempt++;
     void this.#room?.close();
     this.#room = null;
@@ -326,8 +326,12 @@ class App {
       this.#announcer.show(transfer.direction === 'in' ? `${transfer.title} received` : `${transfer.title} delivered`);
     });
     on('transferfailed', (transfer) => {
-      this.#progress(transfer);
       if (transfer.direction === 'in') this.#offers.withdraw(transfer);
+      if (transfer.problem?.code === 'declined') {
+        this.#transfers.remove(transfer);
+        return;
+      }
+      this.#progress(transfer);
       this.#announcer.say(`${transfer.title}: ${transfer.problem?.sentence ?? 'failed'}`);
     });
     on('closed', (problem) => this.#ended(problem));
@@ -343,7 +347,7 @@ class App {
   #ended(problem) {
     const link = this.#link;
     this.#link = null;
-    sessionStorage.removeItem(IN_USE);
+    this.#room = null; // a code's room ends with its only link
     this.#offers.withdrawAll();
     this.#chat.end();
     for (const transfer of link?.transfers ?? []) this.#transfers.update(transfer, this.#session.name);

@@ -7,6 +7,9 @@ import { manifestRows } from './manifest.js';
 
 /** @typedef {import('../link.js').Incoming} Incoming */
 
+/** For how long a dialog takes no yes, in ms: a click may have been meant for what was there before. */
+const PAUSE = 350;
+
 /** One dialog for the page; offers that come meanwhile wait for their turn. */
 export class OfferDialog {
   #dialog = /** @type {HTMLDialogElement} */ (byId('offer'));
@@ -67,7 +70,8 @@ export class OfferDialog {
     notice.hidden = !offer.notice;
     setText(notice, offer.notice ?? '');
     this.#say('');
-    this.#accept.disabled = false;
+    this.#accept.disabled = true;
+    setTimeout(() => (this.#accept.disabled = false), PAUSE);
     this.#before = document.activeElement;
     this.#dialog.showModal();
     // Not on a button: whoever is typing when this opens must not answer by accident.

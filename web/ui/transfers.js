@@ -43,7 +43,7 @@ export class TransferList {
   update(transfer, name) {
     let card = this.#cards.get(transfer);
     if (!card) {
-      card = new TransferCard(transfer, name, this.#actions, () => this.#remove(transfer));
+      card = new TransferCard(transfer, name, this.#actions, () => this.remove(transfer));
       this.#cards.set(transfer, card);
       this.#list.prepend(card.element);
       this.#list.hidden = false;
@@ -52,11 +52,13 @@ export class TransferList {
   }
 
   /** @param {Transfer} transfer */
-  #remove(transfer) {
-    this.#cards.get(transfer)?.element.remove();
+  remove(transfer) {
+    const element = this.#cards.get(transfer)?.element;
+    const focused = element?.contains(document.activeElement);
+    element?.remove();
     this.#cards.delete(transfer);
     this.#list.hidden = this.#cards.size === 0;
-    byId('choose-files').focus({ preventScroll: true });
+    if (focused) byId('choose-files').focus({ preventScroll: true });
   }
 
   /** Whether closing the page now would break something off. */
