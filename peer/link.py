@@ -194,6 +194,8 @@ class Link:
                     await generation.connection.flush()
                     generation.control.bye(code, message)
                     self._pump()
+                    # From here on the other side may close first, and that is in order.
+                    self._end(LinkClosed())
                     await generation.connection.flush()
             except TimeoutError:
                 logger.info("the other side did not take everything before the link was closed")

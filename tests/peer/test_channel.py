@@ -1,0 +1,239 @@
+"""Channels: order, bounds, backpressure, and what each kind of end looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from peer.channel import Channel
+from peer.config import ChannelParameters, LinkConfig
+from peer.errors import (
+    ChannelClosed,
+    ChannelOverflow,
+    LinkClosed,
+    LinkLost,
+    MessageTooLarge,
+)
+from tests.support.links import LinkPair, link_pair
+
+
+@contextlib.asynccontextmanager
+async def channel_pair(
+    config: LinkConfig | None = None, other: LinkConfig | None = None, **parameters: Any
+) -> AsyncIterator[tuple[Channel, Channel, LinkPair]]:
+    async with link_pair(config, other) as pair, asyncio.timeout(30):
+        ours = await pair.ours.open_channel("test", **parameters)
+        theirs = await anext(pair.theirs.channels())
+        yield ours, theirs, pair
+
+
+async def collected(channel: Channel) -> list[str | bytes]:
+    return [message async for message in channel]
+
+
+async def test_messages_arrive_in_order_as_they_were_sent() -> None:
+    messages: list[str | bytes] = ["one", b"two", "", b"", "ünï ☃", bytes(70_000)]
+    async with channel_pair() as (ours, theirs, _):
+        for message in messages:
+            await ours.send(message)
+        await ours.close()
+        assert await collected(theirs) == messages
+
+
+async def test_both_sides_see_the_same_parameters() -> None:
+    async with channel_pair(ordered=False, max_retransmits=2, protocol="example.1") as (
+        ours,
+        theirs,
+        _,
+    ):
+        for channel in (ours, theirs):
+            assert channel.label == "test"
+            assert channel.protocol == "example.1"
+            assert channel.ordered is False
+            assert channel.max_retransmits == 2
+            assert channel.max_lifetime is None
+        assert ours.id == theirs.id
+        assert "test" in repr(ours)
+
+
+async def test_bytes_like_messages_arrive_as_bytes() -> None:
+    async with channel_pair() as (ours, theirs, _):
+        await ours.send(bytearray(b"a"))
+        await ours.send(memoryview(b"b"))
+        assert [await theirs.receive(), await theirs.receive()] == [b"a", b"b"]
+
+
+async def test_send_waits_above_the_high_water_mark() -> None:
+    config = LinkConfig(high_water=100_000, low_water=10_000)
+    async with channel_pair(config) as (ours, theirs, _):
+        peak = 0
+        for _ in range(10):
+            await ours.send(bytes(50_000))
+            peak = max(peak, ours.buffered)
+        assert peak <= config.high_water + 50_000
+        await ours.drain()
+        assert ours.buffered <= config.low_water
+        for _ in range(10):
+            assert await theirs.receive() == bytes(50_000)
+
+
+async def test_a_cancelled_send_sends_nothing() -> None:
+    async with channel_pair(LinkConfig(high_water=0, low_water=0)) as (ours, theirs, _):
+        # The engine takes the first at once; the second waits for it.
+        ours.send_now(bytes(200_000))
+        ours.send_now(bytes(200_000))
+        waiting = asyncio.create_task(ours.send("never"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        await ours.send("after")
+        assert await theirs.receive() == bytes(200_000)
+        assert await theirs.receive() == bytes(200_000)
+        assert await theirs.receive() == "after"
+
+
+async def test_a_cancelled_receive_loses_nothing() -> None:
+    async with channel_pair() as (ours, theirs, _):
+        waiting = asyncio.create_task(theirs.receive())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await ours.send("kept")
+        assert await theirs.receive() == "kept"
+
+
+async def test_a_message_over_the_other_sides_limit_is_refused() -> None:
+    async with channel_pair() as (ours, theirs, pair):
+        limit = pair.ours.max_message_size
+        with pytest.raises(MessageTooLarge) as caught:
+            await ours.send(bytes(limit + 1))
+        assert (caught.value.size, caught.value.limit) == (limit + 1, limit)
+        with pytest.raises(MessageTooLarge):
+            await ours.send("☃" * (limit // 3 + 1))
+        await ours.send(bytes(limit))
+        assert await theirs.receive() == bytes(limit)
+
+
+async def test_closing_ends_the_iteration_on_both_sides() -> None:
+    async with channel_pair() as (ours, theirs, _):
+        listening = asyncio.create_task(collected(ours))
+        await ours.send("last")
+        await ours.close()
+        assert await listening == []
+        assert await collected(theirs) == ["last"]
+        assert ours.closed and theirs.closed
+        await theirs.wait_closed()
+        for channel in (ours, theirs):
+            with pytest.raises(ChannelClosed):
+                await channel.send("too late")
+            with pytest.raises(ChannelClosed):
+                await channel.receive()
+        await ours.close()
+
+
+async def test_leaving_the_block_closes_the_channel() -> None:
+    async with channel_pair() as (ours, theirs, _):
+        async with ours:
+            await ours.send("inside")
+        assert await collected(theirs) == ["inside"]
+
+
+async def test_closing_the_link_ends_the_iteration() -> None:
+    async with channel_pair() as (ours, theirs, pair):
+        await ours.send("last")
+        await pair.ours.close()
+        assert await collected(theirs) == ["last"]
+        with pytest.raises(LinkClosed):
+            await theirs.send("too late")
+        with pytest.raises(LinkClosed):
+            await ours.receive()
+
+
+async def test_a_broken_link_raises_after_what_was_received() -> None:
+    config = LinkConfig(ping_interval=0.02, lost_after=0.1)
+    async with channel_pair(config) as (ours, theirs, pair):
+        await theirs.send("before")
+        await theirs.send("it broke")
+        async with asyncio.timeout(10):
+            await pair.their_generation.connection.flush()
+            await pair.vanish()
+            seen = []
+            with pytest.raises(LinkLost) as caught:
+                async for message in ours:
+                    seen.append(message)
+        assert not isinstance(caught.value, LinkClosed)
+        assert seen == ["before", "it broke"]
+        with pytest.raises(LinkLost):
+            await ours.wait_closed()
+        with pytest.raises(LinkLost):
+            await ours.send("nobody there")
+
+
+async def test_a_reader_that_falls_behind_loses_the_channel_not_the_link() -> None:
+    slow = LinkConfig(receive_limit=200_000)
+    async with channel_pair(None, slow) as (ours, theirs, pair):
+        for _ in range(10):
+            await ours.send(bytes(50_000))
+        received = 0
+        await ours.wait_closed()
+        with pytest.raises(ChannelOverflow):
+            async for message in theirs:
+                received += len(message)
+        assert received == 150_000
+        await pair.ours.chat.send("still here")
+
+
+async def test_empty_messages_count_too() -> None:
+    slow = LinkConfig(receive_limit=1000)
+    async with channel_pair(None, slow) as (ours, theirs, _):
+        for _ in range(30):
+            await ours.send(b"")
+        await ours.wait_closed()
+        with pytest.raises(ChannelOverflow):
+            await collected(theirs)
+
+
+async def test_a_negotiated_channel_is_opened_by_both() -> None:
+    async with link_pair() as pair, asyncio.timeout(30):
+        ours, theirs = await asyncio.gather(
+            pair.ours.open_channel("agreed", id=20), pair.theirs.open_channel("agreed", id=20)
+        )
+        await ours.send("hello")
+        assert await theirs.receive() == "hello"
+        assert ours.id == theirs.id == 20
+        with pytest.raises(ValueError, match="20"):
+            await pair.ours.open_channel("again", id=20)
+
+
+@pytest.mark.parametrize("id", [0, 1, 2])
+async def test_peerlines_own_ids_are_taken(id: int) -> None:
+    async with link_pair() as pair:
+        with pytest.raises(ValueError, match="own"):
+            await pair.ours.open_channel("mine", id=id)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"label": "ünï"},
+        {"protocol": "ünï"},
+        {"max_retransmits": 1, "max_lifetime": 1.0},
+        {"max_retransmits": -1},
+        {"max_lifetime": 0.0},
+        {"id": 65535},
+        {"label": "x" * 65536},
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must|both|most"):
+        ChannelParameters(**parameters)
+
+
+def test_reliable_is_what_gives_nothing_up() -> None:
+    assert ChannelParameters().reliable
+    assert not ChannelParameters(max_retransmits=0).reliable
+    assert not ChannelParameters(max_lifetime=1.0).reliable
