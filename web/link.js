@@ -143,7 +143,7 @@ export class Link extends EventTarget {
     this.#ownName = name;
     this.#life = new Life({
       ping: (n) => void this.#sendControl({ t: 'ping', n }),
-      onLost: () => this.#end(problem('lost')),
+      onLost: () => this.#lose(),
     });
     this.#negotiation = new Negotiation({
       local,
@@ -283,11 +283,8 @@ export class Link extends EventTarget {
     on('control', (data) => this.#receiveControl(data));
     on('chat', (data) => this.#whenConnected(() => this.#receiveChat(data)));
     on('blocks', (data) => this.#whenConnected(() => this.#transfers.receiveBlock(data)));
-    const gone = () => {
-      if (this.#state === 'connected') this.#end(problem(this.#leaving ? 'closed' : 'lost'));
-    };
-    on('failed', gone);
-    on('closed', gone);
+    on('failed', () => this.#lose());
+    on('closed', () => this.#lose());
   }
 
   #opened() {
@@ -376,7 +373,7 @@ export class Link extends EventTarget {
   #flushChat() {
     for (const message of this.#chat.messagesToSend()) {
       if (!this.#liveConnection().send('chat', message)) {
-        this.#end(problem('lost'));
+        this.#lose();
         return;
       }
     }
@@ -401,7 +398,12 @@ export class Link extends EventTarget {
     if (connection === null || this.#state === 'closed') return;
     if (connection.send('control', JSON.stringify(message))) return;
     // More waits than the other side can be about to read: it is gone, or means ill.
-    if (this.#state === 'connected') this.#end(problem('lost'));
+    this.#lose();
+  }
+
+  /** A link that was up is up no more. */
+  #lose() {
+    if (this.#state === 'connected') this.#end(problem(this.#leaving ? 'closed' : 'lost'));
   }
 
   #liveConnection() {

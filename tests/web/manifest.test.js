@@ -33,10 +33,10 @@ test('two files of one name from different places are told apart', async () => {
 
 test('names that other machines cannot save are changed, and that is told', async () => {
   const manifest = await manifestFrom([new FakeFile('12:30.txt'), new FakeFile('x', 1, 'con/a. /x')]);
-  assert.deepEqual(paths(manifest), ['file 12_30.txt', 'file _con/a._/x']);
+  assert.deepEqual(paths(manifest), ['file 12_30.txt', 'file _con/a__/x']);
   assert.deepEqual(manifest.renamed, [
     { from: '12:30.txt', to: '12_30.txt' },
-    { from: 'con/a. /x', to: '_con/a._/x' },
+    { from: 'con/a. /x', to: '_con/a__/x' },
   ]);
   checkManifest(manifest.entries);
 });

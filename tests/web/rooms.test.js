@@ -1,0 +1,356 @@
+// Rooms and links whole: two pages in one process, with an honest server and with others.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { Problem } from '../../web/problems.js';
+import { Room } from '../../web/room.js';
+import { World, once } from './support/world.js';
+
+/** @type {World} */
+let world;
+/** @type {Room[]} */
+let rooms;
+
+beforeEach(() => {
+  world = new World().install();
+  rooms = [];
+});
+afterEach(async () => {
+  for (const room of rooms) await room.close();
+});
+
+function track(room) {
+  rooms.push(room);
+  return room;
+}
+
+async function pair(code = (room) => String(room.code)) {
+  const host = track(await Room.host({ name: 'Anna' }));
+  const joined = track(await Room.join({ code: code(host), name: 'Bob' }));
+  return [host, joined];
+}
+
+async function linked() {
+  const [host, joined] = await pair();
+  return Promise.all([once(host, 'link'), once(joined, 'link')]);
+}
+
+const outcome = (room) => Promise.race([once(room, 'link').then(() => 'linked'), once(room, 'error').then(({ code }) => code)]);
+const refused = (code) => (error) => error instanceof Problem && error.code === code;
+const wrong = (room) => String(room.code).replace(/[a-z]+$/, (word) => (word === 'abdomen' ? 'aardvark' : 'abdomen'));
+
+test('a code connects two sides that see the same words', async () => {
+  const [anna, bob] = await linked();
+  assert.deepEqual(anna.sas, bob.sas);
+  assert.equal(anna.sas.length, 4);
+  assert.ok(anna.authenticated && bob.authenticated);
+  assert.equal(anna.peer.name, 'Bob');
+  assert.equal(bob.peer.name, 'Anna');
+  assert.match(bob.peer.agent, /^peerline\/.* page$/);
+  assert.deepEqual((await anna.path()).kind, 'direct');
+});
+
+test('the server sees neither addresses nor certificates', async () => {
+  await linked();
+  const kinds = new Set(world.signals.map(({ kind }) => kind));
+  assert.ok(['pake', 'offer', 'answer', 'candidate', 'end_of_candidates'].every((kind) => kinds.has(kind)));
+  for (const { data } of world.signals) assert.ok(!/fingerprint|candidate|10\.0\.0\.1|m=/.test(data));
+});
+
+test('candidates find their way whenever they come', async () => {
+  await linked();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const connection of world.connections.values()) assert.equal(connection.iceCandidates.length, 1);
+});
+
+test('a wrong word stops both sides, and the code is spent', async () => {
+  const [host, joined] = await pair(wrong);
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['wrong_code', 'wrong_code']);
+  assert.equal(host.state, 'closed');
+});
+
+test('whoever comes second to a code that was used gets no second guess', async () => {
+  const [host, joined] = await pair(wrong);
+  const meetings = [];
+  host.addEventListener('connecting', ({ detail }) => meetings.push(detail));
+  await Promise.all([outcome(host), outcome(joined)]);
+  world.deliver({ t: 'peer', event: 'joined', peer: '00000099', to: '00000001' });
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(meetings.length, 1);
+});
+
+test('a code that is none is refused before anything is sent', async () => {
+  await assert.rejects(Room.join({ code: 'hello' }), refused('bad_code'));
+  assert.equal(world.rooms.size, 0);
+});
+
+test('a code nobody waits with, and one that is used already, are told apart', async () => {
+  await assert.rejects(Room.join({ code: '9-abdomen-aardvark' }), refused('no_such_room'));
+  const [host] = await pair();
+  await once(host, 'link');
+  await assert.rejects(Room.join({ code: String(host.code) }), refused('room_full'));
+});
+
+// An attacker on the server
+
+test('a server that swaps the fingerprint gets nothing but a failed connection', async () => {
+  world.tamper = (signal) =>
+    signal.kind === 'offer' ? [{ ...signal, data: JSON.stringify({ sdp: 'v=0\r\na=fingerprint:sha-256 AA' }) }] : [signal];
+  const [host, joined] = await pair();
+  const seen = [];
+  for (const room of [host, joined]) room.addEventListener('link', () => seen.push(room));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(seen, []);
+});
+
+test('a server that changes one letter of a sealed signal is not listened to', async () => {
+  const flip = (data) => data.slice(0, 30) + (data[30] === 'A' ? 'B' : 'A') + data.slice(31);
+  world.tamper = (signal) => (signal.kind === 'pake' ? [signal] : [{ ...signal, data: flip(signal.data) }, signal]);
+  const [host, joined] = await pair();
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
+});
+
+test('a server that repeats and reorders sealed signals does no harm', async () => {
+  world.tamper = (signal, server) => {
+    const old = server.signals.filter(({ kind }) => kind !== 'pake').slice(-3, -1);
+    return [signal, signal, ...old];
+  };
+  // Steps of the proof may not be repeated: that ends the attempt, with both sides told.
+  const honest = world.tamper;
+  world.tamper = (signal, server) => (signal.kind === 'pake' ? [signal] : honest(signal, server));
+  const [host, joined] = await pair();
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
+});
+
+test('a server that moves a sealed signal to another kind is not listened to', async () => {
+  world.tamper = (signal) => (signal.kind === 'candidate' ? [{ ...signal, kind: 'bye' }] : [signal]);
+  const [host, joined] = await pair();
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
+});
+
+test('a server that plays the other side without the words fails', async () => {
+  world.tamper = (signal) => {
+    if (signal.kind !== 'pake' || JSON.parse(signal.data).step !== 1) return [];
+    const share = Buffer.alloc(32, 9).toString('base64url');
+    const tag = Buffer.alloc(64).toString('base64url');
+    return [{ ...signal, from: signal.to, to: signal.from, data: JSON.stringify({ step: 2, share, tag }) }];
+  };
+  const [host] = await pair();
+  assert.equal(await outcome(host), 'wrong_code');
+});
+
+test('garbage from the server ends nothing but itself', async () => {
+  world.tamper = (signal) => [
+    { t: 'signal' }, { ...signal, gen: -5 }, { ...signal, data: {} }, { ...signal, kind: 'x'.repeat(100) },
+    { t: 'future' }, signal, { ...signal, link: 'another' },
+  ].map((each) => ({ to: signal.to, ...each }));
+  const [host, joined] = await pair();
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
+});
+
+test('an offer that comes unsealed where a password is due is refused by both', async () => {
+  const guarded = track(await Room.join({ room: 'demo', password: 'secret', name: 'Anna' }));
+  const open = track(await Room.join({ room: 'demo', name: 'Bob' }));
+  const codes = await Promise.all([outcome(guarded), outcome(open)]);
+  assert.deepEqual(codes, ['wrong_code', 'wrong_code']);
+});
+
+// Named rooms
+
+test('a room without a password connects, unauthenticated, with words to compare', async () => {
+  const first = track(await Room.join({ room: 'demo', name: 'Anna' }));
+  const second = track(await Room.join({ room: 'demo', name: 'Bob' }));
+  const [anna, bob] = await Promise.all([once(first, 'link'), once(second, 'link')]);
+  assert.deepEqual(anna.sas, bob.sas);
+  assert.equal(anna.authenticated, false);
+});
+
+test('a room with a password connects those who know it, each with each', async () => {
+  const members = [];
+  for (const name of ['Anna', 'Bob', 'Cleo']) {
+    members.push(track(await Room.join({ room: 'demo', password: 'pässword', name })));
+  }
+  await Promise.all(members.map(async (room) => {
+    while (room.links.length < 2) await once(room, 'link');
+  }));
+  assert.ok(members.every(({ links }) => links.every(({ authenticated }) => authenticated)));
+});
+
+test('a server in the middle of an open room shows in the words', async () => {
+  // It ends both links itself: to each side it is the other one.
+  const attacker = new Map();
+  world.tamper = (signal) => {
+    if (signal.kind !== 'offer' && signal.kind !== 'answer') return [signal];
+    const body = JSON.parse(signal.data);
+    const commit = body.commit && Buffer.alloc(32, 7).toString('base64url');
+    const nonce = body.nonce && Buffer.alloc(32, 8).toString('base64url');
+    attacker.set(signal.kind, body);
+    return [{ ...signal, data: JSON.stringify({ ...body, ...(commit && { commit }), ...(nonce && { nonce }) }) }];
+  };
+  const first = track(await Room.join({ room: 'demo', name: 'Anna' }));
+  const second = track(await Room.join({ room: 'demo', name: 'Bob' }));
+  const [a, b] = await Promise.all([outcome(first), outcome(second)]);
+  assert.equal(b, 'verification_failed');
+  assert.ok(a === 'verification_failed' || a === 'linked');
+});
+
+// Paths
+
+test('a second connection is tried when the first finds no path', async () => {
+  world.broken = 1;
+  const [anna, bob] = await linked();
+  assert.equal(anna.state, 'connected');
+  assert.deepEqual(anna.sas, bob.sas);
+  assert.ok(world.signals.some(({ kind, gen }) => kind === 'offer' && gen === 1));
+});
+
+test('when no connection finds a path, both sides say so', async () => {
+  world.broken = 100;
+  const [host, joined] = await pair();
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['no_path', 'no_path']);
+});
+
+// Ends
+
+test('who leaves while the link is made is missed at once', async () => {
+  world.tamper = () => [];
+  const [host, joined] = await pair();
+  const [told] = await Promise.all([outcome(host), joined.close()]);
+  assert.equal(told, 'peer_left');
+});
+
+test('a goodbye reaches the other side', async () => {
+  const [anna, bob] = await linked();
+  const [told, own] = await Promise.all([once(bob, 'closed'), once(anna, 'closed'), anna.close()]);
+  assert.deepEqual([told.code, own.code], ['bye', 'closed']);
+});
+
+test('a link outlives the server', async () => {
+  const [anna, bob] = await linked();
+  for (const { peers } of world.rooms.values()) for (const socket of peers.values()) socket.close(1006);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const heard = once(bob, 'chat');
+  anna.sendChat('still there?');
+  assert.equal((await heard).text, 'still there?');
+});
+
+test('a server that is lost while one waits is told', async () => {
+  const host = track(await Room.host({}));
+  const told = outcome(host);
+  for (const { peers } of world.rooms.values()) for (const socket of peers.values()) socket.close(4200);
+  assert.equal(await told, 'draining');
+});
+
+// What a link carries
+
+test('chat goes both ways and its arrival is told', async () => {
+  const [anna, bob] = await linked();
+  const [heard, delivered] = [once(bob, 'chat'), once(anna, 'delivered')];
+  const id = anna.sendChat('hello ☃');
+  assert.equal((await heard).text, 'hello ☃');
+  assert.deepEqual(await delivered, { id });
+  assert.throws(() => anna.sendChat('x'.repeat(70_000)), refused('message_too_long'));
+});
+
+const bytes = (size) => Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >> 9)) & 255);
+
+test('files go through, in both directions at once', async () => {
+  const [anna, bob] = await linked();
+  const content = bytes(3_500_000);
+  const send = async (from, to) => {
+    const offered = once(to, 'offer');
+    const done = new Promise((resolve) => {
+      from.addEventListener('transferdone', ({ detail }) => detail.direction === 'out' && resolve(detail));
+    });
+    await from.sendFiles([new File([content], 'big.bin'), new File([], 'empty')]);
+    const incoming = await offered;
+    assert.equal(incoming.form, 'files');
+    assert.match(incoming.notice, /memory/); // no disk in this world
+    await incoming.accept();
+    const outgoing = await done;
+    assert.deepEqual([outgoing.bytesDone, outgoing.filesDone, outgoing.state], [content.length, 2, 'done']);
+    const big = incoming.saved.find(({ name }) => name === 'big.bin').file;
+    assert.ok(Buffer.from(await big.arrayBuffer()).equals(Buffer.from(content)));
+  };
+  await Promise.all([send(anna, bob), send(bob, anna)]);
+});
+
+test('a folder arrives as one archive', async () => {
+  const [anna, bob] = await linked();
+  const file = Object.defineProperty(new File(['hi'], 'a.txt'), 'webkitRelativePath', { value: 'tree/a.txt' });
+  const offered = once(bob, 'offer');
+  const done = once(anna, 'transferdone');
+  await anna.sendFiles([file]);
+  const incoming = await offered;
+  const saved = once(bob, 'saved');
+  await incoming.accept();
+  await done;
+  assert.equal((await saved).name, 'tree.zip');
+  assert.equal(Buffer.from(await incoming.saved[0].file.arrayBuffer()).readUInt32LE(0), 0x04034b50);
+});
+
+test('a declined offer is told to the sender', async () => {
+  const [anna, bob] = await linked();
+  const offered = once(bob, 'offer');
+  const failed = once(anna, 'transferfailed');
+  await anna.sendFiles([new File(['x'], 'x')]);
+  (await offered).decline();
+  assert.equal((await failed).problem.code, 'refused');
+});
+
+test('a cancelled transfer stops on both sides', async () => {
+  const [anna, bob] = await linked();
+  const offered = once(bob, 'offer');
+  const outgoing = await anna.sendFiles([new File([bytes(20_000_000)], 'x')]);
+  const incoming = await offered;
+  const ends = Promise.all([once(anna, 'transferfailed'), once(bob, 'transferfailed')]);
+  await incoming.accept();
+  outgoing.cancel();
+  const [ours, theirs] = await ends;
+  assert.deepEqual([ours.problem.code, theirs.problem.code], ['cancelled', 'peer_cancelled']);
+});
+
+test('a file that changes while it is sent ends the transfer with the reason', async () => {
+  const [anna, bob] = await linked();
+  const file = new File([bytes(5)], 'x');
+  file.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException('changed', 'NotReadableError')) });
+  const offered = once(bob, 'offer');
+  const ends = Promise.all([once(anna, 'transferfailed'), once(bob, 'transferfailed')]);
+  await anna.sendFiles([file]);
+  await (await offered).accept();
+  const [ours, theirs] = await ends;
+  assert.deepEqual([ours.problem.code, theirs.problem.code], ['changed', 'changed']);
+});
+
+test('a link that ends takes its transfers with it', async () => {
+  const [anna, bob] = await linked();
+  const offered = once(bob, 'offer');
+  const failed = once(anna, 'transferfailed');
+  await anna.sendFiles([new File(['x'], 'x')]);
+  await offered;
+  await bob.close();
+  assert.equal((await failed).problem.code, 'broken');
+});
+
+test('more files than memory can hold are refused with a reason', async () => {
+  const [anna, bob] = await linked();
+  const offered = once(bob, 'offer');
+  const failed = once(anna, 'transferfailed');
+  const huge = Object.defineProperty(new File(['x'], 'huge'), 'size', { value: 10 ** 12 });
+  await anna.sendFiles([huge]);
+  const incoming = await offered;
+  await assert.rejects(incoming.accept(), refused('too_large'));
+  assert.equal(incoming.state, 'failed');
+  assert.equal((await failed).state, 'failed');
+});
+
+test('offers that nobody answers are bounded', async () => {
+  const [anna, bob] = await linked();
+  const offers = [];
+  bob.addEventListener('offer', ({ detail }) => offers.push(detail));
+  const failed = once(anna, 'transferfailed');
+  for (let i = 0; i < 20; i += 1) await anna.sendFiles([new File(['x'], `x${i}`)]);
+  assert.equal((await failed).problem.code, 'busy');
+  assert.ok(offers.length <= 16);
+});
