@@ -62,7 +62,7 @@ class Timeouts:
         path: finding a network path (ICE), encryption included; a second attempt follows a
             failed one.
         hello: the other side's `hello` on the open channel.
-        close: saying goodbye, with everything that is still on its way.
+        close: standstill while the last messages are on their way, before they are given up.
     """
 
     join: float = 10.0

@@ -152,7 +152,9 @@ class Link:
     # The end
 
     async def close(self, code: str = "bye", message: str = "") -> None:
-        """Close in order: what was sent arrives first (for a few seconds at most), then goodbye.
+        """Close in order: first what was sent arrives, then the goodbye.
+
+        That may take as long as something does arrive; `Timeouts.close` bounds the standstill.
 
         Args:
             code: a word for programs that tells the other side why.
@@ -189,14 +191,14 @@ class Link:
     async def _close(self, code: str, message: str) -> None:
         generation = self._generation
         if generation.end is None:
+            patience = self._config.timeouts.close
             try:
-                async with asyncio.timeout(self._config.timeouts.close):
-                    await generation.connection.flush()
-                    generation.control.bye(code, message)
-                    self._pump()
-                    # From here on the other side may close first, and that is in order.
-                    self._end(LinkClosed())
-                    await generation.connection.flush()
+                await generation.connection.flush(patience)
+                generation.control.bye(code, message)
+                self._pump()
+                # From here on the other side may close first, and that is in order.
+                self._end(LinkClosed())
+                await generation.connection.flush(patience)
             except TimeoutError:
                 logger.info("the other side did not take everything before the link was closed")
         self._end(LinkClosed())

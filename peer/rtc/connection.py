@@ -139,17 +139,31 @@ class Connection:
         raw.on("open", self._on_first_open)
         return DataChannel(raw, self._is_alive)
 
-    async def flush(self) -> None:
+    async def flush(self, patience: float) -> None:
         """Wait until everything that was sent on any channel has been acknowledged.
 
-        Bound it with `asyncio.timeout`; returns at once when the connection is over.
+        Returns at once when the connection is over.
+
+        Args:
+            patience: seconds without any progress after which to give up.
+
+        Raises:
+            TimeoutError: the other side has acknowledged nothing for that long.
         """
-        sctp = self._sctp
+        loop, sctp = asyncio.get_running_loop(), self._sctp
+        before: object = None
+        since = loop.time()
         # aiortc's bufferedAmount falls when a message is cut into packets, long before they
         # arrive, and it has no event for an empty queue: look at the queues from time to time.
-        while self._is_alive() and (  # noqa: ASYNC110
-            sctp._data_channel_queue or sctp._outbound_queue or sctp._sent_queue
-        ):
+        while self._is_alive():
+            queues = sctp._data_channel_queue, sctp._outbound_queue, sctp._sent_queue
+            if not any(queues):
+                return
+            now = (sctp._last_sacked_tsn, *(len(queue) for queue in queues))
+            if now != before:
+                before, since = now, loop.time()
+            elif loop.time() - since > patience:
+                raise TimeoutError
             await asyncio.sleep(FLUSH_INTERVAL)
 
     # Set-up

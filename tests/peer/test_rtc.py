@@ -132,8 +132,17 @@ async def test_flush_waits_until_all_has_arrived() -> None:
     async with connected_pair() as (ours, theirs, offerer, _):
         for _ in range(20):
             ours.channel.send(bytes(60000))
-        await offerer.flush()
+        await offerer.flush(20)
         assert theirs.messages.qsize() == 20
+
+
+async def test_flush_gives_up_when_nothing_moves() -> None:
+    async with connected_pair() as (ours, _, offerer, answerer):
+        for protocol in answerer._ice._protocols:
+            protocol.transport.abort()
+        ours.channel.send("never acknowledged")
+        with pytest.raises(TimeoutError):
+            await offerer.flush(0.05)
 
 
 async def test_closing_a_channel_closes_it_cleanly_on_both_sides() -> None:
@@ -183,7 +192,7 @@ async def test_a_swapped_fingerprint_fails_verification() -> None:
             for line in offer.split("\r\n")
             if not line.startswith("a=fingerprint:sha-3")
             and not line.startswith("a=fingerprint:sha-5")
-        ).replace(good, "AB" + good[2:])
+        ).replace(good, f"{offerer.local_fingerprint[0] ^ 0xFF:02X}{good[2:]}")
         await offerer.accept_answer(await answerer.answer(swapped))
         with pytest.raises(VerificationFailed):
             await answerer.connected()
