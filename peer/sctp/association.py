@@ -12,11 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from .channels import Channels, make_message
-from .chunks.base import ChunkType, RawChunk, serialize_chunk
-from .chunks.control import describe_causes, heartbeat_info, parse_shutdown
-from .chunks.data import DataChunk
-from .chunks.forward import ForwardTsn
-from .chunks.sack import Sack
+from .chunks.base import ChunkType, serialize_chunk
 from .config import SctpConfig
 from .context import Context
 from .data_path import DataPath
@@ -34,8 +30,9 @@ from .events import (
 )
 from .handshake import Handshake
 from .heartbeat import Heartbeat
+from .inbound import Inbound
 from .outgoing import NORMAL_PRIORITY, Message
-from .params import Cause, cause, parse_params
+from .params import Cause, cause
 from .ppid import Ppid
 from .reset import StreamReset
 from .send_queue import SendQueue
@@ -79,26 +76,16 @@ class Association:
         self._heartbeat = Heartbeat(self._context, self._on_round_trip)
         self._path: DataPath | None = None
         self._resets: StreamReset | None = None
-        self._packet_has_data = False
+        self._inbound = Inbound(
+            self._context,
+            handshake=self._handshake,
+            shutdown=self._shutdown,
+            heartbeat=self._heartbeat,
+            on_end=self._end,
+        )
         self._dispatcher = Dispatcher(
             self._context,
-            {
-                ChunkType.DATA: self._on_data,
-                ChunkType.I_DATA: self._on_data,
-                ChunkType.SACK: self._on_sack,
-                ChunkType.INIT_ACK: lambda c, now: self._handshake.on_init_ack(c.value, now),
-                ChunkType.COOKIE_ACK: lambda c, now: self._handshake.on_cookie_ack(now),
-                ChunkType.HEARTBEAT: self._on_heartbeat,
-                ChunkType.HEARTBEAT_ACK: self._on_heartbeat_ack,
-                ChunkType.ABORT: self._on_abort,
-                ChunkType.ERROR: self._on_error,
-                ChunkType.SHUTDOWN: self._on_shutdown,
-                ChunkType.SHUTDOWN_COMPLETE: lambda c, now: self._shutdown.on_shutdown_complete(),
-                ChunkType.FORWARD_TSN: self._on_forward_tsn,
-                ChunkType.I_FORWARD_TSN: self._on_forward_tsn,
-                ChunkType.RE_CONFIG: self._on_reconfig,
-                ChunkType.PAD: lambda c, now: None,
-            },
+            self._inbound.handlers(),
             on_init=self._handshake.on_init,
             on_cookie_echo=self._handshake.on_cookie_echo,
             on_shutdown_ack=self._shutdown.on_shutdown_ack,
@@ -145,9 +132,9 @@ class Association:
                 index = path.fast_path.take(datagrams, index)
                 if index == count:
                     break
-            self._packet_has_data = False
+            self._inbound.packet_has_data = False
             self._dispatcher.receive(datagrams[index], now)
-            if self._packet_has_data and self._path is not None:
+            if self._inbound.packet_has_data and self._path is not None:
                 self._path.receiver.packets += 1
             index += 1
         path = self._path
@@ -175,9 +162,7 @@ class Association:
         shrank; it must be let through even if the network has to fragment it.
         """
         context = self._context
-        packets = context.packets
-        if packets:
-            context.packets = []
+        packets, context.packets = context.packets, []
         path = self._path
         if path is None:
             if context.control and context.peer is not None:
@@ -441,10 +426,10 @@ class Association:
 
     def _on_established(self, now: float) -> None:
         context = self._context
-        path = self._path = DataPath(context, self._queue, self._deliver)
+        path = self._path = self._inbound.path = DataPath(context, self._queue, self._deliver)
         features = path.features
         if features.reset and context.local is not None and context.peer is not None:
-            self._resets = StreamReset(
+            self._resets = self._inbound.resets = StreamReset(
                 context,
                 self._queue,
                 path.receiver,
@@ -468,7 +453,11 @@ class Association:
         self._context.events.append(Restarted())
         self._channels.clear()
         self._queue.clear()
-        self._path = self._resets = None
+        self._forget_path()
+
+    def _forget_path(self) -> None:
+        self._path = self._inbound.path = None
+        self._resets = self._inbound.resets = None
 
     def _deliver(self, stream_id: int, ppid: int, data: bytes) -> None:
         if ppid == Ppid.DCEP:
@@ -539,67 +528,4 @@ class Association:
         context.control.clear()
         context.events.append(AssociationEnded(ending, message))
         self._queue.clear()
-        self._path = self._resets = None
-
-    # What the peer sends
-
-    def _on_data(self, chunk: RawChunk, now: float) -> None:
-        if self._path is not None and self._context.machine.may_receive_data:
-            self._packet_has_data = True
-            self._path.receiver.on_data(DataChunk.parse(*chunk))
-
-    def _on_sack(self, chunk: RawChunk, now: float) -> None:
-        if self._path is None:
-            return
-        sack = Sack.parse(chunk.flags, chunk.value)
-        if self._path.retransmission.on_sack(
-            sack.cumulative_tsn, sack.window, sack.gaps, sack.duplicates, now
-        ):
-            self._heartbeat.on_answer(now)
-
-    def _on_forward_tsn(self, chunk: RawChunk, now: float) -> None:
-        path = self._path
-        if path is None or not self._context.machine.may_receive_data:
-            return
-        interleaved = chunk.kind == ChunkType.I_FORWARD_TSN
-        if not path.features.partial_reliability or interleaved is not path.features.interleaving:
-            raise RemoteProtocolError(
-                "a FORWARD-TSN that was not agreed on", cause(Cause.PROTOCOL_VIOLATION)
-            )
-        path.receiver.on_forward_tsn(ForwardTsn.parse(chunk.kind, chunk.value))
-
-    def _on_reconfig(self, chunk: RawChunk, now: float) -> None:
-        if self._resets is not None and self._path is not None:
-            self._resets.on_params(parse_params(chunk.value), now, self._path.timeout)
-
-    def _on_heartbeat(self, chunk: RawChunk, now: float) -> None:
-        if self._path is not None:
-            answer = serialize_chunk(ChunkType.HEARTBEAT_ACK, 0, chunk.value)
-            self._context.send(answer)
-
-    def _on_heartbeat_ack(self, chunk: RawChunk, now: float) -> None:
-        path = self._path
-        if path is None:
-            return
-        info = heartbeat_info(chunk.value)
-        if not self._heartbeat.on_ack(info, now) and path.pmtu.on_ack(info, now):
-            path.on_mtu_changed()
-
-    def _on_abort(self, chunk: RawChunk, now: float) -> None:
-        self._end(Ending.ABORTED_BY_PEER, describe_causes(chunk.value))
-
-    def _on_error(self, chunk: RawChunk, now: float) -> None:
-        logger.debug("< ERROR %s", describe_causes(chunk.value))
-        for kind, _ in parse_params(chunk.value):
-            if kind == Cause.STALE_COOKIE:
-                self._handshake.on_stale_cookie(now)
-
-    def _on_shutdown(self, chunk: RawChunk, now: float) -> None:
-        path = self._path
-        if path is None:
-            return
-        retransmission = path.retransmission
-        retransmission.on_sack(parse_shutdown(chunk.value), retransmission.peer_window, (), (), now)
-        self._shutdown.on_shutdown(
-            now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
-        )
+        self._forget_path()

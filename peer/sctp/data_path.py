@@ -117,14 +117,10 @@ class DataPath:
             may_send_data: The state allows it.
         """
         context = self._context
-        control = context.control
-        if control:
-            context.control = []
+        control, context.control = context.control, []
         if self.receiver.sack_is_due(now):
             control.insert(0, self.receiver.make_sack(now))
-        chunks = self.probes
-        if chunks:
-            self.probes = []
+        chunks, self.probes = self.probes, []
         if may_send_data:
             chunks += self.transmission.burst(now)
             forward = self.abandonment.forward_tsn(now=now, interval=self.rtt.timeout())
