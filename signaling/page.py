@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ETag, web
+from aiohttp import web
 
 __all__ = ["SECURITY_HEADERS", "Page"]
 
@@ -74,7 +74,8 @@ class Page:
         # hash and not the time tells versions apart: files of a wheel all have the same time.
         headers = {"Cache-Control": "no-cache", "ETag": f'"{file.etag}"'}
         wanted = request.if_none_match
-        if wanted is not None and any(tag in (ETag("*"), ETag(file.etag)) for tag in wanted):
+        # The weak comparison of RFC 9110 section 13.1.2: a proxy may have made the tag weak.
+        if wanted is not None and any(tag.value in ("*", file.etag) for tag in wanted):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = _TYPES[name.suffix]
         return web.Response(body=file.body, headers=headers)

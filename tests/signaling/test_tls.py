@@ -1,0 +1,85 @@
+"""HTTPS with a certificate from files."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from signaling import Listener, ServerConfig
+from signaling.errors import ConfigError
+from signaling.messages import PeerEvent
+from signaling.server import SignalingServer
+from signaling.tls import server_context
+from tests.support.certificates import make_certificate
+from tests.support.leftovers import nothing_left_behind
+from tests.support.rawsocket import request
+from tests.support.signaling import open_client
+
+
+async def test_https_and_http_clients_meet_in_one_room(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(files.certificate))
+    context = server_context(files.certificate, files.key)
+    config = ServerConfig(listeners=(Listener(), Listener(ssl=context)))
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        plain, secure = server.urls
+        assert secure.startswith("https://")
+        async with open_client(secure, ssl=trust) as alice, open_client(plain) as bob:
+            await alice.join(room="demo")
+            await bob.join(room="demo")
+            assert (await alice.expect(PeerEvent)).peer == bob.peer
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(secure + "/healthz", ssl=trust) as response,
+        ):
+            assert response.status == 200
+
+
+async def test_plain_http_to_the_https_port_is_dropped_without_a_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As outside of tests: asyncio logs failed handshakes in its debug mode.
+    asyncio.get_running_loop().set_debug(False)
+    files = make_certificate(tmp_path)
+    context = server_context(files.certificate, files.key)
+    config = ServerConfig(listeners=(Listener(ssl=context),))
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        answer = await request(server.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert not answer.startswith(b"HTTP/1.1 200")
+    assert not caplog.records
+
+
+def test_certificate_and_key_may_be_one_file(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes(files.certificate.read_bytes() + files.key.read_bytes())
+    assert isinstance(server_context(both), ssl.SSLContext)
+
+
+def test_bad_files_are_one_sentence_each(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger = make_certificate(other)
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    encrypted = make_certificate(locked, passphrase=b"hush")
+    text = tmp_path / "text.pem"
+    text.write_text("not a certificate")
+    for certificate, key, said in (
+        (tmp_path / "missing.pem", None, "cannot be read: No such file"),
+        (tmp_path, None, "cannot be read: Is a directory"),
+        (files.certificate, tmp_path / "missing.pem", "cannot be read"),
+        (text, None, "is not a PEM certificate"),
+        (files.certificate, None, "is not a PEM certificate with its key"),
+        (files.certificate, text, "are not PEM files"),
+        (files.certificate, stranger.key, "do not belong together"),
+        (encrypted.certificate, encrypted.key, "passphrase"),
+    ):
+        with pytest.raises(ConfigError, match=said) as caught:
+            server_context(certificate, key)
+        assert "\n" not in str(caught.value)
