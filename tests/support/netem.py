@@ -7,17 +7,20 @@ endpoints through pipes they may share, and calls each endpoint's timers when th
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Protocol
+
+__all__ = ["Conditions", "Endpoint", "Livelock", "Pipe", "Simulation"]
 
 
 class Endpoint(Protocol):
     """The verbs of a sans-I/O protocol over datagrams."""
 
-    def receive_datagram(self, data: bytes, now: float) -> None: ...
+    def receive_datagrams(self, datagrams: Sequence[bytes], now: float) -> None: ...
 
     def datagrams_to_send(self, now: float) -> list[bytes]: ...
 
@@ -35,7 +38,7 @@ class Conditions:
     rate: float = 0.0
     """Bytes per second; 0 is unlimited."""
     queue: int = 1000
-    """Packets that may wait for their turn; more are dropped."""
+    """Packets that may wait for their turn or be on it; more are dropped."""
     loss: float = 0.0
     """Long-run probability that a packet is lost."""
     burst: float = 1.0
@@ -58,18 +61,26 @@ class Pipe:
 
     def __init__(self, conditions: Conditions, seed: int) -> None:
         self.conditions = conditions
+        """May be replaced while packets are on the way: the path changed."""
         self._random = random.Random(seed)
         self._busy_until = 0.0
-        self._departures: list[float] = []
+        self._departures: deque[float] = deque()
         self._in_burst = False
         self.sent = self.delivered = self.dropped = self.lost = 0
         """Packets offered, forwarded, dropped by the full queue, lost on the way."""
+        self.waited = 0.0
+        """Sum of the packets' times in the queue, seconds."""
 
     def queue_length(self, now: float) -> int:
         """Packets waiting or being sent."""
-        while self._departures and self._departures[0] <= now:
-            heapq.heappop(self._departures)
-        return len(self._departures)
+        departures = self._departures
+        while departures and departures[0] <= now:
+            departures.popleft()
+        return len(departures)
+
+    def queue_delay(self, now: float) -> float:
+        """Seconds that a packet offered now would wait for its turn."""
+        return max(0.0, self._busy_until - now)
 
     def _is_lost(self) -> bool:
         c, dice = self.conditions, self._random.random
@@ -92,13 +103,16 @@ class Pipe:
                 self.dropped += 1
                 return []
             start = max(now, self._busy_until)
+            self.waited += start - now
             arrival = self._busy_until = start + (len(data) + c.overhead) / c.rate
-            heapq.heappush(self._departures, arrival)
+            self._departures.append(arrival)
         if self._is_lost():
             self.lost += 1
             return []
         self.delivered += 1
-        arrival += c.delay + c.jitter * dice()
+        arrival += c.delay
+        if c.jitter:
+            arrival += c.jitter * dice()
         if c.reorder and dice() < c.reorder:
             arrival += c.reorder_delay
         if c.corrupt and dice() < c.corrupt:
@@ -110,21 +124,13 @@ class Pipe:
         return [(arrival, data)] * copies
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Node:
     endpoint: Endpoint
     out: Pipe
     peer: int
     drain: Callable[[float], None]
     timer: float | None = None
-
-
-@dataclass(order=True, slots=True)
-class _Arrival:
-    at: float
-    order: int
-    node: int = field(compare=False)
-    data: bytes = field(compare=False)
 
 
 class Livelock(AssertionError):
@@ -134,10 +140,17 @@ class Livelock(AssertionError):
 class Simulation:
     """Endpoints, pipes, and the only clock there is."""
 
-    def __init__(self, *, start: float = 1000.0) -> None:
+    def __init__(self, *, start: float = 1000.0, tick: float = 0.0) -> None:
+        """
+        Args:
+            start: What the clock shows at first, seconds.
+            tick: Endpoints wake up together at multiples of this, as an event loop does that
+                rounds its timers and finds several datagrams waiting; 0 wakes them for each.
+        """
         self.now = start
+        self._tick = tick
         self._nodes: list[_Node] = []
-        self._arrivals: list[_Arrival] = []
+        self._arrivals: list[tuple[float, int, int, bytes]] = []
         self._order = 0
 
     def connect(
@@ -154,40 +167,45 @@ class Simulation:
         first = len(self._nodes)
         self._nodes.append(_Node(a, there, first + 1, drain_a))
         self._nodes.append(_Node(b, back, first, drain_b))
+        self.touch()
 
     def touch(self) -> None:
         """Let every endpoint send what it has, after something was done to it from outside."""
-        for index in range(len(self._nodes)):
-            self._transmit(index)
+        for node in self._nodes:
+            self._transmit(node)
 
-    def _transmit(self, index: int) -> None:
-        node = self._nodes[index]
-        node.drain(self.now)
-        for data in node.endpoint.datagrams_to_send(self.now):
-            for at, copy in node.out.send(data, self.now):
+    def _transmit(self, node: _Node) -> None:
+        now = self.now
+        node.drain(now)
+        for data in node.endpoint.datagrams_to_send(now):
+            for at, copy in node.out.send(data, now):
                 self._order += 1
-                heapq.heappush(self._arrivals, _Arrival(at, self._order, node.peer, copy))
+                heappush(self._arrivals, (at, self._order, node.peer, copy))
         node.timer = node.endpoint.get_timer()
 
     def step(self) -> bool:
         """Go to the next thing that happens; False when nothing ever will."""
-        due = [n.timer for n in self._nodes if n.timer is not None]
+        at = min((n.timer for n in self._nodes if n.timer is not None), default=float("inf"))
         if self._arrivals:
-            due.append(self._arrivals[0].at)
-        if not due:
+            at = min(at, self._arrivals[0][0])
+        if at == float("inf"):
             return False
-        self.now = max(self.now, min(due))
-        touched: dict[int, None] = {}
-        while self._arrivals and self._arrivals[0].at <= self.now:
-            arrival = heapq.heappop(self._arrivals)
-            self._nodes[arrival.node].endpoint.receive_datagram(arrival.data, self.now)
-            touched[arrival.node] = None
+        if self._tick and at > self.now:
+            at = (at // self._tick + 1) * self._tick
+        now = self.now = max(self.now, at)
+        batches: dict[int, list[bytes]] = {}
+        while self._arrivals and self._arrivals[0][0] <= now:
+            _, _, index, data = heappop(self._arrivals)
+            batches.setdefault(index, []).append(data)
         for index, node in enumerate(self._nodes):
-            if node.timer is not None and node.timer <= self.now:
-                node.endpoint.handle_timer(self.now)
-                touched[index] = None
-        for index in touched:
-            self._transmit(index)
+            batch = batches.get(index)
+            if batch is not None:
+                node.endpoint.receive_datagrams(batch, now)
+            if node.timer is not None and node.timer <= now:
+                node.endpoint.handle_timer(now)
+            elif batch is None:
+                continue
+            self._transmit(node)
         return True
 
     def run(
