@@ -367,6 +367,13 @@ class Association:
         stream = self._queue.streams.get(stream_id)
         return 0 if stream is None else stream.buffered
 
+    @property
+    def all_acknowledged(self) -> bool:
+        """Nothing is queued, and the peer has everything that was."""
+        if self._path is None:
+            return not self._queue.buffered
+        return self._path.all_acked
+
     def set_buffered_amount_low_threshold(self, stream_id: int, size: int) -> None:
         """Ask for ``BufferedAmountLow`` when the bytes queued fall to ``size`` or below."""
         self._queue.stream(stream_id).low_threshold = size
@@ -407,6 +414,7 @@ class Association:
             bytes_delivered=retransmission.delivered,
             bytes_lost=retransmission.lost_bytes,
             in_flight=path.outstanding.in_flight,
+            unacked_chunks=len(path.outstanding.unacked),
             buffered=self._queue.buffered,
             unread=path.receiver.unread,
             reassembling=path.receiver.reassembly.buffered,

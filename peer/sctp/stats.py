@@ -23,6 +23,9 @@ class Stats:
     """Wire bytes that the peer acknowledged."""
     bytes_lost: int = 0
     in_flight: int = 0
+    """Wire bytes believed to be in the network."""
+    unacked_chunks: int = 0
+    """Chunks sent or abandoned that the peer's cumulative TSN has not passed."""
     buffered: int = 0
     """Bytes queued and not sent for the first time."""
     unread: int = 0
