@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 from .errors import ConfigError
 
-__all__ = ["HeartbeatConfig", "LimitsConfig"]
+__all__ = ["MAX_PEERS", "HeartbeatConfig", "LimitsConfig"]
+
+MAX_PEERS: Final = 512
+"""So many, with the longest names and `meta`, fit in the longest message a client reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class LimitsConfig:
         connections: in all.
         spare_loopback: the limits per address do not hold for this machine's own programs.
             (Behind a reverse proxy on the same machine everybody is loopback: let it limit.)
-        peers_per_room: places in a named room.
+        peers_per_room: places in a named room, at most `MAX_PEERS`.
         rooms: in all.
         code_lifetime: seconds a code room waits for its second peer.
     """
@@ -62,6 +66,8 @@ class LimitsConfig:
 
     def __post_init__(self) -> None:
         _check_positive(self)
+        if self.peers_per_room > MAX_PEERS:
+            raise ConfigError(f"peers_per_room must be at most {MAX_PEERS}")
 
 
 def _check_positive(config: HeartbeatConfig | LimitsConfig) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signaling.bounds import MAX_PEERS
 from signaling.errors import BadMessage, ErrorCode
 from signaling.ice_servers import IceServer
 from signaling.messages import (
@@ -212,7 +213,7 @@ def test_a_relayed_signal_says_from() -> None:
 def test_the_largest_welcome_is_one_a_client_reads() -> None:
     peers = tuple(
         PeerInfo(peer=f"{n:08x}-00000000", name="👋" * 64, meta={"m": "x" * 1000})
-        for n in range(512)
+        for n in range(MAX_PEERS)
     )
     text = serialize(Welcome(session="s", resume_token="t", peer="p", room="r", peers=peers))
     assert len(text.encode()) <= MAX_SERVER_MESSAGE_BYTES

@@ -350,6 +350,8 @@ def test_configurations_that_make_no_sense_are_refused() -> None:
         ServerConfig(listeners=())
     with pytest.raises(ConfigError, match="burst must be more than 0"):
         LimitsConfig(burst=0)
+    with pytest.raises(ConfigError, match="peers_per_room"):
+        LimitsConfig(peers_per_room=513)
     with pytest.raises(ConfigError, match="interval"):
         HeartbeatConfig(interval=float("nan"))
 
