@@ -6,7 +6,7 @@ folder it was given. Everything here blocks and is meant for a worker thread.
 
 from __future__ import annotations
 
-from .destination import PARTIAL_SUFFIX, Destination
+from .destination import PARTIAL_SUFFIX, Destination, NoRoom
 from .source import Skipped, SourceChanged, Sources
 
-__all__ = ["PARTIAL_SUFFIX", "Destination", "Skipped", "SourceChanged", "Sources"]
+__all__ = ["PARTIAL_SUFFIX", "Destination", "NoRoom", "Skipped", "SourceChanged", "Sources"]

@@ -32,7 +32,7 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]  # a module or None
 
-__all__ = ["PARTIAL_SUFFIX", "Destination"]
+__all__ = ["PARTIAL_SUFFIX", "Destination", "NoRoom"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,10 @@ _PARTIAL: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_N
 _NO_HARD_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 )
+
+
+class NoRoom(DiskError):
+    """The disk has less room than the files need."""
 
 
 class _Taken(Exception):
@@ -86,7 +90,7 @@ class Destination:
         flush: Wait until a file is on the disk before it gets its final name.
 
     Raises:
-        DiskError: the folder cannot be made or written to, or has too little room.
+        DiskError: the folder cannot be made or written to, or has too little room (`NoRoom`).
     """
 
     def __init__(
@@ -226,7 +230,7 @@ class Destination:
             return  # a file system that does not tell
         free = info.f_bavail * info.f_frsize
         if needed > free:
-            raise DiskError(
+            raise NoRoom(
                 f'Not enough room in "{display_name(str(self.folder))}": '
                 f"{human_size(needed)} needed, {human_size(free)} free."
             )

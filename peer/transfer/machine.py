@@ -78,6 +78,11 @@ class Machine(Generic[State]):
         """Nothing will happen any more."""
         return not self.TRANSITIONS[self._state]
 
+    @property
+    def busy(self) -> bool:
+        """Something waits in `next_event` or `messages_to_send`."""
+        return bool(self._events or self._messages)
+
     def next_event(self) -> Event | None:
         """Take the oldest event; None when there is none now."""
         return self._events.popleft() if self._events else None

@@ -1,0 +1,285 @@
+"""Receiving files (floor 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import ClassVar
+
+from peer.errors import DiskError, PeerError, Refused, TransferError, UnsafeName
+from peer.files import Destination, NoRoom
+from peer.transfer.config import TransferConfig
+from peer.transfer.events import (
+    Completed,
+    Declined,
+    Event,
+    Failed,
+    FinishFile,
+    MakeDirectory,
+    MakeLink,
+    Offered,
+    WriteSegment,
+)
+from peer.transfer.frames import Frame
+from peer.transfer.manifest import Manifest
+from peer.transfer.messages import Message
+from peer.transfer.names import SafePlan, display_name
+from peer.transfer.receiver import Receiver, ReceiverState
+
+from .port import TransferPort
+from .progress import Progress, Stage
+from .transfer import Transfer
+from .workers import Workers
+
+__all__ = ["IncomingTransfer"]
+
+
+class IncomingTransfer(Transfer[Receiver]):
+    """Files that the other side offers; get one by iterating over `Link.transfers`.
+
+    Look at `names`, `files_total` and `bytes_total`, then `accept` or `decline`. Iterate over it
+    for its progress, and await `done`.
+
+    An offer that cannot be accepted at all (unsafe names) was declined before you see it: `problem`
+    says why, and `accept` raises it.
+    """
+
+    STAGES: ClassVar[dict[Enum, Stage]] = {
+        ReceiverState.LISTING: Stage.WAITING,
+        ReceiverState.OFFERED: Stage.WAITING,
+        ReceiverState.RECEIVING: Stage.RUNNING,
+        ReceiverState.DONE: Stage.DONE,
+        ReceiverState.DECLINED: Stage.FAILED,
+        ReceiverState.FAILED: Stage.FAILED,
+    }
+
+    def __init__(
+        self,
+        transfer: int,
+        port: TransferPort,
+        workers: Workers,
+        config: TransferConfig,
+        on_offered: Callable[[IncomingTransfer], None],
+        on_accepted: Callable[[IncomingTransfer], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Begin to listen to an offer; `Transfers` does this.
+
+        Args:
+            transfer: Its number on the link.
+            port: The link.
+            workers: Threads for the disk.
+            config: The window to grant.
+            on_offered: Called when a person can decide, or when the offer had to be declined.
+            on_accepted: Called when it may `begin`.
+            on_end: Called once, when everything is over.
+        """
+        self._plan: SafePlan | None = None
+        self._destination: Destination | None = None
+        self._deciding = False
+        self._queued = False
+        self._paths: tuple[Path, ...] = ()
+        self._partial_paths: tuple[Path, ...] = ()
+        self._on_offered = on_offered
+        self._on_accepted = on_accepted
+        super().__init__(Receiver(transfer, config), port, workers, on_end)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Every file, folder and link that is offered; print paths with `display_name` only."""
+        return self._machine.manifest
+
+    @property
+    def problem(self) -> PeerError | None:
+        """Why it cannot be accepted any more, or failed; None while all is well."""
+        return self._error
+
+    @property
+    def undecided(self) -> bool:
+        """Nobody has accepted or declined it, and it still stands."""
+        return self._stage() is Stage.WAITING and not self._deciding and not self._queued
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the files and folders are now; complete when `done` has returned."""
+        if self._destination is not None:
+            return tuple(self._destination.paths())
+        return self._paths
+
+    @property
+    def partial_paths(self) -> tuple[Path, ...]:
+        """Files that began to arrive and are not whole; they are kept when it breaks off."""
+        if self._destination is not None:
+            return tuple(self._destination.partial_paths())
+        return self._partial_paths
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is now; cheap."""
+        receiver = self._machine
+        current = "" if receiver.current is None else self.manifest[receiver.current].path
+        stage = self._stage()
+        if stage is Stage.WAITING and self._queued:
+            stage = Stage.QUEUED
+        return Progress(
+            stage=stage,
+            bytes_done=receiver.bytes_done,
+            bytes_total=self.manifest.bytes,
+            bytes_held=self._bytes_held,
+            files_done=receiver.files_done,
+            files_total=self.manifest.files,
+            name=display_name(current),
+        )
+
+    # Decide
+
+    async def accept(
+        self, folder: str | os.PathLike[str] = ".", *, overwrite: bool = False
+    ) -> None:
+        """Receive the files into a folder, which is made when it does not exist.
+
+        Returns when they may come; await `done` for their arrival.
+
+        Args:
+            folder: Where to put them.
+            overwrite: Replace files that exist, and merge folders; otherwise a taken name becomes
+                `name (1).ext`.
+
+        Raises:
+            DiskError: the folder cannot be written to or has too little room; the offer is then
+                declined.
+            TransferError: it was cancelled, declined or unsafe, see `problem`.
+            RuntimeError: it was accepted before.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self.undecided or self._plan is None:
+            raise RuntimeError("this transfer was accepted before")
+        self._deciding = True
+        try:
+            destination = await self._workers.run(
+                Destination, folder, self._plan, overwrite=overwrite
+            )
+        except DiskError as exc:
+            self._error = self._error or exc
+            self._machine.decline("no_space" if isinstance(exc, NoRoom) else "disk")
+            self._wake.set()
+            await self._over.wait()
+            raise
+        finally:
+            self._deciding = False
+        if self._machine.ended or self._error is not None:
+            await self._workers.run(destination.close)
+            raise self._error or TransferError("The transfer is over.")
+        self._destination = destination
+        self._queued = True
+        self._on_accepted(self)
+
+    async def decline(self, message: str = "") -> None:
+        """Turn the offer down.
+
+        Args:
+            message: A sentence for the person on the other side.
+        """
+        self._machine.decline("refused", message)
+        self._wake.set()
+        await self._over.wait()
+
+    # For Transfers
+
+    def begin(self, window: int) -> None:
+        """Let the files come: after `accept`, when it is this transfer's turn."""
+        self._queued = False
+        self._machine.accept(window)
+        self._wake.set()
+
+    def decline_now(self, code: str) -> None:
+        """Turn the offer down without asking anybody."""
+        self._machine.decline(code)
+        self._wake.set()
+
+    def receive_block(self, frame: Frame) -> None:
+        """Take a frame of this transfer."""
+        self._machine.receive_block(frame)
+        if self._machine.busy:  # not with every frame: there are thousands a second
+            self._wake.set()
+
+    # Inside
+
+    def _handle_message(self, message: Message) -> None:
+        self._machine.receive_message(message)
+
+    def _handle_event(self, event: Event) -> None:
+        match event:
+            case WriteSegment():
+                self._start(self._write(event))
+            case FinishFile():
+                self._start(self._place(event.file, self._disk().finish))
+            case MakeDirectory():
+                self._start(self._place(event.file, self._disk().make_directory))
+            case MakeLink():
+                self._start(self._place(event.file, self._disk().make_link))
+            case Offered():
+                self._plan = event.plan
+                self._on_offered(self)
+            case Completed():
+                pass
+            case Declined():
+                self._error = self._error or _refusal(event)
+                if event.code in ("unsafe_name", "unsupported"):
+                    self._on_offered(self)  # nobody was asked, but somebody should know
+            case Failed():
+                self._error = self._error or self._failed(event)
+            case _:
+                raise AssertionError(f"not a receiver's event: {event}")
+
+    def _disk(self) -> Destination:
+        assert self._destination is not None
+        return self._destination
+
+    def _take_blocks(self) -> list[bytes]:
+        return []
+
+    async def _send_blocks(self, blocks: list[bytes]) -> None:
+        raise AssertionError("a receiver sends no blocks")
+
+    async def _write(self, event: WriteSegment) -> None:
+        if await self._workers.run(_verify_and_write, self._disk(), event):
+            self._machine.segment_written(event.file, event.segment)
+        else:
+            self._machine.segment_damaged(event.file, event.segment)
+
+    async def _place(self, file: int, step: Callable[[int], Path]) -> None:
+        await self._workers.run(step, file)
+        self._machine.entry_finished(file)
+
+    async def _close_files(self) -> None:
+        if self._destination is not None:
+            destination, self._destination = self._destination, None
+            self._paths = tuple(destination.paths())
+            self._partial_paths = tuple(destination.partial_paths())
+            await self._workers.run(destination.close)
+
+    def _public(self, error: DiskError) -> str:
+        return str(error)  # names the file as its sender does
+
+
+def _verify_and_write(destination: Destination, event: WriteSegment) -> bool:
+    # Joined, although hash and disk take parts: each part would give up and win back the
+    # interpreter lock, which takes up to 5 ms while the event loop is busy.
+    data = event.parts[0] if len(event.parts) == 1 else b"".join(event.parts)
+    if hashlib.sha256(data).digest() != event.digest:
+        return False
+    destination.write(event.file, event.offset, data)
+    return True
+
+
+def _refusal(event: Declined) -> TransferError:
+    if event.code == "unsafe_name":
+        return UnsafeName(f"The files were refused, because a name is unsafe: {event.message}")
+    if event.code == "refused":
+        return Refused("You declined the files.", event.code)
+    return Refused(event.message or "The files were refused.", event.code)

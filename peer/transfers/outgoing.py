@@ -1,0 +1,151 @@
+"""Sending files (floor 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import ClassVar
+
+from peer.errors import DiskError, Refused, TransferError
+from peer.files import Skipped, SourceChanged, Sources
+from peer.transfer.config import TransferConfig
+from peer.transfer.digest import segment_digest
+from peer.transfer.events import (
+    Accepted,
+    Completed,
+    Declined,
+    Event,
+    Failed,
+    FileConfirmed,
+    ReadSegment,
+)
+from peer.transfer.manifest import Manifest
+from peer.transfer.messages import Message
+from peer.transfer.names import display_name
+from peer.transfer.sender import Sender, SenderState
+
+from .port import TransferPort
+from .progress import Progress, Stage
+from .transfer import Transfer
+from .workers import Workers
+
+__all__ = ["OutgoingTransfer"]
+
+_REFUSALS = {
+    "refused": "The other side refused the files.",
+    "no_space": "The other side has no room for the files.",
+    "too_many": "These are more files than the other side takes.",
+    "busy": "The other side has too many offers waiting; try again later.",
+    "disk": "The other side cannot write the files.",
+    "unsupported": "The other side is too old for what you send.",
+}
+
+
+class OutgoingTransfer(Transfer[Sender]):
+    """Files on their way to the other side; get one from `Link.send_files`.
+
+    Iterate over it for its progress, and await `done`.
+    """
+
+    STAGES: ClassVar[dict[Enum, Stage]] = {
+        SenderState.OFFERING: Stage.WAITING,
+        SenderState.SENDING: Stage.RUNNING,
+        SenderState.DONE: Stage.DONE,
+        SenderState.DECLINED: Stage.FAILED,
+        SenderState.FAILED: Stage.FAILED,
+    }
+
+    def __init__(
+        self,
+        transfer: int,
+        sources: Sources,
+        port: TransferPort,
+        workers: Workers,
+        config: TransferConfig,
+        on_end: Callable[[], None],
+    ) -> None:
+        """Offer the sources; `Transfers.send` does this."""
+        self._sources = sources
+        super().__init__(Sender(transfer, sources.manifest, config), port, workers, on_end)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Every file, folder and link that is sent."""
+        return self._sources.manifest
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What was found inside folders and is not sent; `str` of each is a sentence."""
+        return self._sources.skipped
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is now; cheap."""
+        sender = self._machine
+        current = "" if sender.current is None else self.manifest[sender.current].path
+        return Progress(
+            stage=self._stage(),
+            bytes_done=sender.bytes_done,
+            bytes_total=self.manifest.bytes,
+            bytes_held=self._bytes_held,
+            files_done=sender.files_done,
+            files_total=self.manifest.files,
+            name=display_name(current),
+        )
+
+    # Inside
+
+    def _handle_message(self, message: Message) -> None:
+        self._machine.receive_message(message)
+
+    def _handle_event(self, event: Event) -> None:
+        match event:
+            case ReadSegment():
+                self._start(self._read(event))
+            case Accepted():
+                self._bytes_held = event.bytes_held
+            case FileConfirmed() | Completed():
+                pass
+            case Declined():
+                self._error = self._error or _refusal(event)
+            case Failed():
+                self._error = self._error or self._failed(event)
+            case _:
+                raise AssertionError(f"not a sender's event: {event}")
+
+    def _take_blocks(self) -> list[bytes]:
+        return self._machine.blocks_to_send()
+
+    async def _send_blocks(self, blocks: list[bytes]) -> None:
+        for block in blocks:
+            if self._machine.ended:
+                return
+            await self._port.blocks.send(block)
+
+    async def _read(self, event: ReadSegment) -> None:
+        try:
+            data, digest = await self._workers.run(_read_and_hash, self._sources, event)
+        except SourceChanged as exc:
+            self._machine.source_changed(exc.file)
+        else:
+            self._machine.segment_read(event.file, event.segment, data, digest)
+
+    async def _close_files(self) -> None:
+        self._sources.close()
+
+    def _public(self, error: DiskError) -> str:
+        return "A file could not be read."  # the error names a path on this machine
+
+
+def _read_and_hash(sources: Sources, event: ReadSegment) -> tuple[bytes, bytes]:
+    data = sources.read(event.file, event.offset, event.length)
+    return data, segment_digest((data,))
+
+
+def _refusal(event: Declined) -> TransferError:
+    sentence = _REFUSALS.get(event.code)
+    if sentence is None or event.code == "refused":
+        sentence = event.message or _REFUSALS["refused"]
+        if event.message:
+            sentence = f"The other side refused the files: {event.message}"
+    return Refused(sentence, event.code)
