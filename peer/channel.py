@@ -33,10 +33,11 @@ class Channel:
     The iteration ends when either side closes the channel or the link in order, and raises
     `LinkLost` when the link breaks.
 
-    Sending waits while too much is buffered (`LinkConfig.high_water`). Receiving cannot slow the
-    other side down: a channel whose reader falls further behind than `LinkConfig.receive_limit`
-    breaks with `ChannelOverflow`, after what was received up to then; protocols for bulk data
-    need credit of their own, as Peerline's transfers have.
+    Sending waits while too much is buffered (`LinkConfig.high_water`). A reader that falls behind
+    slows the whole link down, because SCTP has one window for all channels: protocols for bulk
+    data need credit of their own, as Peerline's transfers have. aiortc's engine has no such
+    window; there a channel whose reader falls further behind than `LinkConfig.receive_limit`
+    breaks with `ChannelOverflow`, after what was received up to then.
     """
 
     def __init__(
@@ -183,6 +184,7 @@ class Channel:
             await self._readable.wait()
         message = self._received.popleft()
         self._waiting_bytes -= len(message) + OVERHEAD
+        self._raw.consume()
         return message
 
     def __aiter__(self) -> Self:
@@ -199,6 +201,7 @@ class Channel:
         self._receiver = receiver
         while self._received:
             receiver(self._received.popleft())
+            self._raw.consume()
         self._waiting_bytes = 0
 
     # Opening and closing
@@ -253,8 +256,10 @@ class Channel:
         self._heard()
         if self._receiver is not None:
             self._receiver(message)
+            self._raw.consume()
             return
         if self._error is not None:
+            self._raw.consume()
             return
         size = len(message) + OVERHEAD
         if self._waiting_bytes + size > self._config.receive_limit:

@@ -33,6 +33,8 @@ class Generation:
     ) -> None:
         self.number = number
         self.connection = make_connection()
+        # An acknowledgement is a sign of life, too: a full window can hold up every message.
+        self.connection.on_heard = self.heard
         self.end: PeerError | None = None
         self._config = config
         loop = asyncio.get_running_loop()

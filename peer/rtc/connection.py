@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from aiortc import (
     InvalidStateError,
     RTCConfiguration,
-    RTCDataChannel,
     RTCIceCandidate,
     RTCIceTransportPolicy,
     RTCPeerConnection,
@@ -24,10 +23,13 @@ from peer.errors import LinkClosed, LinkLost, NoPath, PeerError, ProtocolError, 
 from peer.events import Path
 
 from . import sdp
+from .association import PeerConnection
 from .channels import DataChannel
+from .engine import Engine, EngineName, chosen_engine
 from .gathering import Gatherer, GatheringTimes
 from .mdns import MdnsResolver, is_mdns_name
 from .servers import ServerEntry, endpoints
+from .stock import StockEngine
 
 if TYPE_CHECKING:
     from aioice import Candidate
@@ -67,6 +69,7 @@ class Connection:
         on_candidate: called with each candidate of ours found after the description was made;
             None when there are no more.
         on_ended: called once when the connection is over without `close` having been called.
+        on_heard: called when anything came from the other side, be it an acknowledgement.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Connection:
         *,
         policy: Literal["all", "relay"] = "all",
         times: GatheringTimes | None = None,
+        engine: EngineName | None = None,
     ) -> None:
         """Prepare a connection.
 
@@ -82,9 +86,11 @@ class Connection:
             servers: STUN and TURN servers to use.
             policy: `relay`: show and use nothing but addresses of TURN servers.
             times: how long the servers are waited for.
+            engine: what carries the channels; None: what the environment says, or ours.
         """
         relay_only = policy == "relay"
-        self._pc = RTCPeerConnection(
+        stock = (engine or chosen_engine()) == "aiortc"
+        self._pc: RTCPeerConnection = (RTCPeerConnection if stock else PeerConnection)(
             RTCConfiguration(
                 iceServers=[],  # the Gatherer asks them; None would mean Google's
                 iceTransportPolicy=RTCIceTransportPolicy.RELAY
@@ -92,6 +98,13 @@ class Connection:
                 else RTCIceTransportPolicy.ALL,
             )
         )
+        self._engine: Engine = (
+            self._pc.transport if isinstance(self._pc, PeerConnection) else StockEngine(self._pc)
+        )
+        self._engine.on_channel = lambda channel: self.on_channel(channel)
+        self._engine.on_open = self._on_first_open
+        self._engine.on_heard = lambda: self.on_heard()
+        self._engine.on_ended = self._on_engine_ended
         self._relay_only = relay_only
         self._stun, self._turn = endpoints(servers)
         self._times = times or GatheringTimes()
@@ -107,8 +120,8 @@ class Connection:
         self.on_channel: Callable[[DataChannel], None] = lambda channel: None
         self.on_candidate: Callable[[str | None], None] = lambda candidate: None
         self.on_ended: Callable[[PeerError], None] = lambda error: None
+        self.on_heard: Callable[[], None] = lambda: None
         self._pc.on("connectionstatechange", self._on_state)
-        self._pc.on("datachannel", self._on_datachannel)
 
     # Channels
 
@@ -121,23 +134,13 @@ class Connection:
         """
         if self._state is ConnectionState.ENDED:
             raise LinkLost
-        lifetime = parameters.max_lifetime
         try:
-            raw = self._pc.createDataChannel(
-                parameters.label,
-                maxPacketLifeTime=None if lifetime is None else max(1, round(lifetime * 1000)),
-                maxRetransmits=parameters.max_retransmits,
-                ordered=parameters.ordered,
-                protocol=parameters.protocol,
-                negotiated=parameters.id is not None,
-                id=parameters.id,
-            )
+            channel = self._engine.create_channel(parameters)
         except InvalidStateError:
             raise LinkLost from None
         if self._gatherer is None:
             self._take_over_gathering()
-        raw.on("open", self._on_first_open)
-        return DataChannel(raw, self._is_alive)
+        return channel
 
     async def flush(self, patience: float) -> None:
         """Wait until everything that was sent on any channel has been acknowledged.
@@ -150,16 +153,11 @@ class Connection:
         Raises:
             TimeoutError: the other side has acknowledged nothing for that long.
         """
-        loop, sctp = asyncio.get_running_loop(), self._sctp
+        loop = asyncio.get_running_loop()
         before: object = None
         since = loop.time()
-        # aiortc's bufferedAmount falls when a message is cut into packets, long before they
-        # arrive, and it has no event for an empty queue: look at the queues from time to time.
-        while self._is_alive():
-            queues = sctp._data_channel_queue, sctp._outbound_queue, sctp._sent_queue
-            if not any(queues):
-                return
-            now = (sctp._last_sacked_tsn, *(len(queue) for queue in queues))
+        # Neither engine has an event for an empty queue: look from time to time.
+        while self._is_alive() and (now := self._engine.backlog) is not None:
             if now != before:
                 before, since = now, loop.time()
             elif loop.time() - since > patience:
@@ -422,8 +420,9 @@ class Connection:
     def _on_late_candidate(self, candidate: Candidate) -> None:
         self.on_candidate(f"candidate:{candidate.to_sdp()}")
 
-    def _on_datachannel(self, raw: RTCDataChannel) -> None:
-        self.on_channel(DataChannel(raw, self._is_alive))
+    def _on_engine_ended(self, reason: str) -> None:
+        logger.info("the association ended: %s", reason)
+        self._end(LinkLost(), tell=True)
 
     def _on_state(self) -> None:
         state = self._pc.connectionState

@@ -1,0 +1,449 @@
+"""Our SCTP association in the place of aiortc's: the driver between clock, DTLS and machine.
+
+`AssociationTransport` is what an `RTCPeerConnection` believes to be its `RTCSctpTransport`. All
+that happens ends in `_drive`: take the association's events, send what it has to send, set its
+timer. Packets leave and arrive in batches where the nominated pair is a plain UDP socket of ours
+(`shared_socket`), and one by one through aiortc where it is not (TURN, TCP, odd event loops).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+from aiortc import (
+    InvalidStateError,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCSctpCapabilities,
+)
+
+from peer.config import ChannelParameters
+from peer.errors import ChannelClosed
+from peer.sctp import (
+    Association,
+    AssociationEnded,
+    BufferedAmountLow,
+    ChannelOpened,
+    Established,
+    LocalProtocolError,
+    MessageReceived,
+    Restarted,
+    SctpConfig,
+    decode_payload,
+)
+from peer.sctp import ChannelClosed as ChannelReset
+
+from .channels import ChannelHandler, ChannelState, DataChannel
+from .packets import BatchedPath, PacketPath, SinglePath, batched_path
+
+__all__ = ["AssociationTransport", "PeerConnection"]
+
+logger = logging.getLogger(__name__)
+
+PORT = 5000
+MAX_MESSAGE_SIZE = 16 << 20
+"""What our descriptions announce; a message is in memory as a whole."""
+MAX_DATAGRAM = 16_364
+"""Largest SCTP packet worth probing for: one DTLS record (RFC 8446, 5.1: 2^14 bytes)."""
+SINGLE_DATAGRAM = 1188
+"""SCTP packet size where the path below is aiortc's: never probed for more."""
+FOREIGN_SEGMENTS = 16
+"""Packets of one send to other engines, whose sockets may buffer no more than some 90."""
+
+
+class PeerConnection(RTCPeerConnection):
+    """An `RTCPeerConnection` whose SCTP transport is ours."""
+
+    def _RTCPeerConnection__createSctpTransport(self) -> None:
+        dtls = self._RTCPeerConnection__createDtlsTransport()  # type: ignore[attr-defined]
+        self._RTCPeerConnection__sctp = AssociationTransport(dtls)
+
+    @property
+    def transport(self) -> AssociationTransport:
+        """The transport, made when it is first asked for."""
+        if self.sctp is None:
+            self._RTCPeerConnection__createSctpTransport()
+        return cast(AssociationTransport, self.sctp)
+
+
+class AssociationTransport:
+    """The engine of `engine.Engine`, and towards aiortc an SCTP transport."""
+
+    # What RTCPeerConnection reads and sets.
+    _outbound_streams_count = 65535
+    _bundled = False
+    mid: str | None = None
+    port = PORT
+
+    def __init__(self, dtls: RTCDtlsTransport) -> None:
+        self.transport = dtls
+        self.state = "new"
+        self.on_channel: Callable[[DataChannel], None] = lambda channel: None
+        self.on_open: Callable[[], None] = lambda: None
+        self.on_heard: Callable[[], None] = lambda: None
+        self.on_ended: Callable[[str], None] = lambda reason: None
+        self._loop = asyncio.get_running_loop()
+        self._association: Association | None = None
+        self._path: PacketPath | None = None
+        self._channels: dict[int, AssociationChannel] = {}
+        self._early: list[AssociationChannel] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+
+    # For RTCPeerConnection
+
+    @classmethod
+    def getCapabilities(cls) -> RTCSctpCapabilities:
+        """What the description announces."""
+        return RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE_SIZE)
+
+    def setTransport(self, transport: RTCDtlsTransport) -> None:
+        """Another transport after bundling; a connection of data channels has only one."""
+        self.transport = transport
+
+    async def start(self, caps: RTCSctpCapabilities | None, port: int) -> None:
+        """DTLS is up: begin the association. Both sides do (RFC 8841, 9.3)."""
+        if self.state != "new":
+            return
+        self.state = "connecting"
+        batched = batched_path(self.transport, self._receive, self._drive)
+        self._path = batched if batched is not None else SinglePath(self.transport, self._drive)
+        self._association = Association(
+            SctpConfig(
+                client=self.transport._role == "client",
+                local_port=PORT,
+                remote_port=port,
+                max_message_size=MAX_MESSAGE_SIZE,
+                # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
+                peer_max_message_size=65536 if caps is None else caps.maxMessageSize,
+                max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,
+            ),
+            random=os.urandom,
+        )
+        self.transport._register_data_receiver(self)
+        early, self._early = self._early, []
+        for channel in early:
+            self._open(channel)
+        self._association.connect(self._loop.time())
+        self._drive()
+
+    async def _handle_data(self, data: bytes) -> None:
+        """A packet that aiortc received and decrypted."""
+        self._receive([data])
+        self._drive()
+
+    async def stop(self) -> None:
+        """The connection closes: tell the other side and let go of everything."""
+        association = self._association
+        if association is not None and self._path is not None and self.state != "closed":
+            association.abort()
+            self._path.send(association.datagrams_to_send(self._loop.time()))
+        self._close()
+        if self._path is not None:
+            await self._path.close()
+        self.transport._unregister_data_receiver(self)
+
+    # For the connection
+
+    @property
+    def backlog(self) -> object:
+        """See `engine.Engine.backlog`."""
+        association = self._association
+        if self.state != "connected" or association is None or association.all_acknowledged:
+            return None
+        stats = association.stats()
+        return stats.bytes_delivered, stats.buffered
+
+    def create_channel(self, parameters: ChannelParameters) -> DataChannel:
+        """See `engine.Engine.create_channel`."""
+        if self.state == "closed":
+            raise InvalidStateError
+        taken = self._channels.keys() | {c.parameters.id for c in self._early}
+        if parameters.id is not None and parameters.id in taken:
+            raise ValueError(f"the channel id {parameters.id} is taken")
+        channel = AssociationChannel(self, parameters)
+        if self._association is None:
+            self._early.append(channel)
+        else:
+            self._open(channel)
+            self._take_events()  # one that both sides agreed on is open at once
+            self._drive_soon()
+        return channel
+
+    # For its channels
+
+    def send(self, stream_id: int, message: str | bytes) -> None:
+        """Queue a message; it leaves in this turn of the loop, with all others of the turn."""
+        assert self._association is not None
+        try:
+            self._association.send_message(stream_id, message, self._loop.time())
+        except LocalProtocolError as error:
+            raise ValueError(str(error)) from error
+        self._drive_soon()
+
+    def close_channel(self, stream_id: int) -> None:
+        """Reset a channel's stream, after what is queued."""
+        if self._association is not None and stream_id in self._channels:
+            self._association.close_channel(stream_id)
+            self._drive_soon()
+
+    def consume(self, stream_id: int, size: int) -> None:
+        """Open the receive window by `size` bytes."""
+        if self._association is not None and self.state != "closed":
+            self._association.consume(stream_id, size)
+            self._drive_soon()
+
+    def buffered_amount(self, stream_id: int) -> int:
+        """Bytes queued on a channel that have not left."""
+        return 0 if self._association is None else self._association.buffered_amount(stream_id)
+
+    def set_low_water(self, stream_id: int, size: int) -> None:
+        """Ask to be told when the bytes queued on a channel fall to `size`."""
+        if self._association is not None:
+            self._association.set_buffered_amount_low_threshold(stream_id, size)
+
+    # private
+
+    def _open(self, channel: AssociationChannel) -> None:
+        assert self._association is not None
+        p = channel.parameters
+        stream_id = self._association.open_channel(
+            p.label,
+            protocol=p.protocol,
+            ordered=p.ordered,
+            max_retransmits=p.max_retransmits,
+            max_lifetime=p.max_lifetime,
+            stream_id=p.id,
+            negotiated=p.id is not None,
+        )
+        self._channels[stream_id] = channel
+        channel.set_id(stream_id)
+
+    def _receive(self, packets: list[bytes]) -> None:
+        if self._association is not None:
+            self._association.receive_datagrams(packets, self._loop.time())
+            self.on_heard()
+
+    def _drive_soon(self) -> None:
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._drive)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._association is not None:
+            self._association.handle_timer(self._loop.time())
+            self._drive()
+
+    def _drive(self) -> None:
+        """Take events, send, set the timer: the end of everything that touches the association."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        association, path = self._association, self._path
+        if association is None or path is None or self.state == "closed":
+            return
+        self._take_events()
+        now = self._loop.time()
+        if not path.blocked:
+            packets = association.datagrams_to_send(now)
+            if packets:
+                path.send(packets)
+        self._take_events()
+        if path.ended:
+            self._end("the other side closed DTLS")
+        elif not self._is_closed:
+            self._set_timer(association.get_timer(), now)
+
+    def _set_timer(self, due: float | None, now: float) -> None:
+        """Wake at `due`. A timer that comes earlier is left alone: it does no harm."""
+        if due is None or (self._path is not None and self._path.blocked and due <= now):
+            return
+        if due <= now:
+            # More to send right now; the loop gets a turn in between to receive.
+            self._drive_soon()
+            return
+        if self._timer is not None:
+            if self._timer.when() <= due + 0.0005:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_timer)
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.state == "closed"
+
+    def _take_events(self) -> None:
+        assert self._association is not None
+        while (event := self._association.next_event()) is not None:
+            self._on_event(event)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, MessageReceived):
+            channel = self._channels.get(event.stream_id)
+            if channel is None:
+                self.consume(event.stream_id, event.size)
+            else:
+                channel.received(event)
+            return
+        match event:
+            case BufferedAmountLow(stream_id):
+                if stream_id in self._channels:
+                    self._channels[stream_id].drained()
+            case ChannelOpened():
+                self._on_opened(event)
+            case ChannelReset(stream_id):
+                if stream_id in self._channels:
+                    self._channels.pop(stream_id).ended(clean=True)
+            case Established(equal):
+                self.state = "connected"
+                if not equal and isinstance(self._path, BatchedPath):
+                    self._path.max_segments = FOREIGN_SEGMENTS
+                logger.debug("association established: %s", event)
+            case Restarted():
+                self._end("the other side restarted")
+            case AssociationEnded(ending, message):
+                self._end(f"{ending.value}: {message}".rstrip(": "))
+
+    def _on_opened(self, event: ChannelOpened) -> None:
+        channel = self._channels.get(event.stream_id)
+        if channel is not None:
+            channel.opened()
+            self.on_open()
+            return
+        lifetime = event.max_lifetime
+        retransmits = event.max_retransmits
+        channel = AssociationChannel(
+            self,
+            ChannelParameters(
+                # A label from elsewhere may be anything; ours are ASCII.
+                label=event.label.encode("ascii", "replace").decode("ascii"),
+                ordered=event.ordered,
+                max_retransmits=None if retransmits is None else min(retransmits, 65535),
+                max_lifetime=None if lifetime is None else min(max(lifetime, 0.001), 65.535),
+                protocol=event.protocol.encode("ascii", "replace").decode("ascii"),
+            ),
+        )
+        self._channels[event.stream_id] = channel
+        channel.set_id(event.stream_id)
+        channel.opened()
+        self.on_channel(channel)
+
+    def _end(self, reason: str) -> None:
+        if self.state == "closed":
+            return
+        self._close()
+        self.on_ended(reason)
+
+    def _close(self) -> None:
+        """Everything is over; nothing is sent or told after this."""
+        self.state = "closed"
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._soon is not None:
+            self._soon.cancel()
+        channels = [*self._channels.values(), *self._early]
+        self._channels.clear()
+        self._early.clear()
+        for channel in channels:
+            channel.ended(clean=False)
+
+
+class AssociationChannel:
+    """A channel of our association as a `DataChannel`."""
+
+    def __init__(self, transport: AssociationTransport, parameters: ChannelParameters) -> None:
+        self.parameters = parameters
+        self._transport = transport
+        self._id: int | None = parameters.id
+        self._bound = False
+        self._state = ChannelState.CONNECTING
+        self._handler: ChannelHandler | None = None
+        self._low_water = 0
+        self._unconsumed: deque[int] = deque()
+
+    @property
+    def id(self) -> int | None:
+        """See `DataChannel.id`."""
+        return self._id
+
+    @property
+    def state(self) -> ChannelState:
+        """See `DataChannel.state`."""
+        return self._state
+
+    @property
+    def buffered(self) -> int:
+        """See `DataChannel.buffered`."""
+        return self._transport.buffered_amount(self._id) if self._id is not None else 0
+
+    def attach(self, handler: ChannelHandler, *, low_water: int) -> None:
+        """See `DataChannel.attach`."""
+        self._handler = handler
+        self._low_water = low_water
+        if self._bound and self._id is not None:
+            self._transport.set_low_water(self._id, low_water)
+
+    def send(self, message: str | bytes) -> None:
+        """See `DataChannel.send`."""
+        if self._state is not ChannelState.OPEN or self._id is None:
+            raise ChannelClosed
+        self._transport.send(self._id, message)
+
+    def consume(self) -> None:
+        """See `DataChannel.consume`."""
+        if self._unconsumed and self._id is not None:
+            self._transport.consume(self._id, self._unconsumed.popleft())
+
+    def close(self) -> None:
+        """See `DataChannel.close`."""
+        if self._state in (ChannelState.CLOSING, ChannelState.CLOSED):
+            return
+        self._state = ChannelState.CLOSING
+        if self._bound and self._id is not None:
+            self._transport.close_channel(self._id)
+
+    # For the transport
+
+    def set_id(self, stream_id: int) -> None:
+        """The association knows it by this number."""
+        self._id = stream_id
+        self._bound = True
+        self._transport.set_low_water(stream_id, self._low_water)
+        if self._state is ChannelState.CLOSING:
+            self._transport.close_channel(stream_id)
+
+    def opened(self) -> None:
+        """It can send."""
+        if self._state is ChannelState.CONNECTING:
+            self._state = ChannelState.OPEN
+            if self._handler is not None:
+                self._handler.channel_opened()
+
+    def received(self, event: MessageReceived) -> None:
+        """A message came."""
+        self._unconsumed.append(event.size)
+        try:
+            message = decode_payload(event.ppid, event.data)
+        except UnicodeDecodeError:
+            message = event.data.decode(errors="replace")
+        if self._handler is None:
+            self.consume()
+        else:
+            self._handler.channel_received(message)
+
+    def drained(self) -> None:
+        """What is buffered fell to the low-water mark."""
+        if self._handler is not None:
+            self._handler.channel_drained()
+
+    def ended(self, *, clean: bool) -> None:
+        """It is over."""
+        if self._state is not ChannelState.CLOSED:
+            self._state = ChannelState.CLOSED
+            if self._handler is not None:
+                self._handler.channel_closed(clean)

@@ -1,0 +1,54 @@
+"""What carries data channels over a connection's DTLS: our association, or aiortc's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final, Literal, Protocol, TypeAlias, cast
+
+from peer.config import ChannelParameters
+
+from .channels import DataChannel
+
+__all__ = ["ENGINES", "Engine", "EngineName", "chosen_engine"]
+
+EngineName: TypeAlias = Literal["peerline", "aiortc"]
+ENGINES: Final = ("peerline", "aiortc")
+VARIABLE: Final = "PEERLINE_ENGINE"
+
+
+def chosen_engine() -> EngineName:
+    """The engine that the environment asks for: ours, unless ``PEERLINE_ENGINE=aiortc``.
+
+    Raises:
+        ValueError: it names one that does not exist.
+    """
+    name = os.environ.get(VARIABLE) or "peerline"
+    if name not in ENGINES:
+        raise ValueError(f"{VARIABLE} must be one of {', '.join(ENGINES)}, not {name!r}")
+    return cast(EngineName, name)
+
+
+class Engine(Protocol):
+    """Data channels of one connection."""
+
+    on_channel: Callable[[DataChannel], None]
+    """Called with each channel that the other side opens."""
+    on_open: Callable[[], None]
+    """Called whenever a channel of ours opens."""
+    on_heard: Callable[[], None]
+    """Called when anything came from the other side, be it an acknowledgement."""
+    on_ended: Callable[[str], None]
+    """Called when the engine gave up, or the other side ended it, with the reason for a log."""
+
+    @property
+    def backlog(self) -> object:
+        """None when everything sent has been acknowledged; else a value that progress changes."""
+
+    def create_channel(self, parameters: ChannelParameters) -> DataChannel:
+        """Open a channel.
+
+        Raises:
+            ValueError: its id is taken.
+            aiortc.InvalidStateError: the connection is closed.
+        """

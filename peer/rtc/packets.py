@@ -1,0 +1,193 @@
+"""How SCTP packets travel: in batches over a UDP socket of ours, or one by one through aiortc."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from aioice.ice import StunProtocol
+from aioice.turn import TurnTransport
+from aiortc import RTCDtlsTransport
+
+from .records import RecordLayer, record_layer
+from .shared_socket import SharedSocket
+
+if TYPE_CHECKING:
+    from aioice import Connection as IceConnection
+    from aioice.ice import CandidatePair
+
+__all__ = ["BatchedPath", "PacketPath", "SinglePath", "batched_path"]
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 128
+"""Packets that wait for aiortc to send them; while there are so many no more are made."""
+
+
+class PacketPath(Protocol):
+    """Takes SCTP packets to the other side."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the other side closed DTLS."""
+
+    @property
+    def blocked(self) -> bool:
+        """True while packets wait; `_drive` is called when they have left."""
+
+    def send(self, packets: list[bytes]) -> None:
+        """Send packets, in order."""
+
+    async def close(self) -> None:
+        """Stop; what waits is sent if that takes no time."""
+
+
+class SinglePath:
+    """Packets one by one through aiortc's DTLS transport, whatever lies under it."""
+
+    def __init__(self, dtls: RTCDtlsTransport, on_writable: Callable[[], None]) -> None:
+        self.ended = False
+        self._dtls = dtls
+        self._on_writable = on_writable
+        self._waiting: deque[bytes] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """See `PacketPath.blocked`."""
+        return len(self._waiting) >= MAX_WAITING
+
+    def send(self, packets: list[bytes]) -> None:
+        """See `PacketPath.send`."""
+        self._waiting += packets
+        if self._task is None:
+            self._task = asyncio.create_task(self._send(), name="send packets")
+
+    async def _send(self) -> None:
+        was_blocked = False
+        try:
+            while self._waiting:
+                was_blocked = was_blocked or self.blocked
+                await self._dtls._send_data(self._waiting.popleft())
+        except ConnectionError:
+            self._waiting.clear()  # DTLS is over; the connection finds out by itself
+        finally:
+            self._task = None
+        if was_blocked:
+            self._on_writable()
+
+    async def close(self) -> None:
+        """See `PacketPath.close`."""
+        task = self._task
+        if task is not None:
+            await asyncio.wait({task}, timeout=0.1)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+
+
+def batched_path(
+    dtls: RTCDtlsTransport,
+    receive: Callable[[list[bytes]], None],
+    drive: Callable[[], None],
+) -> BatchedPath | None:
+    """Take the nominated pair's socket over; None where that cannot be done."""
+    path = BatchedPath(dtls, receive, drive)
+    return path if path.follow_nomination() is not None else None
+
+
+class BatchedPath:
+    """Batches of DTLS records over the UDP socket of the pair that ICE has nominated."""
+
+    def __init__(
+        self,
+        dtls: RTCDtlsTransport,
+        receive: Callable[[list[bytes]], None],
+        drive: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            dtls: Connected.
+            receive: Called with the packets of a batch.
+            drive: Called after the batches of a turn, and when a full socket has room again.
+        """
+        self._dtls = dtls
+        self._ice: IceConnection = dtls.transport._connection
+        self._receive = receive
+        self._drive = drive
+        connection = dtls._ssl
+        assert connection is not None, "DTLS is connected"
+        self._records: RecordLayer = record_layer(connection)
+        self._single = SinglePath(dtls, drive)
+        self._pair: CandidatePair | None = None
+        self._socket: SharedSocket | None = None
+        self.max_segments = 64
+        """Packets of one send, if the socket takes so many."""
+
+    @property
+    def ended(self) -> bool:
+        """See `PacketPath.ended`."""
+        return self._records.ended
+
+    @property
+    def blocked(self) -> bool:
+        """See `PacketPath.blocked`."""
+        if self._socket is not None:
+            return self._socket.blocked
+        return self._single.blocked
+
+    def follow_nomination(self) -> SharedSocket | None:
+        """The socket of the pair in use now; None where records cannot go out in batches.
+
+        A controlling browser may nominate one pair and then a better one.
+        """
+        pair = self._ice._nominated.get(1)
+        if pair is self._pair:
+            return self._socket
+        self._pair, self._socket = pair, None
+        if pair is None or type(pair.protocol) is not StunProtocol:
+            return None
+        transport = pair.protocol.transport
+        if isinstance(transport, SharedSocket):
+            self._socket = transport
+        elif not isinstance(transport, TurnTransport):
+            try:
+                self._socket = SharedSocket(
+                    pair.protocol,
+                    on_records=self._on_records,
+                    on_batches_end=self._drive,
+                    on_writable=self._drive,
+                )
+            except (OSError, NotImplementedError, AttributeError) as error:
+                logger.info("no batches on this path: %s", error)
+        return self._socket
+
+    def send(self, packets: list[bytes]) -> None:
+        """See `PacketPath.send`."""
+        shared = self.follow_nomination()
+        if shared is None or self._pair is None:
+            self._single.send(packets)
+            return
+        address = self._pair.remote_addr
+        max_segments = min(self.max_segments, shared.max_segments)
+        for run, segment in self._records.seal(packets, max_segments):
+            shared.send_records(run, segment, address)
+
+    def _on_records(self, records: memoryview, segment: int) -> None:
+        packets = self._records.open(records, segment)
+        if packets:
+            self._receive(packets)
+        if len(packets) * segment < len(records):
+            # Something else than data: OpenSSL may have an answer to it.
+            answer = self._records.pending()
+            if answer and self._socket is not None and self._pair is not None:
+                self._socket.send_records(answer, len(answer), self._pair.remote_addr)
+            if self._records.ended:
+                self._ice._queue.put_nowait(None)  # aiortc's DTLS task learns that it is over
+
+    async def close(self) -> None:
+        """See `PacketPath.close`; the sockets are aioice's to close."""
+        await self._single.close()
