@@ -253,7 +253,7 @@ types = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(keys, json_values, max_size=8), types)
 def test_any_json_object_is_a_message_or_a_bad_message(value: dict[str, Any], kind: str) -> None:
     text = json.dumps({**value, "t": kind}, ensure_ascii=False)
@@ -266,7 +266,7 @@ def test_any_json_object_is_a_message_or_a_bad_message(value: dict[str, Any], ki
             assert parse(serialize(message)) == message
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_garbage_is_a_bad_message(garbage: bytes | str) -> None:
     for parse in (parse_client, parse_server):
@@ -274,7 +274,7 @@ def test_garbage_is_a_bad_message(garbage: bytes | str) -> None:
             parse(garbage)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(VECTORS["client"] + VECTORS["server"]), st.data())
 def test_damaged_messages_are_messages_or_bad_messages(
     vector: dict[str, Any], data: st.DataObject
