@@ -20,6 +20,7 @@ from .manifest import Entry, Manifest
 
 __all__ = [
     "MESSAGE_TYPES",
+    "RANGES_PER_MESSAGE",
     "Accept",
     "Ack",
     "BadMessage",
@@ -136,7 +137,7 @@ Message = Offer | OfferMore | Have | Accept | Decline | Ack | Retry | FileDone |
 
 
 RANGES_PER_MESSAGE: Final = 1000
-"""Ranges that `accept_messages` puts in one message: at most 40 bytes each, far below 48 KiB."""
+"""Ranges that we put in one message: at most 40 bytes each, far below 48 KiB."""
 
 
 class _Type(Struct, frozen=True):

@@ -43,6 +43,10 @@ _DEVICES: Final = re.compile(
     r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_DEVICE_3: Final = frozenset({"con", "prn", "aux", "nul", "clo", "com", "lpt"})
+"""How the names of devices begin."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ()+,-]*(?:\.[A-Za-z0-9_]+)?(?<! )")
+"""Names that break no rule, but for those of devices and the length."""
 _JOINERS: Final = "\u200c\u200d"
 """ZWNJ and ZWJ: spelling in Persian, Hindi and emoji, a disguise between ASCII letters."""
 _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -130,6 +134,7 @@ class NameChecker:
         self._root_links: list[tuple[int, Entry, str]] = []
         self._text = 0
         self._folders = 0
+        self._keys: dict[str, str] = {}
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Check the next entries.
@@ -160,11 +165,9 @@ class NameChecker:
         if entry.kind not in KINDS:
             raise _Unsafe("is neither a file nor a folder nor a link")
         parts = _split(entry.path, "name")
-        self._text += len(entry.path.encode()) + len((entry.target or "").encode(errors="replace"))
+        self._text += _size(entry.path) + len(entry.target or "")
         if self._text > MAX_MANIFEST_TEXT:
             raise _Unsafe("is one name too many: all names together are too long")
-        for part in parts:
-            _check_part(part)
         if entry.kind == LINK:
             self._check_target(entry, len(parts) - 1)
         self._claim(parts, entry.kind)
@@ -190,14 +193,24 @@ class NameChecker:
                 raise _Unsafe("links to a place outside the folder that is sent")
             self._root_links.append((len(self._safe), entry, names[up]))
 
+    def _key(self, part: str) -> str:
+        """`_key`, remembered where it is expensive."""
+        if part.isascii():
+            return part.lower()
+        key = self._keys.get(part)
+        if key is None:
+            key = self._keys[part] = _key(part)
+        return key
+
     def _claim(self, parts: tuple[str, ...], kind: str) -> None:
-        """Take the place of `parts` in the tree of names."""
+        """Take the place of `parts` in the tree of names, and check those that are new."""
         node = self._root
         for depth, part in enumerate(parts):
             last = depth == len(parts) - 1
-            key = _key(part)
+            key = self._key(part)
             child = node.child(key)
             if child is None:
+                _check_part(part)
                 if not last:
                     self._folders += 1
                     if self._folders > MAX_ENTRIES:
@@ -228,7 +241,7 @@ def _error(entry: Entry, index: int, reason: str) -> UnsafeName:
 def _split(path: str, what: str) -> tuple[str, ...]:
     """Cut a path at its slashes and check its size."""
     try:
-        size = len(path.encode())
+        size = _size(path)
     except UnicodeEncodeError:
         raise _Unsafe(f"has {_BAD_CATEGORIES['Cs']} in its {what}") from None
     if size > MAX_PATH:
@@ -241,8 +254,15 @@ def _split(path: str, what: str) -> tuple[str, ...]:
     return parts
 
 
+def _size(text: str) -> int:
+    """Bytes in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _check_part(part: str) -> None:
     """Check one name of a path."""
+    if _PLAIN.fullmatch(part) and len(part) <= MAX_PATH_PART and part[:3].lower() not in _DEVICE_3:
+        return  # nearly all names, without further ado
     if part in ("", ".", ".."):
         raise _Unsafe(f"has the part {part!r} in its path")
     for separator, what in _SEPARATORS.items():
@@ -252,7 +272,7 @@ def _check_part(part: str) -> None:
         _check_characters(part)
     if part[-1] in " .":
         raise _Unsafe("has a name that ends with a space or a dot")
-    if len(part) * 4 > MAX_PATH_PART and len(part.encode()) > MAX_PATH_PART:
+    if _size(part) > MAX_PATH_PART:
         raise _Unsafe(f"has a name of more than {MAX_PATH_PART} bytes")
     if part.isspace():
         raise _Unsafe("has a name of nothing but blanks")

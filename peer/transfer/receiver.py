@@ -43,6 +43,7 @@ from .frames import BadFrame, DataFrame, Frame, SegmentFrame, parse_frame
 from .machine import Machine, Trigger, Violation
 from .manifest import DIRECTORY, FILE, KINDS, LINK, Entry, Manifest
 from .messages import (
+    RANGES_PER_MESSAGE,
     Accept,
     Ack,
     BadMessage,
@@ -56,7 +57,6 @@ from .messages import (
     Retry,
     accept_messages,
     parse_message,
-    serialize_message,
 )
 from .messages import Have as HaveMessage
 from .names import NameChecker, display_name
@@ -207,13 +207,14 @@ class Receiver(Machine[ReceiverState]):
         self._messages += accept_messages(self.transfer, self._window, ranges)
         self._written = bytearray(len(self.manifest))
         self._unfinished = len(self.manifest)
+        empty = FileDigest()
         for index, entry in enumerate(self.manifest):
             if entry.kind == DIRECTORY:
                 self._events.append(MakeDirectory(index))
             elif entry.kind == LINK:
                 self._links.append(index)
             elif not entry.size:
-                self._finish_file(index, FileDigest())
+                self._finish_file(index, empty)
             elif index in self._files and not self._files[index].missing:
                 self._finish_file(index, self._files.pop(index).digest)
         self._make_links()
@@ -369,9 +370,9 @@ class Receiver(Machine[ReceiverState]):
                     ranges[-1] = (ranges[-1][0], segment)
                 else:
                     ranges.append((segment, segment))
-            self._messages.append(
-                serialize_message(Ack(transfer=self.transfer, file=file, segments=ranges))
-            )
+            for start in range(0, len(ranges), RANGES_PER_MESSAGE):
+                part = ranges[start : start + RANGES_PER_MESSAGE]
+                self._send(Ack(transfer=self.transfer, file=file, segments=part))
         self._acks.clear()
 
     # Segments

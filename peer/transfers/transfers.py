@@ -113,7 +113,7 @@ class Transfers:
         while True:
             while self._offered:
                 incoming = self._offered.popleft()
-                if not isinstance(incoming.problem, TransferCancelled | TransferBroken):
+                if not _withdrawn(incoming):
                     yield incoming
             if self._end is not None:
                 if isinstance(self._end, LinkClosed):
@@ -231,7 +231,9 @@ class Transfers:
         self._outgoing.pop(transfer, None)
 
     def _on_offered(self, incoming: IncomingTransfer) -> None:
-        if len(self._offered) < 2 * MAX_UNDECIDED and incoming not in self._offered:
+        # Nobody may be iterating, now or ever.
+        self._offered = deque(other for other in self._offered if not _withdrawn(other))
+        if len(self._offered) < 2 * MAX_UNDECIDED:
             self._offered.append(incoming)
             self._offered_or_over.set()
 
@@ -255,3 +257,7 @@ class Transfers:
             window = min(SPARE_WINDOW, whole) if whole in self._windows.values() else whole
             self._windows[incoming] = window
             incoming.begin(window)
+
+
+def _withdrawn(incoming: IncomingTransfer) -> bool:
+    return isinstance(incoming.problem, TransferCancelled | TransferBroken)
