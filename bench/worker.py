@@ -15,7 +15,10 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from peer.rtc import DataChannel
 
 HIGH_WATER = 4 << 20
 LOW_WATER = 1 << 20
@@ -103,7 +106,8 @@ class PeerlineSide:
             channel = self._connection.create_channel(
                 ChannelParameters(label=f"c{index}", id=index)
             )
-            channel.attach(_Handler(index, on_message, self._low[index]), low_water=LOW_WATER)
+            handler = _Handler(channel, index, on_message, self._low[index])
+            channel.attach(handler, low_water=LOW_WATER)
             self._channels.append(channel)
 
     async def offer(self) -> str:
@@ -131,7 +135,10 @@ class PeerlineSide:
 
 
 class _Handler:
-    def __init__(self, index: int, on_message: OnMessage, low: asyncio.Event) -> None:
+    def __init__(
+        self, channel: DataChannel, index: int, on_message: OnMessage, low: asyncio.Event
+    ) -> None:
+        self._channel = channel
         self._index = index
         self._on_message = on_message
         self._low = low
@@ -140,6 +147,7 @@ class _Handler:
 
     def channel_received(self, message: str | bytes) -> None:
         self._on_message(self._index, message)  # type: ignore[arg-type]  # we send bytes only
+        self._channel.consume()
 
     def channel_drained(self) -> None:
         self._low.set()
