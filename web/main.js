@@ -13,13 +13,14 @@ import { FailureView } from './ui/failure.js';
 import { Announcer } from './ui/live.js';
 import { defaultName } from './ui/names.js';
 import { OfferDialog } from './ui/offer.js';
-import { remedy } from './ui/remedies.js';
+import { remedy, secureRemedy } from './ui/remedies.js';
 import { handOver } from './ui/save.js';
 import { SessionView } from './ui/session.js';
 import { StartView } from './ui/start.js';
 import { TransferList } from './ui/transfers.js';
 import { Tray } from './ui/tray.js';
 import { JoiningView, WaitingView } from './ui/waiting.js';
+import { Wakefulness } from './ui/wakefulness.js';
 
 /** @typedef {import('./link.js').Link} Link */
 /** @typedef {import('./link.js').Incoming} Incoming */
@@ -38,6 +39,7 @@ class App {
   #waiting = new WaitingView(this.#announcer, { cancel: () => this.#restart() });
   #joining = new JoiningView({ cancel: () => this.#restart() });
   #failure = new FailureView();
+  #wakefulness = new Wakefulness();
   #session = new SessionView({ leave: () => this.#leave(), again: () => this.#restart() });
   #chat = new ChatView({ send: (text) => this.#sendChat(text) });
   #offers = new OfferDialog();
@@ -75,10 +77,21 @@ class App {
     addEventListener('pagehide', () => {
       if (this.#room) sessionStorage.setItem(IN_USE, '');
     });
-    if (!isSecureContext) return this.#fail(asProblem(null, 'insecure_context'));
+    if (!isSecureContext) {
+      void this.#explainSecurity();
+      return;
+    }
     this.#show('start');
     this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
     this.#openFragment();
+  }
+
+  /** Without https a browser offers none of the cryptography that everything here rests on. */
+  async #explainSecurity() {
+    const { sentence } = asProblem(null, 'insecure_context');
+    this.#failure.show({ sentence, ...(await secureRemedy(location)), action: () => location.reload() });
+    this.#show('failure');
+    this.#announcer.say(sentence);
   }
 
   // Views -------------------------------------------------------------------------------------
@@ -157,7 +170,7 @@ class App {
 
   /** Uses the code of a link that was opened, and takes it out of the address bar and history. */
   #openFragment() {
-    const fragment = decodeURIComponent(location.hash.slice(1));
+    const fragment = location.hash.slice(1); // `Code.parse` knows how browsers escape it
     if (!fragment) return;
     history.replaceState(null, '', location.pathname + location.search);
     if (this.#link) {
@@ -167,8 +180,10 @@ class App {
     let code;
     try {
       code = String(Code.parse(fragment));
-    } catch {
-      this.#fail(asProblem(null, 'bad_code'));
+    } catch (error) {
+      this.#begin('join');
+      this.#code = fragment;
+      this.#fail(asProblem(error, 'bad_code'));
       return;
     }
     void this.#join(code);
@@ -181,7 +196,7 @@ class App {
       const { code } = room;
       if (!code) throw new TypeError('a room that is hosted has a code');
       this.#code = String(code);
-      this.#waiting.show(this.#code, code.link(location.origin));
+      this.#waiting.show(this.#code, code.link(location.href));
       this.#show('waiting');
       this.#announcer.say(`Your code is ${this.#code}. Waiting for the other side.`);
     });
@@ -260,15 +275,25 @@ class App {
     this.#attempt++;
     void this.#room?.close();
     this.#room = null;
-    const cure = remedy(problem, this.#role);
-    const action = { host: () => void this.#host(), join: () => void this.#join(this.#code), start: () => this.#restart(), edit: () => this.#restart(this.#code) };
-    this.#failure.show({ sentence: problem.sentence, more: cure.more, label: cure.label, href: cure.href, action: action[cure.does] });
+    const { does, ...cure } = remedy(problem, this.#role);
+    const actions = {
+      host: () => void this.#host(),
+      join: () => void this.#join(this.#code),
+      start: () => this.#restart(),
+      edit: () => this.#restart(this.#code),
+      reload: () => location.reload(),
+    };
+    this.#failure.show({ sentence: problem.sentence, ...cure, action: actions[does] });
     this.#show('failure');
     this.#announcer.say(problem.sentence);
   }
 
   /** @param {string} [code] to be corrected */
   #restart(code) {
+    for (const [transfer, manifest] of this.#sent) {
+      if (transfer.problem?.code === 'broken') this.#keep(manifest);
+    }
+    this.#sent.clear();
     this.#attempt++;
     void this.#room?.close();
     this.#room = null;
@@ -341,6 +366,7 @@ class App {
   #progress(transfer) {
     this.#transfers.update(transfer, this.#session.name);
     this.#retitle();
+    this.#wakefulness.want(this.#transfers.busy);
   }
 
   /** @param {Problem} problem */
@@ -354,6 +380,7 @@ class App {
     this.#session.end(problem.sentence, 'Start again');
     this.#tray.explain('', false);
     this.#announcer.say(problem.sentence);
+    this.#wakefulness.want(false);
     this.#present();
   }
 
@@ -411,6 +438,7 @@ class App {
   /** @param {Transfer} transfer */
   #resend(transfer) {
     const manifest = this.#sent.get(transfer);
+    this.#sent.delete(transfer);
     if (!manifest) return;
     if (this.#link) void this.#offer(manifest);
     else this.#keep(manifest);

@@ -31,9 +31,9 @@ export function formatDuration(seconds) {
   if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
+  if (minutes >= 600) return `${Math.round(minutes / 60)} h`;
   const rest = minutes % 60;
-  const hours = Math.floor(minutes / 60);
-  return rest && hours < 10 ? `${hours} h ${rest} min` : `${hours} h`;
+  return `${Math.floor(minutes / 60)} h${rest ? ` ${rest} min` : ''}`;
 }
 
 /**

@@ -1,6 +1,5 @@
 // @ts-check
-// What helps against each problem: a second sentence, and what the one button does. Pure, but for
-// the address of the page.
+// What helps against each problem: a second sentence, and what the one button does.
 
 /** @typedef {import('../problems.js').Problem} Problem */
 
@@ -8,9 +7,8 @@
  * @typedef {object} Remedy
  * @property {string} more what to do, in one sentence; may be empty
  * @property {string} label of the button
- * @property {'host' | 'join' | 'start' | 'edit'} does make a code, use the same code again, go to
- *   the start, or correct the code there
- * @property {string} [href] where the button leads instead
+ * @property {'host' | 'join' | 'start' | 'edit' | 'reload'} does make a code, use the same code
+ *   again, go to the start, correct the code there, or load the page anew
  */
 
 const SPENT = 'Codes work once. Ask the other side for a new one, or make one here.';
@@ -44,6 +42,11 @@ set(
   { ...anew, more: '' },
   { ...edit, more: 'Compare it letter by letter with the other side’s screen, or ask for a new one.' },
 );
+set(
+  ['no_webrtc', 'server_protocol'],
+  { label: 'Reload the page', does: 'reload', more: 'Try a current browser if it stays like that.' },
+  { label: 'Reload the page', does: 'reload', more: 'Try a current browser if it stays like that.' },
+);
 set(['room_full'], { ...anew, more: '' }, { ...start, more: SPENT });
 set(
   ['wrong_code', 'verification_failed'],
@@ -64,24 +67,46 @@ set(
  * @returns {Remedy}
  */
 export function remedy(problem, role) {
-  if (problem.code === 'insecure_context') return secureRemedy(location);
   const known = Object.hasOwn(REMEDIES, problem.code) ? REMEDIES[problem.code] : null;
   return known?.[role] ?? { ...start, more: '' };
 }
 
 /**
- * @param {Location | URL} address
- * @returns {Remedy}
+ * Where the same server serves the page over https: it says so, as that may be another port.
+ *
+ * @param {Location | URL} address of this page
+ * @returns {Promise<{more: string, label: string, href?: string}>}
  */
-function secureRemedy(address) {
+export async function secureRemedy(address) {
+  const port = await securePort(address);
+  if (port === null) {
+    return {
+      label: 'Try again',
+      more: 'Open it with an address that begins with https:// instead, or on the device that runs the server.',
+    };
+  }
   const secure = new URL(address.href);
   secure.protocol = 'https:';
+  secure.port = String(port);
   return {
     label: 'Open the secure page',
-    does: 'start',
     href: secure.href,
     more:
-      'Use the address that begins with https. If the server made its own certificate, the browser ' +
-      'warns once: choose “Advanced” and continue.',
+      'A server on somebody’s own device has made its certificate itself, so the browser will warn ' +
+      'once: choose “Advanced”, then continue.',
   };
+}
+
+/**
+ * @param {Location | URL} address
+ * @returns {Promise<number | null>}
+ */
+async function securePort(address) {
+  if (!address.port) return 443; // an ordinary web server: its secure port is known
+  try {
+    const health = await (await fetch(new URL('/healthz', address.href))).json();
+    return Number.isInteger(health.tls_port) ? health.tls_port : null;
+  } catch {
+    return null;
+  }
 }

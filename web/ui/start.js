@@ -1,7 +1,7 @@
 // @ts-check
 // The first view: make a code, or type one, with help for its words.
 
-import { Code, complete } from '../codes.js';
+import { Code, complete, suggest } from '../codes.js';
 import { byId, make, setText } from './dom.js';
 
 const SUGGESTIONS = 4;
@@ -64,36 +64,47 @@ export class StartView {
 
   #help() {
     const { value } = this.#field;
-    this.#words.replaceChildren();
+    this.#words.hidden = true;
     this.#say('');
     const words = typedWords(value);
     if (words.length < 2 || value.includes('://')) return;
     const finished = /[\s\-+]$/.test(value);
-    const unknown = words.slice(1, finished ? undefined : -1).find((word) => complete(word).length === 0);
+    const unknown = words.slice(1).find((word) => complete(word).length === 0);
     if (unknown) {
-      this.#say(`“${unknown}” is not one of the code words`, 'error');
+      const meant = suggest(unknown);
+      this.#say(`“${unknown}” is not a word of any code${meant ? '; did you mean this?' : ''}`, 'error');
+      if (meant) this.#suggest(unknown, [meant]);
       return;
     }
     const last = words[words.length - 1];
-    if (finished || words.length < 2 || last.length < 2) return;
+    if (finished || last.length < 2) return;
     const fitting = complete(last);
-    if (fitting.length === 0) this.#say(`No code word begins with “${last}”`, 'error');
-    else if (!(fitting.length === 1 && fitting[0] === last)) this.#suggest(fitting.slice(0, SUGGESTIONS));
+    if (fitting.includes(last)) return;
+    this.#hint.hidden = true;
+    this.#suggest(last, fitting.slice(0, SUGGESTIONS));
   }
 
-  /** @param {readonly string[]} words */
-  #suggest(words) {
-    this.#hint.hidden = true;
+  /**
+   * @param {string} typed
+   * @param {readonly string[]} words to choose from in its place
+   */
+  #suggest(typed, words) {
+    this.#words.hidden = false;
     this.#words.replaceChildren(
       ...words.map((word) =>
-        make('button', { type: 'button', class: 'word', text: word, click: () => this.#take(word) }),
+        make('button', { type: 'button', class: 'word', text: word, click: () => this.#take(typed, word) }),
       ),
     );
   }
 
-  /** @param {string} word in place of the one that was begun */
-  #take(word) {
-    this.#field.value = this.#field.value.replace(/[^\s\-+]*$/, word);
+  /**
+   * @param {string} typed
+   * @param {string} word in its place
+   */
+  #take(typed, word) {
+    const { value } = this.#field;
+    const at = value.toLowerCase().lastIndexOf(typed);
+    this.#field.value = value.slice(0, at) + word + value.slice(at + typed.length);
     this.#field.focus();
     this.#help();
   }
