@@ -86,7 +86,7 @@ class InterleavedAssembler:
         self.buffered -= message.size
         return message.ppid, b"".join(parts)
 
-    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """Forget unfinished messages up to the skipped ones (RFC 8260, 2.3.1)."""
         limits = {(stream_id, unordered): last for stream_id, unordered, last in skipped}
         gone = [

@@ -43,7 +43,7 @@ class Assembler(Protocol):
     def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
         """Take in a fragment; return identifier and data when its message is complete."""
 
-    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """Forget the unfinished messages that the peer has given up."""
 
     def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
@@ -166,17 +166,18 @@ class Reassembly:
             self._waiting -= len(message[1])
             self.deliver(stream_id, *message)
 
-    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """
         Obey a FORWARD-TSN (RFC 3758, 3.6) or I-FORWARD-TSN (RFC 8260, 2.3.1).
 
         Messages up to the skipped one that are complete are handed up; then the stream goes on.
 
         Args:
-            cumulative: The new cumulative TSN, unwrapped.
+            forwarded: The TSN that the peer says may be skipped to, unwrapped.
+            reached: The cumulative TSN that results.
             skipped: The last abandoned message of each stream.
         """
-        self.assembler.skip(cumulative, skipped)
+        self.assembler.skip(forwarded, reached, skipped)
         for stream_id, unordered, message in skipped:
             if unordered:
                 continue

@@ -137,7 +137,7 @@ class Receiver:
         tsn = unwrap32(chunk.new_cumulative_tsn, self.tsns.cumulative)
         self.packets += 1
         if self.tsns.forward(tsn):
-            self.reassembly.skip(tsn, chunk.skipped)
+            self.reassembly.skip(tsn, self.tsns.cumulative, chunk.skipped)
         else:
             self.immediate = True
 

@@ -344,13 +344,13 @@ class Retransmission:
             return []
         probes: list[OutgoingChunk] = []
         for chunk in outstanding.unacked.values():
-            if not (chunk.acked or chunk.abandoned or chunk.lost):
+            if self._may_probe(chunk, now):
                 probes.append(chunk)
                 break
         for chunk in reversed(self._order):
             if self.peer_window == 0:
                 break  # only to hear whether the window has opened
-            if not (chunk.acked or chunk.abandoned or chunk.lost):
+            if self._may_probe(chunk, now):
                 if chunk not in probes:
                     probes.append(chunk)
                 break
@@ -358,6 +358,15 @@ class Retransmission:
             chunk.retransmissions += 1
         self.retransmitted += len(probes)
         return probes
+
+    def _may_probe(self, chunk: OutgoingChunk, now: float) -> bool:
+        """Tell whether a chunk may go out once more; one that must be given up waits for T3."""
+        return not (
+            chunk.acked
+            or chunk.abandoned
+            or chunk.lost
+            or self._abandonment.must_abandon(chunk, now)
+        )
 
     def _on_timeout(self, now: float) -> None:
         """T3-rtx: everything is lost (RFC 9260, 6.3.3, E1 to E4, and 7.2.3)."""

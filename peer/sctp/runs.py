@@ -97,14 +97,22 @@ class RunAssembler:
         del self._by_first[run.first]
         del self._by_last[run.last]
 
-    def skip(self, cumulative: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """
         Forget what the peer has given up (RFC 3758, 3.6).
 
-        The new cumulative TSN is an abandoned one, so an unfinished run that starts at or
-        before it misses a fragment that will not come.
+        Up to ``reached`` everything is here or will never be: a run that lacks the fragment
+        before it or after it there is dead. So is one around ``forwarded``, an abandoned TSN.
         """
-        self._forget([run for run in self._by_first.values() if run.first <= cumulative])
+        self._forget(
+            [
+                run
+                for run in self._by_first.values()
+                if (not run.begin and run.first <= reached + 1)
+                or (not run.end and run.last < reached)
+                or run.first <= forwarded <= run.last
+            ]
+        )
 
     def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
         """Forget the unfinished messages of these streams; ``None`` for all."""

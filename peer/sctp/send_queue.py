@@ -120,7 +120,11 @@ class SendQueue:
         """
         chunks: list[OutgoingChunk] = []
         while budget > 0 and len(chunks) < max_chunks:
-            stream = self._current or self._next_stream(now)
+            stream = self._current
+            if stream is not None and stream.messages[0].expires_at <= now:
+                self._expire(stream.messages[0])
+                continue
+            stream = stream or self._next_stream(now)
             if stream is None:
                 break
             limit = max_chunks - len(chunks)
@@ -139,10 +143,13 @@ class SendQueue:
                 if message.expires_at > now:
                     self._virtual_time = stream.virtual_time
                     return stream
-                self.discard(message)
-                self.expired.append(message)
+                self._expire(message)
             stream.queued = False
         return None
+
+    def _expire(self, message: Message) -> None:
+        self.discard(message)
+        self.expired.append(message)
 
     def _cut_message(
         self,

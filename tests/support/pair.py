@@ -9,8 +9,10 @@ from heapq import heappop, heappush
 from typing import TypeVar
 
 from peer.sctp import Association, Event, SctpConfig
+from peer.sctp.chunks import ChunkType
+from peer.sctp.packet import split_chunks
 
-__all__ = ["AssociationPair", "End", "Link"]
+__all__ = ["AssociationPair", "End", "Link", "drop_first", "has", "kinds"]
 
 E = TypeVar("E")
 
@@ -166,3 +168,27 @@ class AssociationPair:
             raise AssertionError(f"still busy after {steps} steps")
         if until is not None and not until():
             raise AssertionError(f"it did not happen within {seconds} virtual seconds")
+
+
+def kinds(datagram: bytes) -> list[ChunkType | int]:
+    """Return the chunk types in a datagram, in order."""
+    known = set(ChunkType)
+    return [ChunkType(c.kind) if c.kind in known else c.kind for c in split_chunks(datagram)]
+
+
+def has(kind: ChunkType) -> Callable[[bytes], bool]:
+    """Return a predicate: the datagram has a chunk of this type."""
+    return lambda datagram: kind in kinds(datagram)
+
+
+def drop_first(count: int, kind: ChunkType) -> Callable[[bytes], bool]:
+    """Return a ``Link.drop`` that drops the first datagrams with a chunk of this type."""
+    left = [count]
+
+    def drop(datagram: bytes) -> bool:
+        if left[0] and kind in kinds(datagram):
+            left[0] -= 1
+            return True
+        return False
+
+    return drop

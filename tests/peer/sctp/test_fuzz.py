@@ -1,9 +1,9 @@
 """
 Mutated packets into ``receive_datagram``: no exception, bounded memory, whatever they say.
 
-A bounded number runs with the suite; ``SCTP_FUZZ_PACKETS=1000000 pytest tests/peer/sctp/test_fuzz.py``
-runs the long one.
-"""  # fmt: skip
+A bounded number runs with the suite; the environment variable ``SCTP_FUZZ_PACKETS=1000000``
+makes it the long run.
+"""
 
 from __future__ import annotations
 
