@@ -6,7 +6,8 @@ folder it was given. Everything here blocks and is meant for a worker thread.
 
 from __future__ import annotations
 
-from .destination import PARTIAL_SUFFIX, Destination, NoRoom
+from .destination import Destination, NoRoom
+from .partial import PARTIAL_SUFFIX
 from .source import Skipped, SourceChanged, Sources
 
 __all__ = ["PARTIAL_SUFFIX", "Destination", "NoRoom", "Skipped", "SourceChanged", "Sources"]

@@ -11,12 +11,10 @@ anything unless asked: a taken name becomes `film (1).mkv`, a taken folder `phot
 from __future__ import annotations
 
 import errno
-import hashlib
-import logging
 import os
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -25,28 +23,12 @@ from peer.errors import DiskError
 from peer.transfer.manifest import Entry
 from peer.transfer.names import SafePlan, display_name
 
+from .partial import numbered, open_partial, partial_link, reserve
 from .problems import disk_error, human_size, may
 
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]  # a module or None
-
-__all__ = ["PARTIAL_SUFFIX", "Destination", "NoRoom"]
-
-logger = logging.getLogger(__name__)
-
-PARTIAL_SUFFIX: Final = ".peerline-part"
-"""End of the name of a file that is not whole. `transfer.names` accepts no such name."""
-
-NAME_LIMIT: Final = 255
-"""Bytes of a name on every file system that matters."""
-
-ATTEMPTS: Final = 10_000
-"""Numbers that are tried before a name counts as hopelessly taken."""
+__all__ = ["Destination", "NoRoom"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PARTIAL: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NO_HARD_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 )
@@ -54,10 +36,6 @@ _NO_HARD_LINKS: Final = frozenset(
 
 class NoRoom(DiskError):
     """The disk has less room than the files need."""
-
-
-class _Taken(Exception):
-    """Somebody else uses this partial name."""
 
 
 class _OpenFile:
@@ -189,7 +167,7 @@ class Destination:
             DiskError: it cannot be made.
         """
         safe = self._plan[file]
-        target = safe.entry.target or ""
+        target = self._target(safe.parts, safe.entry.target or "")
         try:
             folder = self._walk(safe.parts[:-1])
             try:
@@ -287,7 +265,7 @@ class Destination:
                 os.mkdir(part, dir_fd=self._root)
             self._root_names[part] = part
             return part
-        for name in _numbered(part, folder=True):
+        for name in numbered(part, folder=True):
             try:
                 os.mkdir(name, dir_fd=self._root)
             except FileExistsError:
@@ -295,6 +273,17 @@ class Destination:
             self._root_names[part] = name
             return name
         raise FileExistsError(errno.EEXIST, "File exists")
+
+    def _target(self, parts: Sequence[str], target: str) -> str:
+        """Where a link points to, with the names that things got here.
+
+        Only links at the top point to things at the top, whose names may have been taken.
+        """
+        if len(parts) > 1:
+            return target
+        first, slash, rest = target.partition("/")
+        with self._lock:
+            return f"{self._root_names.get(first, first)}{slash}{rest}"
 
     # Files
 
@@ -306,7 +295,7 @@ class Destination:
         parts = self._plan[file].parts
         folder = self._walk(parts[:-1])
         try:
-            partial, descriptor = _open_partial(folder, parts[-1])
+            partial, descriptor = open_partial(folder, parts[-1])
         except BaseException:
             os.close(folder)
             raise
@@ -328,7 +317,7 @@ class Destination:
         if self._overwrite:
             os.replace(partial, wanted, src_dir_fd=folder, dst_dir_fd=folder)
             return wanted
-        for name in _numbered(wanted):
+        for name in numbered(wanted):
             try:
                 os.link(partial, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             except FileExistsError:
@@ -336,7 +325,7 @@ class Destination:
             except OSError as exc:
                 if exc.errno not in _NO_HARD_LINKS:
                     raise
-                if not _reserve(folder, name):
+                if not reserve(folder, name):
                     continue
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             else:
@@ -345,16 +334,13 @@ class Destination:
         raise FileExistsError(errno.EEXIST, "File exists")
 
     def _name_link(self, folder: int, wanted: str, target: str) -> str:
-        for name in _numbered(wanted):
+        for name in numbered(wanted):
             try:
                 os.symlink(target, name, dir_fd=folder)
             except FileExistsError:
                 if not self._overwrite:
                     continue
-                partial = _partial_name(wanted)
-                with suppress(FileNotFoundError):
-                    os.unlink(partial, dir_fd=folder)
-                os.symlink(target, partial, dir_fd=folder)
+                partial = partial_link(folder, wanted, target)
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             return name
         raise FileExistsError(errno.EEXIST, "File exists")
@@ -375,78 +361,6 @@ def _open_root(folder: Path) -> int:
     return descriptor
 
 
-def _open_partial(folder: int, name: str) -> tuple[str, int]:
-    """Open the partial file for `name`, empty, and lock it.
-
-    What an earlier transfer left is used again. What is linked, not ours, no file or locked is
-    left alone, and the next name is tried.
-    """
-    for attempt in range(ATTEMPTS):
-        partial = _partial_name(name, attempt)
-        try:
-            descriptor = os.open(partial, _PARTIAL, 0o666, dir_fd=folder)
-        except OSError as exc:
-            if exc.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES) and _exists(
-                folder, partial
-            ):
-                continue
-            raise
-        try:
-            _claim(descriptor, folder, partial)
-            os.ftruncate(descriptor, 0)
-        except _Taken:
-            os.close(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        else:
-            return partial, descriptor
-    raise FileExistsError(errno.EEXIST, "File exists")
-
-
-def _claim(descriptor: int, folder: int, partial: str) -> None:
-    """Make sure that a partial file is ours alone.
-
-    Raises:
-        _Taken: it is not.
-    """
-    info = os.fstat(descriptor)
-    if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
-        raise _Taken
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _Taken from None
-        except OSError:
-            logger.debug("no locks on this file system")
-    try:
-        now = os.stat(partial, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        raise _Taken from None  # its owner has just given it its final name
-    if (now.st_dev, now.st_ino) != (info.st_dev, info.st_ino):
-        raise _Taken
-
-
-def _exists(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
-
-
-def _reserve(folder: int, name: str) -> bool:
-    """Take a name with an empty file, for file systems without hard links."""
-    try:
-        os.close(
-            os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
-        )
-    except FileExistsError:
-        return False
-    return True
-
-
 def _set_mode_and_time(descriptor: int, entry: Entry) -> None:
     """Set the x bits where the umask lets the file be read, and the time. Nothing else, ever."""
     if entry.mode is not None and entry.mode & 0o111:
@@ -457,39 +371,3 @@ def _set_mode_and_time(descriptor: int, entry: Entry) -> None:
         time = entry.mtime * 1_000_000
         with suppress(OSError, OverflowError):  # a time that this disk cannot hold
             os.utime(descriptor, ns=(time, time))
-
-
-def _partial_name(name: str, attempt: int = 0) -> str:
-    """`.film.mkv.peerline-part`; then `.film.mkv.1.peerline-part`; never too long."""
-    number = f".{attempt}" if attempt else ""
-    partial = f".{name}{number}{PARTIAL_SUFFIX}"
-    if len(partial.encode()) <= NAME_LIMIT:
-        return partial
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    rest = f"~{digest}{number}{PARTIAL_SUFFIX}"
-    return f".{_cut(name, NAME_LIMIT - 1 - len(rest))}{rest}"
-
-
-def _numbered(name: str, *, folder: bool = False) -> Iterator[str]:
-    """`film.mkv`, `film (1).mkv`, `film (2).mkv`, ...; never too long."""
-    yield name
-    stem, suffix = (name, "") if folder else _split_suffix(name)
-    for number in range(1, ATTEMPTS):
-        rest = f" ({number}){suffix}"
-        yield f"{_cut(stem, NAME_LIMIT - len(rest.encode()))}{rest}"
-
-
-def _split_suffix(name: str) -> tuple[str, str]:
-    """Cut off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor an absurdly long suffix."""
-    path = Path(name)
-    suffix = path.suffix
-    if suffix and Path(path.stem).suffix == ".tar":
-        suffix = f".tar{suffix}"
-    if not suffix or len(suffix.encode()) > 32 or suffix == name:
-        return name, ""
-    return name[: -len(suffix)], suffix
-
-
-def _cut(text: str, limit: int) -> str:
-    """The beginning of a text, at most `limit` UTF-8 bytes."""
-    return text.encode()[:limit].decode(errors="ignore")

@@ -22,12 +22,15 @@ class Workers:
 
     def __init__(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
+        self._closed = False
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in a thread.
 
         When cancelled, this still waits until the function returns: nobody closes a file under it.
         """
+        if self._closed:
+            return function(*args, **kwargs)  # somebody tidies up after the end: no new thread
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="peerline-disk")
         future = asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
@@ -40,7 +43,8 @@ class Workers:
             raise
 
     def close(self) -> None:
-        """End the threads; every `run` must have returned."""
+        """End the threads, after what they are doing."""
+        self._closed = True
         if self._executor is not None:
             self._executor.shutdown()
             self._executor = None

@@ -388,6 +388,15 @@ def test_overwriting_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -
     assert not (out / "f").is_symlink()
 
 
+def test_a_link_at_the_top_points_to_what_came_with_it(tmp_path: Path) -> None:
+    (tmp_path / "v2").mkdir()
+    (tmp_path / "v2" / "app").write_bytes(b"old")
+    (tmp_path / "notes").write_bytes(b"old")
+    receive(tmp_path, file("v2/app"), file("notes"), link("app", "v2/app"), link("n", "notes"))
+    assert (tmp_path / "app").read_bytes() == b"hello"
+    assert (tmp_path / "n").read_bytes() == b"hello"
+
+
 def test_overwriting_does_not_replace_a_folder_by_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     with pytest.raises(DiskError, match="a folder of that name is in the way"):
