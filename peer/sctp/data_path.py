@@ -23,6 +23,9 @@ __all__ = ["DataPath"]
 
 _PROBES_BEFORE_TIMEOUT = 2
 
+FOREIGN_DATAGRAM = 1400
+"""Bytes of the largest packet for an implementation that is not this one."""
+
 
 class DataPath:
     """Sender and receiver of an established association."""
@@ -91,7 +94,13 @@ class DataPath:
         )
         self.pmtu = PathMtu(
             base=config.datagram_size,
-            maximum=config.max_datagram_size,
+            # Who is not known to read more may not be sent more, not even as a probe: libwebrtc
+            # reads a DTLS record into 2048 bytes, and a longer one ends its connection.
+            maximum=(
+                config.max_datagram_size
+                if self.features.equal
+                else min(config.max_datagram_size, FOREIGN_DATAGRAM)
+            ),
             timers=context.timers,
             random=context.random,
         )
