@@ -201,10 +201,11 @@ export class Link extends EventTarget {
    *
    * @param {string} text
    * @returns {number} the id that `delivered` will name
-   * @throws {Problem} `message_too_long`, `lost`
+   * @throws {Problem} `message_too_long` (or empty), `not_delivered`, `lost`
    */
   sendChat(text) {
     if (this.#state !== 'connected') throw problem('lost');
+    if (this.#chat.isFull) throw problem('not_delivered');
     let id;
     try {
       id = this.#chat.say(text, Date.now());

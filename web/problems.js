@@ -75,6 +75,7 @@ const KNOWN = Object.freeze({
   busy: ['The other side has too many transfers waiting.', 'Try again'],
   broken: ['The connection broke before the transfer was complete.', 'Start again'],
   message_too_long: ['This message is too long to send in one piece.', 'Shorten it'],
+  not_delivered: ['The other side has not confirmed the last messages yet.', 'Try again'],
   unexpected: ['Something unexpected went wrong.', 'Start again'],
 });
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Chat, MAX_CHAT_MESSAGE } from '../../web/chat.js';
+import { Chat, MAX_TEXT } from '../../web/chat.js';
 import { Life } from '../../web/life.js';
 import { Problem, asProblem, problem } from '../../web/problems.js';
 import { DescriptionError, cleanDescription, pathOf } from '../../web/rtc.js';
@@ -32,7 +32,9 @@ test('garbage on the chat channel is ignored', () => {
   const chat = new Chat();
   const garbage = [
     new ArrayBuffer(4), '', '{', '[]', '{"t":"message"}', '{"t":"message","id":-1,"text":"x"}',
-    '{"t":"message","id":1,"text":5}', '{"t":"message","id":1e999,"text":"x"}', `"${'x'.repeat(MAX_CHAT_MESSAGE)}"`,
+    '{"t":"message","id":1,"text":5}', '{"t":"message","id":1e999,"text":"x"}', '{"t":"message","id":0,"text":"x"}',
+    '{"t":"message","id":1,"text":""}', `{"t":"message","id":1,"text":"${'x'.repeat(MAX_TEXT + 1)}"}`,
+    `"${'x'.repeat(6 * MAX_TEXT + 300)}"`,
   ];
   for (const message of garbage) chat.receive(message);
   assert.deepEqual([chat.messagesToSend(), chat.nextEvent()], [[], null]);
@@ -46,8 +48,22 @@ test('a message with an impossible time still arrives', () => {
 
 test('a text that does not fit into one message is refused, and nothing is sent', () => {
   const chat = new Chat();
-  assert.throws(() => chat.say('☃'.repeat(30_000), 0), RangeError);
+  for (const text of ['', '☃'.repeat(30_000), '\0'.repeat(60_000)]) {
+    assert.throws(() => chat.say(text, 0), RangeError);
+  }
   assert.deepEqual(chat.messagesToSend(), []);
+  assert.equal(chat.say('x'.repeat(MAX_TEXT), 0), 1);
+});
+
+test('a repeated message is confirmed again, and shown once', () => {
+  const [anna, bob] = [new Chat(), new Chat()];
+  anna.say('once', 0);
+  const [message] = anna.messagesToSend();
+  bob.receive(message);
+  bob.receive(message);
+  assert.equal(bob.messagesToSend().length, 2);
+  assert.equal(bob.nextEvent().text, 'once');
+  assert.equal(bob.nextEvent(), null);
 });
 
 // Life
