@@ -1,0 +1,173 @@
+"""Our association under a real connection: batches, the window, mixed engines, odd platforms."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+import uvloop
+
+from peer.config import ChannelParameters
+from peer.rtc import Connection
+from peer.rtc import shared_socket as shared_socket_module
+from peer.rtc.association import AssociationTransport
+from peer.rtc.engine import EngineName, chosen_engine
+from peer.rtc.packets import BatchedPath, SinglePath
+from peer.rtc.records import NativeRecords, PlainRecords
+from tests.support.connections import CONTROL, RecordingHandler, connect
+from tests.support.leftovers import nothing_left_behind
+
+BLOCK = 65_536
+
+
+@contextlib.asynccontextmanager
+async def pair_of(
+    ours: EngineName, theirs: EngineName
+) -> AsyncIterator[tuple[RecordingHandler, RecordingHandler]]:
+    """One channel between two connections of these engines; ours offers."""
+    offerer, answerer = Connection(engine=ours), Connection(engine=theirs)
+    try:
+        a = RecordingHandler(offerer.create_channel(CONTROL), low_water=BLOCK)
+        b = RecordingHandler(answerer.create_channel(CONTROL), low_water=BLOCK)
+        await connect(offerer, answerer)
+        yield a, b
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+def transport_of(handler: RecordingHandler) -> AssociationTransport:
+    transport = handler.channel._transport  # type: ignore[attr-defined]
+    assert isinstance(transport, AssociationTransport)
+    return transport
+
+
+async def stream(sender: RecordingHandler, receiver: RecordingHandler, blocks: int) -> None:
+    """Send blocks with backpressure; compare the digests of what went and what came."""
+    sent, received = hashlib.sha256(), hashlib.sha256()
+
+    async def receive() -> None:
+        for _ in range(blocks):
+            message = await receiver.messages.get()
+            assert isinstance(message, bytes)
+            received.update(message)
+            receiver.channel.consume()
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(receive())
+        for n in range(blocks):
+            block = n.to_bytes(4, "big") * (BLOCK // 4)
+            sent.update(block)
+            while sender.channel.buffered > 16 * BLOCK:
+                sender.drained.clear()
+                await sender.drained.wait()
+            sender.channel.send(block)
+    assert sent.digest() == received.digest()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("peerline", "peerline"), ("peerline", "aiortc"), ("aiortc", "peerline")],
+)
+async def test_a_stream_arrives_whole_between_engines(ours: EngineName, theirs: EngineName) -> None:
+    async with nothing_left_behind(), pair_of(ours, theirs) as (a, b):
+        await stream(a, b, 40)
+        await stream(b, a, 40)
+
+
+def test_a_stream_arrives_whole_on_uvloop() -> None:
+    async def story() -> None:
+        async with pair_of("peerline", "peerline") as (a, b):
+            await stream(a, b, 100)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+
+
+async def test_packets_go_in_batches_on_a_plain_socket_and_grow_with_the_path() -> None:
+    async with pair_of("peerline", "peerline") as (a, b):
+        await stream(a, b, 200)
+        path = transport_of(a)._path
+        assert isinstance(path, BatchedPath)
+        assert isinstance(path._records, NativeRecords)
+        association = transport_of(a)._association
+        assert association is not None
+        assert association.stats().datagram_size > 1188
+
+
+async def test_an_event_loop_that_watches_no_descriptors_gets_single_packets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(shared_socket_module, "UdpEndpoint", refuse)
+    async with nothing_left_behind(), pair_of("peerline", "peerline") as (a, b):
+        await stream(a, b, 60)
+        path = transport_of(a)._path
+        assert isinstance(path, SinglePath | BatchedPath)
+        if isinstance(path, BatchedPath):
+            assert path._socket is None
+
+
+async def test_plain_records_serve_where_the_binding_has_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from peer.rtc import packets
+
+    monkeypatch.setattr(packets, "record_layer", PlainRecords)
+    async with pair_of("peerline", "peerline") as (a, b):
+        await stream(a, b, 60)
+
+
+async def test_a_reader_that_does_not_consume_slows_the_sender_and_nothing_is_lost() -> None:
+    async with pair_of("peerline", "peerline") as (a, b):
+        blocks = 400  # 26 MB, three times the window
+        for _ in range(blocks):
+            a.channel.send(bytes(BLOCK))
+        for n in range(20):
+            assert await asyncio.wait_for(b.messages.get(), 10) == bytes(BLOCK), n
+        # The window is 8 MiB: far less than everything can have left.
+        assert a.channel.buffered > (blocks - 200) * BLOCK
+        received = 20
+        for _ in range(20):
+            b.channel.consume()
+        async with asyncio.timeout(60):
+            while received < blocks:
+                await b.messages.get()
+                b.channel.consume()
+                received += 1
+        assert a.channel.buffered == 0
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        ChannelParameters(id=10, ordered=False),
+        ChannelParameters(id=10, max_retransmits=3),
+        ChannelParameters(id=10, ordered=False, max_lifetime=30.0),
+    ],
+)
+async def test_a_message_far_beyond_a_packet_arrives_in_every_mode(mode: ChannelParameters) -> None:
+    message = bytes(range(256)) * 20_000  # 5 MB
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
+    try:
+        ours = RecordingHandler(offerer.create_channel(mode))
+        theirs = RecordingHandler(answerer.create_channel(mode))
+        await connect(offerer, answerer)
+        ours.channel.send(message)
+        assert await asyncio.wait_for(theirs.messages.get(), 30) == message
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+def test_the_environment_chooses_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PEERLINE_ENGINE", raising=False)
+    assert chosen_engine() == "peerline"
+    monkeypatch.setenv("PEERLINE_ENGINE", "aiortc")
+    assert chosen_engine() == "aiortc"
+    monkeypatch.setenv("PEERLINE_ENGINE", "usrsctp")
+    with pytest.raises(ValueError, match="PEERLINE_ENGINE must be one of"):
+        chosen_engine()
