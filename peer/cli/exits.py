@@ -23,7 +23,7 @@ from .text import safe_line
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Outcome", "UsageProblem", "outcome", "run"]
+__all__ = ["Interrupted", "Outcome", "UsageProblem", "outcome", "run"]
 
 _DISK_ERRNOS = {
     errno.EACCES,
@@ -44,6 +44,10 @@ class UsageProblem(Exception):
     """What was asked for makes no sense; the text says what to do instead."""
 
 
+class Interrupted(Exception):
+    """The person pressed Ctrl-C where the terminal makes a key of it and not a signal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended."""
@@ -62,7 +66,7 @@ def outcome(error: BaseException) -> Outcome:
 
     from signaling.errors import ConfigError, SignalingError
 
-    if isinstance(error, KeyboardInterrupt | CancelledError):
+    if isinstance(error, KeyboardInterrupt | CancelledError | Interrupted):
         return Outcome(ExitCode.INTERRUPTED, "Interrupted.")
     if isinstance(error, _Terminated):
         return Outcome(128 + error.signal, "Ended by a signal.")
@@ -97,6 +101,7 @@ def run(body: Callable[[], Coroutine[Any, Any, None]], *, verbose: bool = False)
     # Here and below: `peerline --help` comes through this module and must not load asyncio.
     import asyncio
 
+    _set_up_logging(verbose)
     try:
         asyncio.run(_until_signal(body))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the outermost handler
@@ -117,6 +122,21 @@ def report(error: BaseException, *, verbose: bool) -> int:
             print(f"peerline: {ending.sentence}", file=sys.stderr, flush=True)
     _silence_broken_stdout()
     return int(ending.status)
+
+
+def _set_up_logging(verbose: bool) -> None:
+    """Log to stderr when asked to; otherwise keep what only a developer understands away."""
+    import logging
+
+    if verbose:
+        logging.basicConfig(
+            stream=sys.stderr,
+            level=logging.INFO,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+    else:
+        # Without any handler, the standard library prints warnings in the middle of the screen.
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 class _Terminated(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from .servers import ServerAddress
 
 if TYPE_CHECKING:
     from peer.room import Room
-
     from signaling.ice_servers import IceConfig
 
     from .embedded import EmbeddedServer
@@ -83,6 +83,11 @@ class Invitation:
     embedded: EmbeddedServer | None
     """Our own server; None when one was given."""
 
+    def command(self, verb: str) -> str:
+        """The command for the other side to type."""
+        line = f"peerline {verb} {self.code}"
+        return line if self.embedded else f"{line} --server {shlex.quote(self.page)}"
+
     @property
     def link(self) -> str:
         """The link that opens the page with the code."""
@@ -104,6 +109,7 @@ async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invita
     async with AsyncExitStack() as stack:
         if reach.server is not None:
             room = await stack.enter_async_context(_host(reach, reach.server, words))
+            assert room.code is not None
             yield Invitation(room, room.code, reach.server.page, None)
             return
         from signaling.ice_servers import IceConfig
@@ -117,6 +123,7 @@ async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invita
         address = ServerAddress.parse(own.url)
         for _ in range(_NUMBER_ATTEMPTS):
             room = await stack.enter_async_context(_host(reach, address, words))
+            assert room.code is not None
             try:
                 await own.announce(room.code.number)
                 break

@@ -9,17 +9,26 @@ from .screen import Part, Screen
 from .text import count, safe_line, shorten, size
 
 if TYPE_CHECKING:
-    from peer.link import Link
-
     from peer.events import Path, PeerInfo
+    from peer.link import Link
     from peer.transfer.manifest import Entry
 
     from .meeting import Invitation
 
-__all__ = ["batch", "connected", "invitation", "listing", "path_in_full", "path_in_short", "who"]
+__all__ = [
+    "batch",
+    "begin",
+    "connected",
+    "invitation",
+    "listing",
+    "path_in_full",
+    "path_in_short",
+    "who",
+]
 
 _LISTED = 8
 """Names that a listing shows before it says how many more there are."""
+_NAMELESS = "the other side"
 _CANDIDATES = {
     "host": "own address",
     "srflx": "address seen by STUN",
@@ -30,7 +39,12 @@ _CANDIDATES = {
 
 def who(peer: PeerInfo) -> str:
     """Return what to call the other side; terminal-safe."""
-    return shorten(safe_line(peer.name), 40) or "the other side"
+    return shorten(safe_line(peer.name), 40) or _NAMELESS
+
+
+def begin(name: str) -> str:
+    """Return what `who` returned as it stands at the beginning of a sentence."""
+    return "The other side" if name == _NAMELESS else name
 
 
 def path_in_short(path: Path | None) -> str:
@@ -88,24 +102,17 @@ def invitation(screen: Screen, invitation: Invitation, *, command: str, show_qr:
     if show_qr:
         from . import qr
 
-        screen.say()
         qr.show(screen, invitation.link)
     if own is not None and own.certificate is not None:
-        screen.say(
-            (
-                "The browser will warn that it does not know this machine's certificate: nobody "
-                "signs certificates for",
-                "dim",
-            )
-        )
-        screen.say(
-            (
-                "addresses of a local network. It is safe to go on, since the code protects the "
-                "transfer. Its SHA-256 begins with",
-                "dim",
-            )
-        )
-        screen.say((f"{own.certificate.fingerprint[:23]}.", "dim"))
+        fingerprint = own.certificate.fingerprint
+        for line in (
+            "The browser will warn about the certificate: nobody signs one for an address of",
+            "a local network, so this machine made its own. Before you go on there, see that",
+            "its SHA-256 fingerprint is this one; then nobody sits in between:",
+            f"    {fingerprint[:48]}",
+            f"    {fingerprint[48:]}",
+        ):
+            screen.say((line, "dim"))
     screen.say()
 
 

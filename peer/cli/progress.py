@@ -1,6 +1,6 @@
 """How far a transfer is: rate, time left, path; ten times a second at most.
 
-`Meter` does the arithmetic and takes the time as an argument; `ProgressLine` draws it.
+`Meter` does the arithmetic and `Pace` says when to draw; both take the time as an argument.
 """
 
 from __future__ import annotations
@@ -8,18 +8,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from .screen import Screen
 from .text import count, duration, rate, shorten, size
 
-__all__ = ["Meter", "ProgressLine", "Reading"]
+__all__ = ["Meter", "Pace", "Reading", "bar", "sentence"]
 
 _WINDOW = 4.0
 """Seconds over which the rate is averaged: steady to read, quick to follow a change."""
-_REDRAW = 0.1
-"""Seconds between two drawings on a terminal."""
-_REPEAT = 5.0
-"""Seconds between two lines where lines stay."""
-_BAR_WIDTH = 24
+_SAMPLE = 0.1
+"""Seconds between two samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +31,11 @@ class Reading:
     seconds_left: float | None
     """None when the rate is unknown or nothing moves."""
 
+    @property
+    def fraction(self) -> float:
+        """From 0 to 1; a transfer of nothing is complete."""
+        return self.done / self.total if self.total else 1.0
+
 
 class Meter:
     """Turns byte counts into a rate and a time left."""
@@ -43,15 +44,14 @@ class Meter:
         """Start at `now` (seconds, any clock) with `done` bytes already there."""
         self.total = total
         self._samples: deque[tuple[float, int]] = deque([(now, done)])
-        self._start = (now, done)
+        self._start = now
 
     def update(self, done: int, *, now: float) -> None:
         """Note that `done` bytes are there at `now`."""
-        last = self._samples[-1]
         # A burst of updates within a blink is one sample; the deque stays short.
-        if len(self._samples) > 1 and now - self._samples[-2][0] < _REDRAW:
+        if len(self._samples) > 1 and now - self._samples[-2][0] < _SAMPLE:
             self._samples[-1] = (now, done)
-        elif (now, done) != last:
+        else:
             self._samples.append((now, done))
         while len(self._samples) > 2 and now - self._samples[1][0] >= _WINDOW:
             self._samples.popleft()
@@ -65,58 +65,57 @@ class Meter:
         left = (self.total - done) / speed if speed else None
         return Reading(done, self.total, speed, left)
 
-    def average(self, *, now: float) -> float | None:
-        """Return bytes per second over the whole transfer; None before any time has passed."""
-        start, done = self._start
-        elapsed = now - start
-        return (self._samples[-1][1] - done) / elapsed if elapsed > 0 else None
-
     def elapsed(self, *, now: float) -> float:
         """Return the seconds since the start."""
-        return now - self._start[0]
+        return now - self._start
 
 
-class ProgressLine:
-    """One changing line on a terminal; a line every few seconds elsewhere."""
+class Pace:
+    """Says when it is time to draw again.
 
-    def __init__(self, screen: Screen, meter: Meter, *, files: int, path: str) -> None:
-        """`path` says how the bytes travel: ``direct, host``, ``relayed``."""
-        self._screen = screen
-        self._meter = meter
-        self._files = files
-        self._path = path
-        self._next = 0.0 if screen.terminal else None
+    Args:
+        interval: Seconds between two drawings.
+        at_once: Draw the first time too; otherwise only what lasts gets drawn at all.
+    """
 
-    def update(self, done: int, *, now: float, files_done: int = 0, name: str = "") -> None:
-        """Note progress and draw it if it is time to. `name` must be terminal-safe."""
-        self._meter.update(done, now=now)
-        if self._next is None:
-            # The first plain line only once the transfer has proved to take a while.
-            self._next = now + _REPEAT
-        if now < self._next:
-            return
-        self._next = now + (_REDRAW if self._screen.terminal else _REPEAT)
-        self._screen.status(self._line(now, files_done, name))
+    def __init__(self, interval: float, *, at_once: bool) -> None:
+        self._interval = interval
+        self._due: float | None = float("-inf") if at_once else None
 
-    def finish(self) -> None:
-        """Take the line away."""
-        self._screen.clear_status()
+    def due(self, *, now: float) -> bool:
+        """Return whether it is time, and begin the next interval if so."""
+        if self._due is None:
+            self._due = now + self._interval
+        if now < self._due:
+            return False
+        self._due = now + self._interval
+        return True
 
-    def _line(self, now: float, files_done: int, name: str) -> str:
-        reading = self._meter.read(now=now)
-        fraction = reading.done / reading.total if reading.total else 1.0
-        parts = [f"{int(fraction * 100):3d}%"]
-        if self._screen.terminal and self._screen.unicode and self._screen.width >= 100:
-            filled = int(fraction * _BAR_WIDTH)
-            parts.append("━" * filled + "┄" * (_BAR_WIDTH - filled))
-        parts.append(f"{size(reading.done)} of {size(reading.total)}")
-        if reading.bytes_per_second is not None:
-            parts.append(rate(reading.bytes_per_second))
-        if reading.seconds_left is not None:
-            parts.append(f"{duration(reading.seconds_left)} left")
-        if self._files > 1:
-            parts.append(f"{files_done} of {count(self._files, 'file')}")
-        parts.append(self._path)
-        if name:
-            parts.append(shorten(name, 32))
-        return "  ".join(part for part in parts if part)
+
+def sentence(reading: Reading, *, files: tuple[int, int], path: str, name: str) -> str:
+    """Return a reading as one line.
+
+    Args:
+        reading: From a `Meter`.
+        files: How many are done, and how many there are.
+        path: How the bytes travel: ``direct``.
+        name: What is on its way at the moment; terminal-safe.
+    """
+    parts = [
+        f"{int(reading.fraction * 100):3d}%",
+        f"{size(reading.done)} of {size(reading.total)}",
+    ]
+    if reading.bytes_per_second is not None:
+        parts.append(rate(reading.bytes_per_second))
+    if reading.seconds_left is not None:
+        parts.append(f"{duration(reading.seconds_left)} left")
+    if files[1] > 1:
+        parts.append(f"{files[0]} of {count(files[1], 'file')}")
+    parts += [path, shorten(name, 32)]
+    return "  ".join(part for part in parts if part)
+
+
+def bar(fraction: float, width: int) -> str:
+    """Return a bar of `width` characters."""
+    filled = int(fraction * width)
+    return "━" * filled + "┄" * (width - filled)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING
 
 from peer.codes import Code
-
 from peer.errors import CodeError
 
+from .exits import Interrupted
 from .lines import LineReader
 from .screen import Screen
 
@@ -28,7 +29,11 @@ async def confirm(screen: Screen, question: str, *, default: bool, lines: LineRe
     choices = "[Y/n]" if default else "[y/N]"
     while True:
         screen.raw(f"{question} {choices} ")
-        answer = await lines.readline()
+        try:
+            answer = await lines.readline()
+        except asyncio.CancelledError:
+            screen.raw("\n")  # what is said next deserves a line of its own
+            raise
         if answer is None:
             screen.raw("\n")
             return False
@@ -74,6 +79,7 @@ async def _typed_code() -> str:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import Completer, Completion
     from prompt_toolkit.output import create_output
+    from prompt_toolkit.shortcuts import CompleteStyle
 
     class WordCompleter(Completer):
         """Completes the word before the cursor from the list that codes are made of."""
@@ -93,7 +99,12 @@ async def _typed_code() -> str:
         "Code (Tab completes words): ",
         completer=WordCompleter(),
         complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
+        interrupt_exception=Interrupted,
         # stdout carries payload only.
         output=create_output(stdout=sys.stderr),
     )
-    return await session.prompt_async()
+    try:
+        return await session.prompt_async()
+    except EOFError:
+        raise CodeError("No code was given: peerline receive 7-guitar-ocean") from None

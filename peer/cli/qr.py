@@ -40,6 +40,7 @@ def show(screen: Screen, link: str) -> bool:
         return False
     # Explicit white on black: on a light terminal the code would come out inverted, which
     # some scanners do not read. It is not decoration, so NO_COLOR does not apply.
+    screen.say()
     for line in drawn:
         screen.raw(f"  \x1b[97;40m{line}\x1b[0m\n")
     return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +50,13 @@ class Screen:
         self._colour = terminal and not environ.get("NO_COLOR")
         self._console: Console | None = None
         self._status = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the status line away: an error, or the shell's prompt, is printed next."""
+        self.clear_status()
 
     @property
     def width(self) -> int:

@@ -99,6 +99,17 @@ class _Transcript:
             self.changed.wait(left)
 
 
+class _Display(pyte.Screen):
+    """A screen that answers, as terminals do, when it is asked where the cursor is."""
+
+    def __init__(self, columns: int, rows: int, answer: Callable[[str], object]) -> None:
+        super().__init__(columns, rows)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
+
+
 class Terminal:
     """A command in a terminal of its own. What it prints is always read, so it never stalls."""
 
@@ -122,7 +133,7 @@ class Terminal:
             timeout=None,
         )
         self._child.delaybeforesend = None
-        self._display = pyte.Screen(columns, rows)
+        self._display = _Display(columns, rows, self._child.send)
         self._stream = pyte.Stream(self._display)
         self._transcript = _Transcript(f"peerline {' '.join(arguments)}")
         self.expect = self._transcript.expect

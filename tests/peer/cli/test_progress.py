@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 
-from peer.cli.progress import Meter, ProgressLine
-from peer.cli.screen import Screen
+from peer.cli.progress import Meter, Pace, Reading, bar, sentence
 
 
 def test_rate_is_unknown_until_time_has_passed() -> None:
@@ -56,37 +53,46 @@ def test_bursts_of_updates_do_not_pile_up() -> None:
 def test_resumed_bytes_do_not_count_as_speed() -> None:
     meter = Meter(1000, now=0.0, done=900)
     meter.update(950, now=1.0)
-    assert meter.average(now=1.0) == pytest.approx(50)
+    assert meter.read(now=1.0).bytes_per_second == pytest.approx(50)
 
 
-def line(*, terminal: bool, files: int = 1) -> tuple[ProgressLine, io.StringIO]:
-    stream = io.StringIO()
-    screen = Screen(stream, terminal=terminal, environ={"COLUMNS": "80"})
-    return ProgressLine(screen, Meter(1000, now=0.0), files=files, path="direct"), stream
+def test_terminal_is_redrawn_at_once_and_then_ten_times_a_second_at_most() -> None:
+    pace = Pace(0.1, at_once=True)
+    due = [step for step in range(1000) if pace.due(now=step / 1000)]
+    assert due[0] == 0
+    assert 9 <= len(due) <= 10
 
 
-def test_terminal_is_redrawn_ten_times_a_second_at_most() -> None:
-    progress, stream = line(terminal=True)
-    for step in range(1000):
-        progress.update(step, now=step / 1000)
-    assert 8 <= stream.getvalue().count("%") <= 11
+def test_what_is_over_soon_leaves_no_line_behind() -> None:
+    pace = Pace(5.0, at_once=False)
+    assert not any(pace.due(now=tenth / 10) for tenth in range(50))
+    assert pace.due(now=5.0)
+    assert not pace.due(now=9.9)
+    assert pace.due(now=10.0)
 
 
-def test_short_transfer_leaves_no_plain_line() -> None:
-    progress, stream = line(terminal=False)
-    progress.update(500, now=0.1)
-    progress.update(1000, now=0.2)
-    assert stream.getvalue() == ""
+def test_line_says_how_far_how_fast_how_long_and_by_which_path() -> None:
+    line = sentence(
+        Reading(255_000, 1_000_000, 50_000.0, 14.9),
+        files=(1, 3),
+        path="direct",
+        name="film.mkv",
+    )
+    assert line == (
+        " 25%  255.0 kB of 1.0 MB  50.0 kB/s  15 s left  1 of 3 files  direct  film.mkv"
+    )
 
 
-def test_long_transfer_leaves_a_plain_line_every_few_seconds() -> None:
-    progress, stream = line(terminal=False, files=3)
-    for tenth in range(1, 121):
-        progress.update(tenth * 5, now=tenth / 10, files_done=1, name="film.mkv")
-    lines = stream.getvalue().splitlines()
-    assert len(lines) == 2
-    assert lines[0].lstrip().startswith("25%  255 B of 1.0 kB")
-    assert "50 B/s" in lines[0]
-    assert "1 of 3 files" in lines[0]
-    assert "direct" in lines[0]
-    assert "film.mkv" in lines[0]
+def test_line_leaves_out_what_is_not_known() -> None:
+    line = sentence(Reading(0, 10, None, None), files=(0, 1), path="", name="")
+    assert line == "  0%  0 B of 10 B"
+
+
+def test_transfer_of_nothing_is_complete() -> None:
+    assert Reading(0, 0, None, None).fraction == 1.0
+
+
+def test_bar_fills_from_the_left() -> None:
+    assert bar(0.0, 4) == "┄┄┄┄"
+    assert bar(0.5, 4) == "━━┄┄"
+    assert bar(1.0, 4) == "━━━━"

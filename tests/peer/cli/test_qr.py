@@ -52,7 +52,7 @@ def test_code_is_white_on_black_whatever_the_terminal_likes() -> None:
     assert qr.show(screen, LINK)
     display = pyte.Screen(80, 30)
     pyte.Stream(display).feed(stream.getvalue().replace("\n", "\r\n"))
-    corner = display.buffer[0][2]
+    corner = display.buffer[1][2]
     assert (corner.data, corner.fg, corner.bg) == ("█", "brightwhite", "black")
 
 

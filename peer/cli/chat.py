@@ -1,0 +1,154 @@
+"""``peerline chat``: two people, or a room full, in their terminals or browsers."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+from .exits import UsageProblem, run
+
+if TYPE_CHECKING:
+    from .chat_faces import Face
+    from .meeting import Reach
+
+__all__ = ["chat"]
+
+
+@click.command(short_help="Talk to somebody, and exchange files on the way.")
+@click.argument("target", metavar="[CODE|LINK|ROOM]", required=False)
+@click.option(
+    "--password",
+    metavar="TEXT",
+    envvar="PEERLINE_PASSWORD",
+    show_envvar=True,
+    help="Password of a named room; '-' asks for it, so that nobody sees it.",
+)
+@options.out_option
+@options.yes_option
+@options.overwrite_option
+@options.words_option
+@options.qr_option
+@options.port_option
+@options.reaching
+def chat(
+    target: str | None,
+    password: str | None,
+    out: Path,
+    yes: bool,
+    overwrite: bool,
+    words: int,
+    qr: bool,
+    port: int,
+    server: str | None,
+    name: str | None,
+    lan: bool,
+    ice_config: Path | None,
+    relay_only: bool,
+    verbose: bool,
+) -> int:
+    """Talk to somebody, and exchange files on the way.
+
+    Without an argument it makes a code for the other side. With a CODE or LINK it goes to
+    whoever made that. With the name of a ROOM it meets everybody there; this needs --server.
+
+    When standard input is no terminal, each of its lines is a message, what comes in is
+    printed as `name: text`, and the end of the input ends the chat.
+    """
+    if password == "-":  # noqa: S105 -- it is not one
+        password = click.prompt("Password of the room", hide_input=True, err=True)
+
+    async def body() -> None:
+        from .meeting import Reach
+
+        reach = Reach.from_flags(
+            server=server,
+            name=name or _login_name(),
+            lan=lan,
+            ice_config=ice_config,
+            relay_only=relay_only,
+        )
+        await _chat(
+            target,
+            reach,
+            password=password,
+            out=out,
+            yes=yes,
+            overwrite=overwrite,
+            words=words,
+            show_qr=qr,
+            port=port,
+        )
+
+    return run(body, verbose=verbose)
+
+
+async def _chat(
+    target: str | None,
+    reach: Reach,
+    *,
+    password: str | None,
+    out: Path,
+    yes: bool,
+    overwrite: bool,
+    words: int,
+    show_qr: bool,
+    port: int,
+) -> None:
+    from . import present
+    from .chat_faces import LineFace, TerminalFace
+    from .conversation import COMMANDS, Conversation
+    from .lines import LineReader
+    from .meeting import invite, join, locate
+    from .screen import Screen
+    from .text import safe_line
+
+    async with AsyncExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        if target is None:
+            if password is not None:
+                raise UsageProblem("--password belongs to a named ROOM; a code needs none.")
+            invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
+            room = invitation.room
+            present.invitation(
+                screen, invitation, command=invitation.command("chat"), show_qr=show_qr
+            )
+        elif _is_code(target):
+            code, server = await locate(reach, target)
+            room = await stack.enter_async_context(join(reach, server, code=code))
+        else:
+            if reach.server is None:
+                raise UsageProblem(
+                    f"'{safe_line(target)}' is no code. As the name of a room it needs --server."
+                )
+            room = await stack.enter_async_context(
+                join(reach, reach.server, room=target, password=password)
+            )
+            screen.say(f"In the room '{safe_line(target)}' on {reach.server.host}.")
+        face: Face
+        if sys.stdin.isatty() and screen.terminal:
+            face = await stack.enter_async_context(TerminalFace(list(COMMANDS)))
+        else:
+            face = await stack.enter_async_context(LineFace(screen, LineReader()))
+        conversation = Conversation(
+            room, face, own_name=safe_line(reach.name), out=out, yes=yes, overwrite=overwrite
+        )
+        await conversation.run()
+
+
+def _is_code(target: str) -> bool:
+    """Whether this is meant as a code: links and codes begin in ways that names rarely do."""
+    return "://" in target or target[:1].isdigit()
+
+
+def _login_name() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # nobody the system knows
+        return ""

@@ -1,0 +1,50 @@
+"""``peerline receive``: from a code to files in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import options
+from .exits import run
+
+__all__ = ["receive"]
+
+
+@click.command(short_help="Receive what somebody sends you.")
+@click.argument("code", metavar="[CODE|LINK]", required=False)
+@options.out_option
+@options.yes_option
+@options.overwrite_option
+@options.reaching
+def receive(
+    code: str | None,
+    out: Path,
+    yes: bool,
+    overwrite: bool,
+    server: str | None,
+    name: str | None,
+    lan: bool,
+    ice_config: Path | None,
+    relay_only: bool,
+    verbose: bool,
+) -> int:
+    """Receive what somebody sends you.
+
+    CODE is what the sender's screen shows, such as 7-guitar-ocean; the link that is shown
+    beside it does as well. Without either, the command asks.
+
+    Without --server, the sender is looked for on this machine and on the local network.
+    """
+
+    async def body() -> None:
+        from .meeting import Reach
+        from .receiving import receive_files
+
+        reach = Reach.from_flags(
+            server=server, name=name, lan=lan, ice_config=ice_config, relay_only=relay_only
+        )
+        await receive_files(code, reach, out=out, yes=yes, overwrite=overwrite)
+
+    return run(body, verbose=verbose)

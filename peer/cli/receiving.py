@@ -1,0 +1,103 @@
+"""The body of ``peerline receive``."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from peer.errors import PeerLeft
+
+from . import present, prompts, transfer_view
+from .lines import LineReader
+from .meeting import Reach, join, locate
+from .screen import Screen
+from .text import safe_line
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from peer.link import Link
+    from peer.transfers import IncomingTransfer
+
+__all__ = ["receive_files"]
+
+Result = TypeVar("Result")
+
+
+async def receive_files(
+    code: str | None, reach: Reach, *, out: Path, yes: bool, overwrite: bool
+) -> None:
+    """Receive one batch of files.
+
+    Args:
+        code: A code or a link; None asks for one.
+        reach: How to get to the sender.
+        out: Folder to put the files into.
+        yes: Accept without asking.
+        overwrite: Replace what exists.
+
+    Raises:
+        PeerError: Something did not work out; each kind has its exit status.
+    """
+    lines = LineReader()
+    async with AsyncExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        typed = code or await prompts.ask_code(screen, lines)
+        screen.status("Looking for the other side ...")
+        found, server = await locate(reach, typed)
+        screen.status("Connecting ...")
+        room = await stack.enter_async_context(join(reach, server, code=found))
+        link = await room.link()
+        screen.clear_status()
+        present.connected(screen, link)
+        screen.status("Waiting for the offer ...")
+        incoming = await _first_offer(link)
+        screen.clear_status()
+        sender = present.who(link.peer)
+        transfer_view.show_offer(screen, incoming, sender=sender, out=out)
+        if not yes and not await _while_open(
+            link, prompts.confirm(screen, "Accept?", default=True, lines=lines)
+        ):
+            await incoming.decline()
+            await incoming.done()
+        await incoming.accept(out, overwrite=overwrite)
+        view = transfer_view.ScreenView(
+            screen,
+            path=present.path_in_short(link.path),
+            waiting="Waiting for the first bytes ...",
+            finishing="Putting everything in place ...",
+        )
+        took = await transfer_view.follow(incoming, view)
+        await incoming.done()
+        screen.say((f"{transfer_view.summary('Received', incoming, took)}.", "good"))
+        screen.say("Every piece has the digest that the sender gave it. Saved as:")
+        for path in incoming.paths:
+            screen.say("    ", (safe_line(str(path)), "name"))
+        await link.close()
+
+
+async def _first_offer(link: Link) -> IncomingTransfer:
+    async for incoming in link.transfers():
+        if incoming.problem is not None:
+            raise incoming.problem
+        return incoming
+    raise PeerLeft("The other side left without sending anything.")
+
+
+async def _while_open(link: Link, question: Coroutine[Any, Any, Result]) -> Result:
+    """Wait for an answer, unless the link ends before it comes."""
+    answer = asyncio.ensure_future(question)
+    end = asyncio.ensure_future(link.wait_closed())
+    try:
+        await asyncio.wait({answer, end}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        end.result()
+        raise PeerLeft("The other side left before you answered.")
+    finally:
+        for task in (answer, end):
+            task.cancel()
+        await asyncio.gather(answer, end, return_exceptions=True)

@@ -1,0 +1,95 @@
+"""``peerline send``: the code, the link, the progress, the other side's confirmation."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+from .exits import run
+
+if TYPE_CHECKING:
+    from .meeting import Reach
+
+__all__ = ["send"]
+
+
+@click.command(short_help="Send files and folders to somebody.")
+@click.argument(
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
+@options.words_option
+@options.qr_option
+@options.port_option
+@options.reaching
+def send(
+    paths: tuple[Path, ...],
+    words: int,
+    qr: bool,
+    port: int,
+    server: str | None,
+    name: str | None,
+    lan: bool,
+    ice_config: Path | None,
+    relay_only: bool,
+    verbose: bool,
+) -> int:
+    """Send files and folders to somebody.
+
+    Shows a code. The other side types it after `peerline receive`, or opens the link that is
+    shown beside it in a browser. The command ends when the other side has confirmed that
+    everything is in place.
+
+    Without --server, the two meet on a server inside this command, which machines of the same
+    network find by themselves.
+    """
+
+    async def body() -> None:
+        from .meeting import Reach
+
+        reach = Reach.from_flags(
+            server=server, name=name, lan=lan, ice_config=ice_config, relay_only=relay_only
+        )
+        await _send(paths, reach, words=words, show_qr=qr, port=port)
+
+    return run(body, verbose=verbose)
+
+
+async def _send(
+    paths: tuple[Path, ...], reach: Reach, *, words: int, show_qr: bool, port: int
+) -> None:
+    from . import present, transfer_view
+    from .meeting import invite
+    from .screen import Screen
+
+    async with AsyncExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        await transfer_view.list_sources(screen, paths)
+        invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
+        present.invitation(
+            screen, invitation, command=invitation.command("receive"), show_qr=show_qr
+        )
+        screen.status("Waiting for the other side ... (Ctrl-C gives up)")
+        link = await invitation.room.link()
+        screen.clear_status()
+        present.connected(screen, link)
+        receiver = present.who(link.peer)
+        outgoing = await link.send_files(paths)
+        view = transfer_view.ScreenView(
+            screen,
+            path=present.path_in_short(link.path),
+            waiting=f"Waiting for {receiver} to accept ...",
+            finishing="Waiting for confirmation ...",
+        )
+        took = await transfer_view.follow(outgoing, view)
+        await outgoing.done()
+        screen.say((f"{transfer_view.summary('Sent', outgoing, took)}.", "good"))
+        screen.say(f"Confirmed by {receiver}: everything is in place, with the same digests.")
+        await link.close()

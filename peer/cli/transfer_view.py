@@ -1,0 +1,171 @@
+"""A transfer as a person follows it: what it consists of, how far it is, how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import present
+from .progress import Meter, Pace, bar, sentence
+from .screen import Screen
+from .text import count, duration, rate, safe_line, size
+
+if TYPE_CHECKING:
+    from peer.transfer.manifest import Manifest
+    from peer.transfers import IncomingTransfer, OutgoingTransfer, Progress
+
+    Transfer = OutgoingTransfer | IncomingTransfer
+
+__all__ = ["ScreenView", "describe", "follow", "list_sources", "show_offer", "summary"]
+
+_SHOWN = 5
+"""Left-out files that are named."""
+_REDRAW = 0.1
+"""Seconds between two drawings on a terminal."""
+_REPEAT = 5.0
+"""Seconds between two lines where lines stay."""
+_BAR_WIDTH = 24
+_WIDE = 100
+"""Columns from which on there is room for a bar."""
+
+
+def describe(manifest: Manifest) -> str:
+    """Return a transfer in numbers: ``3 files, 1 folder, 64.0 MB``."""
+    kinds = [entry.kind for entry in manifest]
+    return present.batch(manifest.files, kinds.count("dir"), kinds.count("link"), manifest.bytes)
+
+
+async def list_sources(screen: Screen, paths: Sequence[Path]) -> None:
+    """Say what is about to be sent, before anybody is asked to wait for it.
+
+    Raises:
+        DiskError: Something cannot be read, or there is nothing to send.
+        TransferError: It cannot be sent in one transfer.
+    """
+    from peer.files import Sources
+
+    sources = await asyncio.to_thread(Sources.of, paths)
+    try:
+        _show_manifest(screen, "Sending ", sources.manifest)
+        for skipped in sources.skipped[:_SHOWN]:
+            screen.say((str(skipped), "warning"))
+        if len(sources.skipped) > _SHOWN:
+            more = count(len(sources.skipped) - _SHOWN, "more", "more")
+            screen.say((f"... and {more} left out.", "warning"))
+    finally:
+        sources.close()
+
+
+def show_offer(screen: Screen, incoming: IncomingTransfer, *, sender: str, out: Path) -> None:
+    """Print what is offered, and how much room there is for it."""
+    _show_manifest(screen, f"{present.begin(sender)} wants to send you ", incoming.manifest)
+    room = _free_space(out)
+    if room is not None:
+        style = "warning" if room < incoming.bytes_total else "dim"
+        where = safe_line(str(out.absolute()))
+        screen.say((f"They go into {where}, where {size(room)} are free.", style))
+
+
+def summary(verb: str, transfer: Transfer, seconds: float) -> str:
+    """Return what was moved and how fast: ``Sent 3 files, 64.0 MB in 1.2 s (53.3 MB/s)``."""
+    moved = transfer.bytes_total - transfer.progress.bytes_held
+    took = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
+    speed = f" ({rate(moved / seconds)})" if seconds > 0 and moved else ""
+    return f"{verb} {describe(transfer.manifest)} in {took}{speed}"
+
+
+async def follow(
+    transfer: Transfer,
+    show: Callable[[Progress, Meter | None, float], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> float:
+    """Show the progress of a transfer until it ends, well or not.
+
+    Args:
+        transfer: It.
+        show: Called with every update, the meter once bytes may move, and the time.
+        clock: Seconds.
+
+    Returns:
+        Seconds that the transfer itself took; what `Transfer.done` raises is left to the caller.
+    """
+    from peer.transfers import Stage
+
+    meter: Meter | None = None
+    async for progress in transfer:
+        now = clock()
+        if meter is None and progress.stage in (Stage.RUNNING, Stage.DONE):
+            meter = Meter(progress.bytes_total, now=now, done=progress.bytes_held)
+        if meter is not None:
+            meter.update(progress.bytes_done, now=now)
+        show(progress, meter, now)
+    return meter.elapsed(now=clock()) if meter is not None else 0.0
+
+
+class ScreenView:
+    """Shows one transfer on the status line.
+
+    Args:
+        screen: Where.
+        path: How the bytes travel.
+        waiting: What to say until the other side, or the person here, has decided.
+        finishing: What to say when all bytes are there and the confirmation is not.
+    """
+
+    def __init__(self, screen: Screen, *, path: str, waiting: str, finishing: str) -> None:
+        self._screen = screen
+        self._path = path
+        self._waiting = waiting
+        self._finishing = finishing
+        self._pace = (
+            Pace(_REDRAW, at_once=True) if screen.terminal else Pace(_REPEAT, at_once=False)
+        )
+
+    def __call__(self, progress: Progress, meter: Meter | None, now: float) -> None:
+        """Draw, if there is something new and it is time."""
+        from peer.transfers import Stage
+
+        if progress.stage is Stage.WAITING:
+            self._screen.status(self._waiting)
+        elif meter is None or progress.stage in (Stage.DONE, Stage.FAILED):
+            self._screen.clear_status()
+        elif progress.bytes_done >= progress.bytes_total:
+            self._screen.status(self._finishing)
+        elif self._pace.due(now=now):
+            self._screen.status(self._line(progress, meter, now))
+
+    def _line(self, progress: Progress, meter: Meter, now: float) -> str:
+        reading = meter.read(now=now)
+        line = sentence(
+            reading,
+            files=(progress.files_done, progress.files_total),
+            path=self._path,
+            name=progress.name,
+        )
+        if self._screen.terminal and self._screen.unicode and self._screen.width >= _WIDE:
+            return f"{bar(reading.fraction, _BAR_WIDTH)} {line}"
+        return line
+
+
+def _show_manifest(screen: Screen, beginning: str, manifest: Manifest) -> None:
+    screen.say(f"{beginning}{describe(manifest)}:")
+    for line in present.listing(list(manifest)):
+        screen.say(*line)
+
+
+def _free_space(folder: Path) -> int | None:
+    """Return the bytes free where a folder is, or where it is going to be."""
+    absolute = folder.absolute()
+    for existing in (absolute, *absolute.parents):
+        try:
+            return shutil.disk_usage(existing).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return None
