@@ -79,6 +79,10 @@ class Abandonment:
         """Send the FORWARD-TSN again: a probe timer expired."""
         self._sent_at = 0.0
 
+    def _is_later(self, number: int, other: int) -> bool:
+        bits = 32 if self._interleaving else 16
+        return 0 < (number - other) & ((1 << bits) - 1) < 1 << (bits - 1)
+
     def forward_tsn(self, *, now: float, interval: float) -> bytes | None:
         """
         Return the chunk that is due, or ``None``.
@@ -96,7 +100,7 @@ class Abandonment:
         unacked = outstanding.unacked
         point = tsn = outstanding.base - 1
         skipped: dict[tuple[int, bool], int] = {}
-        while (chunk := unacked.get(tsn + 1)) is not None:
+        while len(skipped) < _MAX_SKIPPED and (chunk := unacked.get(tsn + 1)) is not None:
             if not chunk.abandoned:
                 # Rule C2. What arrived does not stop the point, but the point never rests on it.
                 if not chunk.acked:
@@ -108,9 +112,10 @@ class Abandonment:
                 raise AssertionError("an abandoned chunk has its message")
             unordered = bool(message.unordered)
             if self._interleaving or not unordered:
-                if len(skipped) == _MAX_SKIPPED:
-                    break
-                skipped[message.stream_id, unordered] = message.number
+                key = (message.stream_id, unordered)
+                # The TSN that stands for the rest of a message may come after later messages.
+                if key not in skipped or self._is_later(message.number, skipped[key]):
+                    skipped[key] = message.number
             tsn += 1
             point = tsn
         if point < outstanding.base:

@@ -247,7 +247,6 @@ class Retransmission:
         unreported = self._unreported
         order = self._order
         window = max(self._rtt.smoothed, self._rtt.latest) * _TIME_FACTOR + _TIME_MARGIN
-        late = now - window
         lost: list[OutgoingChunk] = []
         while unreported and (unreported[0].acked or unreported[0].tsn <= reported_to):
             chunk = unreported.popleft()
@@ -263,22 +262,24 @@ class Retransmission:
                 continue
             if chunk.sequence >= self._delivered_up_to:
                 break
-            sent_at = chunk.flight.sent_at
+            # One sum decides and is the timer's deadline: two would differ in the last bit, and
+            # a timer that fires a bit too early is set to the same moment for ever.
+            late_at = chunk.flight.sent_at + window
             if chunk.tsn > reported_to:
                 # A cut SACK is silent about it. Once it is old it has left the network either
                 # way, so it must not hold the window shut.
-                if sent_at > late:
-                    deadline = sent_at + window
+                if late_at > now:
+                    deadline = late_at
                     break
                 chunk.unreported = True
                 outstanding.in_flight -= chunk.wire
                 unreported.append(order.popleft())
             elif self._delivered_up_to - chunk.sequence >= self._packet_threshold or (
-                sent_at <= late
+                late_at <= now
             ):
                 lost.append(order.popleft())
             else:
-                deadline = sent_at + window
+                deadline = late_at
                 break
         if deadline < math.inf:
             self._timers.start(Timer.LOSS, deadline)
