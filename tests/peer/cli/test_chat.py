@@ -169,3 +169,56 @@ def test_interrupt_while_waiting_leaves_nothing_behind(env: Environment, tmp_pat
         assert alice.wait() == 130
         assert alice.err.text.splitlines()[-1] == "peerline: Interrupted."
     assert registered(env) == []
+
+
+@pytest.mark.terminal
+def test_file_is_offered_accepted_and_confirmed_inside_a_chat(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a picture.jpg").write_bytes(b"picture" * 100_000)
+    with Terminal(*("chat", "--name", "alice", "--server", server), env=env, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        with Terminal(
+            *("chat", code, "--name", "bob", "--server", server, "--out", "got"),
+            env=env,
+            cwd=tmp_path,
+        ) as bob:
+            alice.expect_display("> ?", r"bob \(direct\)  /help")
+            alice.enter("/send 'no such file'")
+            alice.expect("There is no no such file")
+            alice.enter("/send 'a picture.jpg'")
+            alice.expect(r"Offered a picture\.jpg \(1 file, 700\.0 kB\) to bob")
+            bob.expect(r"alice wants to send you a picture\.jpg \(1 file, 700\.0 kB\)")
+            # An Enter that was meant for a message accepts nothing.
+            bob.enter("what is that?")
+            bob.enter("/accept")
+            alice.expect(r"Sent 1 file, 700\.0 kB .*, confirmed by bob\.")
+            bob.expect(r"Received 1 file, 700\.0 kB")
+            bob.expect(f"    {tmp_path / 'got' / 'a picture.jpg'}")
+            alice.enter("/send 'a picture.jpg'")
+            bob.expect("alice wants to send you")
+            bob.enter("/decline")
+            alice.expect("Not sent: The other side refused the files")
+            bob.enter("/accept")
+            bob.expect("Nothing was offered")
+            bob.enter("/quit")
+            assert bob.wait() == 0
+            assert alice.wait() == 0
+    assert (tmp_path / "got" / "a picture.jpg").read_bytes() == b"picture" * 100_000
+
+
+@pytest.mark.terminal
+def test_pipe_takes_files_only_with_yes(env: Environment, server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    for flags, answer in (((), "Not sent"), (("--yes", "--out", "got"), "Sent 1 file")):
+        with Terminal("chat", "--server", server, env=env, cwd=tmp_path) as alice:
+            code = code_of(alice)
+            with Piped("chat", code, "--server", server, *flags, env=env, cwd=tmp_path) as bob:
+                alice.expect_display("> ?", r".* \(direct\)  /help")
+                alice.enter("/send file")
+                alice.expect(answer)
+                bob.close_input()
+                assert bob.wait() == 0
+                assert alice.wait() == 0
+            assert bob.out.text == ""
+    assert (tmp_path / "got" / "file").read_bytes() == b"content"
