@@ -352,6 +352,7 @@ export class Negotiation {
     if (this.stage === 'established') return; // the link has its own goodbye
     const code = typeof body.code === 'string' ? body.code : '';
     if (code === 'password_mismatch') this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+    else if (code === 'no_path') this.#fail(this.#noPath()); // this side may know more than the other
     else this.#fail(problem(Object.hasOwn(BYE_CODES, code) ? BYE_CODES[code] : 'bye'));
   }
 

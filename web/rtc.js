@@ -47,7 +47,6 @@ export class RtcConnection extends EventTarget {
   #early = [];
   #remoteCandidates = 0;
   #localCandidates = 0;
-  #gathered = false;
   #opened = false;
   #over = false;
   #relayOnly;
@@ -131,9 +130,12 @@ export class RtcConnection extends EventTarget {
     };
   }
 
-  /** Whether this device found no way at all to be reached. */
+  /**
+   * Whether this device has found no way at all to be reached. Chromium without a route says neither
+   * that it has found one nor that it is done, so that this means something only after a while.
+   */
   get isUnreachable() {
-    return this.#gathered && this.#localCandidates === 0;
+    return this.#localCandidates === 0;
   }
 
   /** Whether only relays are allowed. */
@@ -235,7 +237,6 @@ export class RtcConnection extends EventTarget {
   #candidate(candidate) {
     if (this.#over) return;
     if (candidate === null) {
-      this.#gathered = true;
       this.#emit('candidate', null);
     } else if (candidate.candidate !== '') {
       this.#localCandidates += 1;
