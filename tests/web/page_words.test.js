@@ -1,0 +1,104 @@
+// What the page says: figures, names, paths, and what helps against each problem.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { displayName, formatBytes, formatDuration, formatRate, joinFacts, plural, splitName } from '../../web/ui/format.js';
+import { defaultName } from '../../web/ui/names.js';
+import { describePath } from '../../web/ui/path.js';
+import { remedy, secureRemedy } from '../../web/ui/remedies.js';
+import { problem } from '../../web/problems.js';
+
+test('sizes have three figures at most and never show 1000 of a unit', () => {
+  const said = { 0: '0 B', 999: '999 B', 1000: '1 kB', 1449: '1.4 kB', 64e6: '64 MB', 999_499: '999 kB', 999_500: '1 MB', 1.25e9: '1.3 GB', 4e15: '4000 TB' };
+  for (const [bytes, text] of Object.entries(said)) assert.equal(formatBytes(Number(bytes)), text);
+  assert.equal(formatRate(18.4e6), '18.4 MB/s');
+});
+
+test('a forecast is never zero and gets coarser with its length', () => {
+  const said = { 0: '1 s', 0.4: '1 s', 59.4: '59 s', 59.6: '1 min', 3599: '1 h', 4200: '1 h 10 min', 100_000: '28 h' };
+  for (const [seconds, text] of Object.entries(said)) assert.equal(formatDuration(Number(seconds)), text);
+});
+
+test('facts that are not there leave no gap', () => {
+  assert.equal(joinFacts('12 MB', '', '3 s left'), '12 MB · 3 s left');
+  assert.equal(plural(1, 'file'), '1 file');
+  assert.equal(plural(1200, 'file'), '1,200 files');
+});
+
+test('a name cannot turn the text around or hide in control characters', () => {
+  assert.equal(displayName('photo\u202egpj.exe'), 'photo\ufffdgpj.exe');
+  assert.equal(displayName('a\u0007b\nc\u2066d'), 'a\ufffdb\ufffdc\ufffdd');
+  assert.equal(displayName('né 東京 😀.txt'), 'né 東京 😀.txt');
+});
+
+test('a long name loses its middle, and nothing else', () => {
+  for (const name of ['', 'a', 'ab', 'x.bin', `${'long '.repeat(40)}.pptx`, '😀'.repeat(40)]) {
+    const [head, tail] = splitName(name);
+    assert.equal(head + tail, name);
+    assert.ok(Array.from(tail).length <= 12);
+  }
+  assert.equal(splitName(`${'long '.repeat(40)}.pptx`)[1].endsWith('.pptx'), true);
+});
+
+test('a device is named after its browser and system', () => {
+  const said = {
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36': 'Chrome on Linux',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_4 like Mac OS X) AppleWebKit/605.1.15 Version/18.4 Mobile/15E148 Safari/604.1': 'Safari on iPhone',
+    'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:153.0) Gecko/20100101 Firefox/153.0': 'Firefox on Windows',
+    'Mozilla/5.0 (Windows NT 10.0) Chrome/156.0.0.0 Safari/537.36 Edg/156.0.0.0': 'Edge on Windows',
+    nothing: 'Browser',
+  };
+  for (const [agent, name] of Object.entries(said)) assert.equal(defaultName(agent), name);
+});
+
+/** A path whose ends are candidates of these types and addresses. */
+const path = (local, remote, kind = 'direct') => {
+  const place = ([type, address]) => ({ type, address, port: 1, protocol: 'udp' });
+  return { kind, local: place(local), remote: place(remote), roundTrip: null };
+};
+
+test('a path is called by what it means, not by the candidate', () => {
+  const LAN = 'Direct on your network';
+  const INTERNET = 'Direct over the internet';
+  const cases = [
+    [['host', '192.168.1.2'], ['host', '192.168.1.3'], LAN],
+    [['host', null], ['host', '0a1b.local'], LAN],
+    [['prflx', '192.168.1.2'], ['host', '10.0.0.3'], LAN],
+    [['host', '192.168.1.2'], ['prflx', '172.20.0.9'], LAN],
+    [['host', 'fe80::1'], ['host', 'fe80::2'], LAN],
+    [['host', '2001:db8:1:2::5'], ['host', '2001:db8:1:2:9::1'], LAN],
+    [['host', '2001:db8:1:2::5'], ['host', '2001:db8:1:3::5'], INTERNET],
+    [['host', '192.168.1.2'], ['srflx', '203.0.113.9'], INTERNET],
+    [['srflx', '203.0.113.8'], ['host', '10.0.0.3'], INTERNET],
+    [['prflx', '203.0.113.8'], ['prflx', '203.0.113.9'], INTERNET],
+  ];
+  for (const [local, remote, text] of cases) {
+    assert.equal(describePath(path(local, remote)).text, text, `${local} ${remote}`);
+  }
+  const relayed = describePath(path(['relay', '203.0.113.1'], ['host', '10.0.0.1'], 'relayed'));
+  assert.deepEqual(relayed, { icon: 'relay', text: 'Through a relay, still end-to-end encrypted' });
+});
+
+test('a code that is not spent can be tried again, a spent one cannot', () => {
+  assert.equal(remedy(problem('server_unreachable'), 'join').does, 'join');
+  assert.equal(remedy(problem('no_such_room'), 'join').does, 'edit');
+  for (const code of ['wrong_code', 'room_full', 'no_path', 'no_network', 'peer_left', 'verification_failed']) {
+    assert.equal(remedy(problem(code), 'join').does, 'start', code);
+    assert.match(remedy(problem(code), 'join').more, /Codes work once/, code);
+  }
+  for (const code of ['wrong_code', 'no_path', 'room_closed', 'server_unreachable']) {
+    assert.equal(remedy(problem(code), 'host').does, 'host', code);
+  }
+  assert.equal(remedy(problem('unexpected'), 'host').does, 'start');
+});
+
+test('the secure page is where the server says it is, with the code', async (t) => {
+  const answers = { tls_port: 8443 };
+  t.mock.method(globalThis, 'fetch', async () => new Response(JSON.stringify(answers)));
+  const address = new URL('http://192.168.1.2:8080/#7-guitar-ocean');
+  assert.equal((await secureRemedy(address)).href, 'https://192.168.1.2:8443/#7-guitar-ocean');
+  assert.equal((await secureRemedy(new URL('http://example.org/#7-a-b'))).href, 'https://example.org/#7-a-b');
+  answers.tls_port = null;
+  assert.equal((await secureRemedy(address)).href, undefined);
+});
