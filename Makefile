@@ -8,6 +8,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
+# Run with both engines: aiortc's SCTP is the fallback, so it must carry everything, too.
+END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_link.py \
+    tests/peer/test_room.py tests/interop tests/turn
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
 
@@ -37,6 +41,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.tests-installed
 	@tests/system-packages
+	PEERLINE_ENGINE=aiortc $(BIN)/python -m pytest $(PYTEST_ARGS) $(END_TO_END)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.tests-installed
