@@ -165,11 +165,12 @@ class NameChecker:
         if entry.kind not in KINDS:
             raise _Unsafe("is neither a file nor a folder nor a link")
         parts = _split(entry.path, "name")
-        self._text += _size(entry.path) + len(entry.target or "")
-        if self._text > MAX_MANIFEST_TEXT:
-            raise _Unsafe("is one name too many: all names together are too long")
         if entry.kind == LINK:
             self._check_target(entry, len(parts) - 1)
+            self._text += _size(entry.target or "")
+        self._text += _size(entry.path)
+        if self._text > MAX_MANIFEST_TEXT:
+            raise _Unsafe("is one name too many: all names together are too long")
         self._claim(parts, entry.kind)
         return parts
 
