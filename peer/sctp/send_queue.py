@@ -24,6 +24,8 @@ from .serial import MASK16, MASK32, Tsn
 
 __all__ = ["SendQueue"]
 
+_HEAD_START = 1 << 14
+"""Bytes that a stream which was silent may send before the others, so that it need not wait."""
 _SLICE = 8
 """Fragments of one message in a row when another stream waits and interleaving is on."""
 _I_DATA = int(ChunkType.I_DATA)
@@ -93,7 +95,10 @@ class SendQueue:
         """Let a stream take part that has messages and is not paused."""
         if stream.queued or stream.paused or not stream.messages:
             return
-        stream.virtual_time = max(stream.virtual_time, self._virtual_time)
+        present = self._virtual_time
+        if self._heap:
+            present = max(present, self._heap[0][0] - _HEAD_START / stream.weight)
+        stream.virtual_time = max(stream.virtual_time, present)
         self._enqueue(stream)
 
     def _enqueue(self, stream: OutgoingStream) -> None:
