@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -28,7 +27,7 @@ from playwright.async_api import (
     expect,
 )
 
-__all__ = ["PATIENCE", "Person", "chromium", "find_chromium", "sha256_of"]
+__all__ = ["PATIENCE", "Person", "chromium", "find_chromium"]
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PATIENCE: Final = 20_000
@@ -61,11 +60,6 @@ async def _launch(playwright: Playwright, flags: tuple[str, ...]) -> Browser:
     return await playwright.chromium.launch(
         executable_path=find_chromium(), args=[*sandbox, *flags], timeout=60_000
     )
-
-
-def sha256_of(data: bytes | Path) -> str:
-    """The SHA-256 of some bytes or of a file, in hex."""
-    return hashlib.sha256(data if isinstance(data, bytes) else data.read_bytes()).hexdigest()
 
 
 @dataclass(eq=False)

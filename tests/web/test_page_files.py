@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Dialog, expect
 
-from tests.support.browser import Person, sha256_of
+from tests.support.browser import Person
+from tests.support.samples import (
+    SIZES,
+    digests_in,
+    digests_of,
+    sha256_of,
+    write_file,
+    write_folder,
+    write_hole,
+)
 from tests.web.conftest import NewPerson, connect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-SIZES = {"one byte.bin": 1, "né w.bin": 65536, "large.bin": 5_000_000, "empty.txt": 0}
-
-
-def write_file(folder: Path, name: str, size: int) -> Path:
-    """A file of random bytes."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(os.urandom(size))
-    return path
-
-
-def write_hole(folder: Path, name: str, size: int) -> Path:
-    """A large file that takes no time to write."""
-    path = folder / name
-    with path.open("wb") as file:
-        file.truncate(size)
-    return path
-
-
-def write_folder(folder: Path) -> Path:
-    """A folder in which others are nested."""
-    root = folder / "photos"
-    for name, size in {"a.bin": 1, "sub/né w.bin": 70_000, "sub/deeper/z": 1_048_577}.items():
-        write_file(root, name, size)
-    return root
-
-
-def digests_of(root: Path) -> dict[str, str]:
-    """Every file below a folder, by its path from the folder's parent."""
-    files = (path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root.parent)): sha256_of(path) for path in files}
-
-
-def digests_in(archive: Path) -> dict[str, str]:
-    """Every file in a zip archive."""
-    with zipfile.ZipFile(archive) as opened:
-        assert opened.testzip() is None
-        return {
-            entry.filename: sha256_of(opened.read(entry))
-            for entry in opened.infolist()
-            if not entry.is_dir()
-        }
 
 
 async def test_files_of_every_size_arrive_as_they_were(person: NewPerson, tmp_path: Path) -> None:
