@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .events import Path, PeerInfo
     from .link import Link
     from .room import Room, host, join
+    from .transfers import IncomingTransfer, OutgoingTransfer, Progress
 
 _HOME = {
     "Channel": "channel",
@@ -68,6 +69,7 @@ _HOME = {
     "CodeError": "errors",
     "DiskError": "errors",
     "ExitCode": "errors",
+    "IncomingTransfer": "transfers",
     "IntegrityError": "errors",
     "Link": "link",
     "LinkClosed": "errors",
@@ -76,11 +78,13 @@ _HOME = {
     "MessageReceived": "chat",
     "MessageTooLarge": "errors",
     "NoPath": "errors",
+    "OutgoingTransfer": "transfers",
     "Path": "events",
     "PeerError": "errors",
     "PeerInfo": "events",
     "PeerLeft": "errors",
     "PeerTimeout": "errors",
+    "Progress": "transfers",
     "ProtocolError": "errors",
     "Refused": "errors",
     "Room": "room",
@@ -107,6 +111,7 @@ __all__ = [
     "CodeError",
     "DiskError",
     "ExitCode",
+    "IncomingTransfer",
     "IntegrityError",
     "Link",
     "LinkClosed",
@@ -115,11 +120,13 @@ __all__ = [
     "MessageReceived",
     "MessageTooLarge",
     "NoPath",
+    "OutgoingTransfer",
     "Path",
     "PeerError",
     "PeerInfo",
     "PeerLeft",
     "PeerTimeout",
+    "Progress",
     "ProtocolError",
     "Refused",
     "Room",

@@ -117,6 +117,8 @@ class Establishment:
         try:
             self._carry_out()
             while self._link is None and self._failure is None:
+                if self._attempt is not None and self._attempt.done():
+                    self._attempt.result()  # raises what nobody has foreseen
                 self._wake.clear()
                 due = self._negotiation.get_timer()
                 try:
@@ -165,6 +167,7 @@ class Establishment:
         self._attempt = asyncio.create_task(
             self._connect(self._generation, offer, self._answer, previous), name="connect"
         )
+        self._attempt.add_done_callback(lambda _: self._wake.set())
 
     async def _end_attempt(self) -> None:
         if self._attempt is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Self
 
 from .arrivals import Arrivals
@@ -16,10 +17,25 @@ from .errors import LinkClosed, LinkLost, PeerError
 from .events import Path, PeerInfo
 from .generation import FIRST_FREE_ID, Generation
 from .rtc import DataChannel
+from .transfers import IncomingTransfer, OutgoingTransfer, Transfers
 
 __all__ = ["Link"]
 
 logger = logging.getLogger(__name__)
+
+
+class _Port:
+    """The link, as `peer.transfers` sees it."""
+
+    def __init__(self, generation: Generation) -> None:
+        self.control = generation.control_channel
+        self.blocks = generation.blocks_channel
+        self._connection = generation.connection
+
+    @property
+    def max_message_size(self) -> int:
+        return self._connection.max_message_size
+
 
 MAX_WAITING_CHANNELS = 256
 """Channels opened by the other side that nobody has asked for yet; more are refused."""
@@ -66,9 +82,11 @@ class Link:
         self._closing: asyncio.Task[None] | None = None
         self._when_over: list[Callable[[], None]] = []
         self.chat = ChatLine(generation.chat_channel)
+        self._transfers = Transfers(_Port(generation), offerer=offerer)
         generation.connection.on_channel = self._on_channel
         generation.connection.on_ended = self._on_ended
         generation.control_channel.deliver_to(self._on_control)
+        generation.blocks_channel.deliver_to(self._transfers.receive_block)
         self._pump()
         if generation.control_channel.closed:
             self._on_ended(generation.reason())
@@ -149,6 +167,29 @@ class Link:
         """
         return self._incoming
 
+    # Files
+
+    async def send_files(
+        self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+    ) -> OutgoingTransfer:
+        """Offer files and folders to the other side; returns when they are listed.
+
+        Iterate over the result for its progress, and await its `done` for their arrival.
+
+        Raises:
+            DiskError: something does not exist or cannot be read.
+            TransferError: they do not make a transfer.
+            LinkLost: the link broke, or was closed (`LinkClosed`).
+        """
+        return await self._transfers.send(paths)
+
+    def transfers(self) -> AsyncIterator[IncomingTransfer]:
+        """What the other side offers, as it comes; accept or decline each.
+
+        The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
+        """
+        return aiter(self._transfers)
+
     # The end
 
     async def close(self, code: str = "bye", message: str = "") -> None:
@@ -191,6 +232,7 @@ class Link:
     async def _close(self, code: str, message: str) -> None:
         generation = self._generation
         if generation.end is None:
+            await self._transfers.close()
             patience = self._config.timeouts.close
             try:
                 await generation.connection.flush(patience)
@@ -202,6 +244,7 @@ class Link:
             except TimeoutError:
                 logger.info("the other side did not take everything before the link was closed")
         self._end(LinkClosed())
+        await self._transfers.close(generation.end)
         await generation.close()
         self._over.set()
 
@@ -214,6 +257,7 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
         self.chat.end(error)
+        self._transfers.abort(error)
         self._incoming.end(error)
         for callback in self._when_over:
             callback()
@@ -255,8 +299,8 @@ class Link:
         self._generation.flush_control()
         while (event := control.next_event()) is not None:
             match event:
-                case OtherMessage():
-                    pass
+                case OtherMessage(text):
+                    self._transfers.receive_message(text)
                 case ByeReceived(code, message):
                     self._end(LinkClosed(message or "The other side closed the link.", code))
                 case PeerSilent():

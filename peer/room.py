@@ -338,8 +338,16 @@ class Room:
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_done)
         return task
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            # Nobody has foreseen it: at least nobody shall wait for ever.
+            error = PeerError(f"Something unexpected happened: {fault!r}.")
+            error.__cause__ = fault
+            self._end(error)
 
 
 @contextlib.asynccontextmanager

@@ -130,10 +130,15 @@ class SignalingClient:
                     url,
                     protocols=(SUBPROTOCOL,),
                     max_msg_size=MAX_SERVER_MESSAGE_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
                     ssl=ssl if ssl is not None else True,
                 )
-                client = cls(session, socket, url)
-                await client._enter(hello)
+                try:
+                    client = cls(session, socket, url)
+                    await client._enter(hello)
+                except BaseException:
+                    await socket.close()
+                    raise
         except TimeoutError:
             await _dispose(session)
             raise PeerTimeout("join", f"The server {_shown(url)} does not answer.") from None

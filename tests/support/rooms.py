@@ -47,9 +47,7 @@ async def linked(
     """Two peers that met by a code."""
     async with (
         running_server(ice) as server,
-        peer.host(
-            server.urls[0], name="alice", config=config, relay_only=relay_only
-        ) as first,
+        peer.host(server.urls[0], name="alice", config=config, relay_only=relay_only) as first,
     ):
         assert first.code is not None
         async with (

@@ -1,0 +1,306 @@
+"""Rooms on a real server: codes, passwords, meshes, and how each can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+import peer
+from peer.codes import Code
+from peer.config import LinkConfig, Timeouts
+from peer.errors import (
+    CodeError,
+    LinkClosed,
+    NoPath,
+    PeerLeft,
+    PeerTimeout,
+    ServerRefused,
+    ServerUnreachable,
+    WrongCode,
+)
+from peer.link import Link
+from peer.room import Room
+from signaling.ice_servers import IceConfig
+from signaling.server import SignalingServer
+from tests.support.leftovers import nothing_left_behind
+from tests.support.rooms import linked, running_server
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[SignalingServer]:
+    async with running_server() as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def hosting(server: SignalingServer) -> AsyncIterator[tuple[Room, Code]]:
+    async with peer.host(server.urls[0], name="alice") as room:
+        assert room.code is not None
+        yield room, room.code
+
+
+def another(code: Code) -> Code:
+    """A code for the same room with other words."""
+    return Code(code.number, ("acid", "acid") if code.words != ("acid", "acid") else ("acid",) * 3)
+
+
+# Codes
+
+
+async def test_two_peers_meet_by_a_code() -> None:
+    async with nothing_left_behind(), linked() as pair:
+        assert pair.host.sas == pair.guest.sas
+        assert pair.host.authenticated and pair.guest.authenticated
+        assert pair.host.peer.name == "bob"
+        assert pair.guest.peer.name == "alice"
+        assert pair.host.peer.agent.startswith("peerline/")
+        assert pair.host.offerer and not pair.guest.offerer
+        assert pair.host.path is not None and pair.host.path.kind == "direct"
+        await pair.host.chat.send("hello")
+        assert (await pair.guest.chat.receive()).text == "hello"
+
+
+async def test_a_code_may_be_typed_loosely(server: SignalingServer) -> None:
+    async with hosting(server) as (room, code):
+        typed = str(code).replace("-", " ").upper()
+        async with peer.join(server.urls[0], typed) as other:
+            await asyncio.gather(room.link(), other.link())
+
+
+async def test_iterating_over_a_code_room_gives_its_one_link(server: SignalingServer) -> None:
+    async def links(room: Room) -> list[Link]:
+        return [link async for link in room]
+
+    async with (
+        hosting(server) as (room, code),
+        peer.join(server.urls[0], code) as other,
+    ):
+        ours, theirs = await asyncio.gather(links(room), links(other))
+        assert len(ours) == len(theirs) == 1
+        assert await room.link() is ours[0]
+
+
+async def test_more_words_make_a_longer_code(server: SignalingServer) -> None:
+    async with peer.host(server.urls[0], words=4) as room:
+        assert room.code is not None
+        assert len(room.code.words) == 4
+
+
+async def test_a_wrong_code_fails_on_both_sides_and_is_spent(server: SignalingServer) -> None:
+    async with nothing_left_behind(), hosting(server) as (room, code):
+        async with peer.join(server.urls[0], another(code)) as other:
+            for outcome in await asyncio.gather(room.link(), other.link(), return_exceptions=True):
+                assert isinstance(outcome, WrongCode)
+        # The right code comes too late: whoever guessed has used it up.
+        with pytest.raises(ServerRefused):
+            async with peer.join(server.urls[0], code) as third:
+                await third.link()
+
+
+async def test_a_third_peer_is_refused(server: SignalingServer) -> None:
+    async with hosting(server) as (room, code), peer.join(server.urls[0], code) as other:
+        await asyncio.gather(room.link(), other.link())
+        with pytest.raises(ServerRefused):
+            async with peer.join(server.urls[0], code):
+                pass
+
+
+async def test_a_code_that_nobody_made_is_refused(server: SignalingServer) -> None:
+    with pytest.raises(ServerRefused, match="code") as caught:
+        async with peer.join(server.urls[0], "7-acid-acid"):
+            pass
+    assert caught.value.code == "no_such_room"
+
+
+async def test_what_is_no_code_never_reaches_a_server() -> None:
+    with pytest.raises(CodeError):
+        async with peer.join("127.0.0.1:1", "not a code"):
+            pass
+
+
+async def test_a_host_can_wait_for_a_while_only(server: SignalingServer) -> None:
+    async with nothing_left_behind(), hosting(server) as (room, _):
+        with pytest.raises(PeerTimeout) as caught:
+            await room.link(timeout=0.01)
+        assert caught.value.stage == "peer"
+
+
+async def test_a_guest_that_leaves_before_there_is_a_link_is_told(server: SignalingServer) -> None:
+    async with nothing_left_behind(), hosting(server) as (room, code):
+        async with peer.join(server.urls[0], code):
+            pass
+        with pytest.raises((PeerLeft, LinkClosed)):
+            await room.link()
+
+
+async def test_a_host_that_leaves_before_there_is_a_link_is_told(server: SignalingServer) -> None:
+    async with nothing_left_behind(), contextlib.AsyncExitStack() as stack:
+        room = await stack.enter_async_context(peer.host(server.urls[0]))
+        assert room.code is not None
+        async with peer.join(server.urls[0], room.code) as other:
+            await stack.aclose()
+            with pytest.raises((PeerLeft, LinkClosed)):
+                await other.link()
+
+
+async def test_closing_the_room_closes_its_links_in_order() -> None:
+    async with linked() as pair:
+        await pair.rooms[0].close()
+        await pair.guest.wait_closed()
+        with pytest.raises(LinkClosed):
+            await pair.guest.chat.send("too late")
+        await pair.rooms[0].close()
+
+
+async def test_a_link_outlives_its_server() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running_server())
+        async with (
+            hosting(server) as (room, code),
+            peer.join(server.urls[0], code) as other,
+        ):
+            ours, theirs = await asyncio.gather(room.link(), other.link())
+            await stack.aclose()
+            await ours.chat.send("still here")
+            assert (await theirs.chat.receive()).text == "still here"
+
+
+async def test_a_room_that_loses_its_server_says_so() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running_server())
+        async with hosting(server) as (room, _):
+            waiting = asyncio.create_task(room.link())
+            await asyncio.sleep(0)
+            await stack.aclose()
+            with pytest.raises(ServerUnreachable):
+                await waiting
+
+
+# Named rooms
+
+
+async def test_peers_of_a_named_room_link_each_with_each(server: SignalingServer) -> None:
+    names = ["ann", "ben", "cat"]
+    async with nothing_left_behind(), contextlib.AsyncExitStack() as stack:
+        rooms = [
+            await stack.enter_async_context(
+                peer.join(server.urls[0], room="demo", password="open sesame", name=name)
+            )
+            for name in names
+        ]
+        links: dict[str, list[Link]] = {name: [] for name in names}
+        for name, room in zip(names, rooms, strict=True):
+            for _ in range(2):
+                links[name].append(await room.link(timeout=30))
+        for name in names:
+            assert {link.peer.name for link in links[name]} == set(names) - {name}
+            assert all(link.authenticated for link in links[name])
+        await links["ann"][0].chat.send("hello")
+
+
+async def test_a_room_without_password_links_without_proof(server: SignalingServer) -> None:
+    async with (
+        peer.join(server.urls[0], room="demo", name="ann") as first,
+        peer.join(server.urls[0], room="demo", name="ben") as second,
+    ):
+        ours, theirs = await asyncio.gather(first.link(), second.link())
+        assert not ours.authenticated and not theirs.authenticated
+        assert ours.sas == theirs.sas
+        assert len(ours.sas) == 4
+        assert first.code is None
+        assert [info.name for info in first.peers.values()] == ["ben"]
+
+
+async def test_who_comes_with_a_wrong_password_is_told_and_others_go_on(
+    server: SignalingServer,
+) -> None:
+    async with peer.join(server.urls[0], room="demo", password="right") as first:
+        async with peer.join(server.urls[0], room="demo", password="wrong") as wrong:
+            with pytest.raises(WrongCode):
+                await wrong.link()
+            assert isinstance(wrong.failures[first.me], WrongCode)
+        async with peer.join(server.urls[0], room="demo", password="right") as right:
+            await asyncio.gather(first.link(), right.link())
+
+
+async def test_guessing_ends_after_a_few_wrong_passwords(
+    server: SignalingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peer.room.MAX_WRONG_GUESSES", 2)
+    async with peer.join(server.urls[0], room="demo", password="right") as first:
+        for _ in range(2):
+            async with peer.join(server.urls[0], room="demo", password="wrong") as wrong:
+                with pytest.raises(WrongCode):
+                    await wrong.link()
+        with pytest.raises(WrongCode, match="Too many"):
+            await first.link()
+
+
+async def test_a_password_that_only_one_has_is_a_wrong_code(server: SignalingServer) -> None:
+    async with (
+        peer.join(server.urls[0], room="demo", password="secret"),
+        peer.join(server.urls[0], room="demo") as second,
+    ):
+        with pytest.raises(WrongCode, match="password"):
+            await second.link()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"code": "7-acid-acid", "room": "demo"}, {"code": "7-acid-acid", "password": "x"}],
+)
+async def test_contradictions_are_refused(arguments: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="code"):
+        async with peer.join("127.0.0.1:1", **arguments):  # type: ignore[arg-type]
+            pass
+
+
+# Network
+
+
+async def test_relay_only_without_a_relay_is_no_path(server: SignalingServer) -> None:
+    async with nothing_left_behind(), peer.host(server.urls[0], relay_only=True) as room:
+        assert room.code is not None
+        async with peer.join(server.urls[0], room.code) as other:
+            with pytest.raises(NoPath, match="TURN"):
+                await room.link()
+            with pytest.raises(NoPath):
+                await other.link()
+
+
+async def test_a_silent_other_side_is_a_timeout_that_names_the_stage(
+    server: SignalingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Room, "_on_signal", lambda self, signal: None)
+    config = LinkConfig(timeouts=Timeouts(pake=0.1))
+    async with (
+        nothing_left_behind(),
+        hosting(server) as (_, code),
+        peer.join(server.urls[0], code, config=config) as other,
+    ):
+        with pytest.raises(PeerTimeout) as caught:
+            await other.link()
+        assert caught.value.stage == "pake"
+
+
+async def test_own_servers_stand_in_for_those_of_the_server() -> None:
+    relay = IceConfig((), "relay")
+    async with running_server(relay) as server:
+        async with (
+            peer.host(server.urls[0], ice=IceConfig()) as room,
+            asyncio.timeout(30),
+        ):
+            assert room.code is not None
+            async with peer.join(server.urls[0], room.code, ice=IceConfig()) as other:
+                await asyncio.gather(room.link(), other.link())
+        async with peer.host(server.urls[0]) as room:
+            assert room.code is not None
+            async with peer.join(server.urls[0], room.code) as other:
+                with pytest.raises(NoPath):
+                    await room.link()
+                with pytest.raises(NoPath):
+                    await other.link()

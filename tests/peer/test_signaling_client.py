@@ -1,0 +1,251 @@
+"""The client of the signaling server: addresses, refusals, and servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from peer.errors import PeerTimeout, ServerRefused, ServerUnreachable
+from peer.signaling_client import SignalingClient, websocket_url
+from signaling.messages import (
+    SUBPROTOCOL,
+    Heartbeat,
+    Hello,
+    Limits,
+    Ping,
+    Pong,
+    Signal,
+    SignalFrom,
+    SignalKind,
+    Welcome,
+    parse_client,
+    serialize,
+)
+from tests.support.leftovers import nothing_left_behind
+from tests.support.rooms import running_server
+
+WELCOME = Welcome(session="s", resume_token="t", peer="p1", room="7", code="7")
+HELLO = Hello(code=True)
+
+Script = Callable[[web.WebSocketResponse], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[str]:
+    """A server whose connections do what a script says; yields its URL."""
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=(SUBPROTOCOL,))
+        await socket.prepare(request)
+        await socket.receive_str()
+        await script(socket)
+        return socket
+
+    application = web.Application()
+    application.router.add_get("/v1/ws", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("https://example.org", "wss://example.org/v1/ws"),
+        ("http://127.0.0.1:8000/", "ws://127.0.0.1:8000/v1/ws"),
+        ("wss://example.org/v1/ws", "wss://example.org/v1/ws"),
+        ("example.org:8000", "ws://example.org:8000/v1/ws"),
+        ("https://example.org/under/here/#7-acid-acid", "wss://example.org/under/here/v1/ws"),
+        ("http://[::1]:8000", "ws://[::1]:8000/v1/ws"),
+    ],
+)
+def test_any_form_of_address_leads_to_the_websocket(server: str, url: str) -> None:
+    assert websocket_url(server) == url
+
+
+@pytest.mark.parametrize("server", ["", "ftp://example.org", "http://", "http://host:x", "://"])
+def test_what_is_no_address_is_refused(server: str) -> None:
+    with pytest.raises(ServerUnreachable, match="address"):
+        websocket_url(server)
+
+
+async def test_joining_a_real_server_gives_its_welcome() -> None:
+    async with nothing_left_behind(), running_server() as server:
+        client = await SignalingClient.join(server.urls[0], HELLO)
+        assert client.welcome.code == client.welcome.room
+        await client.close()
+
+
+async def test_a_server_that_is_not_there_is_unreachable() -> None:
+    async with nothing_left_behind():
+        with pytest.raises(ServerUnreachable, match=r"127.0.0.1:1 "):
+            await SignalingClient.join("http://127.0.0.1:1", HELLO)
+
+
+async def test_a_web_server_of_another_kind_is_named_as_such() -> None:
+    async with nothing_left_behind(), running_server() as server:
+        with pytest.raises(ServerUnreachable, match="no Peerline server"):
+            await SignalingClient.join(f"{server.urls[0]}/elsewhere", HELLO)
+
+
+async def test_a_server_that_does_not_answer_times_out() -> None:
+    async def silent(socket: web.WebSocketResponse) -> None:
+        await socket.receive()
+
+    async with nothing_left_behind(), scripted(silent) as url:
+        with pytest.raises(PeerTimeout) as caught:
+            await SignalingClient.join(url, HELLO, timeout=0.1)
+        assert caught.value.stage == "join"
+
+
+async def test_a_refusal_carries_its_code_and_a_sentence() -> None:
+    async with running_server() as server:
+        with pytest.raises(ServerRefused, match="mistyped") as caught:
+            await SignalingClient.join(server.urls[0], Hello(code="9"))
+        assert caught.value.code == "no_such_room"
+
+
+@pytest.mark.parametrize("frame", ["nonsense", "{}", '{"t":"new"}', "[" * 5000])
+async def test_messages_that_are_not_understood_are_passed_over(frame: str) -> None:
+    async def script(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(frame)
+        await socket.send_str(serialize(WELCOME))
+        await socket.send_str(frame)
+        await socket.send_str(
+            serialize(
+                SignalFrom(
+                    from_="p2", to="p1", link="L", gen=0, kind=SignalKind.BYE, data="{}", seq=1
+                )
+            )
+        )
+        await socket.receive()
+
+    async with nothing_left_behind(), scripted(script) as url:
+        client = await SignalingClient.join(url, HELLO)
+        messages = aiter(client)
+        assert isinstance(await anext(messages), SignalFrom)
+        await client.close()
+
+
+async def test_pings_are_answered() -> None:
+    answered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(serialize(WELCOME))
+        await socket.send_str(serialize(Ping()))
+        answered.set_result(parse_client(await socket.receive_str()))
+
+    async with scripted(script) as url:
+        client = await SignalingClient.join(url, HELLO)
+        with pytest.raises(ServerUnreachable):
+            async for _ in client:
+                pass
+        assert answered.result() == Pong()
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (4008, ServerRefused),
+        (4010, ServerRefused),
+        (4200, ServerUnreachable),
+        (1011, ServerUnreachable),
+    ],
+)
+async def test_the_close_code_says_whether_it_is_for_good(
+    code: int, error: type[Exception]
+) -> None:
+    async def script(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(serialize(WELCOME))
+        await socket.close(code=code)
+
+    async with nothing_left_behind(), scripted(script) as url:
+        client = await SignalingClient.join(url, HELLO)
+        with pytest.raises(error):
+            async for _ in client:
+                pass
+        await client.close()
+
+
+async def test_a_server_that_falls_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peer.signaling_client.MARGIN", 0.05)
+    impatient = Welcome(
+        session="s",
+        resume_token="t",
+        peer="p1",
+        room="7",
+        heartbeat=Heartbeat(interval=0.05, timeout=0.05),
+    )
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(serialize(impatient))
+        await socket.receive()
+
+    async with nothing_left_behind(), scripted(script) as url:
+        client = await SignalingClient.join(url, HELLO)
+        with pytest.raises(ServerUnreachable, match="heard"):
+            async for _ in client:
+                pass
+        await client.close()
+
+
+async def test_what_was_sent_before_leaving_arrives() -> None:
+    heard: list[object] = []
+    finished = asyncio.Event()
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(serialize(WELCOME))
+        async for frame in socket:
+            assert frame.type is aiohttp.WSMsgType.TEXT
+            heard.append(parse_client(frame.data))
+        finished.set()
+
+    signal = Signal(to="p2", link="L", gen=0, kind=SignalKind.BYE, data="{}")
+    async with scripted(script) as url:
+        client = await SignalingClient.join(url, HELLO)
+        client.send(signal)
+        await client.close()
+        await finished.wait()
+        assert heard[0] == signal
+        assert type(heard[1]).__name__ == "Leave"
+
+
+async def test_many_messages_at_once_keep_to_the_servers_limits() -> None:
+    """More signals than the burst are paced, so that none is refused."""
+    limits = Limits(rate=200.0, burst=20)
+    heard: list[float] = []
+    done = asyncio.Event()
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        loop = asyncio.get_running_loop()
+        await socket.send_str(
+            serialize(Welcome(session="s", resume_token="t", peer="p1", room="7", limits=limits))
+        )
+        async for _ in socket:
+            heard.append(loop.time())
+            if len(heard) == 60:
+                done.set()
+
+    async with scripted(script) as url:
+        client = await SignalingClient.join(url, HELLO)
+        start = asyncio.get_running_loop().time()
+        for _ in range(60):
+            client.send(Signal(to="p2", link="L", gen=0, kind=SignalKind.CANDIDATE, data="{}"))
+        async with asyncio.timeout(20):
+            await done.wait()
+        # Never more than the burst and what the rate has added since.
+        for count, at in enumerate(heard, 1):
+            assert count <= limits.burst + limits.rate * (at - start) + 1
+        await client.close()
