@@ -245,7 +245,7 @@ export class Link extends EventTarget {
       this.#sayBye();
       await this.#connection?.drain();
     } else {
-      this.#negotiation.giveUp(problem('closed'));
+      await this.#negotiation.giveUp(problem('closed'));
     }
     this.#end(problem('closed'));
   }
@@ -292,7 +292,7 @@ export class Link extends EventTarget {
     const { reveal } = this.#negotiation;
     this.#isOpen = true;
     this.#sendControl({ t: 'hello', version: 1, name: this.#ownName, agent: AGENT, ...(reveal ? { reveal } : {}) });
-    this.#helloTimer = setTimeout(() => this.#giveUp(problem('lost')), HELLO_TIMEOUT);
+    this.#helloTimer = setTimeout(() => void this.#giveUp(problem('lost')), HELLO_TIMEOUT);
     for (const step of this.#early.splice(0)) step();
   }
 
@@ -341,14 +341,14 @@ export class Link extends EventTarget {
     if (this.#state !== 'connecting') return;
     const connection = this.#connection;
     if (typeof version !== 'number' || version < 1) {
-      this.#giveUp(problem('protocol'));
+      await this.#giveUp(problem('protocol'));
       return;
     }
     let sas;
     try {
       sas = await this.#negotiation.verify(reveal);
     } catch (error) {
-      this.#giveUp(asProblem(error, 'verification_failed'));
+      await this.#giveUp(asProblem(error, 'verification_failed'));
       return;
     }
     if (this.#state !== 'connecting' || connection !== this.#connection) return;
@@ -421,9 +421,10 @@ export class Link extends EventTarget {
    *
    * @param {Problem} reason
    */
-  #giveUp(reason) {
+  async #giveUp(reason) {
     this.#connection?.send('control', JSON.stringify({ t: 'bye', code: reason.code }));
-    this.#negotiation.giveUp(reason);
+    await this.#connection?.drain();
+    await this.#negotiation.giveUp(reason);
     this.#end(reason);
   }
 

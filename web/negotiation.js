@@ -158,31 +158,36 @@ export class Negotiation {
     if (this.stage === 'path') this.#enter('established');
   }
 
-  /** The other side has left the room. */
+  /** The other side has left the room; what it sent before is heard first. */
   peerLeft() {
-    if (this.stage !== 'established') this.#fail(problem('peer_left'));
+    this.#enqueue(async () => {
+      if (this.stage !== 'established') this.#fail(problem('peer_left'));
+    });
   }
 
   /**
    * Ends it from this side, and tells the other.
    *
    * @param {Problem} reason
+   * @returns {Promise<void>} when that is on its way
    */
-  giveUp(reason) {
+  async giveUp(reason) {
     if (this.stage === 'established' || this.stage === 'failed') return;
-    const code = Object.hasOwn(BYE_CODES, reason.code) ? reason.code : 'failed';
+    const told = reason.code === 'no_network' ? 'no_path' : reason.code;
+    const code = Object.hasOwn(BYE_CODES, told) ? told : 'failed';
     if (this.#link !== '') {
       if (this.#sealer !== null || this.#around.password === null) this.#send('bye', { code });
       else this.#sendPlain('bye', JSON.stringify({ code }));
     }
     this.#fail(reason);
+    await this.#outbox;
   }
 
   /** @param {() => Promise<void>} step */
   #enqueue(step) {
     this.#queue = this.#queue.then(step).catch((error) => {
       if (this.stage === 'failed') return;
-      this.giveUp(error instanceof BadMessage ? problem('protocol') : asProblem(error));
+      void this.giveUp(error instanceof BadMessage ? problem('protocol') : asProblem(error));
     });
   }
 
@@ -191,7 +196,7 @@ export class Negotiation {
     this.stage = stage;
     clearTimeout(this.#timer);
     if (stage === 'pake' || stage === 'description') {
-      this.#timer = setTimeout(() => this.giveUp(problem('peer_left', { sentence: SILENT })), TIMEOUTS[stage]);
+      this.#timer = setTimeout(() => void this.giveUp(problem('peer_left', { sentence: SILENT })), TIMEOUTS[stage]);
     } else if (stage === 'path') {
       const gen = this.#gen;
       this.#timer = setTimeout(() => this.#enqueue(() => this.#connectionFailed(gen)), TIMEOUTS.path);
@@ -299,8 +304,11 @@ export class Negotiation {
       case 'bye':
         this.#receiveBye(body);
         break;
+      case 'end_of_candidates':
+        if (gen === this.#gen) this.#connection?.endOfCandidates();
+        break;
       default:
-        break; // end_of_candidates: the browser finds out by itself
+        break; // of a later version
     }
   }
 
@@ -408,8 +416,9 @@ export class Negotiation {
    */
   async #connectionFailed(gen) {
     if (gen !== this.#gen || (this.stage !== 'description' && this.stage !== 'path')) return;
-    if (gen + 1 >= ATTEMPTS) {
-      this.giveUp(this.#noPath());
+    // A device without a network does not get one by being asked again.
+    if (gen + 1 >= ATTEMPTS || this.#connection?.isUnreachable) {
+      void this.giveUp(this.#noPath());
     } else if (this.offerer) {
       this.#gen = gen + 1;
       this.#enter('description');
@@ -502,7 +511,8 @@ export class Negotiation {
     if (this.stage === 'failed') return;
     this.#enter('failed');
     this.#connection?.close();
-    this.#around.onFailed(reason);
+    // Whoever hears of it may leave the server: what is being sealed goes out before.
+    void this.#outbox.then(() => this.#around.onFailed(reason));
   }
 }
 

@@ -46,6 +46,7 @@ export class RtcConnection extends EventTarget {
   /** Candidates that came before the description. @type {string[] | null} */
   #early = [];
   #remoteCandidates = 0;
+  #remoteGathered = false;
   #localCandidates = 0;
   #opened = false;
   #over = false;
@@ -116,6 +117,12 @@ export class RtcConnection extends EventTarget {
     if (candidate === '' || this.#remoteCandidates > MAX_REMOTE_CANDIDATES) return;
     if (this.#early !== null) this.#early.push(candidate);
     else void this.#add(candidate);
+  }
+
+  /** The other side has no more candidates. */
+  endOfCandidates() {
+    this.#remoteGathered = true;
+    this.#checkHope();
   }
 
   /**
@@ -255,6 +262,7 @@ export class RtcConnection extends EventTarget {
       if (error instanceof DescriptionError) throw error;
       throw new DescriptionError(`the browser refuses the ${type}: ${error}`);
     }
+    this.#remoteCandidates += sdp.match(/^a=candidate:/gm)?.length ?? 0;
     const early = this.#early ?? [];
     this.#early = null;
     for (const candidate of early) void this.#add(candidate);
@@ -267,6 +275,11 @@ export class RtcConnection extends EventTarget {
     } catch {
       // Of a kind this browser does not know: another one may do.
     }
+  }
+
+  /** Where neither side can be reached there is nothing to wait for. */
+  #checkHope() {
+    if (this.isUnreachable && this.#remoteGathered && this.#remoteCandidates === 0) this.#end('failed');
   }
 
   #wake() {

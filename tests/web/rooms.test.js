@@ -211,6 +211,14 @@ test('when no connection finds a path, both sides say so', async () => {
   assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['no_path', 'no_path']);
 });
 
+test('two devices without any network are told so, and at once', async () => {
+  world.hasNetwork = false;
+  const [host, joined] = await pair();
+  const codes = await Promise.all([outcome(host), outcome(joined)]);
+  assert.ok(codes.includes('no_network'));
+  assert.ok(codes.every((code) => code === 'no_network' || code === 'no_path'));
+});
+
 // Ends
 
 test('who leaves while the link is made is missed at once', async () => {

@@ -11,6 +11,8 @@ export class World {
   tamper = (signal) => [signal];
   /** How many of the next connections find no path. */
   broken = 0;
+  /** Whether the devices have any network. */
+  hasNetwork = true;
   /** Every signal that was relayed. */
   signals = [];
   #arrivals = 0;
@@ -161,7 +163,7 @@ class FakePeerConnection extends EventTarget {
   async setLocalDescription(description) {
     this.localDescription = description;
     const found = (candidate) => this.dispatchEvent(Object.assign(new Event('icecandidate'), { candidate }));
-    found({ candidate: 'candidate:1 1 udp 1 10.0.0.1 5000 typ host' });
+    if (this.world.hasNetwork) found({ candidate: 'candidate:1 1 udp 1 10.0.0.1 5000 typ host' });
     setImmediate(() => found(null));
     this.#connect();
   }
@@ -199,7 +201,7 @@ class FakePeerConnection extends EventTarget {
 
   /** Both sides know each other's true certificate: the channels open. Otherwise DTLS fails. */
   #connect() {
-    if (!this.localDescription || !this.remoteDescription) return;
+    if (!this.localDescription || !this.remoteDescription || !this.world.hasNetwork) return;
     const theirs = this.world.connections.get(FINGERPRINT.exec(this.remoteDescription.sdp)?.[1]);
     if (!theirs?.remoteDescription || !theirs.localDescription) return;
     const mutual = FINGERPRINT.exec(theirs.remoteDescription.sdp)?.[1] === this.fingerprint;
