@@ -55,14 +55,9 @@ class Abandonment:
         message.abandoned = True
         self.abandoned += 1
         self._queue.discard(message)
-        if 0 < message.position < len(message.data):
-            # Everything cut so far may have been acknowledged, and the peer would keep half a
-            # message for ever: a TSN that is never sent stands for the rest, to be skipped.
-            tsn = self._last = self._queue.next_tsn
-            self._queue.next_tsn = tsn + 1
-            self._outstanding.unacked[tsn] = OutgoingChunk(
-                tsn, b"", 0, 0, 0, _NO_FLIGHT, message, abandoned=True
-            )
+        if message.stand_in >= 0 and message.stand_in not in self._outstanding.unacked:
+            self._outstanding.unacked[message.stand_in] = self.stand_in(message)
+        self._last = max(self._last, message.stand_in)
         outstanding = self._outstanding
         for tsn in message.tsns:
             chunk = outstanding.unacked.get(tsn)
@@ -74,6 +69,10 @@ class Abandonment:
             if not chunk.lost and not chunk.unreported:
                 outstanding.in_flight -= chunk.wire
         self._sent_at = 0.0
+
+    def stand_in(self, message: Message) -> OutgoingChunk:
+        """Return the chunk that is never sent and stands for the rest of a message."""
+        return OutgoingChunk(message.stand_in, b"", 0, 0, 0, _NO_FLIGHT, message, abandoned=True)
 
     def repeat(self) -> None:
         """Send the FORWARD-TSN again: a probe timer expired."""

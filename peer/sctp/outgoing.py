@@ -36,6 +36,8 @@ class Message(msgspec.Struct, gc=False, eq=False):
     fragment: int = 0
     """Fragments cut so far."""
     abandoned: bool = False
+    stand_in: Tsn = -1
+    """TSN that stands for the rest of it, when it was given up half cut; -1 for none."""
     tsns: list[Tsn] = []
     """TSNs of its fragments, when ``limited``."""
 

@@ -343,6 +343,15 @@ class Retransmission:
         if self.expiries > _PROBES and self.peer_window > 0:
             self._on_timeout(now)
             return []
+        if self.expiries > _PROBES:
+            # With a closed window there is no T3-rtx; what may not be sent again goes now.
+            for chunk in list(outstanding.unacked.values()):
+                if (
+                    chunk.message is not None
+                    and not (chunk.acked or chunk.abandoned)
+                    and self._abandonment.must_abandon(chunk, now)
+                ):
+                    self._abandonment.abandon(chunk.message)
         probes: list[OutgoingChunk] = []
         for chunk in outstanding.unacked.values():
             if self._may_probe(chunk, now):

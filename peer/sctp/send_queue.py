@@ -248,7 +248,13 @@ class SendQueue:
             message.number = 0
 
     def discard(self, message: Message) -> None:
-        """Take what is left of a message out of the queue, if it is there."""
+        """
+        Take what is left of a message out of the queue, if it is there.
+
+        When some of it was cut, a TSN is taken to stand for the rest: all that was sent may
+        arrive, and then there would be nothing to tell the peer to skip. It is taken now,
+        before another message begins, because TSNs of a DATA message must be consecutive.
+        """
         stream = self.streams.get(message.stream_id)
         if stream is None or not stream.messages or message not in stream.messages:
             return
@@ -260,6 +266,9 @@ class SendQueue:
             self._current = None
             stream.queued = False
             self.activate(stream)
+        if message.position > 0:
+            message.stand_in = self.next_tsn
+            self.next_tsn += 1
         self._account(stream, len(message.data) - message.position)
 
     def _account(self, stream: OutgoingStream, size: int) -> None:

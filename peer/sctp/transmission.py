@@ -8,6 +8,8 @@ go alone, small ones share.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from .abandonment import Abandonment
 from .congestion.base import CongestionController, Flight
 from .outgoing import OutgoingChunk
@@ -144,7 +146,11 @@ class Transmission:
         )
         wire = payload = 0
         unacked = outstanding.unacked
-        for chunk in fresh:
+        ordered = fresh
+        if queue.expired:
+            stand_ins = [self._abandonment.stand_in(m) for m in queue.expired if m.stand_in >= 0]
+            ordered = sorted([*fresh, *stand_ins], key=attrgetter("tsn"))
+        for chunk in ordered:
             unacked[chunk.tsn] = chunk
             wire += chunk.wire
             payload += chunk.size
