@@ -27,6 +27,8 @@ import {
 
 /** How long each stage may take, in ms. */
 const TIMEOUTS = Object.freeze({ pake: 15_000, description: 15_000, path: 15_000 });
+/** How long two devices without a single candidate look for one, in ms. */
+const HOPE = 5_000;
 /** How many connections are tried. */
 const ATTEMPTS = 2;
 const MAX_GENERATION = 65536;
@@ -199,7 +201,11 @@ export class Negotiation {
       this.#timer = setTimeout(() => void this.giveUp(problem('peer_left', { sentence: SILENT })), TIMEOUTS[stage]);
     } else if (stage === 'path') {
       const gen = this.#gen;
-      this.#timer = setTimeout(() => this.#enqueue(() => this.#connectionFailed(gen)), TIMEOUTS.path);
+      const end = () => this.#enqueue(() => this.#connectionFailed(gen));
+      this.#timer = setTimeout(() => {
+        if (this.#connection?.isHopeless) end();
+        else this.#timer = setTimeout(end, TIMEOUTS.path - HOPE);
+      }, HOPE);
     }
     this.#around.onStage(stage);
   }
@@ -304,11 +310,8 @@ export class Negotiation {
       case 'bye':
         this.#receiveBye(body);
         break;
-      case 'end_of_candidates':
-        if (gen === this.#gen) this.#connection?.endOfCandidates();
-        break;
       default:
-        break; // of a later version
+        break; // end_of_candidates: the browser finds out by itself
     }
   }
 

@@ -46,7 +46,6 @@ export class RtcConnection extends EventTarget {
   /** Candidates that came before the description. @type {string[] | null} */
   #early = [];
   #remoteCandidates = 0;
-  #remoteGathered = false;
   #localCandidates = 0;
   #opened = false;
   #over = false;
@@ -119,12 +118,6 @@ export class RtcConnection extends EventTarget {
     else void this.#add(candidate);
   }
 
-  /** The other side has no more candidates. */
-  endOfCandidates() {
-    this.#remoteGathered = true;
-    this.#checkHope();
-  }
-
   /**
    * The SHA-256 fingerprints of both certificates, for the words of a link without password.
    *
@@ -143,6 +136,11 @@ export class RtcConnection extends EventTarget {
    */
   get isUnreachable() {
     return this.#localCandidates === 0;
+  }
+
+  /** Whether neither side has found a way to be reached, so that there is nothing to try. */
+  get isHopeless() {
+    return this.isUnreachable && this.#remoteCandidates === 0;
   }
 
   /** Whether only relays are allowed. */
@@ -275,11 +273,6 @@ export class RtcConnection extends EventTarget {
     } catch {
       // Of a kind this browser does not know: another one may do.
     }
-  }
-
-  /** Where neither side can be reached there is nothing to wait for. */
-  #checkHope() {
-    if (this.isUnreachable && this.#remoteGathered && this.#remoteCandidates === 0) this.#end('failed');
   }
 
   #wake() {

@@ -211,7 +211,7 @@ test('when no connection finds a path, both sides say so', async () => {
   assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['no_path', 'no_path']);
 });
 
-test('two devices without any network are told so, and at once', async () => {
+test('two devices without any network are told so soon', async () => {
   world.hasNetwork = false;
   const [host, joined] = await pair();
   const codes = await Promise.all([outcome(host), outcome(joined)]);
