@@ -127,3 +127,58 @@ def test_an_association_over_a_dead_link_comes_to_an_end(
     pair.a.association.send(7, 53, bytes(1000), now=pair.now)
     pair.drive(until=lambda: bool(pair.a.of(AssociationEnded)), seconds=3600)
     assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    config=st.sampled_from(CONFIGS),
+    window=st.sampled_from([20_000, 100_000, 8 << 20]),
+    link=links,
+    sent=st.lists(
+        st.tuples(
+            st.integers(0, 4),
+            st.booleans(),
+            st.sampled_from([1, 100, 1160, 5000, 40_000]),
+            st.sampled_from([(None, None), (None, None), (0, None), (2, None), (None, 0.05)]),
+            st.integers(0, 4),  # steps of the clock before the next one
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    seed=st.integers(0, 1 << 30),
+)
+def test_reliable_messages_arrive_beside_limited_ones(
+    config: SctpConfig,
+    window: int,
+    link: Link,
+    sent: list[tuple[int, bool, int, tuple[int | None, float | None], int]],
+    seed: int,
+) -> None:
+    pair = AssociationPair(replace(config, receive_window=window), link=link, seed=seed)
+    pair.connect()
+    for index, (stream, ordered, size, (retransmits, lifetime), steps) in enumerate(sent):
+        pair.a.association.send(
+            stream, 53, _content(index, size), now=pair.now, ordered=ordered,
+            max_retransmits=retransmits, max_lifetime=lifetime,
+        )  # fmt: skip
+        for _ in range(steps):
+            pair.step()
+
+    def is_done() -> bool:
+        stats = pair.a.association.stats()
+        return stats.unacked_chunks == stats.buffered == 0
+
+    pair.drive(until=is_done, seconds=3000)
+    received = [(m.stream_id, m.data) for m in pair.z.of(MessageReceived)]
+    assert len(set(received)) == len(received)
+    reliable = [
+        (stream, _content(i, size), ordered)
+        for i, (stream, ordered, size, limit, _) in enumerate(sent)
+        if limit == (None, None)
+    ]
+    assert {(s, d) for s, d, _ in reliable} <= set(received)
+    for stream in range(5):
+        want = [d for s, d, ordered in reliable if s == stream and ordered]
+        assert [d for s, d in received if s == stream and d in want] == want
+    stats = pair.z.association.stats()
+    assert stats.reassembling == stats.unread == 0

@@ -152,3 +152,37 @@ def test_an_old_forward_tsn_changes_nothing_and_is_answered(pair: AssociationPai
     assert any(has(C.SACK)(p) for p in pair.z.sent[sent:])
     _inject(pair, _complete(pair, tsn, 1, b"one"))
     assert _received(pair) == [b"one"]
+
+
+def test_a_message_given_up_half_cut_does_not_split_the_next_one() -> None:
+    """RFC 9260, 6.9: TSNs of a DATA message are consecutive; found by the hostile network."""
+    pair = AssociationPair(SctpConfig(interleaving=False))
+    pair.connect()
+    pair.a.association.send(1, 53, bytes(3_000_000), now=pair.now, max_lifetime=0.05)
+    pair.a.association.send(2, 53, bytes(100_000), now=pair.now, ordered=False)
+    pair.drive(until=lambda: [len(d) for d in _received(pair)] == [100_000])
+
+
+def test_the_latest_skipped_message_of_a_stream_is_named(pair: AssociationPair) -> None:
+    """RFC 3758, 3.2: also when the TSN that stands for an earlier one comes later."""
+    for data in (bytes(3_000_000), b"short"):
+        pair.a.association.send(1, 53, data, now=pair.now, max_lifetime=0.05)
+    pair.a_to_z.drop = lambda datagram: pair.now < 101 and len(datagram) > 0
+    pair.drive(seconds=2)
+    pair.a.association.send(1, 53, b"after", now=pair.now)
+    pair.drive(until=lambda: _received(pair) == [b"after"])
+
+
+def test_a_limited_chunk_does_not_hang_on_a_closed_window() -> None:
+    """It may not probe, and there is no T3-rtx: it is given up."""
+    pair = AssociationPair(SctpConfig(receive_window=20_000))
+    pair.connect()
+    pair.z.reads = False
+    pair.a.association.send(1, 53, bytes(30_000), now=pair.now)
+    pair.drive(seconds=1)
+    pair.a.association.send(1, 53, bytes(5000), now=pair.now, max_retransmits=0)
+    pair.drive(seconds=20)
+    for message in pair.z.of(MessageReceived):
+        pair.z.association.consume(message.stream_id, message.size)
+    pair.z.reads = True
+    pair.drive(until=lambda: pair.a.association.stats().unacked_chunks == 0, seconds=120)
