@@ -36,6 +36,10 @@ $(VENV)/.tests-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
+$(VENV)/.bench-installed: $(VENV)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
 
@@ -53,7 +57,7 @@ format: $(VENV)/.tests-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.tests-installed
+bench: $(VENV)/.bench-installed
 	$(BIN)/python -m bench
 
 clean:
