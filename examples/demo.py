@@ -191,6 +191,7 @@ async def send_a_folder(server: str, home: Path) -> str:
         arguments = ("receive", code, "--server", server, "--out", "received", "--yes")
         async with running("receiver", *arguments, home=home) as receiver:
             path = (await receiver.find(r"Path: +(\w+)"))[1]
+            rate = (await receiver.find(r"Received .*\((.+)\)"))[1]
             await receiver.succeed()
             await sender.succeed()
             seconds = time.monotonic() - started
@@ -200,8 +201,8 @@ async def send_a_folder(server: str, home: Path) -> str:
     say()
     say(f"  The SHA-256 of all {len(sent)} files is the same on both sides.")
     return (
-        f"{total / 1e6:.0f} MB in {seconds:.1f} s ({total / 1e6 / seconds:.0f} MB/s, the start "
-        f"of the receiver included), path: {path}"
+        f"{total / 1e6:.0f} MB at {rate}, path: {path}; {seconds:.1f} s from the receiver's start "
+        "to the sender's confirmation"
     )
 
 

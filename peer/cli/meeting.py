@@ -86,7 +86,9 @@ class Invitation:
     def command(self, verb: str) -> str:
         """The command for the other side to type."""
         line = f"peerline {verb} {self.code}"
-        return line if self.embedded else f"{line} --server {shlex.quote(self.page)}"
+        if self.embedded:
+            return line
+        return f"{line} --server {shlex.quote(self.page.removesuffix('/'))}"
 
     @property
     def link(self) -> str:

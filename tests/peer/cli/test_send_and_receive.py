@@ -96,7 +96,7 @@ def test_server_and_pipes_leave_stdout_empty(env: Environment, server: str, tmp_
     files = make_files(tmp_path / "holiday")
     with Piped("send", "holiday", "--server", server, env=env, cwd=tmp_path) as alice:
         code = code_of(alice)
-        alice.err.expect(rf"    peerline receive {code} --server {server}/$")
+        alice.err.expect(rf"    peerline receive {code} --server {server}$")
         alice.err.expect(rf"    {server}/#{code}$")
         receiving = ("receive", code, "--server", server, "--yes", "--out", "got")
         with Piped(*receiving, env=env, cwd=tmp_path) as bob:
