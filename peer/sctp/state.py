@@ -103,10 +103,14 @@ TRANSITIONS: dict[State, dict[StateEvent, State]] = {
 class StateMachine:
     """Holds the present state and moves it by the table."""
 
-    __slots__ = ("state",)
+    __slots__ = ("may_receive_data", "may_send_data", "state")
 
     def __init__(self) -> None:
         self.state = State.CLOSED
+        self.may_send_data = False
+        """Data that was queued may leave (RFC 9260, 6: not before COOKIE ECHOED)."""
+        self.may_receive_data = False
+        """Data from the peer is taken in; elsewhere it is discarded (RFC 9260, 6 and 9.2)."""
 
     def fire(self, event: StateEvent) -> State:
         """Move to the next state and return it."""
@@ -117,17 +121,9 @@ class StateMachine:
         if state is not self.state:
             logger.debug("= %s -> %s (%s)", self.state.value, state.value, event.value)
         self.state = state
+        self.may_send_data = state in _SENDING
+        self.may_receive_data = state in _RECEIVING
         return state
-
-    @property
-    def may_send_data(self) -> bool:
-        """Data that was queued may leave (RFC 9260, 6: not before COOKIE ECHOED)."""
-        return self.state in _SENDING
-
-    @property
-    def may_receive_data(self) -> bool:
-        """Data from the peer is taken in; elsewhere it is discarded (RFC 9260, 6 and 9.2)."""
-        return self.state in _RECEIVING
 
 
 _SENDING = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})

@@ -7,28 +7,32 @@ import enum
 __all__ = ["Timer", "Timers"]
 
 
-class Timer(enum.Enum):
-    """Every reason an association may want to be woken."""
+class Timer(enum.IntEnum):
+    """
+    Every reason an association may want to be woken.
 
-    T1_INIT = "t1-init"
+    Integers, because they are hashed several times per SACK, and Enum's hash is Python code.
+    """
+
+    T1_INIT = 0
     """No INIT ACK came: send INIT again (RFC 9260, 5.1)."""
-    T1_COOKIE = "t1-cookie"
+    T1_COOKIE = 1
     """No COOKIE ACK came: send COOKIE ECHO again."""
-    T2_SHUTDOWN = "t2-shutdown"
+    T2_SHUTDOWN = 2
     """No answer to SHUTDOWN or SHUTDOWN ACK: send it again (RFC 9260, 9.2)."""
-    T5_SHUTDOWN_GUARD = "t5-shutdown-guard"
+    T5_SHUTDOWN_GUARD = 3
     """The shutdown as a whole takes too long: abort (RFC 9260, 9.2)."""
-    PROBE = "probe"
+    PROBE = 4
     """Nothing was acknowledged for a while: probe the tail, then T3-rtx (RFC 9260, 6.3.3)."""
-    LOSS = "loss"
+    LOSS = 5
     """A packet becomes late enough to count as lost (RFC 8985)."""
-    SACK = "sack"
+    SACK = 6
     """A delayed acknowledgement is due (RFC 9260, 6.2)."""
-    HEARTBEAT = "heartbeat"
+    HEARTBEAT = 7
     """The path was idle: ask whether it is alive (RFC 9260, 8.3)."""
-    RECONFIG = "reconfig"
+    RECONFIG = 8
     """No answer to a stream reset: send it again (RFC 6525, 5.1.1)."""
-    PMTU = "pmtu"
+    PMTU = 9
     """A probe of the path MTU was not answered, or a new search is due (RFC 8899)."""
 
 
