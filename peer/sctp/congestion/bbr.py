@@ -144,6 +144,8 @@ class BBR:
                 model.inflight_hi = max(sample.flight.in_flight, BETA * target)
             if self.phase is Phase.UP:
                 self._begin_down(sample.now)
+            if model.queue_stands:
+                model.cut_bounds(sample.flight.in_flight)
 
     def on_spurious_loss(self, *, now: float) -> None:
         self.model.restore_bounds()
@@ -176,13 +178,13 @@ class BBR:
     def _end_round(self, sample: AckSample) -> None:
         model = self.model
         self._rounds_since_probe += 1
-        if self.phase is Phase.CRUISE:
+        if self.phase in (Phase.CRUISE, Phase.STARTUP):
             model.learn_background_loss()
+        quiet = self.phase is Phase.CRUISE or (self.phase is Phase.DOWN and not self._stopping)
+        if quiet and model.round_in_queue:
+            model.give_way()
         probing = self.phase in (Phase.STARTUP, Phase.REFILL, Phase.UP)
-        too_much = model.round_loss > model.tolerated_loss and (
-            model.round_loss * model.round_bytes > 8192
-        )
-        if too_much and not probing:
+        if not probing and model.lost_too_much:
             model.save_bounds()
             model.lower_bounds()
         model.end_round_signals(sample)
@@ -194,9 +196,7 @@ class BBR:
         model = self.model
         if not model.round_start:
             return
-        lossy = model.round_loss > model.tolerated_loss and (
-            model.round_loss * model.round_bytes > 6 * self._mss
-        )
+        lossy = model.startup_lost_too_much
         if lossy:
             model.inflight_hi = max(
                 model.bdp(model.max_bw), sample.delivered - sample.flight.delivered

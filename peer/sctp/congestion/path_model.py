@@ -24,6 +24,16 @@ LOSS_THRESHOLD = 0.02
 """Loss beyond the background that means "too much in flight", as a share of what was sent."""
 MAX_BACKGROUND_LOSS = 0.06
 """Never is more than this taken for the path's own loss: beyond, somebody floods a queue."""
+STARTUP_LOSS = 0.1
+"""As `LOSS_THRESHOLD`, without a queue and before the path's own loss can be known."""
+CUT = 0.85
+"""What is left of the bounds after probing overfilled a queue."""
+YIELD_STEP = 0.96
+YIELD_FLOOR = 0.7
+"""Per round with a standing queue, and at most in a cycle, the bandwidth is lowered to this."""
+QUEUE_SHARE = 0.125
+QUEUE_MIN = 0.003
+"""A round trip longer than the lowest by this share and these seconds shows a standing queue."""
 MIN_RTT_WINDOW = 10.0
 """A round trip that was the lowest seen is believed for so long."""
 
@@ -51,7 +61,16 @@ class PathModel:
         self._round_ends_at = 0
         self._round_began_at = 0
         self._lost_before_round = 0
-        self._round_was_limited = False
+        self.queue_stands = False
+        """The latest round trip shows a queue."""
+        self._lost_seen = 0
+        self._lost_in_queue = 0
+        self._queue_free = True
+        self._lowest_rtt = math.inf
+        self.round_min_rtt = 0.0
+        self.round_queue_loss = 0.0
+        """Share of the bytes of the last full round that was lost while a queue stood."""
+        self.round_queue_free = True
         self.round_loss = 0.0
         """Share of the bytes of the last full round that was lost."""
         self.round_bytes = 0
@@ -91,6 +110,7 @@ class PathModel:
 
     def update(self, sample: AckSample) -> None:
         """Take a SACK's measurements in."""
+        self._update_round_trip(sample)
         self._update_round(sample)
         flight = sample.flight
         if sample.rate > 0 and (sample.rate >= self.max_bw or not flight.app_limited):
@@ -98,19 +118,30 @@ class PathModel:
             self.max_bw = max(self._bw_cycles)
         self._bw_latest = max(self._bw_latest, sample.rate)
         self._inflight_latest = max(self._inflight_latest, sample.delivered - flight.delivered)
+        self._update_aggregation(sample)
+
+    def _update_round_trip(self, sample: AckSample) -> None:
         if 0 < sample.rtt <= self.min_rtt:
             self.min_rtt = sample.rtt
             self.min_rtt_at = sample.now
-        self._update_aggregation(sample)
+        if sample.rtt > 0:
+            self._lowest_rtt = min(self._lowest_rtt, sample.rtt)
+            self.queue_stands = sample.rtt > self.min_rtt + self.queue_threshold
+        if self.queue_stands:
+            self._queue_free = False
+            self._lost_in_queue += sample.lost_total - self._lost_seen
+        self._lost_seen = sample.lost_total
 
     def _update_round(self, sample: AckSample) -> None:
         self.round_start = sample.flight.delivered >= self._round_ends_at
-        self._round_was_limited = self._round_was_limited or sample.flight.app_limited
         if not self.round_start:
             return
         lost = sample.lost_total - self._lost_before_round
         self.round_bytes = sample.delivered - self._round_began_at + lost
         self.round_loss = lost / self.round_bytes if self.round_bytes else 0.0
+        self.round_queue_loss = self._lost_in_queue / max(self.round_bytes, 1)
+        self.round_queue_free = self._queue_free
+        self.round_min_rtt = self._lowest_rtt
         self.rounds += 1
         self.begin_round(sample)
 
@@ -119,7 +150,9 @@ class PathModel:
         self._round_ends_at = sample.delivered
         self._round_began_at = sample.delivered
         self._lost_before_round = sample.lost_total
-        self._round_was_limited = sample.app_limited
+        self._lost_in_queue = 0
+        self._queue_free = True
+        self._lowest_rtt = math.inf
 
     def _update_aggregation(self, sample: AckSample) -> None:
         expected = self.bw * (sample.now - self._extra_since)
@@ -154,7 +187,7 @@ class PathModel:
 
     def learn_background_loss(self) -> None:
         """Take the last round, in which we filled no queue, as a measure of the path's own loss."""
-        if self.round_bytes > 0:
+        if self.round_bytes > 0 and self.round_queue_free:
             loss = min(self.round_loss, MAX_BACKGROUND_LOSS)
             weight = 0.25 if loss < self.background_loss else 0.125
             self.background_loss += weight * (loss - self.background_loss)
@@ -163,6 +196,43 @@ class PathModel:
     def tolerated_loss(self) -> float:
         """Share of a flight that may be lost before it counts as congestion."""
         return LOSS_THRESHOLD + min(1.5 * self.background_loss, MAX_BACKGROUND_LOSS)
+
+    @property
+    def queue_threshold(self) -> float:
+        """Seconds beyond the lowest round trip that show a queue."""
+        return max(self.min_rtt * QUEUE_SHARE, QUEUE_MIN)
+
+    @property
+    def round_in_queue(self) -> bool:
+        """A queue stood all through the last full round."""
+        return self.round_min_rtt > self.min_rtt + self.queue_threshold
+
+    def give_way(self) -> None:
+        """A queue stands though we do not probe: others send too, so leave some to them."""
+        bw = YIELD_STEP * self.bw
+        self.bw_lo = min(self.bw_lo, max(YIELD_FLOOR * self.max_bw, bw))
+
+    def cut_bounds(self, inflight: int) -> None:
+        """Probing filled a queue until it dropped: do with less until the next time."""
+        self.bw_lo = min(self.bw_lo, CUT * self.max_bw)
+        self.inflight_lo = min(self.inflight_lo, CUT * inflight)
+
+    @property
+    def lost_too_much(self) -> bool:
+        """The last round, in which we did not probe, lost more than the path does by itself."""
+        if self.round_queue_loss > 1.5 * self.background_loss:
+            return True
+        return (self.round_loss - self.tolerated_loss) * self.round_bytes > 8192
+
+    @property
+    def startup_lost_too_much(self) -> bool:
+        """The last round of STARTUP lost more than 2 % in a queue, or too much without one."""
+        if (
+            self.round_queue_loss * self.round_bytes > 8192
+            and self.round_queue_loss > LOSS_THRESHOLD
+        ):
+            return True
+        return self.round_loss > STARTUP_LOSS and self.round_loss * self.round_bytes > 8192
 
     def is_inflight_too_high(self, flight: Flight, lost_total: int, delivered: int) -> bool:
         """More was lost since `flight` was sent than a path of this kind loses by itself."""
@@ -175,10 +245,12 @@ class PathModel:
         """A round outside probing lost too much: believe what was delivered, not more."""
         if self.bw_lo == math.inf:
             self.bw_lo = self.max_bw
-        self.bw_lo = max(self._bw_latest, BETA * self.bw_lo)
+        self.bw_lo = min(self.bw_lo, max(self._bw_latest, BETA * self.bw_lo))
         if self.inflight_lo == math.inf:
             self.inflight_lo = max(self._inflight_latest, self.bdp(self.max_bw))
-        self.inflight_lo = max(self._inflight_latest, BETA * self.inflight_lo)
+        self.inflight_lo = min(
+            self.inflight_lo, max(self._inflight_latest, BETA * self.inflight_lo)
+        )
 
     def end_round_signals(self, sample: AckSample) -> None:
         """Forget the highest of the round that ended."""
