@@ -89,6 +89,7 @@ def invitation(screen: Screen, invitation: Invitation, *, command: str, show_qr:
         show_qr: Whether a QR code is wanted; a terminal that can show it is needed too.
     """
     own = invitation.embedded
+    screen.say()
     screen.say("Code: ", (str(invitation.code), "code"))
     screen.say()
     screen.say("On the other machine, run:")

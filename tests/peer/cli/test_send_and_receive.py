@@ -392,3 +392,18 @@ def test_digest_of_a_larger_file_survives_the_journey(
             assert alice.wait() == 0
     arrived = (tmp_path / "got" / "large").read_bytes()
     assert hashlib.sha256(arrived).digest() == hashlib.sha256(content).digest()
+
+
+def test_link_for_browsers_of_the_network_works_for_the_command_too(
+    env: Environment, tmp_path: Path
+) -> None:
+    # On a machine with a network this is https with a certificate of its own making.
+    (tmp_path / "file").write_bytes(b"content")
+    with Piped("send", "file", env={**env, "PEERLINE_LAN": "1"}, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        link = alice.err.expect(rf"    (https?://\S+#{code})$")[1]
+        with Piped("receive", link, "--yes", "--out", "got", env=env, cwd=tmp_path) as bob:
+            assert bob.wait() == 0
+            assert alice.wait() == 0
+    assert (tmp_path / "got" / "file").read_bytes() == b"content"
+    assert registered(env) == []

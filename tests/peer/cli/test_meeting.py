@@ -1,0 +1,104 @@
+"""From what a person types to the server where the other side waits."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from peer.cli import lan, registry
+from peer.cli.exits import UsageProblem
+from peer.cli.lan import Announcement
+from peer.cli.meeting import Invitation, Reach, locate
+from peer.codes import Code
+from peer.errors import CodeError, ServerUnreachable
+from signaling.errors import IceConfigError
+
+CODE = "7-acid-thorn"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+def reach(*, server: str | None = None, use_lan: bool = False, ice: Path | None = None) -> Reach:
+    return Reach.from_flags(server=server, name=None, lan=use_lan, ice_config=ice, relay_only=False)
+
+
+async def test_given_server_is_used_whatever_else_there_is() -> None:
+    code, server = await locate(reach(server="example.org"), f"http://localhost:1/#{CODE}")
+    assert code == Code.parse(CODE)
+    assert server.page == "https://example.org/"
+
+
+async def test_link_names_its_server() -> None:
+    _, server = await locate(reach(), f"https://192.168.1.5:4433/#{CODE}")
+    assert server.page == "https://192.168.1.5:4433/"
+    assert server.websocket == "wss://192.168.1.5:4433/v1/ws"
+
+
+async def test_code_of_this_machine_is_found_without_a_network() -> None:
+    folder = registry.runtime_folder()
+    assert folder is not None
+    with registry.publish(folder, "7", 4321):
+        _, server = await locate(reach(), CODE)
+    assert server.page == "http://127.0.0.1:4321/"
+
+
+async def test_code_on_the_network_is_found_at_the_first_address_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listening = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+
+    async def find(number: str, *, timeout: float) -> Announcement:
+        # Nobody has 127.0.0.2's port, everybody has 127.0.0.1's.
+        return Announcement(number, ("127.0.0.2", "127.0.0.1"), port, None)
+
+    monkeypatch.setattr(lan, "find", find)
+    async with listening:
+        _, server = await locate(reach(use_lan=True), CODE)
+    assert server.page == f"http://127.0.0.1:{port}/"
+
+
+async def test_code_that_nobody_has_is_a_sentence_with_a_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def find(number: str, *, timeout: float) -> None:
+        return None
+
+    monkeypatch.setattr(lan, "find", find)
+    with pytest.raises(ServerUnreachable, match=r"Nobody on this network .* --server"):
+        await locate(reach(use_lan=True), CODE)
+    with pytest.raises(ServerUnreachable, match="Nobody on this machine"):
+        await locate(reach(), CODE)
+
+
+async def test_what_is_no_code_is_refused_before_anything_is_searched() -> None:
+    with pytest.raises(CodeError, match="did you mean"):
+        await locate(reach(use_lan=True), "7-acid-thorm")
+
+
+def test_other_side_is_told_the_server_only_where_it_needs_it() -> None:
+    room: object = None
+    invitation = Invitation(room, Code.parse(CODE), "https://example.org/x/", None)  # type: ignore[arg-type]  # the room is not asked
+    assert invitation.command("receive") == (
+        "peerline receive 7-acid-thorn --server https://example.org/x"
+    )
+    assert invitation.link == f"https://example.org/x/#{CODE}"
+
+
+def test_ice_file_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "ice.yaml"
+    path.write_text("ice_servers: [{urls: 'stun:stun.example.org'}]")
+    found = reach(ice=path).ice
+    assert found is not None
+    assert found.servers[0].urls == ("stun:stun.example.org",)
+    path.write_text("ice_servers: [{urls: 'http://example.org'}]")
+    with pytest.raises(IceConfigError, match=r"ice_servers\[0\]"):
+        reach(ice=path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageProblem, match="not a text file"):
+        reach(ice=path)
