@@ -20,7 +20,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 import peer
+from signaling.assets import page_directory
+from signaling.config import Listener, ServerConfig
+from signaling.ice_servers import IceConfig
 from signaling.server import SignalingServer
+from tests.support.coturn import running_coturn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -111,6 +115,16 @@ class Window:
         return await (await started.value).path()
 
 
+async def open_window(
+    stack: contextlib.AsyncExitStack, browser: Browser, server: SignalingServer
+) -> Window:
+    context = await browser.new_context(accept_downloads=True)
+    stack.push_async_callback(context.close)
+    page = await context.new_page()
+    await page.goto(f"{url_of(server)}/healthz")
+    return Window(page)
+
+
 NewWindow = Callable[[], Awaitable[Window]]
 
 
@@ -118,15 +132,7 @@ NewWindow = Callable[[], Awaitable[Window]]
 async def window(browser: Browser, server: SignalingServer) -> AsyncIterator[NewWindow]:
     """Opens windows that are of the page's origin, but without its user interface."""
     async with contextlib.AsyncExitStack() as stack:
-
-        async def arrive() -> Window:
-            context = await browser.new_context(accept_downloads=True)
-            stack.push_async_callback(context.close)
-            page = await context.new_page()
-            await page.goto(f"http://127.0.0.1:{server.port}/healthz")
-            return Window(page)
-
-        yield arrive
+        yield lambda: open_window(stack, browser, server)
 
 
 # The names in the folder where received files are kept.
@@ -293,3 +299,29 @@ async def test_received_files_are_on_disk_and_old_ones_are_removed(
         assert await anna.page.evaluate(STORED) == [ours]
         await anna.page.evaluate("() => incoming.discard()")
         assert await anna.page.evaluate(STORED) == []
+
+
+@pytest.mark.turn
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_pages_and_python_meet_through_a_relay_where_only_that_is_allowed(
+    network: None, browser: Browser, tmp_path: Path, transport: str
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        coturn = await stack.enter_async_context(running_coturn(tmp_path))
+        config = ServerConfig(
+            listeners=(Listener("127.0.0.1", 0),),
+            page=page_directory(),
+            ice=IceConfig(servers=(coturn.entry(transport),), policy="relay"),
+        )
+        server = await stack.enter_async_context(SignalingServer(config))
+        anna, ben, cleo = [await open_window(stack, browser, server) for _ in range(3)]
+        await ben.join(await anna.host())
+        assert (await anna.outcome())["authenticated"]
+        for someone in (anna, ben):
+            path = await someone.page.evaluate("() => link.path()")
+            assert (path["kind"], path["local"]["type"]) == ("relayed", "relay")
+        link = await linked_to_python(stack, cleo, server, page_hosts=False)
+        assert link.path is not None and link.path.kind == "relayed"
+        path = write_file(tmp_path / "a.bin", 1_500_000)
+        await (await link.send_files([path])).done()
+        assert sha256_of(await cleo.saves()) == sha256_of(path)
