@@ -140,13 +140,7 @@ class Association:
         path = self._path
         if path is None:
             return
-        reassembly = path.receiver.reassembly
-        reassembly.check_limit()
-        for stream_id in reassembly.invalid_streams:
-            value = stream_id.to_bytes(2, "big") + b"\0\0"
-            error = cause(Cause.INVALID_STREAM, value)
-            self._context.send(serialize_chunk(ChunkType.ERROR, 0, error))
-        reassembly.invalid_streams.clear()
+        path.after_batch()
         if path.receiver.packets and machine.state is State.SHUTDOWN_SENT:
             self._shutdown.on_data(
                 now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
@@ -179,12 +173,8 @@ class Association:
             if probe is not None:
                 packets.append(probe)
         elif path.all_acked:
-            self._shutdown.advance(
-                now,
-                all_acked=True,
-                cumulative=path.receiver.cumulative_wire,
-                timeout=path.timeout,
-            )
+            cumulative = path.receiver.cumulative_wire
+            self._shutdown.advance(now, cumulative=cumulative, timeout=path.timeout)
             packets += path.datagrams(now, may_send_data=False)
         if self._queue.drained:
             for stream in self._queue.drained:
@@ -301,16 +291,12 @@ class Association:
                 stream does not exist or is being reset, or the association is ending.
         """
         self._check_open()
-        message = make_message(
-            stream_id,
-            ppid,
-            data,
-            ordered=ordered,
-            max_retransmits=max_retransmits,
-            max_lifetime=max_lifetime,
-            now=now,
-        )
-        self._push(message)
+        self._push(
+            make_message(
+                stream_id, ppid, data, ordered=ordered, max_retransmits=max_retransmits,
+                max_lifetime=max_lifetime, now=now,
+            )
+        )  # fmt: skip
 
     def _push(self, message: Message) -> None:
         size = len(message.data)
@@ -401,30 +387,9 @@ class Association:
 
     def stats(self) -> Stats:
         """Return a snapshot of the figures."""
-        path = self._path
-        if path is None:
+        if self._path is None:
             return Stats(datagram_size=self._config.datagram_size, buffered=self._queue.buffered)
-        retransmission = path.retransmission
-        return Stats(
-            chunks_sent=path.transmission.sent,
-            chunks_retransmitted=retransmission.retransmitted,
-            spurious_losses=retransmission.spurious,
-            timeouts=retransmission.timeouts,
-            messages_abandoned=path.abandonment.abandoned,
-            bytes_delivered=retransmission.delivered,
-            bytes_lost=retransmission.lost_bytes,
-            in_flight=path.outstanding.in_flight,
-            unacked_chunks=len(path.outstanding.unacked),
-            buffered=self._queue.buffered,
-            unread=path.receiver.unread,
-            reassembling=path.receiver.reassembly.buffered,
-            peer_window=retransmission.peer_window,
-            srtt=path.rtt.smoothed,
-            min_rtt=path.rtt.minimum,
-            cwnd=path.controller.cwnd,
-            pacing_rate=path.controller.pacing_rate,
-            datagram_size=path.pmtu.size,
-        )
+        return self._path.stats()
 
     def trace(self) -> dict[str, float | str]:
         """Return the inner figures of congestion control, by name."""

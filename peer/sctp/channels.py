@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from itertools import chain
 
 from . import dcep
 from .context import Context
@@ -110,9 +111,17 @@ class Channels:
         return stream_id
 
     def _free_id(self) -> int:
+        """
+        Return an id of our parity that was not used for as long as possible.
+
+        A peer forgets its channel when it hears our answer to its reset. That answer may be
+        lost, and stock aiortc fails an assertion when the id comes back before the repetition.
+        """
         limit = self._context.config.streams
-        for stream_id in range(self._next_id, limit, 2):
+        first = 0 if self._context.config.client else 1
+        for stream_id in chain(range(self._next_id, limit, 2), range(first, self._next_id, 2)):
             if stream_id not in self._channels:
+                self._next_id = stream_id + 2
                 return stream_id
         raise LocalProtocolError("every stream has a channel")
 

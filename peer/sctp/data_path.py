@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .abandonment import Abandonment
+from .chunks.base import ChunkType, serialize_chunk
 from .congestion.base import PathProfile
 from .context import Context
 from .crc32c import crc32c
@@ -10,12 +11,14 @@ from .fast_path import FastPath
 from .outgoing import OutgoingChunk
 from .outstanding import Outstanding
 from .packet import PacketWriter
+from .params import Cause, cause
 from .pmtu import PathMtu
 from .reassembly import DeliverMessage
 from .receiver import Receiver
 from .retransmission import Retransmission
 from .rto import RttEstimator
 from .send_queue import SendQueue
+from .stats import Stats
 from .timers import Timer
 from .transmission import Transmission
 
@@ -156,3 +159,41 @@ class DataPath:
         in_a_row = self.retransmission.expiries - _PROBES_BEFORE_TIMEOUT
         if self.pmtu.on_timeouts(in_a_row, now):
             self.on_mtu_changed()
+
+    def after_batch(self) -> None:
+        """
+        See to what a batch of packets may have brought about.
+
+        Raises:
+            RemoteProtocolError: The peer has used more memory than granted.
+        """
+        reassembly = self.receiver.reassembly
+        reassembly.check_limit()
+        for stream_id in reassembly.invalid_streams:
+            error = cause(Cause.INVALID_STREAM, stream_id.to_bytes(2, "big") + b"\0\0")
+            self._context.send(serialize_chunk(ChunkType.ERROR, 0, error))
+        reassembly.invalid_streams.clear()
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the figures."""
+        retransmission = self.retransmission
+        return Stats(
+            chunks_sent=self.transmission.sent,
+            chunks_retransmitted=retransmission.retransmitted,
+            spurious_losses=retransmission.spurious,
+            timeouts=retransmission.timeouts,
+            messages_abandoned=self.abandonment.abandoned,
+            bytes_delivered=retransmission.delivered,
+            bytes_lost=retransmission.lost_bytes,
+            in_flight=self.outstanding.in_flight,
+            unacked_chunks=len(self.outstanding.unacked),
+            buffered=self.queue.buffered,
+            unread=self.receiver.unread,
+            reassembling=self.receiver.reassembly.buffered,
+            peer_window=retransmission.peer_window,
+            srtt=self.rtt.smoothed,
+            min_rtt=self.rtt.minimum,
+            cwnd=self.controller.cwnd,
+            pacing_rate=self.controller.pacing_rate,
+            datagram_size=self.pmtu.size,
+        )

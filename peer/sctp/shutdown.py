@@ -40,18 +40,17 @@ class Shutdown:
         guard = now + _GUARD_ROUNDS * self._context.config.rto_max
         self._context.timers.start(Timer.T5_SHUTDOWN_GUARD, guard)
 
-    def advance(self, now: float, *, all_acked: bool, cumulative: int, timeout: float) -> None:
+    def advance(self, now: float, *, cumulative: int, timeout: float) -> None:
         """
-        Go on if the state waited for everything to be acknowledged.
+        Everything is acknowledged, and nothing is queued: go on if the state waited for that.
 
         Args:
             now: Monotonic time in seconds.
-            all_acked: Nothing is queued or in flight.
             cumulative: Our cumulative TSN, as on the wire.
             timeout: RTO in seconds.
         """
         machine = self._context.machine
-        if all_acked and machine.state in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED):
+        if machine.state in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED):
             machine.fire(StateEvent.ALL_ACKED)
             self._attempts = 0
             self._send(now, cumulative, timeout)

@@ -108,8 +108,8 @@ def test_a_stream_id_is_used_again_with_numbers_from_zero(loss: float) -> None:
     pair = AssociationPair(link=Link(loss=loss, jitter=0.01), seed=3)
     pair.connect()
     for round_ in range(4):
-        stream_id = _open(pair, f"round {round_}")
-        assert stream_id == 0
+        stream_id = pair.a.association.open_channel(f"round {round_}", stream_id=0)
+        pair.drive(until=lambda n=round_ + 1: len(pair.a.of(ChannelOpened)) == n)  # type: ignore[misc]
         for i in range(3):
             pair.a.association.send_message(stream_id, f"{round_}.{i}", pair.now)
         closer = pair.a if round_ % 2 else pair.z
@@ -123,6 +123,15 @@ def test_a_stream_id_is_used_again_with_numbers_from_zero(loss: float) -> None:
         )
     want = [f"{r}.{i}".encode() for r in range(4) for i in range(3)]
     assert [m.data for m in pair.z.of(MessageReceived)] == want
+
+
+def test_ids_are_taken_in_turn_and_again_when_all_were_used() -> None:
+    pair = AssociationPair(SctpConfig(streams=6))
+    pair.connect()
+    first = _open(pair)
+    pair.a.association.close_channel(first)
+    pair.drive(until=lambda: bool(pair.a.of(ChannelClosed)))
+    assert [pair.a.association.open_channel("x") for _ in range(3)] == [2, 4, 0]
 
 
 def test_both_sides_may_close_at_once(pair: AssociationPair) -> None:
