@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .congestion import ControllerFactory, NewReno
+from .congestion import BBR, ControllerFactory
 
 __all__ = ["SctpConfig"]
 
@@ -58,4 +58,4 @@ class SctpConfig:
     """Offer to leave the checksum to DTLS (RFC 9653). Must be off when not over DTLS."""
     recognise_equal: bool = True
     """Tell the peer that we are this engine, and use big bursts when it says the same."""
-    congestion: ControllerFactory = NewReno
+    congestion: ControllerFactory = BBR

@@ -10,12 +10,16 @@ from .base import (
     LossSample,
     PathProfile,
 )
+from .bbr import BBR
+from .cubic import Cubic
 from .reno import NewReno
 
 __all__ = [
+    "BBR",
     "AckSample",
     "CongestionController",
     "ControllerFactory",
+    "Cubic",
     "Flight",
     "LossSample",
     "NewReno",

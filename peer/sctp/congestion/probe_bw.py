@@ -1,0 +1,182 @@
+"""
+BBR's cycle: DOWN, CRUISE, REFILL, UP (draft-ietf-ccwg-bbr, 5.3.3).
+
+Every two to three seconds, or as often as Reno would meet a loss, it fills the pipe and looks
+for more than the path was known to hold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .base import AckSample, LossSample
+from .path_model import BETA, PathModel
+from .phases import FullPipe, Phase
+
+__all__ = ["ProbeBandwidth"]
+
+RENO_ROUNDS = 63
+"""Probe at least every so many round trips."""
+UP_INFLIGHT = 1.25
+"""UP is over when this much of the bandwidth-delay product is in flight."""
+
+
+class ProbeBandwidth:
+    """Where the cycle is, and what probing teaches the model."""
+
+    def __init__(self, model: PathModel, random: Callable[[int], bytes], mss: int) -> None:
+        """
+        Args:
+            model: Gets its bounds and its bandwidth filter moved.
+            random: Returns that many random bytes.
+            mss: Wire bytes of a full packet.
+        """
+        self.mss = mss
+        self.phase = Phase.DOWN
+        self._model = model
+        self._random = random
+        self._pipe = FullPipe()
+        self._began_at = 0.0
+        self._phase_began_at = 0.0
+        self._wait = 0.0
+        self._rounds = 0
+        self._judging = False
+        """Losses now tell about what UP put in flight."""
+        self._heard_last_of_up = True
+        self._up_rounds = 0
+        self._up_acked = 0
+        self._up_step = math.inf
+
+    def end_round(self) -> None:
+        """Judge the round that ended (draft, 5.5.10): did we, outside probing, send too much?"""
+        model = self._model
+        self._rounds += 1
+        if self.phase is Phase.CRUISE:
+            model.learn_background_loss()
+        # Losses and queues of the round after UP are UP's own, judged by `on_loss`.
+        if self.phase is Phase.CRUISE or (self.phase is Phase.DOWN and self._heard_last_of_up):
+            if model.round_in_queue:
+                model.give_way()
+            if model.lost_too_much:
+                model.save_bounds()
+                model.lower_bounds()
+
+    def advance(self, sample: AckSample, *, cwnd: int, quantum: int) -> None:
+        """Take the cycle's next step, if it is time (draft, 5.3.3.6)."""
+        self._adapt_long_term_bound(sample, cwnd)
+        model = self._model
+        if self.phase is Phase.REFILL:
+            if model.round_start:
+                self._enter_up(sample)
+        elif self.phase is Phase.UP:
+            if self._up_is_done(sample, cwnd):
+                self.enter_down(sample)
+        elif self._is_time_to_probe(sample.now):
+            self._enter_refill(sample)
+        elif self.phase is Phase.DOWN and self._is_time_to_cruise(sample, quantum):
+            self.phase = Phase.CRUISE
+
+    def _is_time_to_probe(self, now: float) -> bool:
+        if now > self._began_at + self._wait:
+            return True
+        packets = self._model.bdp(self._model.bw) / self.mss
+        return self._rounds >= min(packets, RENO_ROUNDS)
+
+    def _is_time_to_cruise(self, sample: AckSample, quantum: int) -> bool:
+        model = self._model
+        if sample.in_flight > model.inflight_with_headroom:
+            return False
+        return sample.in_flight <= model.bdp(model.max_bw) + quantum
+
+    def _up_is_done(self, sample: AckSample, cwnd: int) -> bool:
+        """The pipe is full: bandwidth stays flat though more than the product is in flight."""
+        model = self._model
+        if sample.prior_in_flight >= cwnd - self.mss and cwnd >= model.inflight_hi:
+            # Held back by the bound that UP is raising: not the path's answer yet.
+            self._pipe.reset(model.max_bw)
+            return False
+        elapsed = sample.now - self._phase_began_at
+        if elapsed > model.min_rtt and sample.in_flight > UP_INFLIGHT * model.bdp(model.max_bw):
+            return True
+        return self._pipe.check(model, sample)
+
+    def enter_down(self, sample: AckSample | LossSample) -> None:
+        """Give back what probing put into queues, and draw when to probe next."""
+        self.phase = Phase.DOWN
+        self._phase_began_at = self._began_at = sample.now
+        self._heard_last_of_up = False
+        self._up_step = math.inf
+        # Two to three seconds, at a time that other flows do not pick too (draft, 5.3.3.5).
+        dice = self._random(2)
+        self._wait = 2.0 + dice[0] / 256
+        self._rounds = dice[1] & 1
+        self._model.begin_round(sample.delivered, sample.lost_total)
+
+    def _enter_refill(self, sample: AckSample) -> None:
+        self.phase = Phase.REFILL
+        self._phase_began_at = sample.now
+        self._heard_last_of_up = True
+        self._up_rounds = 0
+        self._up_acked = 0
+        self._model.reset_lower_bounds()
+        self._model.begin_round(sample.delivered, sample.lost_total)
+
+    def _enter_up(self, sample: AckSample) -> None:
+        self.phase = Phase.UP
+        self._phase_began_at = sample.now
+        self._judging = True
+        self._pipe.reset(self._model.max_bw)
+        self._raise_slope(self._model.bdp(self._model.max_bw))
+        self._model.begin_round(sample.delivered, sample.lost_total)
+
+    # The long-term bound
+
+    def on_loss(self, sample: LossSample, cwnd: int) -> None:
+        """Stop UP when it lost too much, and remember how much in flight that was (5.5.10.2)."""
+        model = self._model
+        if not self._judging or not model.is_inflight_too_high(
+            sample.flight, sample.lost_total, sample.delivered
+        ):
+            return
+        model.save_bounds()
+        self._judging = False
+        if not sample.flight.app_limited:
+            target = min(model.bdp(model.bw), cwnd)
+            model.inflight_hi = max(sample.flight.in_flight, BETA * target)
+        if model.queue_stands:
+            model.cut_bounds(sample.flight.in_flight)
+        if self.phase is Phase.UP:
+            self.enter_down(sample)
+
+    def _adapt_long_term_bound(self, sample: AckSample, cwnd: int) -> None:
+        model = self._model
+        if not self._heard_last_of_up and model.round_start:
+            # A cycle of measurements is complete.
+            self._heard_last_of_up = True
+            self._judging = False
+            if not sample.flight.app_limited:
+                model.advance_bw_filter()
+        if model.inflight_hi == math.inf:
+            return
+        if not model.is_inflight_too_high(sample.flight, sample.lost_total, sample.delivered):
+            model.inflight_hi = max(model.inflight_hi, sample.flight.in_flight)
+            if self.phase is Phase.UP:
+                self._raise_long_term_bound(sample, cwnd)
+
+    def _raise_long_term_bound(self, sample: AckSample, cwnd: int) -> None:
+        """One more packet per step acknowledged, twice as fast each round (draft, 5.3.3.6)."""
+        if sample.prior_in_flight < cwnd - self.mss and cwnd < self._model.inflight_hi:
+            return
+        self._up_acked += sample.acked
+        if self._up_acked >= self._up_step:
+            steps = int(self._up_acked / self._up_step)
+            self._up_acked -= int(steps * self._up_step)
+            self._model.inflight_hi += steps * self.mss
+        if self._model.round_start:
+            self._raise_slope(cwnd)
+
+    def _raise_slope(self, cwnd: float) -> None:
+        growth = 1 << self._up_rounds
+        self._up_rounds = min(self._up_rounds + 1, 30)
+        self._up_step = max(cwnd / growth, self.mss)
