@@ -47,9 +47,7 @@ logger = logging.getLogger(__name__)
 
 _SACK_EVERY = 2
 _EMPTY = frozenset({Ppid.STRING_EMPTY, Ppid.BINARY_EMPTY})
-_OPEN = frozenset(
-    {State.CLOSED, State.COOKIE_WAIT, State.COOKIE_ECHOED, State.ESTABLISHED}
-)  # fmt: skip
+_OPEN = frozenset({State.CLOSED, State.COOKIE_WAIT, State.COOKIE_ECHOED, State.ESTABLISHED})
 
 
 class Association:
@@ -235,8 +233,7 @@ class Association:
             label: For the other side to tell channels apart.
             protocol: Name of what is spoken on it.
             ordered: Messages arrive in the order in which they were sent.
-            max_retransmits: Give a message up after sending it again so often.
-            max_lifetime: Give a message up after so many seconds.
+            max_retransmits, max_lifetime: Give a message up after so many times or seconds.
             priority: Share of the path against other channels (RFC 8831, 6.4).
             stream_id: ``None`` takes a free one; needed when ``negotiated``.
             negotiated: Both sides open it with the same id; nothing is sent for it.
@@ -254,8 +251,7 @@ class Association:
         return self._channels.open(parameters, stream_id=stream_id, negotiated=negotiated)
 
     def send_message(self, stream_id: int, message: str | bytes, now: float) -> None:
-        """
-        Queue a message on a channel. Nothing bounds the queue but the caller's restraint.
+        """Queue a message on a channel. Nothing bounds the queue but the caller's restraint.
 
         Raises:
             LocalProtocolError: There is no such channel, or the peer takes no message so large.

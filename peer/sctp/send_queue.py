@@ -58,6 +58,10 @@ class SendQueue:
         """Streams whose ``buffered`` fell to the threshold since this was last emptied."""
         self.expired: list[Message] = []
         """Messages whose time ran out before they were cut, since this was last emptied."""
+        self.cut_wire = 0
+        """Wire bytes cut so far."""
+        self.cut_payload = 0
+        """Payload bytes cut so far."""
         self.next_tsn: Tsn = 0
         """What the next fragment gets."""
 
@@ -222,6 +226,8 @@ class SendQueue:
         self.next_tsn = tsn
         message.position = position
         message.fragment = fragment
+        self.cut_wire += spent
+        self.cut_payload += position - start
         self._account(stream, position - start)
         stream.virtual_time += (position - start) / stream.weight
         if position < total:

@@ -137,6 +137,7 @@ class Transmission:
                 return 0, True
             room = 1
         max_chunks = min(self._max_burst - len(chunks), room)
+        first, wire, payload = queue.next_tsn, queue.cut_wire, queue.cut_payload
         fresh = queue.cut(
             budget=left,
             max_chunks=max_chunks,
@@ -144,23 +145,25 @@ class Transmission:
             flight=flight,
             now=now,
         )
-        wire = payload = 0
-        unacked = outstanding.unacked
-        ordered = fresh
-        if queue.expired:
-            stand_ins = [self._abandonment.stand_in(m) for m in queue.expired if m.stand_in >= 0]
-            ordered = sorted([*fresh, *stand_ins], key=attrgetter("tsn"))
-        for chunk in ordered:
-            unacked[chunk.tsn] = chunk
-            wire += chunk.wire
-            payload += chunk.size
-        outstanding.payload += payload
+        wire = queue.cut_wire - wire
+        outstanding.payload += queue.cut_payload - payload
         chunks += fresh
-        for message in queue.expired:
-            self._abandonment.abandon(message)
-        queue.expired.clear()
+        if queue.expired:
+            self._register_with_stand_ins(fresh)
+        else:
+            outstanding.unacked.update(zip(range(first, queue.next_tsn), fresh, strict=True))
         limited = not queue.has_data() or room == len(fresh)
         return wire, limited and wire < left
+
+    def _register_with_stand_ins(self, fresh: list[OutgoingChunk]) -> None:
+        """Register what was cut between messages that had run out of time, in order of TSN."""
+        expired = self._queue.expired
+        stand_ins = [self._abandonment.stand_in(m) for m in expired if m.stand_in >= 0]
+        for chunk in sorted([*fresh, *stand_ins], key=attrgetter("tsn")):
+            self._outstanding.unacked[chunk.tsn] = chunk
+        for message in expired:
+            self._abandonment.abandon(message)
+        expired.clear()
 
     def _start_flight(self, now: float, in_flight: int) -> Flight:
         retransmission = self._retransmission
