@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peer.errors import LinkClosed, PeerError, PeerLeft
 
-from . import present, transfer_view
-from .text import count, rate, safe_line, shorten
+from . import present
+from .chat_files import ChatFiles, Somebody
+from .text import count, safe_line, shorten
 
 if TYPE_CHECKING:
     from peer.link import Link
     from peer.room import Room
-    from peer.transfers import IncomingTransfer, OutgoingTransfer, Progress
 
     from .chat_faces import Face
-    from .progress import Meter
 
 __all__ = ["COMMANDS", "Conversation"]
 
@@ -47,15 +44,6 @@ class _Quit(Exception):
     """The person typed /quit."""
 
 
-@dataclass(slots=True)
-class _Somebody:
-    """The other end of one link."""
-
-    link: Link
-    name: str
-    offers: list[IncomingTransfer] = field(default_factory=list)
-
-
 class Conversation:
     """Everybody in the room hears what the person writes, and the person hears everybody."""
 
@@ -65,14 +53,10 @@ class Conversation:
         self._room = room
         self._face = face
         self._own_name = own_name
-        self._out = out
-        self._yes = yes
-        self._overwrite = overwrite
-        self._people: dict[str, _Somebody] = {}
+        self._files = ChatFiles(face, out=out, yes=yes, overwrite=overwrite, changed=self._refresh)
+        self._people: dict[str, Somebody] = {}
         self._somebody_came = asyncio.Event()
         self._deliveries: set[asyncio.Task[None]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._moving: dict[object, str] = {}
         self._failed = False
         # Below the 256 that a link lets wait for their delivery.
         self._places = asyncio.Semaphore(128)
@@ -98,10 +82,11 @@ class Conversation:
             if self._failed:
                 raise PeerLeft("The other side left before every message was delivered.")
         finally:
-            rest = {typing, hearing, *self._tasks, *self._deliveries}
+            rest = {typing, hearing, *self._deliveries}
             for task in rest:
                 task.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
+            await self._files.close()
 
     # The other side
 
@@ -122,7 +107,7 @@ class Conversation:
             self._face.notice(safe_line(str(error)))
 
     async def _attend(self, link: Link) -> None:
-        somebody = _Somebody(link, self._name_for(link))
+        somebody = Somebody(link, self._name_for(link))
         self._people[link.peer.id] = somebody
         self._face.notice("Connected to ", (somebody.name, "name"), ".")
         if link.path is not None:
@@ -130,7 +115,7 @@ class Conversation:
         self._show_words(somebody)
         self._somebody_came.set()
         self._refresh()
-        offers = asyncio.create_task(self._take_offers(somebody), name="chat offers")
+        offers = asyncio.create_task(self._files.take_offers(somebody), name="chat offers")
         try:
             async for message in link.chat:
                 self._face.message(somebody.name, message.text)
@@ -140,6 +125,7 @@ class Conversation:
         finally:
             offers.cancel()
             await asyncio.gather(offers, return_exceptions=True)
+            self._files.forget(somebody)
             del self._people[link.peer.id]
             self._refresh()
         self._face.notice((somebody.name, "name"), " left.")
@@ -221,9 +207,9 @@ class Conversation:
     async def _deliver_the_rest(self) -> None:
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=_LAST_PATIENCE)
-        if self._tasks and not self._face.commands:
+        if not self._face.commands:
             # What a pipe was promised arrives; who types /quit does not want to wait for files.
-            await asyncio.wait(self._tasks)
+            await self._files.settle()
 
     # Commands
 
@@ -240,23 +226,23 @@ class Conversation:
             case "/path":
                 self._each(self._show_path)
             case "/send":
-                self._send_files(rest)
+                self._files.send(rest, list(self._people.values()))
             case "/accept":
-                self._answer_offers(accept=True)
+                self._files.answer(accept=True)
             case "/decline":
-                self._answer_offers(accept=False)
+                self._files.answer(accept=False)
             case _:
                 self._face.notice(
                     (f"There is no {safe_line(word)}; /help lists what there is.", "")
                 )
 
-    def _each(self, show: Callable[[_Somebody], None]) -> None:
+    def _each(self, show: Callable[[Somebody], None]) -> None:
         if not self._people:
             self._face.notice("Nobody is here yet.")
         for somebody in self._people.values():
             show(somebody)
 
-    def _show_words(self, somebody: _Somebody) -> None:
+    def _show_words(self, somebody: Somebody) -> None:
         self._face.notice(
             "Words: ",
             (" ".join(somebody.link.sas), "words"),
@@ -271,34 +257,9 @@ class Conversation:
                 )
             )
 
-    def _show_path(self, somebody: _Somebody) -> None:
+    def _show_path(self, somebody: Somebody) -> None:
         if somebody.link.path is not None:
             self._face.notice(f"{somebody.name}: {present.path_in_full(somebody.link.path)}")
-
-    # Files
-
-    def _send_files(self, typed: str) -> None:
-        try:
-            names = shlex.split(typed)
-        except ValueError as error:
-            self._face.notice((f"/send: {error}.", "warning"))
-            return
-        paths = [Path(name).expanduser() for name in names]
-        missing = [path for path in paths if not path.exists()]
-        if not paths:
-            self._face.notice("Which file? /send FILE...")
-        elif missing:
-            self._face.notice((f"There is no {safe_line(str(missing[0]))}.", "warning"))
-        elif not self._people:
-            self._face.notice("Nobody is here yet.")
-        else:
-            for somebody in self._people.values():
-                self._start(self._send_to(somebody, paths))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="chat work")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _refresh(self) -> None:
         """Say at the bottom who is there and what is going on."""
@@ -308,88 +269,5 @@ class Conversation:
         ] or ["Nobody is here yet"]
         if self._deliveries:
             parts.append(f"{count(len(self._deliveries), 'message')} on the way")
-        parts += self._moving.values()
+        parts += self._files.moving()
         self._face.toolbar("  ".join([*parts, "/help"]))
-
-    async def _send_to(self, somebody: _Somebody, paths: list[Path]) -> None:
-        try:
-            outgoing = await somebody.link.send_files(paths)
-            what = f"{_names(outgoing)} ({transfer_view.describe(outgoing.manifest)})"
-            for skipped in outgoing.skipped:
-                self._face.notice((str(skipped), "warning"))
-            self._face.notice(f"Offered {what} to {somebody.name}.")
-            took = await self._follow(outgoing, f"to {somebody.name}")
-            await outgoing.done()
-        except PeerError as error:
-            self._face.notice((f"Not sent: {safe_line(str(error))}", "warning"))
-            return
-        done = transfer_view.summary("Sent", outgoing, took)
-        self._face.notice((f"{done}, confirmed by {somebody.name}.", "good"))
-
-    async def _take_offers(self, somebody: _Somebody) -> None:
-        async for incoming in somebody.link.transfers():
-            what = f"{_names(incoming)} ({transfer_view.describe(incoming.manifest)})"
-            if incoming.problem is not None:
-                self._face.notice((safe_line(str(incoming.problem)), "warning"))
-            elif self._yes:
-                self._start(self._accept(somebody, incoming))
-            elif self._face.commands:
-                somebody.offers.append(incoming)
-                self._face.notice(
-                    (somebody.name, "name"),
-                    f" wants to send you {what}. Type ",
-                    ("/accept", "command"),
-                    " or ",
-                    ("/decline", "command"),
-                    ".",
-                )
-            else:
-                await incoming.decline("Nobody is there to accept files.")
-                self._face.notice(f"Declined {what}: --yes accepts files.")
-
-    def _answer_offers(self, *, accept: bool) -> None:
-        answered = False
-        for somebody in self._people.values():
-            offers, somebody.offers = somebody.offers, []
-            for incoming in offers:
-                if not incoming.undecided:
-                    continue  # withdrawn meanwhile
-                answered = True
-                self._start(self._accept(somebody, incoming) if accept else incoming.decline())
-        if not answered:
-            self._face.notice("Nothing was offered.")
-
-    async def _accept(self, somebody: _Somebody, incoming: IncomingTransfer) -> None:
-        try:
-            await incoming.accept(self._out, overwrite=self._overwrite)
-            took = await self._follow(incoming, f"from {somebody.name}")
-            await incoming.done()
-        except PeerError as error:
-            self._face.notice((f"Not received: {safe_line(str(error))}", "warning"))
-            return
-        self._face.notice((f"{transfer_view.summary('Received', incoming, took)}:", "good"))
-        for path in incoming.paths:
-            self._face.notice("    ", (safe_line(str(path)), "name"))
-
-    async def _follow(self, transfer: IncomingTransfer | OutgoingTransfer, whom: str) -> float:
-        """Show a transfer at the bottom until it ends."""
-        key = object()
-
-        def show(progress: Progress, meter: Meter | None, now: float) -> None:
-            if meter is not None:
-                fraction = int(meter.read(now=now).fraction * 100)
-                speed = meter.read(now=now).bytes_per_second
-                self._moving[key] = f"{fraction}% {whom}" + (f", {rate(speed)}" if speed else "")
-                self._refresh()
-
-        try:
-            return await transfer_view.follow(transfer, show)
-        finally:
-            self._moving.pop(key, None)
-            self._refresh()
-
-
-def _names(transfer: IncomingTransfer | OutgoingTransfer) -> str:
-    """Return what a transfer is called: its first name, and how many more there are."""
-    first, *more = transfer.names
-    return f"{first} and {count(len(more), 'more', 'more')}" if more else first

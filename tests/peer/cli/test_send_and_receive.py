@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.coturn import running_coturn
 from tests.support.terminal import Piped, Terminal
 
 Environment = dict[str, str]
@@ -407,3 +409,42 @@ def test_link_for_browsers_of_the_network_works_for_the_command_too(
             assert alice.wait() == 0
     assert (tmp_path / "got" / "file").read_bytes() == b"content"
     assert registered(env) == []
+
+
+@pytest.mark.turn
+async def test_relay_only_goes_through_a_turn_server_and_says_so(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(os.urandom(300_000))
+    async with running_coturn(tmp_path) as coturn:
+        entry = coturn.entry()
+        (tmp_path / "ice.yaml").write_text(
+            f"ice_servers:\n  - urls: {entry.urls[0]}\n"
+            f"    username: {entry.username}\n    credential: {entry.credential}\n"
+        )
+        flags = ("--server", server, "--relay-only", "--ice-config", "ice.yaml")
+
+        def transfer() -> str:
+            with Piped("send", "file", *flags, env=env, cwd=tmp_path) as alice:
+                code = code_of(alice)
+                receiving = ("receive", code, "--yes", "--out", "got", *flags)
+                with Piped(*receiving, env=env, cwd=tmp_path) as bob:
+                    assert bob.wait() == 0
+                    assert alice.wait() == 0
+                    return alice.err.text + bob.err.text
+
+        said = await asyncio.to_thread(transfer)
+    assert said.count("Path:  relayed by a TURN server") == 2
+    assert (tmp_path / "got" / "file").read_bytes() == (tmp_path / "file").read_bytes()
+
+
+def test_no_way_between_the_two_is_status_six_on_both_sides(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    # Only relays are allowed, and the server knows none.
+    with Piped("send", "file", "--relay-only", "--server", server, env=env, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        with Piped("receive", code, "--server", server, env=env, cwd=tmp_path) as bob:
+            assert alice.wait() == 6
+            assert bob.wait() == 6
