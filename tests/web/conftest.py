@@ -3,6 +3,7 @@ person of a test."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ NewPerson = Callable[..., Awaitable[Person]]
 
 async def connect(person: NewPerson, **options: Any) -> tuple[Person, Person]:
     """Two people, connected by a code: who made it, and who typed it."""
-    anna, ben = await person(**options), await person(**options)
+    anna, ben = await asyncio.gather(person(**options), person(**options))
     await anna.calls_herself("Anna")
     await ben.calls_herself("Ben")
     await ben.type_code(await anna.make_code())

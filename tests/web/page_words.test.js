@@ -9,15 +9,19 @@ import { describePath } from '../../web/ui/path.js';
 import { remedy, secureRemedy } from '../../web/ui/remedies.js';
 import { problem } from '../../web/problems.js';
 
+/** With ordinary spaces, as people read it. */
+const read = (text) => text.replaceAll('\u00a0', ' ');
+
 test('sizes have three figures at most and never show 1000 of a unit', () => {
   const said = { 0: '0 B', 999: '999 B', 1000: '1 kB', 1449: '1.4 kB', 64e6: '64 MB', 999_499: '999 kB', 999_500: '1 MB', 1.25e9: '1.3 GB', 4e15: '4000 TB' };
-  for (const [bytes, text] of Object.entries(said)) assert.equal(formatBytes(Number(bytes)), text);
-  assert.equal(formatRate(18.4e6), '18.4 MB/s');
+  for (const [bytes, text] of Object.entries(said)) assert.equal(read(formatBytes(Number(bytes))), text);
+  assert.equal(read(formatRate(18.4e6)), '18.4 MB/s');
+  assert.equal(formatBytes(64e6).includes(' '), false, 'a line may end before the unit');
 });
 
 test('a forecast is never zero and gets coarser with its length', () => {
   const said = { 0: '1 s', 0.4: '1 s', 59.4: '59 s', 59.6: '1 min', 3599: '1 h', 4200: '1 h 10 min', 100_000: '28 h' };
-  for (const [seconds, text] of Object.entries(said)) assert.equal(formatDuration(Number(seconds)), text);
+  for (const [seconds, text] of Object.entries(said)) assert.equal(read(formatDuration(Number(seconds))), text);
 });
 
 test('facts that are not there leave no gap', () => {

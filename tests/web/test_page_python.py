@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -241,16 +242,19 @@ async def test_the_command_alone_serves_the_page_and_the_file(
     assert command.returncode == ExitCode.DONE
 
 
-async def test_the_command_receives_what_the_page_sends(
+async def test_the_command_that_the_page_shows_receives_what_it_sends(
     person: NewPerson, server: SignalingServer, tmp_path: Path
 ) -> None:
     anna = await person()
     root = write_folder(tmp_path)
     await anna.choose_folder(root)
-    code = await anna.make_code()
+    await anna.make_code()
+    await anna.page.get_by_text("They use a terminal").click()
+    line = await anna.page.locator("code").text_content() or ""
+    name, *shown = shlex.split(line)
+    assert name == "peerline"
     out = tmp_path / "out"
-    where = ("--server", server.urls[0], "--no-lan", "--yes", "--out", out)
-    async with peerline("receive", *where, code) as command:
+    async with peerline(*shown, "--yes", "--out", out) as command:
         await anna.sees_transfer("photos", "delivered and verified")
     assert command.returncode == ExitCode.DONE
     assert digests_of(out / "photos") == digests_of(root)

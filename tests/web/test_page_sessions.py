@@ -96,3 +96,28 @@ async def test_one_side_disconnects_and_both_know(person: NewPerson) -> None:
     await anna.button("Disconnect").click()
     await anna.sees("You ended the connection.")
     await ben.sees("The other side ended the connection.")
+
+
+async def test_code_link_and_command_can_be_copied(person: NewPerson) -> None:
+    anna = await person(permissions=["clipboard-read", "clipboard-write"])
+    code = await anna.make_code()
+    link = f"{anna.url}/#{code}"
+    await anna.page.get_by_text("They use a terminal").click()
+    for button, text in {
+        "Copy code": code,
+        "Copy link": link,
+        "Copy command": f"peerline receive '{link}'",
+    }.items():
+        await anna.button(button).click()
+        await expect(anna.page.get_by_role("status")).to_have_text(
+            f"{button.removeprefix('Copy ').title()} copied"
+        )
+        assert await anna.page.evaluate("navigator.clipboard.readText()") == text
+
+
+async def test_another_link_does_not_end_a_session(person: NewPerson) -> None:
+    anna, ben = await connect(person)
+    await ben.page.evaluate("location.hash = '#9-guitar-ocean'")
+    await expect(ben.page.get_by_role("status")).to_contain_text("You are connected already")
+    await ben.says("still here")
+    await anna.hears("still here")

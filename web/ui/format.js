@@ -2,6 +2,8 @@
 // Figures and names as people read them. Pure: tests/web/test_page_format.py holds the examples.
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+/** Between a figure and its unit: a line does not end there. */
+const NB = '\u00a0';
 
 /**
  * `0 B`, `999 B`, `1.4 kB`, `64 MB`: powers of ten, as shops and operating systems count.
@@ -16,7 +18,7 @@ export function formatBytes(bytes) {
     unit++;
   }
   const digits = unit === 0 || value >= 99.95 ? 0 : 1;
-  return `${value.toFixed(digits).replace(/\.0$/, '')} ${UNITS[unit]}`;
+  return `${value.toFixed(digits).replace(/\.0$/, '')}${NB}${UNITS[unit]}`;
 }
 
 /** @param {number} bytesPerSecond */
@@ -28,12 +30,12 @@ export const formatRate = (bytesPerSecond) => `${formatBytes(bytesPerSecond)}/s`
  * @param {number} seconds
  */
 export function formatDuration(seconds) {
-  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))}${NB}s`;
   const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  if (minutes >= 600) return `${Math.round(minutes / 60)} h`;
+  if (minutes < 60) return `${minutes}${NB}min`;
+  if (minutes >= 600) return `${Math.round(minutes / 60)}${NB}h`;
   const rest = minutes % 60;
-  return `${Math.floor(minutes / 60)} h${rest ? ` ${rest} min` : ''}`;
+  return `${Math.floor(minutes / 60)}${NB}h${rest ? `${NB}${rest}${NB}min` : ''}`;
 }
 
 /**

@@ -46,6 +46,7 @@ export class WaitingView {
     setText(byId('site'), new URL(link).host);
     setText(byId('command'), this.#command);
     setText(byId('link'), link);
+    byId('local-note').hidden = !/^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(link).hostname);
     this.#drawQr(link);
     setText(byId('waiting-text'), 'Waiting for the other side');
   }
