@@ -48,10 +48,15 @@ logger = logging.getLogger(__name__)
 PORT = 5000
 MAX_MESSAGE_SIZE = 16 << 20
 """What our descriptions announce; a message is in memory as a whole."""
+OVERHEAD = 65
+"""Bytes of DTLS 1.2 with GCM, UDP and IPv4 headers."""
+IPV6_EXTRA = 20
 MAX_DATAGRAM = 16_364
 """Largest SCTP packet worth probing for: one DTLS record (RFC 8446, 5.1: 2^14 bytes)."""
 SINGLE_DATAGRAM = 1188
 """SCTP packet size where the path below is aiortc's: never probed for more."""
+FRAGMENTING = 30.0
+"""Seconds for which packets may be fragmented after the path has shrunk."""
 FOREIGN_SEGMENTS = 16
 """Packets of one send to other engines, whose sockets may buffer no more than some 90."""
 
@@ -94,6 +99,8 @@ class AssociationTransport:
         self._early: list[AssociationChannel] = []
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        self._datagram_size = 0
+        self._fragmenting: asyncio.TimerHandle | None = None
 
     # For RTCPeerConnection
 
@@ -122,6 +129,7 @@ class AssociationTransport:
                 # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
                 peer_max_message_size=65536 if caps is None else caps.maxMessageSize,
                 max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,
+                overhead=OVERHEAD + (IPV6_EXTRA if batched and batched.is_ipv6 else 0),
             ),
             random=os.urandom,
         )
@@ -133,7 +141,13 @@ class AssociationTransport:
         self._drive()
 
     async def _handle_data(self, data: bytes) -> None:
-        """A packet that aiortc received and decrypted."""
+        """A packet that aiortc received and decrypted: one that came through a relay, say.
+
+        aiortc reads 1500 bytes of a record and leaves the rest to be read as the next one.
+        """
+        connection = self.transport._ssl
+        if connection is not None and (rest := connection.pending()):
+            data += connection.recv(rest)
         self._receive([data])
         self._drive()
 
@@ -252,12 +266,23 @@ class AssociationTransport:
         if not path.blocked:
             packets = association.datagrams_to_send(now)
             if packets:
+                self._watch_path_mtu(association.datagram_size)
                 path.send(packets)
         self._take_events()
         if path.ended:
             self._end("the other side closed DTLS")
         elif not self._is_closed:
             self._set_timer(association.get_timer(), now)
+
+    def _watch_path_mtu(self, size: int) -> None:
+        """When the path has shrunk, let packets through that were cut for the larger one."""
+        if size < self._datagram_size and isinstance(self._path, BatchedPath):
+            logger.info("the path carries no packets of %d bytes any more", self._datagram_size)
+            self._path.allow_fragments(True)
+            self._fragmenting = self._loop.call_later(
+                FRAGMENTING, self._path.allow_fragments, False
+            )
+        self._datagram_size = size
 
     def _set_timer(self, due: float | None, now: float) -> None:
         """Wake at `due`. A timer that comes earlier is left alone: it does no harm."""
@@ -346,6 +371,8 @@ class AssociationTransport:
             self._timer.cancel()
         if self._soon is not None:
             self._soon.cancel()
+        if self._fragmenting is not None:
+            self._fragmenting.cancel()
         channels = [*self._channels.values(), *self._early]
         self._channels.clear()
         self._early.clear()

@@ -94,13 +94,17 @@ def batched_path(
     receive: Callable[[list[bytes]], None],
     drive: Callable[[], None],
 ) -> BatchedPath | None:
-    """Take the nominated pair's socket over; None where that cannot be done."""
+    """Take the connection's sockets over; None where the nominated pair has none to take."""
     path = BatchedPath(dtls, receive, drive)
     return path if path.follow_nomination() is not None else None
 
 
 class BatchedPath:
-    """Batches of DTLS records over the UDP socket of the pair that ICE has nominated."""
+    """Batches of DTLS records over the UDP socket of the pair that ICE has nominated.
+
+    All of the connection's sockets are taken over, not that one alone: the two sides need not
+    use the same pair, so records may come in where none go out.
+    """
 
     def __init__(
         self,
@@ -124,6 +128,8 @@ class BatchedPath:
         self._single = SinglePath(dtls, drive)
         self._pair: CandidatePair | None = None
         self._socket: SharedSocket | None = None
+        for protocol in self._ice._protocols:
+            self._take_over(protocol)
         self.max_segments = 64
         """Packets of one send, if the socket takes so many."""
 
@@ -148,22 +154,32 @@ class BatchedPath:
         if pair is self._pair:
             return self._socket
         self._pair, self._socket = pair, None
-        if pair is None or type(pair.protocol) is not StunProtocol:
-            return None
-        transport = pair.protocol.transport
-        if isinstance(transport, SharedSocket):
-            self._socket = transport
-        elif not isinstance(transport, TurnTransport):
-            try:
-                self._socket = SharedSocket(
-                    pair.protocol,
-                    on_records=self._on_records,
-                    on_batches_end=self._drive,
-                    on_writable=self._drive,
-                )
-            except (OSError, NotImplementedError, AttributeError) as error:
-                logger.info("no batches on this path: %s", error)
+        if pair is not None and isinstance(pair.protocol.transport, SharedSocket):
+            self._socket = pair.protocol.transport
         return self._socket
+
+    def _take_over(self, protocol: StunProtocol) -> None:
+        if isinstance(protocol.transport, TurnTransport):
+            return
+        try:
+            SharedSocket(
+                protocol,
+                on_records=self._on_records,
+                on_batches_end=self._drive,
+                on_writable=self._drive,
+            )
+        except (OSError, NotImplementedError, AttributeError) as error:
+            logger.info("no batches on this path: %s", error)
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether the nominated pair is one of IPv6 addresses."""
+        return self._pair is not None and ":" in self._pair.remote_addr[0]
+
+    def allow_fragments(self, allow: bool) -> None:
+        """Let IP fragment packets, or no more: only packets cut before the path shrank need it."""
+        if self._socket is not None:
+            self._socket.allow_fragments(allow)
 
     def send(self, packets: list[bytes]) -> None:
         """See `PacketPath.send`."""

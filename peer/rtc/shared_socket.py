@@ -81,6 +81,10 @@ class SharedSocket(asyncio.DatagramTransport):
         """Records worth sending at once."""
         return self._endpoint.max_segments
 
+    def allow_fragments(self, allow: bool) -> None:
+        """Whether IP may fragment what is sent; at first it may not."""
+        self._endpoint.allow_fragments(allow)
+
     def send_records(self, data: bytes | memoryview, segment: int, address: Address) -> None:
         """Send records of `segment` bytes each; none is lost to a full socket."""
         self._endpoint.send(data, segment, address)

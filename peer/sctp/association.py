@@ -350,6 +350,11 @@ class Association:
         return 0 if stream is None else stream.buffered
 
     @property
+    def datagram_size(self) -> int:
+        """Bytes of the largest packet that the path is known to carry."""
+        return self._config.datagram_size if self._path is None else self._path.pmtu.size
+
+    @property
     def all_acknowledged(self) -> bool:
         """Nothing is queued, and the peer has everything that was."""
         if self._path is None:

@@ -53,6 +53,9 @@ class BatchSocket(Protocol):
             OSError: An error the kernel noted earlier, such as an unreachable port.
         """
 
+    def allow_fragments(self, allow: bool) -> None:
+        """Whether IP may fragment what is sent; ignored where the system has no such choice."""
+
     def fileno(self) -> int:
         """The descriptor, for the event loop."""
 
@@ -70,9 +73,9 @@ def open_batch_socket(sock: socket.socket) -> BatchSocket:
     sock.setblocking(False)
     _enlarge_buffers(sock)
     if sys.platform == "linux":
-        from .linux import SegmentingSocket, forbid_fragments
+        from .linux import SegmentingSocket, set_fragments
 
-        forbid_fragments(sock)
+        set_fragments(sock, False)
         with contextlib.suppress(OSError):
             return SegmentingSocket(sock)
     return PlainSocket(sock)

@@ -77,6 +77,10 @@ class UdpEndpoint:
         """The socket's own address."""
         return self._sock.getsockname()
 
+    def allow_fragments(self, allow: bool) -> None:
+        """Whether IP may fragment what is sent, where the system lets us choose."""
+        self._sock.allow_fragments(allow)
+
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
         """Send `data` as datagrams of `segment` bytes, at once or when the socket has room.
 

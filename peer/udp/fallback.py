@@ -25,6 +25,9 @@ class PlainSocket:
         length, address = self._sock.recvfrom_into(buffer)
         return length, length, cast(Address, address)
 
+    def allow_fragments(self, allow: bool) -> None:
+        """See `BatchSocket.allow_fragments`."""
+
     def fileno(self) -> int:
         """See `BatchSocket.fileno`."""
         return self._sock.fileno()

@@ -22,6 +22,7 @@ UDP_GRO = 104
 
 IP_MTU_DISCOVER = 10
 IPV6_MTU_DISCOVER = 23
+PMTUDISC_DONT = 0
 PMTUDISC_PROBE = 3
 """Set "don't fragment" but ignore the kernel's idea of the path MTU: we probe for ourselves."""
 
@@ -74,6 +75,10 @@ class SegmentingSocket:
                 segment = int.from_bytes(value[:4], sys.byteorder)
         return length, segment, cast(Address, address)
 
+    def allow_fragments(self, allow: bool) -> None:
+        """See `BatchSocket.allow_fragments`."""
+        set_fragments(self._sock, allow)
+
     def fileno(self) -> int:
         """See `BatchSocket.fileno`."""
         return self._sock.fileno()
@@ -87,11 +92,11 @@ class SegmentingSocket:
         self._sock.close()
 
 
-def forbid_fragments(sock: socket.socket) -> None:
-    """Let no packet of `sock` be fragmented: one too big is lost, and path MTU probing sees it."""
+def set_fragments(sock: socket.socket, allow: bool) -> None:
+    """Whether packets of `sock` may be fragmented; else one too big is lost, as probing wants."""
     if sock.family == socket.AF_INET6:
         level, option = socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER
     else:
         level, option = socket.IPPROTO_IP, IP_MTU_DISCOVER
     with contextlib.suppress(OSError):
-        sock.setsockopt(level, option, PMTUDISC_PROBE)
+        sock.setsockopt(level, option, PMTUDISC_DONT if allow else PMTUDISC_PROBE)

@@ -171,3 +171,41 @@ def test_the_environment_chooses_the_engine(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PEERLINE_ENGINE", "usrsctp")
     with pytest.raises(ValueError, match="PEERLINE_ENGINE must be one of"):
         chosen_engine()
+
+
+async def test_the_two_sides_may_use_different_pairs() -> None:
+    """ICE may leave each side with a pair of its own: records then cross two sockets."""
+    async with pair_of("peerline", "peerline") as (a, b):
+        ice = transport_of(b).transport.transport._connection
+        pairs = [p for p in ice._check_list if p is not ice._nominated[1]]
+        others = [
+            pair
+            for pair in pairs
+            if pair.state.name == "SUCCEEDED" or pair.local_candidate.type == "host"
+        ]
+        if others:  # a machine with one address has no other pair
+            ice._nominated[1] = others[0]
+        await stream(a, b, 40)
+        await stream(b, a, 40)
+
+
+async def test_a_large_packet_through_aiortc_is_read_whole() -> None:
+    """aiortc reads 1500 bytes of a record; the rest must not be taken for the next packet."""
+    async with pair_of("peerline", "peerline") as (a, b):
+        await stream(a, b, 4)
+        sender, receiver = transport_of(a).transport, transport_of(b).transport
+        assert sender._ssl is not None
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        def hear(packets: list[bytes]) -> None:
+            for packet in packets:
+                if len(set(packet)) == 1:  # the others are SCTP's own
+                    heard.put_nowait(packet)
+
+        transport_of(b)._receive = hear  # type: ignore[method-assign]
+        sizes = [9000, 1188, 16000, 100]
+        for size in sizes:
+            sender._ssl.send(bytes([size % 251]) * size)
+            receiver.transport._connection._queue.put_nowait((sender._ssl.bio_read(20_000), 1))
+        async with asyncio.timeout(10):
+            assert [len(await heard.get()) for _ in sizes] == sizes

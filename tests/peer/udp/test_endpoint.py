@@ -129,6 +129,9 @@ class Scripted:
     def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
         return self.real.receive(buffer)
 
+    def allow_fragments(self, allow: bool) -> None:
+        self.real.allow_fragments(allow)
+
     def fileno(self) -> int:
         return self.real.fileno()
 
