@@ -77,7 +77,12 @@ export class Chat {
     if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return;
     if (t === 'delivered') {
       if (this.#undelivered.delete(id)) this.#events.push({ type: 'delivered', id });
-    } else if (t === 'message' && typeof text === 'string' && text !== '' && text.length <= MAX_TEXT) {
+    } else if (
+      t === 'message' &&
+      typeof text === 'string' &&
+      text !== '' &&
+      text.length <= MAX_TEXT
+    ) {
       this.#messages.push(JSON.stringify({ t: 'delivered', id }));
       if (id <= this.#lastReceived) return;
       this.#lastReceived = id;

@@ -291,7 +291,13 @@ export class Link extends EventTarget {
   #opened() {
     const { reveal } = this.#negotiation;
     this.#isOpen = true;
-    this.#sendControl({ t: 'hello', version: 1, name: this.#ownName, agent: AGENT, ...(reveal ? { reveal } : {}) });
+    this.#sendControl({
+      t: 'hello',
+      version: 1,
+      name: this.#ownName,
+      agent: AGENT,
+      ...(reveal ? { reveal } : {}),
+    });
     this.#helloTimer = setTimeout(() => void this.#giveUp(problem('lost')), HELLO_TIMEOUT);
     for (const step of this.#early.splice(0)) step();
   }
@@ -387,7 +393,8 @@ export class Link extends EventTarget {
   async #lookAtPath() {
     const path = await this.path();
     if (path === null) return;
-    const same = (/** @type {Place | undefined} */ a, /** @type {Place} */ b) => a?.type === b.type && a.address === b.address;
+    const same = (/** @type {Place | undefined} */ a, /** @type {Place} */ b) =>
+      a?.type === b.type && a.address === b.address;
     const changed = !same(this.#path?.local, path.local) || !same(this.#path?.remote, path.remote);
     this.#path = path;
     if (changed) this.#emit('path', path);
@@ -413,7 +420,8 @@ export class Link extends EventTarget {
   }
 
   #sayBye() {
-    if (this.#state === 'connected') this.#connection?.send('control', JSON.stringify({ t: 'bye', code: 'closed' }));
+    if (this.#state === 'connected')
+      this.#connection?.send('control', JSON.stringify({ t: 'bye', code: 'closed' }));
   }
 
   /**

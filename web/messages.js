@@ -172,7 +172,8 @@ function iceOffer(value) {
  */
 function heartbeat(value) {
   const { interval = 20, timeout = 10 } = isRecord(value) ? value : {};
-  if (typeof interval !== 'number' || typeof timeout !== 'number') throw new BadMessage('bad heartbeat');
+  if (typeof interval !== 'number' || typeof timeout !== 'number')
+    throw new BadMessage('bad heartbeat');
   return Math.min(Math.max(interval + timeout, 5), 3600);
 }
 
@@ -211,7 +212,8 @@ export function parseServer(frame) {
       };
     case 'signal': {
       const gen = message.gen;
-      if (typeof gen !== 'number' || !Number.isSafeInteger(gen) || gen < 0) throw new BadMessage('bad gen');
+      if (typeof gen !== 'number' || !Number.isSafeInteger(gen) || gen < 0)
+        throw new BadMessage('bad gen');
       const link = text(message, 'link', 64);
       if (!/^[\x21-\x7e]+$/.test(link)) throw new BadMessage('bad link');
       return {

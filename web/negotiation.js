@@ -5,14 +5,12 @@
 // The earlier peer of the two offers. Signals are handled strictly one after the other, although
 // WebCrypto and WebRTC answer later; what belongs to an older generation is dropped.
 
-import { BadMessage, parseObject } from './messages.js';
+import { BadMessage } from './messages.js';
 import { Pake } from './pake.js';
 import { Problem, asProblem, problem } from './problems.js';
 import { DescriptionError, RtcConnection } from './rtc.js';
 import {
   NONCE_SIZE,
-  SealError,
-  Sealer,
   b64uDecode,
   b64uEncode,
   checkReveal,
@@ -20,6 +18,7 @@ import {
   openLinkSas,
   randomBytes,
 } from './sealing.js';
+import { SignalLine, textOf } from './signal_line.js';
 
 /** @typedef {import('./messages.js').Signal} Signal */
 /** @typedef {import('./messages.js').IceOffer} IceOffer */
@@ -53,7 +52,7 @@ const BYE_CODES = Object.freeze({
  * @property {string} room its id on the server
  * @property {Uint8Array | null} password what both sides must know; null for a link without one
  * @property {IceOffer} ice
- * @property {(signal: Omit<Signal, 't' | 'from'> & {to: string}) => void} send
+ * @property {(signal: import('./signal_line.js').OutgoingSignal) => void} send
  * @property {(stage: Stage) => void} onStage
  * @property {(connection: RtcConnection) => void} onConnection a connection is being tried, instead
  *   of the one before; it is told before any of its events
@@ -65,12 +64,10 @@ export class Negotiation {
   /** @type {Stage} */
   stage = 'pake';
   #around;
-  #link;
+  #line;
   #gen = 0;
   /** @type {Pake | null} */
   #pake = null;
-  /** @type {Sealer | null} */
-  #sealer = null;
   /** @type {readonly string[] | null} */
   #sas = null;
   /** @type {RtcConnection | null} */
@@ -88,8 +85,6 @@ export class Negotiation {
   /** @type {Promise<void>} */
   #queue = Promise.resolve();
   #backlog = 0;
-  /** @type {Promise<void>} */
-  #outbox = Promise.resolve();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -98,14 +93,15 @@ export class Negotiation {
     this.#around = around;
     this.offerer = around.local < around.remote;
     // The offerer names the link; the answerer learns its name from the first signal.
-    this.#link = this.offerer ? b64uEncode(randomBytes(12)) : '';
+    this.#line = new SignalLine(around);
+    if (this.offerer) this.#line.link = b64uEncode(randomBytes(12));
     this.#enter(around.password === null ? 'description' : 'pake');
     if (this.offerer) this.#enqueue(() => this.#begin());
   }
 
   /** Whether the other side has proved that it knows the password. */
   get authenticated() {
-    return this.#sealer !== null;
+    return this.#line.isSealed;
   }
 
   /** What our hello must reveal for the other side to make the words, if anything. */
@@ -177,12 +173,13 @@ export class Negotiation {
     if (this.stage === 'established' || this.stage === 'failed') return;
     const told = reason.code === 'no_network' ? 'no_path' : reason.code;
     const code = Object.hasOwn(BYE_CODES, told) ? told : 'failed';
-    if (this.#link !== '') {
-      if (this.#sealer !== null || this.#around.password === null) this.#send('bye', { code });
-      else this.#sendPlain('bye', JSON.stringify({ code }));
+    if (this.#line.link !== '') {
+      if (this.#line.isSealed || this.#around.password === null)
+        this.#line.send('bye', this.#gen, { code });
+      else this.#line.sendPlain('bye', 0, JSON.stringify({ code }));
     }
     this.#fail(reason);
-    await this.#outbox;
+    await this.#line.flushed;
   }
 
   /** @param {() => Promise<void>} step */
@@ -198,7 +195,10 @@ export class Negotiation {
     this.stage = stage;
     clearTimeout(this.#timer);
     if (stage === 'pake' || stage === 'description') {
-      this.#timer = setTimeout(() => void this.giveUp(problem('peer_left', { sentence: SILENT })), TIMEOUTS[stage]);
+      this.#timer = setTimeout(
+        () => void this.giveUp(problem('peer_left', { sentence: SILENT })),
+        TIMEOUTS[stage],
+      );
     } else if (stage === 'path') {
       const gen = this.#gen;
       const end = () => this.#enqueue(() => this.#connectionFailed(gen));
@@ -216,21 +216,22 @@ export class Negotiation {
       if (this.offerer) await this.#makeOffer();
       return;
     }
-    const inputs = { password, room, link: this.#link, ownId: local, peerId: remote };
+    const inputs = { password, room, link: this.#line.link, ownId: local, peerId: remote };
     this.#pake = await (this.offerer ? Pake.offerer(inputs) : Pake.answerer(inputs));
-    for (const data of this.#pake.messagesToSend()) this.#sendPlain('pake', data);
+    for (const data of this.#pake.messagesToSend()) this.#line.sendPlain('pake', 0, data);
   }
 
   /** @param {Signal} signal */
   async #receive({ link, gen, kind, data }) {
     if (this.stage === 'failed') return;
-    if (this.#link === '') {
-      this.#link = link;
+    if (this.#line.link === '') {
+      this.#line.link = link;
       await this.#begin();
     }
-    if (link !== this.#link) return;
+    if (link !== this.#line.link) return;
     if (kind === 'pake') await this.#receivePake(data);
-    else if (this.#sealer === null && this.#around.password !== null) await this.#receiveUnsealed(kind, data);
+    else if (!this.#line.isSealed && this.#around.password !== null)
+      await this.#receiveUnsealed(kind, data);
     else if (kind === 'bye' || gen >= this.#gen) await this.#receiveBody(gen, kind, data);
   }
 
@@ -242,7 +243,7 @@ export class Negotiation {
       if (this.stage === 'description' && this.#gen === 0) this.#refuseMismatch();
       return;
     }
-    for (const answer of await this.#pake.receive(data)) this.#sendPlain('pake', answer);
+    for (const answer of await this.#pake.receive(data)) this.#line.sendPlain('pake', 0, answer);
     await this.#concludePake();
   }
 
@@ -266,7 +267,7 @@ export class Negotiation {
   }
 
   #refuseMismatch() {
-    this.#sendPlain('bye', JSON.stringify({ code: 'password_mismatch' }));
+    this.#line.sendPlain('bye', 0, JSON.stringify({ code: 'password_mismatch' }));
     this.#fail(problem('wrong_code', { sentence: MISMATCH }));
   }
 
@@ -274,11 +275,11 @@ export class Negotiation {
     const event = this.#pake?.nextEvent() ?? null;
     if (event === null) return;
     if (event.type === 'failed') {
-      if (event.bye !== null) this.#sendPlain('bye', event.bye);
+      if (event.bye !== null) this.#line.sendPlain('bye', 0, event.bye);
       this.#fail(event.problem);
       return;
     }
-    this.#sealer = new Sealer(event.keys, { offerer: this.offerer });
+    this.#line.seal(event.keys, { offerer: this.offerer });
     this.#sas = event.keys.sas;
     this.#enter('description');
     if (this.offerer) await this.#makeOffer();
@@ -292,7 +293,7 @@ export class Negotiation {
    * @param {string} data
    */
   async #receiveBody(gen, kind, data) {
-    const body = await this.#open(gen, kind, data);
+    const body = await this.#line.open(gen, kind, data);
     if (body === null) return;
     switch (kind) {
       case 'offer':
@@ -302,7 +303,8 @@ export class Negotiation {
         if (this.offerer && gen === this.#gen) await this.#receiveAnswer(body);
         break;
       case 'candidate':
-        if (gen === this.#gen && typeof body.candidate === 'string') this.#connection?.addCandidate(body.candidate);
+        if (gen === this.#gen && typeof body.candidate === 'string')
+          this.#connection?.addCandidate(body.candidate);
         break;
       case 'restart':
         if (this.offerer && gen === this.#gen && this.#described) await this.#connectionFailed(gen);
@@ -333,7 +335,7 @@ export class Negotiation {
     if (answer === null || connection !== this.#connection) return;
     this.#nonce = randomBytes(NONCE_SIZE);
     const nonce = this.#around.password === null ? { nonce: b64uEncode(this.#nonce) } : {};
-    this.#send('answer', { sdp: answer, ...nonce });
+    this.#line.send('answer', this.#gen, { sdp: answer, ...nonce });
     this.#sendFound();
     this.#enter('path');
   }
@@ -344,7 +346,7 @@ export class Negotiation {
     if (sdp === null || connection !== this.#connection) return;
     this.#nonce = randomBytes(NONCE_SIZE);
     const commit = this.#around.password === null ? { commit: await commitment(this.#nonce) } : {};
-    this.#send('offer', { sdp, ...commit });
+    this.#line.send('offer', this.#gen, { sdp, ...commit });
     this.#sendFound();
   }
 
@@ -363,7 +365,8 @@ export class Negotiation {
     if (this.stage === 'established') return; // the link has its own goodbye
     const code = typeof body.code === 'string' ? body.code : '';
     if (code === 'password_mismatch') this.#fail(problem('wrong_code', { sentence: MISMATCH }));
-    else if (code === 'no_path') this.#fail(this.#noPath()); // this side may know more than the other
+    else if (code === 'no_path')
+      this.#fail(this.#noPath()); // this side may know more than the other
     else this.#fail(problem(Object.hasOwn(BYE_CODES, code) ? BYE_CODES[code] : 'bye'));
   }
 
@@ -427,7 +430,7 @@ export class Negotiation {
       this.#enter('description');
       await this.#makeOffer();
     } else if (this.#described) {
-      this.#send('restart', { reason: 'no path' });
+      this.#line.send('restart', this.#gen, { reason: 'no path' });
       this.#described = false;
       this.#enter('description');
     }
@@ -436,7 +439,9 @@ export class Negotiation {
   #noPath() {
     if (!this.#connection?.isUnreachable) return problem('no_path');
     if (!this.#connection.relayOnly) return problem('no_network');
-    return problem('no_path', { sentence: 'No relay (TURN) server answered, and only relays are allowed here.' });
+    return problem('no_path', {
+      sentence: 'No relay (TURN) server answered, and only relays are allowed here.',
+    });
   }
 
   #sendFound() {
@@ -447,66 +452,8 @@ export class Negotiation {
   /** @param {string | null} candidate null: there are no more */
   #sendCandidate(candidate) {
     if (this.stage === 'failed') return;
-    if (candidate === null) this.#send('end_of_candidates', {});
-    else this.#send('candidate', { candidate, sdpMid: '0', sdpMLineIndex: 0 });
-  }
-
-  // Signals ------------------------------------------------------------------------------------
-
-  /**
-   * @param {string} kind
-   * @param {object} body
-   */
-  #send(kind, body) {
-    const text = JSON.stringify(body);
-    const gen = this.#gen;
-    const sealer = this.#sealer;
-    if (sealer === null) {
-      this.#sendPlain(kind, text, gen);
-      return;
-    }
-    const sealed = sealer.seal(this.#envelope(this.#around.local, gen, kind), text);
-    this.#outbox = this.#outbox.then(async () => this.#sendPlain(kind, await sealed, gen)).catch(() => {});
-  }
-
-  /**
-   * @param {string} kind
-   * @param {string} data
-   * @param {number} gen
-   */
-  #sendPlain(kind, data, gen = 0) {
-    this.#around.send({ to: this.#around.remote, link: this.#link, gen, kind, data });
-  }
-
-  /**
-   * The body of a signal, or null if it is not the other side's, and so is dropped.
-   *
-   * @param {number} gen
-   * @param {string} kind
-   * @param {string} data
-   * @returns {Promise<Record<string, unknown> | null>}
-   * @throws {BadMessage} the other side sent it, and it makes no sense
-   */
-  async #open(gen, kind, data) {
-    if (this.#sealer === null) return parseObject(data, data.length);
-    let plaintext;
-    try {
-      plaintext = await this.#sealer.open(this.#envelope(this.#around.remote, gen, kind), data);
-    } catch (error) {
-      if (error instanceof SealError) return null;
-      throw error;
-    }
-    return parseObject(new TextDecoder().decode(plaintext), plaintext.length);
-  }
-
-  /**
-   * @param {string} from
-   * @param {number} gen
-   * @param {string} kind
-   */
-  #envelope(from, gen, kind) {
-    const { local, remote } = this.#around;
-    return { from, to: from === local ? remote : local, link: this.#link, gen, kind };
+    if (candidate === null) this.#line.send('end_of_candidates', this.#gen, {});
+    else this.#line.send('candidate', this.#gen, { candidate, sdpMid: '0', sdpMLineIndex: 0 });
   }
 
   /** @param {Problem} reason */
@@ -515,17 +462,8 @@ export class Negotiation {
     this.#enter('failed');
     this.#connection?.close();
     // Whoever hears of it may leave the server: what is being sealed goes out before.
-    void this.#outbox.then(() => this.#around.onFailed(reason));
+    void this.#line.flushed.then(() => this.#around.onFailed(reason));
   }
-}
-
-/**
- * @param {unknown} value
- * @returns {string}
- */
-function textOf(value) {
-  if (typeof value !== 'string' || value === '') throw new BadMessage('a text is missing');
-  return value;
 }
 
 /**

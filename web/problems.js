@@ -32,22 +32,34 @@ const KNOWN = Object.freeze({
     'This page was opened over plain http, where browsers switch their encryption off.',
     'Open the secure page',
   ],
-  no_webrtc: ['This browser cannot open direct connections (WebRTC is missing or blocked).', 'Try again'],
+  no_webrtc: [
+    'This browser cannot open direct connections (WebRTC is missing or blocked).',
+    'Try again',
+  ],
   server_unreachable: ['The signaling server does not answer.', 'Try again'],
   server_refused: ['The signaling server refused the connection.', 'Try again'],
-  server_protocol: ['The signaling server answered with something this page does not understand.', 'Reload the page'],
+  server_protocol: [
+    'The signaling server answered with something this page does not understand.',
+    'Reload the page',
+  ],
   rate_limited: ['Too many attempts from here; the server asks for a short pause.', 'Try again'],
   over_capacity: ['The signaling server is full at the moment.', 'Try again'],
   draining: ['The signaling server is restarting.', 'Try again'],
   bad_code: ['That is not a Peerline code; it looks like 7-guitar-ocean.', 'Change the code'],
-  no_such_room: ['Nobody is waiting with this code: it was mistyped, used already, or has expired.', 'Enter another code'],
+  no_such_room: [
+    'Nobody is waiting with this code: it was mistyped, used already, or has expired.',
+    'Enter another code',
+  ],
   room_full: ['Somebody else has already used this code.', 'Enter another code'],
   room_closed: ['The server closed this room because nobody came in time.', 'Make a new code'],
   wrong_code: [
     'The codes did not match, so this code is spent: a word was mistyped, or somebody else tried it.',
     'Make a new code',
   ],
-  verification_failed: ['The other side could not prove who it is, so the connection was refused.', 'Start again'],
+  verification_failed: [
+    'The other side could not prove who it is, so the connection was refused.',
+    'Start again',
+  ],
   peer_left: ['The other side left before the connection was made.', 'Start again'],
   no_network: [
     'This device has no network route, so it could not offer a way to reach it.',

@@ -13,7 +13,7 @@ import { passwordBytes } from './pake.js';
 import { problem } from './problems.js';
 import { randomBytes, webCrypto } from './sealing.js';
 import { SignalingClient } from './signaling.js';
-import { removeOldFiles } from './sink.js';
+import { removeOldFiles } from './stores.js';
 
 /** @typedef {import('./problems.js').Problem} Problem */
 /** @typedef {import('./messages.js').Signal} Signal */
@@ -73,7 +73,9 @@ export class Room extends EventTarget {
      * @param {(detail: any) => void} handle
      */
     const on = (type, handle) =>
-      signaling.addEventListener(type, (event) => handle(/** @type {CustomEvent} */ (event).detail));
+      signaling.addEventListener(type, (event) =>
+        handle(/** @type {CustomEvent} */ (event).detail),
+      );
     on('signal', (signal) => this.#receiveSignal(signal));
     on('peer', (event) => this.#receivePeer(event));
     on('ice', (ice) => (this.#ice = ice));
@@ -117,7 +119,11 @@ export class Room extends EventTarget {
     if (code !== undefined) {
       const parsed = typeof code === 'string' ? Code.parse(code) : code;
       const signaling = await enter(server, { code: parsed.number, name });
-      return new Room(signaling, { code: parsed, password: parsed.password, name: cleanName(name) });
+      return new Room(signaling, {
+        code: parsed,
+        password: parsed.password,
+        name: cleanName(name),
+      });
     }
     if (!room) throw new TypeError('a code or a room');
     const signaling = await enter(server, { room, name });
@@ -234,7 +240,8 @@ export class Room extends EventTarget {
 
   #update() {
     if (this.#state === 'closed') return;
-    const state = this.#connected.size > 0 ? 'connected' : this.#all.size > 0 ? 'connecting' : 'waiting';
+    const state =
+      this.#connected.size > 0 ? 'connected' : this.#all.size > 0 ? 'connecting' : 'waiting';
     if (state === this.#state) return;
     this.#state = state;
     this.#emit('state', state);

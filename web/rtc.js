@@ -157,7 +157,8 @@ export class RtcConnection extends EventTarget {
    */
   send(name, text) {
     const channel = this.#channels[name];
-    if (this.#over || channel.readyState !== 'open' || channel.bufferedAmount > MAX_CONTROL_BUFFER) return false;
+    if (this.#over || channel.readyState !== 'open' || channel.bufferedAmount > MAX_CONTROL_BUFFER)
+      return false;
     try {
       channel.send(text);
       return true;
@@ -336,7 +337,10 @@ function makePeerConnection({ servers, policy }) {
 export function cleanDescription(sdp) {
   const lines = sdp.split(/\r\n|\r|\n/);
   const media = lines.filter((line) => line.startsWith('m='));
-  if (media.length !== 1 || !/^m=application \d+ (UDP|TCP)\/DTLS\/SCTP webrtc-datachannel *$/.test(media[0])) {
+  if (
+    media.length !== 1 ||
+    !/^m=application \d+ (UDP|TCP)\/DTLS\/SCTP webrtc-datachannel *$/.test(media[0])
+  ) {
     throw new DescriptionError('not a description of one data section');
   }
   const kept = lines.filter((line) => !/^a=end-of-candidates/.test(line));
@@ -355,7 +359,9 @@ export function cleanDescription(sdp) {
  */
 export function pathOf(report) {
   const all = [.../** @type {ReadonlyMap<string, any>} */ (report).values()];
-  const transport = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId);
+  const transport = all.find(
+    ({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId,
+  );
   const pairs = all.filter(({ type }) => type === 'candidate-pair');
   const pair =
     pairs.find(({ id }) => id === transport?.selectedCandidatePairId) ??

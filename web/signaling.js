@@ -172,7 +172,9 @@ export class SignalingClient extends EventTarget {
         { once: true },
       );
       socket.addEventListener('open', () => socket.send(greeting));
-      socket.addEventListener('close', (event) => this.#close(this.#reason ?? problemOfClose(event.code)));
+      socket.addEventListener('close', (event) =>
+        this.#close(this.#reason ?? problemOfClose(event.code)),
+      );
       socket.addEventListener('message', (event) => {
         if (this.#closed) return;
         const welcomed = this.#welcome !== null;

@@ -2,14 +2,15 @@
 // Where received files go. On disk (the origin private file system, written by a worker) wherever
 // the browser has that; in memory only where it has not, for little, and then the page says so.
 
-import { crc32, joinCrc32 } from './transfer/crc32.js';
+import { problem } from './problems.js';
+import { DiskStore, MemoryStore } from './stores.js';
+import { joinCrc32 } from './transfer/crc32.js';
 import { titleOf } from './transfer/manifest.js';
 import { segmentCount, totals } from './transfer/messages.js';
 import { ZipLayout } from './transfer/zip.js';
-import { Problem, problem } from './problems.js';
 
 /** @typedef {import('./transfer/messages.js').Entry} Entry */
-/** @typedef {import('./sink_worker.js').Answer} Answer */
+/** @typedef {import('./stores.js').Store} Store */
 /** @typedef {{name: string, file: File}} Saved a complete file and what to call it */
 /** @typedef {'files' | 'zip'} Form */
 
@@ -19,10 +20,6 @@ export const MEMORY_LIMIT = 256 * 1024 * 1024;
 const SPARE = 16 * 1024 * 1024;
 /** Above so many files one archive is handier than many downloads. */
 const MAX_SINGLE_FILES = 10;
-/** The folder of the origin private file system that is Peerline's. */
-const FOLDER = 'peerline';
-/** A folder that no page holds and that is older than this is removed, in ms. */
-const OLD = 10 * 60 * 1000;
 
 const MEMORY_NOTICE =
   'This browser window cannot keep files on disk, so they stay in memory until you save them.';
@@ -113,18 +110,6 @@ function megabytes(bytes) {
   return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/**
- * Where pieces of named files are written and whole files are read.
- *
- * @typedef {object} Store
- * @property {(name: string, at: number, data: Uint8Array<ArrayBuffer>, digest: Uint8Array | null,
- *   checksum: boolean) => Promise<{damaged?: boolean, crc?: number}>} write writes data at an offset,
- *   unless its SHA-256 is another than `digest`; the data is gone afterwards
- * @property {(name: string) => Promise<File>} close
- * @property {() => void} rest nothing more will be written; what was closed stays
- * @property {() => Promise<void>} discard frees everything
- */
-
 /** The files of one transfer: pieces in, `File`s out. */
 export class Sink {
   #entries;
@@ -180,7 +165,8 @@ export class Sink {
    */
   async finishFile(file) {
     const entry = this.#entries[file];
-    if (this.#layout === null) return { name: entry.path, file: await this.#store.close(`${file}`) };
+    if (this.#layout === null)
+      return { name: entry.path, file: await this.#store.close(`${file}`) };
     const checksums = this.#checksums.get(file) ?? [];
     this.#checksums.delete(file);
     const size = entry.size ?? 0;
@@ -203,7 +189,8 @@ export class Sink {
       this.#store.rest();
       return null;
     }
-    for (const { at, bytes } of this.#layout.finish()) await this.#store.write('archive', at, bytes, null, false);
+    for (const { at, bytes } of this.#layout.finish())
+      await this.#store.write('archive', at, bytes, null, false);
     const roots = new Set(this.#entries.map((entry) => entry.path.split('/')[0]));
     const name = roots.size === 1 ? [...roots][0] : `Peerline, ${this.#title}`;
     const file = await this.#store.close('archive');
@@ -214,192 +201,5 @@ export class Sink {
   /** Frees what was stored; the `File`s are of no use afterwards. */
   async discard() {
     await this.#store.discard();
-  }
-}
-
-/** Keeps everything in memory. @implements {Store} */
-class MemoryStore {
-  #limit;
-  /** @type {Map<string, {bytes: Uint8Array<ArrayBuffer>, end: number}>} */
-  #files = new Map();
-
-  /** @param {number} limit bytes of the largest file */
-  constructor(limit) {
-    this.#limit = limit;
-  }
-
-  /** @type {Store['write']} */
-  async write(name, at, data, digest, checksum) {
-    if (digest !== null) {
-      const actual = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
-      if (!actual.every((byte, index) => byte === digest[index])) return { damaged: true };
-    }
-    let file = this.#files.get(name);
-    if (file === undefined) {
-      file = { bytes: new Uint8Array(0), end: 0 };
-      this.#files.set(name, file);
-    }
-    const end = at + data.length;
-    if (end > this.#limit) throw problem('too_large');
-    if (end > file.bytes.length) {
-      const larger = new Uint8Array(Math.min(this.#limit, Math.max(end, file.bytes.length * 2)));
-      larger.set(file.bytes);
-      file.bytes = larger;
-    }
-    file.bytes.set(data, at);
-    file.end = Math.max(file.end, end);
-    return checksum ? { crc: crc32(data) } : {};
-  }
-
-  /** @type {Store['close']} */
-  async close(name) {
-    const file = this.#files.get(name);
-    this.#files.delete(name);
-    return new File(file ? [file.bytes.subarray(0, file.end)] : [], name);
-  }
-
-  rest() {}
-
-  async discard() {
-    this.#files.clear();
-  }
-}
-
-/** Keeps everything on disk, by way of a worker. @implements {Store} */
-class DiskStore {
-  #name;
-  #worker;
-  /** @type {Map<number, {resolve: (answer: Answer) => void, reject: (reason: Problem) => void}>} */
-  #waiting = new Map();
-  #next = 0;
-  #failed = false;
-  /** @type {() => void} */
-  #release = () => {};
-
-  /** @param {string} name of its folder */
-  constructor(name) {
-    this.#name = name;
-    this.#worker = new Worker(new URL('./sink_worker.js', import.meta.url), { type: 'module' });
-    this.#worker.addEventListener('message', (/** @type {MessageEvent<Answer>} */ { data }) => {
-      const waiting = this.#waiting.get(data.id);
-      this.#waiting.delete(data.id);
-      if (data.error === undefined) waiting?.resolve(data);
-      else waiting?.reject(problem(data.error === 'QuotaExceededError' ? 'no_space' : 'disk'));
-    });
-    this.#worker.addEventListener('error', () => this.#fail());
-  }
-
-  /** @returns {Promise<DiskStore>} */
-  static async create() {
-    const random = crypto.getRandomValues(new Uint32Array(2));
-    const name = `${Date.now()}-${random[0].toString(36)}${random[1].toString(36)}`;
-    const store = new DiskStore(name);
-    try {
-      // The lock tells other pages of this origin that the folder is in use.
-      await store.#lock();
-      await store.#ask({ op: 'directory', path: [FOLDER, name] });
-    } catch (error) {
-      await store.discard();
-      throw error;
-    }
-    return store;
-  }
-
-  /** @type {Store['write']} */
-  async write(name, at, data, digest, checksum) {
-    return this.#ask({ op: 'write', name, at, data, digest, checksum }, [data.buffer]);
-  }
-
-  /** @type {Store['close']} */
-  async close(name) {
-    await this.#ask({ op: 'close', name });
-    const root = await navigator.storage.getDirectory();
-    const folder = await (await root.getDirectoryHandle(FOLDER)).getDirectoryHandle(this.#name);
-    return (await folder.getFileHandle(name)).getFile();
-  }
-
-  rest() {
-    this.#worker.terminate();
-    this.#fail();
-  }
-
-  async discard() {
-    try {
-      await this.#ask({ op: 'abandon' });
-    } catch {
-      // The worker is gone, and its handles with it.
-    }
-    this.#worker.terminate();
-    this.#fail();
-    await removeFolder(this.#name);
-    this.#release();
-  }
-
-  #lock() {
-    return new Promise((resolve) => {
-      void navigator.locks.request(lockName(this.#name), async () => {
-        resolve(undefined);
-        await new Promise((release) => (this.#release = () => release(undefined)));
-      });
-    });
-  }
-
-  /**
-   * @param {object} request
-   * @param {Transferable[]} [transfer]
-   * @returns {Promise<Answer>}
-   */
-  #ask(request, transfer = []) {
-    return new Promise((resolve, reject) => {
-      if (this.#failed) {
-        reject(problem('disk'));
-        return;
-      }
-      const id = this.#next;
-      this.#next += 1;
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id }, transfer);
-    });
-  }
-
-  #fail() {
-    this.#failed = true;
-    for (const { reject } of this.#waiting.values()) reject(problem('disk'));
-    this.#waiting.clear();
-  }
-}
-
-/** @param {string} folder */
-function lockName(folder) {
-  return `peerline:${folder}`;
-}
-
-/** @param {string} name */
-async function removeFolder(name) {
-  try {
-    const root = await navigator.storage.getDirectory();
-    await (await root.getDirectoryHandle(FOLDER)).removeEntry(name, { recursive: true });
-  } catch {
-    // Not there, or still being read by a download: the next visit tries again.
-  }
-}
-
-/**
- * Removes what earlier visits left behind and no open page uses any more.
- *
- * @returns {Promise<void>}
- */
-export async function removeOldFiles() {
-  try {
-    const root = await navigator.storage.getDirectory();
-    const folder = await root.getDirectoryHandle(FOLDER);
-    const { held = [] } = await navigator.locks.query();
-    const inUse = new Set(held.map((lock) => lock.name));
-    for await (const name of folder.keys()) {
-      const age = Date.now() - Number.parseInt(name, 10);
-      if (!inUse.has(lockName(name)) && !(age < OLD)) await removeFolder(name);
-    }
-  } catch {
-    // No such folder, or no such file system: nothing to remove.
   }
 }

@@ -59,7 +59,8 @@ async function handle(request) {
   switch (request.op) {
     case 'directory': {
       let folder = await navigator.storage.getDirectory();
-      for (const part of request.path) folder = await folder.getDirectoryHandle(part, { create: true });
+      for (const part of request.path)
+        folder = await folder.getDirectoryHandle(part, { create: true });
       directory = folder;
       return {};
     }

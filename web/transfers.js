@@ -134,13 +134,23 @@ export class Transfers {
   #offered(message) {
     const id = message.transfer;
     if (id < this.#nextRemote || id % 2 !== this.#nextRemote % 2) {
-      this.#wire.sendControl({ t: 'decline', transfer: id, code: 'protocol', message: 'bad transfer id' });
+      this.#wire.sendControl({
+        t: 'decline',
+        transfer: id,
+        code: 'protocol',
+        message: 'bad transfer id',
+      });
       return;
     }
     this.#nextRemote = id + 2;
     const waiting = [...this.#incoming.values()].filter(({ state }) => state === 'offered').length;
     if (waiting + this.#listing.size >= MAX_WAITING) {
-      this.#wire.sendControl({ t: 'decline', transfer: id, code: 'busy', message: 'too many offers are waiting' });
+      this.#wire.sendControl({
+        t: 'decline',
+        transfer: id,
+        code: 'busy',
+        message: 'too many offers are waiting',
+      });
       return;
     }
     this.#listing.set(id, new Receiver(id));
@@ -182,7 +192,12 @@ export class Transfers {
     const transfer = this.#incoming.get(id) ?? this.#outgoing.get(id);
     if (transfer && transfer.over) return;
     this.#listing.delete(id);
-    this.#wire.sendControl({ t: 'cancel', transfer: id, code: 'protocol', message: 'malformed message' });
+    this.#wire.sendControl({
+      t: 'cancel',
+      transfer: id,
+      code: 'protocol',
+      message: 'malformed message',
+    });
     transfer?.receive({ t: 'cancel', transfer: id, code: 'protocol', message: '' });
   }
 
@@ -197,4 +212,3 @@ export class Transfers {
     this.#incoming.delete(old.id);
   }
 }
-

@@ -48,7 +48,10 @@ for (const vector of golden.bad_frames) {
 
 test('a frame longer than 64 KiB is refused', () => {
   const payload = new Uint8Array(MAX_FRAME - 19);
-  assert.throws(() => parseFrame(encodeData({ transfer: 1, file: 0, offset: 0, payload }).buffer), FrameError);
+  assert.throws(
+    () => parseFrame(encodeData({ transfer: 1, file: 0, offset: 0, payload }).buffer),
+    FrameError,
+  );
 });
 
 test("data that crosses its segment's end is refused", () => {
@@ -61,7 +64,10 @@ for (const { length, max_frame: maxFrame, parts } of golden.cuts) {
   test(`a segment of ${length} bytes is cut as in the vectors for frames of ${maxFrame}`, () => {
     const data = new Uint8Array(length);
     const digest = new Uint8Array(32);
-    const [first, ...rest] = segmentFrames({ transfer: 1, file: 0, offset: 0, data, digest }, maxFrame);
+    const [first, ...rest] = segmentFrames(
+      { transfer: 1, file: 0, offset: 0, data, digest },
+      maxFrame,
+    );
     assert.equal(parseFrame(first.buffer).type, 'segment');
     const cut = rest.map((frame) => {
       const { offset, payload } = parseFrame(frame.buffer);
@@ -77,7 +83,10 @@ test('no frame size that carries nothing is accepted', () => {
 
 for (const { size, digest } of golden.digests) {
   test(`the digest of a file of ${size} bytes is that of its segments' digests`, async () => {
-    const content = Uint8Array.from({ length: size }, (_, i) => (7 * i + Math.floor(i / 251)) % 256);
+    const content = Uint8Array.from(
+      { length: size },
+      (_, i) => (7 * i + Math.floor(i / 251)) % 256,
+    );
     const digests = [];
     for (let at = 0; at < size; at += SEGMENT_SIZE) {
       digests.push(...(await sha256(content.slice(at, at + SEGMENT_SIZE))));

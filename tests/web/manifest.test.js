@@ -15,24 +15,42 @@ const refused = (code) => (error) => error instanceof Problem && error.code === 
 
 test('chosen files keep their names, sizes and times', async () => {
   const manifest = await manifestFrom([new FakeFile('a.txt', 5), new FakeFile('b.txt', 7)]);
-  assert.deepEqual(manifest.entries[0], { path: 'a.txt', kind: 'file', size: 5, mtime: 1_700_000_000_123 });
+  assert.deepEqual(manifest.entries[0], {
+    path: 'a.txt',
+    kind: 'file',
+    size: 5,
+    mtime: 1_700_000_000_123,
+  });
   assert.deepEqual([manifest.files, manifest.bytes, manifest.title], [2, 12, '2 files']);
 });
 
 test('a chosen folder keeps its tree', async () => {
-  const manifest = await manifestFrom([new FakeFile('a', 1, 'dir/a'), new FakeFile('b', 1, 'dir/sub/b')]);
+  const manifest = await manifestFrom([
+    new FakeFile('a', 1, 'dir/a'),
+    new FakeFile('b', 1, 'dir/sub/b'),
+  ]);
   assert.deepEqual(paths(manifest), ['file dir/a', 'file dir/sub/b']);
   assert.equal(manifest.title, 'dir');
 });
 
 test('two files of one name from different places are told apart', async () => {
-  const manifest = await manifestFrom([new FakeFile('a.txt'), new FakeFile('a.txt'), new FakeFile('A.TXT')]);
+  const manifest = await manifestFrom([
+    new FakeFile('a.txt'),
+    new FakeFile('a.txt'),
+    new FakeFile('A.TXT'),
+  ]);
   assert.deepEqual(paths(manifest), ['file a.txt', 'file a (1).txt', 'file A (2).TXT']);
-  assert.deepEqual(manifest.renamed.map(({ to }) => to), ['a (1).txt', 'A (2).TXT']);
+  assert.deepEqual(
+    manifest.renamed.map(({ to }) => to),
+    ['a (1).txt', 'A (2).TXT'],
+  );
 });
 
 test('names that other machines cannot save are changed, and that is told', async () => {
-  const manifest = await manifestFrom([new FakeFile('12:30.txt'), new FakeFile('x', 1, 'con/a. /x')]);
+  const manifest = await manifestFrom([
+    new FakeFile('12:30.txt'),
+    new FakeFile('x', 1, 'con/a. /x'),
+  ]);
   assert.deepEqual(paths(manifest), ['file 12_30.txt', 'file _con/a__/x']);
   assert.deepEqual(manifest.renamed, [
     { from: '12:30.txt', to: '12_30.txt' },
@@ -53,7 +71,10 @@ test('more files than a transfer carries are refused', async () => {
 // Drops
 
 const fileEntry = (name, size = 1) => ({
-  name, isFile: true, isDirectory: false, file: (resolve) => resolve(new FakeFile(name, size)),
+  name,
+  isFile: true,
+  isDirectory: false,
+  file: (resolve) => resolve(new FakeFile(name, size)),
 });
 const folderEntry = (name, children) => ({
   name,
@@ -79,10 +100,16 @@ function drop(entries) {
 test('a dropped folder is walked to its end, and empty folders are kept', async () => {
   const many = Array.from({ length: 250 }, (_, i) => fileEntry(`f${i}`));
   const manifest = await manifestFrom(
-    drop([folderEntry('top', [folderEntry('many', many), folderEntry('empty', [])]), fileEntry('single')]),
+    drop([
+      folderEntry('top', [folderEntry('many', many), folderEntry('empty', [])]),
+      fileEntry('single'),
+    ]),
   );
   assert.equal(manifest.files, 251);
-  assert.deepEqual(paths(manifest).filter((line) => !line.includes('/many/')), ['dir top/empty', 'file single']);
+  assert.deepEqual(
+    paths(manifest).filter((line) => !line.includes('/many/')),
+    ['dir top/empty', 'file single'],
+  );
 });
 
 test('text that was dropped is nothing to send', async () => {
@@ -91,10 +118,15 @@ test('text that was dropped is nothing to send', async () => {
 
 test('a folder that cannot be read is named', async () => {
   const broken = {
-    name: 'secret', isFile: false, isDirectory: true,
+    name: 'secret',
+    isFile: false,
+    isDirectory: true,
     createReader: () => ({ readEntries: (resolve, reject) => reject(new Error('denied')) }),
   };
-  await assert.rejects(manifestFrom(drop([broken])), (error) => refused('disk')(error) && /secret/.test(error.sentence));
+  await assert.rejects(
+    manifestFrom(drop([broken])),
+    (error) => refused('disk')(error) && /secret/.test(error.sentence),
+  );
 });
 
 test('a folder that goes down for ever is refused', async () => {

@@ -4,9 +4,18 @@ import { test } from 'node:test';
 import { BadMessage, cleanName, hello, parseServer, signal } from '../../web/messages.js';
 
 const WELCOME = {
-  t: 'welcome', session: 's', resume_token: 'x', peer: '00000002-a', room: '7', code: '7', seq: 0,
+  t: 'welcome',
+  session: 's',
+  resume_token: 'x',
+  peer: '00000002-a',
+  room: '7',
+  code: '7',
+  seq: 0,
   peers: [{ peer: '00000001-b', name: 'Bob', meta: null, state: 'online' }],
-  ice: { servers: [{ urls: ['stun:a:1'] }, { urls: 'turn:b', username: 'u', credential: 'c' }], policy: 'relay' },
+  ice: {
+    servers: [{ urls: ['stun:a:1'] }, { urls: 'turn:b', username: 'u', credential: 'c' }],
+    policy: 'relay',
+  },
   heartbeat: { interval: 20, timeout: 10 },
 };
 const parse = (message) => parseServer(JSON.stringify(message));
@@ -25,24 +34,41 @@ test('a welcome tells who we are, who is there and which servers to use', () => 
 
 test('what may be missing may be missing', () => {
   const welcome = parse({ t: 'welcome', session: 's', peer: 'p', room: 'demo' });
-  assert.deepEqual([welcome.peers, welcome.code, welcome.ice], [[], null, { servers: [], policy: 'all' }]);
+  assert.deepEqual(
+    [welcome.peers, welcome.code, welcome.ice],
+    [[], null, { servers: [], policy: 'all' }],
+  );
 });
 
 const BAD = [
-  'x', '[]', '7', 'null', '{}', '{"t":5}',
-  { ...WELCOME, peer: 7 }, { ...WELCOME, peers: {} }, { ...WELCOME, peers: [{}] }, { ...WELCOME, room: undefined },
-  { ...WELCOME, ice: { servers: [{ urls: ['http://x'] }] } }, { ...WELCOME, ice: { servers: [{ urls: [] }] } },
-  { ...WELCOME, ice: { servers: Array(100).fill({ urls: 'stun:a' }) } }, { ...WELCOME, heartbeat: { interval: 'x' } },
+  'x',
+  '[]',
+  '7',
+  'null',
+  '{}',
+  '{"t":5}',
+  { ...WELCOME, peer: 7 },
+  { ...WELCOME, peers: {} },
+  { ...WELCOME, peers: [{}] },
+  { ...WELCOME, room: undefined },
+  { ...WELCOME, ice: { servers: [{ urls: ['http://x'] }] } },
+  { ...WELCOME, ice: { servers: [{ urls: [] }] } },
+  { ...WELCOME, ice: { servers: Array(100).fill({ urls: 'stun:a' }) } },
+  { ...WELCOME, heartbeat: { interval: 'x' } },
   { t: 'signal', from: 'a', link: 'l', gen: -1, kind: 'offer', data: '' },
   { t: 'signal', from: 'a', link: 'l', gen: 0.5, kind: 'offer', data: '' },
   { t: 'signal', from: 'a', link: 'ü', gen: 0, kind: 'offer', data: '' },
   { t: 'signal', from: 'a', link: 'l', gen: 0, kind: 'offer', data: { sdp: '' } },
   { t: 'signal', from: 'a', link: 'l', gen: 0, kind: 'offer', data: 'x'.repeat(50_000) },
-  { t: 'peer', event: 'joined' }, { t: 'error', code: 5 },
+  { t: 'peer', event: 'joined' },
+  { t: 'error', code: 5 },
 ];
 BAD.forEach((message, i) => {
   test(`malformed message ${i} is refused: ${JSON.stringify(message).slice(0, 70)}`, () => {
-    assert.throws(() => parseServer(typeof message === 'string' ? message : JSON.stringify(message)), BadMessage);
+    assert.throws(
+      () => parseServer(typeof message === 'string' ? message : JSON.stringify(message)),
+      BadMessage,
+    );
   });
 });
 
@@ -56,11 +82,20 @@ test('a type of a later version is left alone', () => {
 });
 
 test('what the page sends has the fields that the server wants', () => {
-  assert.deepEqual(JSON.parse(hello({ code: true, name: 'Anna' })), { t: 'hello', code: true, name: 'Anna' });
+  assert.deepEqual(JSON.parse(hello({ code: true, name: 'Anna' })), {
+    t: 'hello',
+    code: true,
+    name: 'Anna',
+  });
   assert.deepEqual(JSON.parse(hello({ code: '7' })), { t: 'hello', code: '7' });
   assert.deepEqual(JSON.parse(hello({ room: 'demo', name: '' })), { t: 'hello', room: 'demo' });
   assert.deepEqual(JSON.parse(signal({ to: 'b', link: 'l', gen: 1, kind: 'offer', data: 'x' })), {
-    t: 'signal', to: 'b', link: 'l', gen: 1, kind: 'offer', data: 'x',
+    t: 'signal',
+    to: 'b',
+    link: 'l',
+    gen: 1,
+    kind: 'offer',
+    data: 'x',
   });
 });
 

@@ -42,9 +42,29 @@ test('a long name loses its middle, not its end', () => {
 });
 
 const HOSTILE_PARTS = [
-  'a:b.txt', 'back\\slash', 'NUL', 'con.txt', 'LPT9', 'trailing.', 'trailing ', 'bell\x07', 'line\nbreak',
-  'zero\u200bwidth', 'rtl\u202egnp.exe', 'half\ud800', '', '.', '..', ' ', '\u3164', 'x.peerline-part',
-  'é'.repeat(300), `${'x'.repeat(300)}.tar.gz`, '\u200c', `${'n'.repeat(250)}     `, '👨\u200d👩.png',
+  'a:b.txt',
+  'back\\slash',
+  'NUL',
+  'con.txt',
+  'LPT9',
+  'trailing.',
+  'trailing ',
+  'bell\x07',
+  'line\nbreak',
+  'zero\u200bwidth',
+  'rtl\u202egnp.exe',
+  'half\ud800',
+  '',
+  '.',
+  '..',
+  ' ',
+  '\u3164',
+  'x.peerline-part',
+  'é'.repeat(300),
+  `${'x'.repeat(300)}.tar.gz`,
+  '\u200c',
+  `${'n'.repeat(250)}     `,
+  '👨\u200d👩.png',
 ];
 
 for (const part of HOSTILE_PARTS) {
@@ -57,7 +77,14 @@ for (const part of HOSTILE_PARTS) {
 }
 
 test('a name that is fit already stays as it is', () => {
-  for (const part of ['plain.txt', 'naïve 你好.txt', '.hidden', 'a b', '👨\u200d👩.png', 'console.log']) {
+  for (const part of [
+    'plain.txt',
+    'naïve 你好.txt',
+    '.hidden',
+    'a b',
+    '👨\u200d👩.png',
+    'console.log',
+  ]) {
     assert.equal(portablePart(part), part);
   }
 });
@@ -73,10 +100,22 @@ test('names that a careless disk takes for the same have the same key', () => {
 
 test('a taken name gets a number before its extension', () => {
   const taken = new Set(['photo.jpg', 'photo (1).jpg', 'noext', '.rc']);
-  assert.equal(freeName('photo.jpg', (name) => taken.has(name)), 'photo (2).jpg');
-  assert.equal(freeName('noext', (name) => taken.has(name)), 'noext (1)');
-  assert.equal(freeName('.rc', (name) => taken.has(name)), '.rc (1)');
-  assert.equal(freeName('free', (name) => taken.has(name)), 'free');
+  assert.equal(
+    freeName('photo.jpg', (name) => taken.has(name)),
+    'photo (2).jpg',
+  );
+  assert.equal(
+    freeName('noext', (name) => taken.has(name)),
+    'noext (1)',
+  );
+  assert.equal(
+    freeName('.rc', (name) => taken.has(name)),
+    '.rc (1)',
+  );
+  assert.equal(
+    freeName('free', (name) => taken.has(name)),
+    'free',
+  );
   const long = `${'x'.repeat(251)}.jpg`;
   const other = freeName(long, (name) => name === long);
   assert.ok(Buffer.byteLength(other) <= MAX_PATH_PART && other.endsWith(' (1).jpg'));

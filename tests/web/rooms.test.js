@@ -36,9 +36,14 @@ async function linked() {
   return Promise.all([once(host, 'link'), once(joined, 'link')]);
 }
 
-const outcome = (room) => Promise.race([once(room, 'link').then(() => 'linked'), once(room, 'error').then(({ code }) => code)]);
+const outcome = (room) =>
+  Promise.race([
+    once(room, 'link').then(() => 'linked'),
+    once(room, 'error').then(({ code }) => code),
+  ]);
 const refused = (code) => (error) => error instanceof Problem && error.code === code;
-const wrong = (room) => String(room.code).replace(/[a-z]+$/, (word) => (word === 'abdomen' ? 'aardvark' : 'abdomen'));
+const wrong = (room) =>
+  String(room.code).replace(/[a-z]+$/, (word) => (word === 'abdomen' ? 'aardvark' : 'abdomen'));
 
 test('a code connects two sides that see the same words', async () => {
   const [anna, bob] = await linked();
@@ -54,19 +59,26 @@ test('a code connects two sides that see the same words', async () => {
 test('the server sees neither addresses nor certificates', async () => {
   await linked();
   const kinds = new Set(world.signals.map(({ kind }) => kind));
-  assert.ok(['pake', 'offer', 'answer', 'candidate', 'end_of_candidates'].every((kind) => kinds.has(kind)));
-  for (const { data } of world.signals) assert.ok(!/fingerprint|candidate|10\.0\.0\.1|m=/.test(data));
+  assert.ok(
+    ['pake', 'offer', 'answer', 'candidate', 'end_of_candidates'].every((kind) => kinds.has(kind)),
+  );
+  for (const { data } of world.signals)
+    assert.ok(!/fingerprint|candidate|10\.0\.0\.1|m=/.test(data));
 });
 
 test('candidates find their way whenever they come', async () => {
   await linked();
   await new Promise((resolve) => setTimeout(resolve, 20));
-  for (const connection of world.connections.values()) assert.equal(connection.iceCandidates.length, 1);
+  for (const connection of world.connections.values())
+    assert.equal(connection.iceCandidates.length, 1);
 });
 
 test('a wrong word stops both sides, and the code is spent', async () => {
   const [host, joined] = await pair(wrong);
-  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['wrong_code', 'wrong_code']);
+  assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), [
+    'wrong_code',
+    'wrong_code',
+  ]);
   assert.equal(host.state, 'closed');
 });
 
@@ -96,7 +108,9 @@ test('a code nobody waits with, and one that is used already, are told apart', a
 
 test('a server that swaps the fingerprint gets nothing but a failed connection', async () => {
   world.tamper = (signal) =>
-    signal.kind === 'offer' ? [{ ...signal, data: JSON.stringify({ sdp: 'v=0\r\na=fingerprint:sha-256 AA' }) }] : [signal];
+    signal.kind === 'offer'
+      ? [{ ...signal, data: JSON.stringify({ sdp: 'v=0\r\na=fingerprint:sha-256 AA' }) }]
+      : [signal];
   const [host, joined] = await pair();
   const seen = [];
   for (const room of [host, joined]) room.addEventListener('link', () => seen.push(room));
@@ -106,7 +120,8 @@ test('a server that swaps the fingerprint gets nothing but a failed connection',
 
 test('a server that changes one letter of a sealed signal is not listened to', async () => {
   const flip = (data) => data.slice(0, 30) + (data[30] === 'A' ? 'B' : 'A') + data.slice(31);
-  world.tamper = (signal) => (signal.kind === 'pake' ? [signal] : [{ ...signal, data: flip(signal.data) }, signal]);
+  world.tamper = (signal) =>
+    signal.kind === 'pake' ? [signal] : [{ ...signal, data: flip(signal.data) }, signal];
   const [host, joined] = await pair();
   assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
 });
@@ -124,7 +139,8 @@ test('a server that repeats and reorders sealed signals does no harm', async () 
 });
 
 test('a server that moves a sealed signal to another kind is not listened to', async () => {
-  world.tamper = (signal) => (signal.kind === 'candidate' ? [{ ...signal, kind: 'bye' }] : [signal]);
+  world.tamper = (signal) =>
+    signal.kind === 'candidate' ? [{ ...signal, kind: 'bye' }] : [signal];
   const [host, joined] = await pair();
   assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
 });
@@ -134,17 +150,30 @@ test('a server that plays the other side without the words fails', async () => {
     if (signal.kind !== 'pake' || JSON.parse(signal.data).step !== 1) return [];
     const share = Buffer.alloc(32, 9).toString('base64url');
     const tag = Buffer.alloc(64).toString('base64url');
-    return [{ ...signal, from: signal.to, to: signal.from, data: JSON.stringify({ step: 2, share, tag }) }];
+    return [
+      {
+        ...signal,
+        from: signal.to,
+        to: signal.from,
+        data: JSON.stringify({ step: 2, share, tag }),
+      },
+    ];
   };
   const [host] = await pair();
   assert.equal(await outcome(host), 'wrong_code');
 });
 
 test('garbage from the server ends nothing but itself', async () => {
-  world.tamper = (signal) => [
-    { t: 'signal' }, { ...signal, gen: -5 }, { ...signal, data: {} }, { ...signal, kind: 'x'.repeat(100) },
-    { t: 'future' }, signal, { ...signal, link: 'another' },
-  ].map((each) => ({ to: signal.to, ...each }));
+  world.tamper = (signal) =>
+    [
+      { t: 'signal' },
+      { ...signal, gen: -5 },
+      { ...signal, data: {} },
+      { ...signal, kind: 'x'.repeat(100) },
+      { t: 'future' },
+      signal,
+      { ...signal, link: 'another' },
+    ].map((each) => ({ to: signal.to, ...each }));
   const [host, joined] = await pair();
   assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['linked', 'linked']);
 });
@@ -171,9 +200,11 @@ test('a room with a password connects those who know it, each with each', async 
   for (const name of ['Anna', 'Bob', 'Cleo']) {
     members.push(track(await Room.join({ room: 'demo', password: 'pässword', name })));
   }
-  await Promise.all(members.map(async (room) => {
-    while (room.links.length < 2) await once(room, 'link');
-  }));
+  await Promise.all(
+    members.map(async (room) => {
+      while (room.links.length < 2) await once(room, 'link');
+    }),
+  );
   assert.ok(members.every(({ links }) => links.every(({ authenticated }) => authenticated)));
 });
 
@@ -186,7 +217,12 @@ test('a server in the middle of an open room shows in the words', async () => {
     const commit = body.commit && Buffer.alloc(32, 7).toString('base64url');
     const nonce = body.nonce && Buffer.alloc(32, 8).toString('base64url');
     attacker.set(signal.kind, body);
-    return [{ ...signal, data: JSON.stringify({ ...body, ...(commit && { commit }), ...(nonce && { nonce }) }) }];
+    return [
+      {
+        ...signal,
+        data: JSON.stringify({ ...body, ...(commit && { commit }), ...(nonce && { nonce }) }),
+      },
+    ];
   };
   const first = track(await Room.join({ room: 'demo', name: 'Anna' }));
   const second = track(await Room.join({ room: 'demo', name: 'Bob' }));
@@ -236,7 +272,8 @@ test('a goodbye reaches the other side', async () => {
 
 test('a link outlives the server', async () => {
   const [anna, bob] = await linked();
-  for (const { peers } of world.rooms.values()) for (const socket of peers.values()) socket.close(1006);
+  for (const { peers } of world.rooms.values())
+    for (const socket of peers.values()) socket.close(1006);
   await new Promise((resolve) => setTimeout(resolve, 10));
   const heard = once(bob, 'chat');
   anna.sendChat('still there?');
@@ -246,7 +283,8 @@ test('a link outlives the server', async () => {
 test('a server that is lost while one waits is told', async () => {
   const host = track(await Room.host({}));
   const told = outcome(host);
-  for (const { peers } of world.rooms.values()) for (const socket of peers.values()) socket.close(4200);
+  for (const { peers } of world.rooms.values())
+    for (const socket of peers.values()) socket.close(4200);
   assert.equal(await told, 'draining');
 });
 
@@ -269,7 +307,10 @@ test('files go through, in both directions at once', async () => {
   const send = async (from, to) => {
     const offered = once(to, 'offer');
     const done = new Promise((resolve) => {
-      from.addEventListener('transferdone', ({ detail }) => detail.direction === 'out' && resolve(detail));
+      from.addEventListener(
+        'transferdone',
+        ({ detail }) => detail.direction === 'out' && resolve(detail),
+      );
     });
     await from.sendFiles([new File([content], 'big.bin'), new File([], 'empty')]);
     const incoming = await offered;
@@ -277,7 +318,10 @@ test('files go through, in both directions at once', async () => {
     assert.match(incoming.notice, /memory/); // no disk in this world
     await incoming.accept();
     const outgoing = await done;
-    assert.deepEqual([outgoing.bytesDone, outgoing.filesDone, outgoing.state], [content.length, 2, 'done']);
+    assert.deepEqual(
+      [outgoing.bytesDone, outgoing.filesDone, outgoing.state],
+      [content.length, 2, 'done'],
+    );
     const big = incoming.saved.find(({ name }) => name === 'big.bin').file;
     assert.ok(Buffer.from(await big.arrayBuffer()).equals(Buffer.from(content)));
   };
@@ -286,7 +330,9 @@ test('files go through, in both directions at once', async () => {
 
 test('a folder arrives as one archive', async () => {
   const [anna, bob] = await linked();
-  const file = Object.defineProperty(new File(['hi'], 'a.txt'), 'webkitRelativePath', { value: 'tree/a.txt' });
+  const file = Object.defineProperty(new File(['hi'], 'a.txt'), 'webkitRelativePath', {
+    value: 'tree/a.txt',
+  });
   const offered = once(bob, 'offer');
   const done = once(anna, 'transferdone');
   await anna.sendFiles([file]);
@@ -322,7 +368,9 @@ test('a cancelled transfer stops on both sides', async () => {
 test('a file that changes while it is sent ends the transfer with the reason', async () => {
   const [anna, bob] = await linked();
   const file = new File([bytes(5)], 'x');
-  file.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException('changed', 'NotReadableError')) });
+  file.slice = () => ({
+    arrayBuffer: () => Promise.reject(new DOMException('changed', 'NotReadableError')),
+  });
   const offered = once(bob, 'offer');
   const ends = Promise.all([once(anna, 'transferfailed'), once(bob, 'transferfailed')]);
   await anna.sendFiles([file]);

@@ -15,7 +15,12 @@ test('what one side says arrives, and its arrival is told', () => {
   const [anna, bob] = [new Chat(), new Chat()];
   const id = anna.say('hello ☃', 1_700_000_000_000);
   for (const message of anna.messagesToSend()) bob.receive(message);
-  assert.deepEqual(bob.nextEvent(), { type: 'message', id, text: 'hello ☃', at: new Date(1_700_000_000_000) });
+  assert.deepEqual(bob.nextEvent(), {
+    type: 'message',
+    id,
+    text: 'hello ☃',
+    at: new Date(1_700_000_000_000),
+  });
   for (const message of bob.messagesToSend()) anna.receive(message);
   assert.deepEqual(anna.nextEvent(), { type: 'delivered', id });
   assert.equal(anna.nextEvent(), null);
@@ -31,9 +36,17 @@ test('an arrival of what was never said, or told twice, is ignored', () => {
 test('garbage on the chat channel is ignored', () => {
   const chat = new Chat();
   const garbage = [
-    new ArrayBuffer(4), '', '{', '[]', '{"t":"message"}', '{"t":"message","id":-1,"text":"x"}',
-    '{"t":"message","id":1,"text":5}', '{"t":"message","id":1e999,"text":"x"}', '{"t":"message","id":0,"text":"x"}',
-    '{"t":"message","id":1,"text":""}', `{"t":"message","id":1,"text":"${'x'.repeat(MAX_TEXT + 1)}"}`,
+    new ArrayBuffer(4),
+    '',
+    '{',
+    '[]',
+    '{"t":"message"}',
+    '{"t":"message","id":-1,"text":"x"}',
+    '{"t":"message","id":1,"text":5}',
+    '{"t":"message","id":1e999,"text":"x"}',
+    '{"t":"message","id":0,"text":"x"}',
+    '{"t":"message","id":1,"text":""}',
+    `{"t":"message","id":1,"text":"${'x'.repeat(MAX_TEXT + 1)}"}`,
     `"${'x'.repeat(6 * MAX_TEXT + 300)}"`,
   ];
   for (const message of garbage) chat.receive(message);
@@ -70,7 +83,11 @@ test('a repeated message is confirmed again, and shown once', () => {
 
 function lifeAt(start) {
   const state = { now: start, pings: [], lost: 0 };
-  const life = new Life({ ping: (n) => state.pings.push(n), onLost: () => (state.lost += 1), now: () => state.now });
+  const life = new Life({
+    ping: (n) => state.pings.push(n),
+    onLost: () => (state.lost += 1),
+    now: () => state.now,
+  });
   life.start();
   life.stop(); // the timer: the test calls tick itself
   return { life, state };
@@ -153,8 +170,17 @@ test('nothing is claimed before there is anything to measure', () => {
 
 const FINGERPRINT = `sha-256 ${Array(32).fill('AB').join(':')}`;
 const SDP = [
-  'v=0', 'o=- 1 2 IN IP4 127.0.0.1', 's=-', 't=0 0', 'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
-  'c=IN IP4 0.0.0.0', 'a=mid:0', `a=fingerprint:${FINGERPRINT}`, 'a=end-of-candidates', 'a=sctp-port:5000', '',
+  'v=0',
+  'o=- 1 2 IN IP4 127.0.0.1',
+  's=-',
+  't=0 0',
+  'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+  'c=IN IP4 0.0.0.0',
+  'a=mid:0',
+  `a=fingerprint:${FINGERPRINT}`,
+  'a=end-of-candidates',
+  'a=sctp-port:5000',
+  '',
 ].join('\r\n');
 
 test('a description loses its claim that there are no more candidates', () => {
@@ -173,7 +199,10 @@ const STRANGE = {
   'with a second section': SDP + 'm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n',
   'without any section': 'v=0\r\n',
   'without a fingerprint': SDP.replace(`a=fingerprint:${FINGERPRINT}\r\n`, ''),
-  'with two fingerprints': SDP.replace('a=mid:0', `a=mid:0\r\na=fingerprint:${FINGERPRINT.replace('AB', 'AC')}`),
+  'with two fingerprints': SDP.replace(
+    'a=mid:0',
+    `a=mid:0\r\na=fingerprint:${FINGERPRINT.replace('AB', 'AC')}`,
+  ),
 };
 for (const [name, sdp] of Object.entries(STRANGE)) {
   test(`a description ${name} is refused`, () => {
@@ -185,10 +214,30 @@ const report = (pair, localType, remoteType, transport) =>
   new Map(
     [
       ...(transport ? [{ id: 'T', type: 'transport', selectedCandidatePairId: 'P' }] : []),
-      { id: 'X', type: 'candidate-pair', state: 'failed', localCandidateId: 'L', remoteCandidateId: 'R' },
+      {
+        id: 'X',
+        type: 'candidate-pair',
+        state: 'failed',
+        localCandidateId: 'L',
+        remoteCandidateId: 'R',
+      },
       { id: 'P', type: 'candidate-pair', localCandidateId: 'L', remoteCandidateId: 'R', ...pair },
-      { id: 'L', type: 'local-candidate', candidateType: localType, address: '10.0.0.1', port: 5, protocol: 'udp' },
-      { id: 'R', type: 'remote-candidate', candidateType: remoteType, ip: 'fd00::1', port: 6, protocol: 'udp' },
+      {
+        id: 'L',
+        type: 'local-candidate',
+        candidateType: localType,
+        address: '10.0.0.1',
+        port: 5,
+        protocol: 'udp',
+      },
+      {
+        id: 'R',
+        type: 'remote-candidate',
+        candidateType: remoteType,
+        ip: 'fd00::1',
+        port: 6,
+        protocol: 'udp',
+      },
     ].map((stat) => [stat.id, stat]),
   );
 
@@ -201,7 +250,10 @@ test('the path is direct or relayed, as the pair in use says', () => {
     roundTrip: 0.02,
   });
   assert.equal(pathOf(report({ selected: true }, 'relay', 'host')).kind, 'relayed');
-  assert.equal(pathOf(report({ nominated: true, state: 'succeeded' }, 'host', 'relay')).kind, 'relayed');
+  assert.equal(
+    pathOf(report({ nominated: true, state: 'succeeded' }, 'host', 'relay')).kind,
+    'relayed',
+  );
   assert.equal(pathOf(new Map()), null);
 });
 

@@ -293,7 +293,7 @@ async def test_received_files_are_on_disk_and_old_ones_are_removed(
             """async () => {
               const old = await window.stored.getDirectoryHandle('1-old', { create: true });
               await old.getFileHandle('0', { create: true });
-              await (await import('/sink.js')).removeOldFiles();
+              await (await import('/stores.js')).removeOldFiles();
             }"""
         )
         assert await anna.page.evaluate(STORED) == [ours]

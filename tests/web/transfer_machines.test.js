@@ -11,7 +11,8 @@ import { MAX_RETRIES, Sender } from '../../web/transfer/sender.js';
 
 const sha256 = (data) => new Uint8Array(createHash('sha256').update(data).digest());
 const hex = (bytes) => Buffer.from(bytes).toString('hex');
-const content = (size, seed = 1) => Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed + (i >> 8)) & 255);
+const content = (size, seed = 1) =>
+  Uint8Array.from({ length: size }, (_, i) => (i * 7 + seed + (i >> 8)) & 255);
 
 /** A transfer whose two ends are machines; the wire and the disks are arrays. */
 class Pair {
@@ -29,7 +30,7 @@ class Pair {
 
   /** Carries everything to and fro until nothing moves any more. */
   run() {
-    for (let moved = true; moved; ) {
+    for (let moved = true; moved;) {
       moved = false;
       for (const message of this.sender.messagesToSend()) {
         this.receiver.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
@@ -52,7 +53,7 @@ class Pair {
   #frames() {
     const frames = [];
     let open = 0;
-    for (let wanted; (wanted = this.sender.nextSegment()); ) {
+    for (let wanted; (wanted = this.sender.nextSegment());) {
       const { file, segment, offset, length } = wanted;
       const data = this.contents[file].slice(offset, offset + length);
       const digest = sha256(data);
@@ -78,27 +79,43 @@ class Pair {
           this.receiver.segmentDamaged(event.file, event.segment);
         }
       }
-      if (event.type === 'finish') this.receiver.fileFinished(event.file, hex(sha256(event.digests)));
+      if (event.type === 'finish')
+        this.receiver.fileFinished(event.file, hex(sha256(event.digests)));
       if (event.type === 'file') assert.equal(hex(sha256(event.digests)), event.digest);
     }
     return moved;
   }
 
   outcome(who) {
-    return this.events.filter(([by, { type }]) => by === who && (type === 'done' || type === 'failed')).map(([, e]) => e);
+    return this.events
+      .filter(([by, { type }]) => by === who && (type === 'done' || type === 'failed'))
+      .map(([, e]) => e);
   }
 }
 
 const reversed = (frames) => [...frames].reverse();
-const dealt = (frames) => frames.map((f, i) => [(i * 7919) % frames.length, f]).sort((a, b) => a[0] - b[0]).map(([, f]) => f);
+const dealt = (frames) =>
+  frames
+    .map((f, i) => [(i * 7919) % frames.length, f])
+    .sort((a, b) => a[0] - b[0])
+    .map(([, f]) => f);
 
-for (const [name, shuffle] of [['in order', (f) => f], ['backwards', reversed], ['in any order', dealt]]) {
+for (const [name, shuffle] of [
+  ['in order', (f) => f],
+  ['backwards', reversed],
+  ['in any order', dealt],
+]) {
   test(`files arrive whole when their frames come ${name}`, () => {
     const sizes = [0, 1, SEGMENT_SIZE - 1, SEGMENT_SIZE, SEGMENT_SIZE + 1, 20 * SEGMENT_SIZE + 5];
-    const pair = new Pair(sizes.map((size, i) => content(size, i)), { shuffle }).run();
+    const pair = new Pair(
+      sizes.map((size, i) => content(size, i)),
+      { shuffle },
+    ).run();
     assert.deepEqual(pair.outcome('sender'), [{ type: 'done' }]);
     assert.deepEqual(pair.outcome('receiver'), [{ type: 'done' }]);
-    pair.contents.forEach((data, i) => assert.ok(Buffer.from(data).equals(Buffer.from(pair.disk[i]))));
+    pair.contents.forEach((data, i) =>
+      assert.ok(Buffer.from(data).equals(Buffer.from(pair.disk[i]))),
+    );
     assert.ok(pair.mostOpen <= WINDOW);
   });
 }
@@ -124,17 +141,22 @@ test('a damaged segment is sent again and the file arrives whole', () => {
 });
 
 test('a segment that always arrives damaged ends the transfer on both sides', () => {
-  const pair = new Pair([content(3 * SEGMENT_SIZE)], { damage: (file, segment) => segment === 1 }).run();
+  const pair = new Pair([content(3 * SEGMENT_SIZE)], {
+    damage: (file, segment) => segment === 1,
+  }).run();
   assert.equal(pair.outcome('receiver')[0].code, 'integrity');
   assert.equal(pair.outcome('sender')[0].code, 'integrity');
 });
 
 test('segments that the receiver has already are not sent again', () => {
-  const sender = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 5 * SEGMENT_SIZE }] });
+  const sender = new Sender({
+    transfer: 2,
+    entries: [{ path: 'f', kind: 'file', size: 5 * SEGMENT_SIZE }],
+  });
   sender.receive({ t: 'have', transfer: 2, have: new Map([[0, [[3, 3]]]]) });
   sender.receive({ t: 'accept', transfer: 2, window: 9, have: new Map([[0, [[0, 1]]]]) });
   const sent = [];
-  for (let wanted; (wanted = sender.nextSegment()); ) sent.push(wanted.segment);
+  for (let wanted; (wanted = sender.nextSegment());) sent.push(wanted.segment);
   assert.deepEqual(sent, [2, 4]);
 });
 
@@ -154,22 +176,44 @@ function accepted(entries) {
   return receiver;
 }
 
-const data = (offset, size, file = 0) => ({ type: 'data', transfer: 2, file, offset, payload: new Uint8Array(size) });
+const data = (offset, size, file = 0) => ({
+  type: 'data',
+  transfer: 2,
+  file,
+  offset,
+  payload: new Uint8Array(size),
+});
 const announce = (offset, length, file = 0) => ({
-  type: 'segment', transfer: 2, file, offset, length, digest: new Uint8Array(32),
+  type: 'segment',
+  transfer: 2,
+  file,
+  offset,
+  length,
+  digest: new Uint8Array(32),
 });
 
 const ATTACKS = {
   'data before it was accepted': [offered, [data(0, 1)]],
   'data of a file that was not offered': [accepted, [data(0, 1, 7)]],
-  'data of a folder': [() => accepted([{ path: 'd', kind: 'dir' }, { path: 'f', kind: 'file', size: 1 }]), [data(0, 1)]],
+  'data of a folder': [
+    () =>
+      accepted([
+        { path: 'd', kind: 'dir' },
+        { path: 'f', kind: 'file', size: 1 },
+      ]),
+    [data(0, 1)],
+  ],
   "data past the file's end": [accepted, [data(40 * SEGMENT_SIZE, 1)]],
-  "data across the file's end": [() => accepted([{ path: 'f', kind: 'file', size: 10 }]), [data(5, 6)]],
+  "data across the file's end": [
+    () => accepted([{ path: 'f', kind: 'file', size: 10 }]),
+    [data(5, 6)],
+  ],
   'the same data twice': [accepted, [data(0, 100), data(50, 100)]],
   'a segment announced twice': [accepted, [announce(0, SEGMENT_SIZE), announce(0, SEGMENT_SIZE)]],
   'a segment of a wrong length': [accepted, [announce(0, 5)]],
   'more segments than were granted': [
-    accepted, Array.from({ length: WINDOW + 1 }, (_, i) => data(i * SEGMENT_SIZE, 1)),
+    accepted,
+    Array.from({ length: WINDOW + 1 }, (_, i) => data(i * SEGMENT_SIZE, 1)),
   ],
   'data in a thousand crumbs': [accepted, Array.from({ length: 1100 }, (_, i) => data(i * 2, 1))],
 };
@@ -198,7 +242,10 @@ test('totals that do not fit the entries are declined', () => {
   const receiver = new Receiver(2);
   const entries = [{ path: 'f', kind: 'file', size: 5 }];
   receiver.receive({ t: 'offer', transfer: 2, files: 1, bytes: 6, entries, more: false });
-  assert.deepEqual(receiver.messagesToSend().map(({ t, code }) => [t, code]), [['decline', 'protocol']]);
+  assert.deepEqual(
+    receiver.messagesToSend().map(({ t, code }) => [t, code]),
+    [['decline', 'protocol']],
+  );
 });
 
 test('a name that is not safe is declined before anybody is asked', () => {
@@ -210,8 +257,16 @@ test('a name that is not safe is declined before anybody is asked', () => {
 
 test('an endless list of files is declined', () => {
   const receiver = new Receiver(2);
-  const page = (n) => Array.from({ length: 4096 }, (_, i) => ({ path: `${n}-${i}`, kind: 'file', size: 0 }));
-  receiver.receive({ t: 'offer', transfer: 2, files: MAX_ENTRIES, bytes: 0, entries: page(0), more: true });
+  const page = (n) =>
+    Array.from({ length: 4096 }, (_, i) => ({ path: `${n}-${i}`, kind: 'file', size: 0 }));
+  receiver.receive({
+    t: 'offer',
+    transfer: 2,
+    files: MAX_ENTRIES,
+    bytes: 0,
+    entries: page(0),
+    more: true,
+  });
   for (let n = 1; receiver.state === 'listing'; n += 1) {
     assert.ok(n <= MAX_ENTRIES / 4096);
     receiver.receive({ t: 'offer_more', transfer: 2, entries: page(n), more: true });
@@ -224,14 +279,22 @@ const LIES = {
   "acknowledges past the file's end": { t: 'ack', transfer: 2, file: 0, segments: [[0, 2 ** 40]] },
   'acknowledges a file that was not begun': { t: 'ack', transfer: 2, file: 9, segments: [[0, 0]] },
   'asks again for what was not sent': { t: 'retry', transfer: 2, file: 0, segment: 30 },
-  'confirms a file that is not there': { t: 'file_done', transfer: 2, file: 0, digest: '0'.repeat(64) },
+  'confirms a file that is not there': {
+    t: 'file_done',
+    transfer: 2,
+    file: 0,
+    digest: '0'.repeat(64),
+  },
   'is done too early': { t: 'done', transfer: 2, files: 1, bytes: 40 * SEGMENT_SIZE },
   'accepts twice': { t: 'accept', transfer: 2, window: 3, have: new Map() },
 };
 
 for (const [name, lie] of Object.entries(LIES)) {
   test(`a receiver that ${name} is cut off`, () => {
-    const sender = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 40 * SEGMENT_SIZE }] });
+    const sender = new Sender({
+      transfer: 2,
+      entries: [{ path: 'f', kind: 'file', size: 40 * SEGMENT_SIZE }],
+    });
     sender.receive({ t: 'accept', transfer: 2, window: 3, have: new Map() });
     sender.segmentRead(sender.nextSegment(), new Uint8Array(32));
     sender.messagesToSend();
@@ -243,7 +306,10 @@ for (const [name, lie] of Object.entries(LIES)) {
 }
 
 test('a greedy window does not make the sender read everything at once', () => {
-  const sender = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 2000 * SEGMENT_SIZE }] });
+  const sender = new Sender({
+    transfer: 2,
+    entries: [{ path: 'f', kind: 'file', size: 2000 * SEGMENT_SIZE }],
+  });
   sender.receive({ t: 'accept', transfer: 2, window: 65535, have: new Map() });
   let count = 0;
   while (sender.nextSegment()) count += 1;

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { BadMessage, parseObject } from '../../web/messages.js';
-import { MAX_CONTROL_MESSAGE, offerMessages, parseTransferMessage } from '../../web/transfer/messages.js';
+import {
+  MAX_CONTROL_MESSAGE,
+  offerMessages,
+  parseTransferMessage,
+} from '../../web/transfer/messages.js';
 import { vectors } from './support/vectors.js';
 
 const golden = vectors('transfer');
@@ -15,7 +19,9 @@ for (const text of golden.messages) {
     assert.equal(message.transfer, written.transfer);
     if (written.entries) assert.deepEqual(message.entries, written.entries);
     if (written.have) {
-      const have = Object.fromEntries([...message.have].map(([file, ranges]) => [String(file), ranges]));
+      const have = Object.fromEntries(
+        [...message.have].map(([file, ranges]) => [String(file), ranges]),
+      );
       assert.deepEqual(have, written.have);
     }
     if (written.segments) assert.deepEqual(message.segments, written.segments);
@@ -48,20 +54,36 @@ for (const text of golden.not_messages) {
 }
 
 test('a message that is too long is not even looked at', () => {
-  assert.throws(() => parseObject('x'.repeat(MAX_CONTROL_MESSAGE + 1), MAX_CONTROL_MESSAGE), BadMessage);
+  assert.throws(
+    () => parseObject('x'.repeat(MAX_CONTROL_MESSAGE + 1), MAX_CONTROL_MESSAGE),
+    BadMessage,
+  );
 });
 
 test('an offer of many files is cut in pages that each fit into a message', () => {
-  const entries = Array.from({ length: 3000 }, (_, i) => ({ path: `folder/☃-file-${i}.txt`, kind: 'file', size: i }));
+  const entries = Array.from({ length: 3000 }, (_, i) => ({
+    path: `folder/☃-file-${i}.txt`,
+    kind: 'file',
+    size: i,
+  }));
   const pages = offerMessages(4, entries);
   assert.ok(pages.length > 1);
   for (const page of pages) {
     assert.ok(Buffer.byteLength(JSON.stringify(page)) <= MAX_CONTROL_MESSAGE);
     assert.equal(page.transfer, 4);
   }
-  assert.deepEqual(pages.map((page) => page.t), ['offer', ...Array(pages.length - 1).fill('offer_more')]);
-  assert.deepEqual(pages.map((page) => page.more === true), [...Array(pages.length - 1).fill(true), false]);
-  assert.deepEqual(pages.flatMap((page) => page.entries), entries);
+  assert.deepEqual(
+    pages.map((page) => page.t),
+    ['offer', ...Array(pages.length - 1).fill('offer_more')],
+  );
+  assert.deepEqual(
+    pages.map((page) => page.more === true),
+    [...Array(pages.length - 1).fill(true), false],
+  );
+  assert.deepEqual(
+    pages.flatMap((page) => page.entries),
+    entries,
+  );
   assert.equal(pages[0].files, 3000);
   assert.equal(pages[0].bytes, (2999 * 3000) / 2);
 });

@@ -36,7 +36,13 @@ function readBack(archive) {
   try {
     const path = join(folder, 'a.zip');
     writeFileSync(path, archive);
-    return JSON.parse(execFileSync('python3', ['-c', READ, path], { encoding: 'utf8', maxBuffer: 2 ** 26, env: { ...process.env, TZ: 'UTC' } }));
+    return JSON.parse(
+      execFileSync('python3', ['-c', READ, path], {
+        encoding: 'utf8',
+        maxBuffer: 2 ** 26,
+        env: { ...process.env, TZ: 'UTC' },
+      }),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -44,14 +50,25 @@ function readBack(archive) {
 
 test('a folder becomes an archive with names, modes, empty folders and contents', () => {
   const entries = [
-    { path: 'tree/né ☃.txt', kind: 'file', size: 5, mtime: Date.UTC(2024, 1, 29, 12, 30, 10), mode: 0o644 },
+    {
+      path: 'tree/né ☃.txt',
+      kind: 'file',
+      size: 5,
+      mtime: Date.UTC(2024, 1, 29, 12, 30, 10),
+      mode: 0o644,
+    },
     { path: 'tree/run.sh', kind: 'file', size: 3, mode: 0o755 },
     { path: 'tree/empty', kind: 'dir' },
     { path: 'tree/link', kind: 'link', target: 'run.sh' },
     { path: 'tree/nothing', kind: 'file', size: 0 },
   ];
   const contents = [Buffer.from('hello'), Buffer.from('#!x'), null, null, new Uint8Array(0)];
-  const found = readBack(build(entries, contents)).map(([name, size, mode, hex]) => [name, size, mode.toString(8), hex]);
+  const found = readBack(build(entries, contents)).map(([name, size, mode, hex]) => [
+    name,
+    size,
+    mode.toString(8),
+    hex,
+  ]);
   assert.deepEqual(found, [
     ['tree/né ☃.txt', 5, '100644', Buffer.from('hello').toString('hex')],
     ['tree/run.sh', 3, '100755', Buffer.from('#!x').toString('hex')],
@@ -62,8 +79,15 @@ test('a folder becomes an archive with names, modes, empty folders and contents'
 
 test('an archive of more files than fit in 16 bits is whole', () => {
   const count = 65536;
-  const entries = Array.from({ length: count }, (_, i) => ({ path: `d/${i}`, kind: 'file', size: 1 }));
-  const archive = build(entries, entries.map((_, i) => Uint8Array.of(i & 255)));
+  const entries = Array.from({ length: count }, (_, i) => ({
+    path: `d/${i}`,
+    kind: 'file',
+    size: 1,
+  }));
+  const archive = build(
+    entries,
+    entries.map((_, i) => Uint8Array.of(i & 255)),
+  );
   const found = readBack(archive);
   assert.equal(found.length, count);
   assert.equal(found[300][3], '2c');
@@ -91,7 +115,11 @@ test('the checksum is the usual one, and that of two pieces is joined', () => {
   assert.equal(crc32(new Uint8Array(0)), 0);
   const data = Uint8Array.from({ length: 100_003 }, (_, i) => (i * 31 + (i >> 7)) & 255);
   for (const cut of [0, 1, 7, 8, 50_000, data.length]) {
-    const joined = joinCrc32(crc32(data.subarray(0, cut)), crc32(data.subarray(cut)), data.length - cut);
+    const joined = joinCrc32(
+      crc32(data.subarray(0, cut)),
+      crc32(data.subarray(cut)),
+      data.length - cut,
+    );
     assert.equal(joined, crc32(data));
   }
 });

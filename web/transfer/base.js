@@ -57,7 +57,9 @@ const REMOTE_SENTENCES = Object.freeze(
  */
 function remoteProblem(code) {
   const known = Object.hasOwn(REMOTE_CODES, code) ? REMOTE_CODES[code] : 'peer_cancelled';
-  return problem(known, { sentence: Object.hasOwn(REMOTE_SENTENCES, code) ? REMOTE_SENTENCES[code] : undefined });
+  return problem(known, {
+    sentence: Object.hasOwn(REMOTE_SENTENCES, code) ? REMOTE_SENTENCES[code] : undefined,
+  });
 }
 
 /** A transfer as the user interface sees it. */

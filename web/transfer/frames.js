@@ -131,7 +131,8 @@ export function parseFrame(buffer) {
     }
     return { type: 'data', transfer, file, offset, payload };
   }
-  if (buffer.byteLength !== HEADER_SIZE + 4 + DIGEST_SIZE) throw new FrameError('bad segment frame');
+  if (buffer.byteLength !== HEADER_SIZE + 4 + DIGEST_SIZE)
+    throw new FrameError('bad segment frame');
   const length = view.getUint32(HEADER_SIZE);
   if (offset % SEGMENT_SIZE !== 0) throw new FrameError('segment off its place');
   if (length === 0 || length > SEGMENT_SIZE) throw new FrameError(`segment of ${length} bytes`);

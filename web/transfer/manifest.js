@@ -59,7 +59,9 @@ export function titleOf(entries) {
  */
 export async function manifestFrom(items) {
   const isDrop = 'items' in items && !Array.isArray(items);
-  const found = isDrop ? await walkDrop(/** @type {DataTransfer} */ (items)) : [...(/** @type {FileList} */ (items))].map(ofFile);
+  const found = isDrop
+    ? await walkDrop(/** @type {DataTransfer} */ (items))
+    : [.../** @type {FileList} */ (items)].map(ofFile);
   if (found.length === 0) throw problem('nothing_to_send');
   if (found.length > MAX_ENTRIES) throw problem('too_many');
   return build(found);
@@ -133,7 +135,9 @@ async function listFolder(folder, parts) {
     const some = await new Promise((resolve, reject) => {
       reader.readEntries(resolve, reject);
     }).catch(() => {
-      throw problem('disk', { sentence: `The folder ${displayName(parts.join('/'))} cannot be read.` });
+      throw problem('disk', {
+        sentence: `The folder ${displayName(parts.join('/'))} cannot be read.`,
+      });
     });
     if (some.length === 0) return children;
     children.push(...some);

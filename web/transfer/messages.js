@@ -86,7 +86,8 @@ function reason(record) {
 function parseEntry(value) {
   if (!isRecord(value)) throw new BadMessage('bad entry');
   const { path, kind, mtime, mode, target } = value;
-  if (typeof path !== 'string' || path.length === 0 || path.length > MAX_PATH) throw new BadMessage('bad path');
+  if (typeof path !== 'string' || path.length === 0 || path.length > MAX_PATH)
+    throw new BadMessage('bad path');
   if (kind !== 'file' && kind !== 'dir' && kind !== 'link') throw new BadMessage('bad kind');
   /** @type {Entry} */
   const entry = { path, kind };
@@ -112,7 +113,8 @@ function parseEntry(value) {
  */
 function parseEntries(record) {
   const { entries } = record;
-  if (!Array.isArray(entries) || entries.length > MAX_PAGE_ENTRIES) throw new BadMessage('bad entries');
+  if (!Array.isArray(entries) || entries.length > MAX_PAGE_ENTRIES)
+    throw new BadMessage('bad entries');
   return entries.map(parseEntry);
 }
 
@@ -168,7 +170,12 @@ export function parseTransferMessage(record) {
         more: record.more === true,
       };
     case 'offer_more':
-      return { t: 'offer_more', transfer: transfer(), entries: parseEntries(record), more: record.more === true };
+      return {
+        t: 'offer_more',
+        transfer: transfer(),
+        entries: parseEntries(record),
+        more: record.more === true,
+      };
     case 'have':
       return { t: 'have', transfer: transfer(), have: parseHave(record.have) };
     case 'accept': {
@@ -187,8 +194,14 @@ export function parseTransferMessage(record) {
       };
     case 'file_done': {
       const { digest } = record;
-      if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest)) throw new BadMessage('bad digest');
-      return { t: 'file_done', transfer: transfer(), file: integer(record, 'file', MAX_U32), digest };
+      if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
+        throw new BadMessage('bad digest');
+      return {
+        t: 'file_done',
+        transfer: transfer(),
+        file: integer(record, 'file', MAX_U32),
+        digest,
+      };
     }
     case 'done':
       return {
@@ -229,7 +242,10 @@ export function offerMessages(transfer, entries) {
   for (const entry of entries) {
     const size = encoder.encode(JSON.stringify(entry)).length + 1;
     const page = pages[pages.length - 1];
-    if (page.length > 0 && (used + size > MAX_CONTROL_MESSAGE || page.length === MAX_PAGE_ENTRIES)) {
+    if (
+      page.length > 0 &&
+      (used + size > MAX_CONTROL_MESSAGE || page.length === MAX_PAGE_ENTRIES)
+    ) {
       pages.push([]);
       used = envelope;
     }

@@ -17,7 +17,11 @@ export class Meter {
     const last = this.#samples.at(-1);
     if (last && total < last[1]) this.#samples = [];
     // Samples closer than a tenth of a second tell nothing more, and would only pile up.
-    if (last && this.#samples.length > 1 && now - this.#samples[this.#samples.length - 2][0] < 0.1) {
+    if (
+      last &&
+      this.#samples.length > 1 &&
+      now - this.#samples[this.#samples.length - 2][0] < 0.1
+    ) {
       this.#samples.pop();
     }
     this.#samples.push([now, total]);

@@ -39,13 +39,18 @@ const encoder = new TextEncoder();
 
 const BAD = /** @type {const} */ ([
   [/\p{Cc}/u, 'a control character'],
-  [/[\p{Cf}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u, 'an invisible or direction-changing character'],
+  [
+    /[\p{Cf}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u,
+    'an invisible or direction-changing character',
+  ],
   [/\p{Cs}/u, 'half a character (a lone surrogate)'],
   [/\p{Zl}/u, 'a line separator'],
   [/\p{Zp}/u, 'a paragraph separator'],
 ]);
-const SOME_BAD = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
-const DEVICES = /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?$/isu;
+const SOME_BAD =
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const DEVICES =
+  /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?$/isu;
 const OWN = /\.peerline-[a-z]+$/iu;
 
 /**
@@ -130,12 +135,16 @@ function claim(root, parts, kind) {
  * @param {string} what
  */
 function splitPath(path, what) {
-  if (!path.isWellFormed()) throw new Unsafe(`has half a character (a lone surrogate) in its ${what}`);
+  if (!path.isWellFormed())
+    throw new Unsafe(`has half a character (a lone surrogate) in its ${what}`);
   const size = encoder.encode(path).length;
-  if (size > MAX_PATH) throw new Unsafe(`has a ${what} of ${size} bytes, at most ${MAX_PATH} are allowed`);
+  if (size > MAX_PATH)
+    throw new Unsafe(`has a ${what} of ${size} bytes, at most ${MAX_PATH} are allowed`);
   const parts = path.split('/');
   if (parts.length > MAX_DEPTH) {
-    throw new Unsafe(`has ${parts.length} folders in its ${what}, at most ${MAX_DEPTH} are allowed`);
+    throw new Unsafe(
+      `has ${parts.length} folders in its ${what}, at most ${MAX_DEPTH} are allowed`,
+    );
   }
   if (path.startsWith('/')) throw new Unsafe(`has an absolute ${what}`);
   return parts;
@@ -143,7 +152,8 @@ function splitPath(path, what) {
 
 /** @param {string} part one name of a path */
 function checkPart(part) {
-  if (part === '' || part === '.' || part === '..') throw new Unsafe(`has the part '${part}' in its path`);
+  if (part === '' || part === '.' || part === '..')
+    throw new Unsafe(`has the part '${part}' in its path`);
   if (part.includes('\\')) throw new Unsafe('has a backslash in its name');
   if (part.includes(':')) throw new Unsafe('has a colon in its name');
   if (SOME_BAD.test(part)) checkCharacters(part);
@@ -162,7 +172,8 @@ function checkCharacters(part) {
   characters.forEach((character, position) => {
     if (isJoiner(characters, position)) return;
     for (const [pattern, what] of BAD) {
-      if (pattern.test(character)) throw new Unsafe(`has ${what} in its name (${codePoint(character)})`);
+      if (pattern.test(character))
+        throw new Unsafe(`has ${what} in its name (${codePoint(character)})`);
     }
   });
 }
@@ -205,7 +216,8 @@ function checkTarget(target, parts) {
   const depth = parts.length - 1;
   if (up > depth) throw new Unsafe('links to a place outside');
   if (up < depth) return null;
-  if (depth > 0 || names.length === up) throw new Unsafe('links to a place outside the folder that is sent');
+  if (depth > 0 || names.length === up)
+    throw new Unsafe('links to a place outside the folder that is sent');
   return names[up];
 }
 
@@ -252,7 +264,8 @@ export function displayName(text, limit = 200) {
   }
   return characters
     .map((character) => {
-      if (!SOME_BAD.test(character) || character === '\u200c' || character === '\u200d') return character;
+      if (!SOME_BAD.test(character) || character === '\u200c' || character === '\u200d')
+        return character;
       return escapeOf(character);
     })
     .join('');

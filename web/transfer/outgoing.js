@@ -156,7 +156,10 @@ export class Outgoing extends TransferBase {
     if (!this.#machine.segmentRead(wanted, digest)) return;
     this.current = wanted.file;
     const { file, offset } = wanted;
-    for (const frame of segmentFrames({ transfer: this.id, file, offset, data, digest }, this.wire.maxFrame())) {
+    for (const frame of segmentFrames(
+      { transfer: this.id, file, offset, data, digest },
+      this.wire.maxFrame(),
+    )) {
       await this.wire.sendBlock(frame);
       if (this.over) return;
       if (!wanted.again) this.#handed += frame.length;

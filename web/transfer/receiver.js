@@ -110,7 +110,8 @@ export class Receiver {
     if (this.state === 'done' || this.state === 'failed') return;
     switch (message.t) {
       case 'offer':
-        if (this.entries.length > 0 || this.state !== 'listing') return this.#violation('offered twice');
+        if (this.entries.length > 0 || this.state !== 'listing')
+          return this.#violation('offered twice');
         this.totals = { files: message.files, bytes: message.bytes };
         return this.#list(message.entries, message.more);
       case 'offer_more':
@@ -187,16 +188,23 @@ export class Receiver {
     const start = segment * SEGMENT_SIZE;
     const length = Math.min(SEGMENT_SIZE, size - start);
     if (frame.type === 'segment') {
-      if (frame.length !== length || open.digest !== null) return this.#violation('a wrong segment');
+      if (frame.length !== length || open.digest !== null)
+        return this.#violation('a wrong segment');
       open.digest = frame.digest;
     } else {
       const at = frame.offset - start;
       if (at + frame.payload.length > length) return this.#violation("data past the file's end");
-      if (!addPiece(open.pieces, at, at + frame.payload.length)) return this.#violation('data twice');
+      if (!addPiece(open.pieces, at, at + frame.payload.length))
+        return this.#violation('data twice');
       open.data ??= new Uint8Array(length);
       open.data.set(frame.payload, at);
     }
-    if (open.digest === null || open.data === null || open.pieces[0][1] - open.pieces[0][0] !== length) return;
+    if (
+      open.digest === null ||
+      open.data === null ||
+      open.pieces[0][1] - open.pieces[0][0] !== length
+    )
+      return;
     const { data, digest } = open;
     open.data = null;
     open.writing = true;
@@ -224,8 +232,14 @@ export class Receiver {
     state.isWritten[segment] = 1;
     state.written += 1;
     state.digests.set(open.digest, segment * 32);
-    this.#messages.push({ t: 'ack', transfer: this.#transfer, file, segments: [[segment, segment]] });
-    if (state.written === count) this.#events.push({ type: 'finish', file, digests: state.digests });
+    this.#messages.push({
+      t: 'ack',
+      transfer: this.#transfer,
+      file,
+      segments: [[segment, segment]],
+    });
+    if (state.written === count)
+      this.#events.push({ type: 'finish', file, digests: state.digests });
   }
 
   /**
@@ -238,7 +252,8 @@ export class Receiver {
     if (this.state !== 'running') return;
     const open = this.#segments.get(`${file}:${segment}`);
     if (!open?.writing) return;
-    if (open.retries >= MAX_RETRIES) return this.cancel('integrity', 'a segment arrived damaged too often');
+    if (open.retries >= MAX_RETRIES)
+      return this.cancel('integrity', 'a segment arrived damaged too often');
     open.retries += 1;
     open.writing = false;
     open.digest = null;
@@ -282,10 +297,15 @@ export class Receiver {
       this.entries.push(entry);
       this.#text += entry.path.length + (entry.target?.length ?? 0);
     }
-    if (this.#text > MAX_MANIFEST_TEXT) return this.decline('too_many', 'the list of files is too long');
+    if (this.#text > MAX_MANIFEST_TEXT)
+      return this.decline('too_many', 'the list of files is too long');
     if (more) return;
     const { files, bytes } = totals(this.entries);
-    if (!Number.isSafeInteger(bytes) || files !== this.totals.files || bytes !== this.totals.bytes) {
+    if (
+      !Number.isSafeInteger(bytes) ||
+      files !== this.totals.files ||
+      bytes !== this.totals.bytes
+    ) {
       return this.decline('protocol', 'the totals do not fit the entries');
     }
     try {

@@ -261,7 +261,8 @@ export class Sender {
    */
   #retry(file, segment) {
     const key = `${file}:${segment}`;
-    if (!this.#inFlight.has(key) || this.#unread.has(key)) return this.#violation('retry of what is not in flight');
+    if (!this.#inFlight.has(key) || this.#unread.has(key))
+      return this.#violation('retry of what is not in flight');
     const times = (this.#retries.get(key) ?? 0) + 1;
     if (times > MAX_RETRIES) return this.cancel('integrity', 'a segment arrived damaged too often');
     this.#retries.set(key, times);
@@ -275,10 +276,12 @@ export class Sender {
    */
   #fileDone(file, digest) {
     const entry = this.#entries[file];
-    if (entry?.kind !== 'file' || this.#confirmed.has(file)) return this.#violation('confirmed what is no file');
+    if (entry?.kind !== 'file' || this.#confirmed.has(file))
+      return this.#violation('confirmed what is no file');
     const open = this.#open.get(file);
     const count = segmentCount(entry.size ?? 0);
-    if ((open?.acknowledged.size ?? 0) !== count) return this.#violation('confirmed before its segments');
+    if ((open?.acknowledged.size ?? 0) !== count)
+      return this.#violation('confirmed before its segments');
     this.#confirmed.add(file);
     this.#filesDone += 1;
     this.#open.delete(file);
@@ -292,7 +295,11 @@ export class Sender {
    */
   #done(files, bytes) {
     if (this.state !== 'running') return this.#violation('done before it began');
-    if (this.#filesDone !== this.#totals.files || files !== this.#totals.files || bytes !== this.#totals.bytes) {
+    if (
+      this.#filesDone !== this.#totals.files ||
+      files !== this.#totals.files ||
+      bytes !== this.#totals.bytes
+    ) {
       return this.#violation('done before every file was');
     }
     this.state = 'done';

@@ -162,7 +162,10 @@ function centralHeader(member) {
   const size = Math.min(member.size, MAX_U32);
   const writer = new Writer(46 + member.name.length + extra.length);
   // Made by a unix system, so that the upper half of the attributes is a unix mode.
-  writer.u32(0x02014b50).u16((3 << 8) | 45).u16(wide.length > 0 ? 45 : 20);
+  writer
+    .u32(0x02014b50)
+    .u16((3 << 8) | 45)
+    .u16(wide.length > 0 ? 45 : 20);
   common(writer, member);
   writer.u32(size).u32(size);
   writer.u16(member.name.length).u16(extra.length).u16(0).u16(0).u16(0);
@@ -191,9 +194,19 @@ function endRecords(members, at, size) {
   const wide = count >= MAX_U16 || at >= MAX_U32 || size >= MAX_U32;
   const writer = new Writer((wide ? 76 : 0) + 22);
   if (wide) {
-    writer.u32(0x06064b50).u64(44).u16((3 << 8) | 45).u16(45).u32(0).u32(0);
+    writer
+      .u32(0x06064b50)
+      .u64(44)
+      .u16((3 << 8) | 45)
+      .u16(45)
+      .u32(0)
+      .u32(0);
     writer.u64(count).u64(count).u64(size).u64(at);
-    writer.u32(0x07064b50).u32(0).u64(at + size).u32(1);
+    writer
+      .u32(0x07064b50)
+      .u32(0)
+      .u64(at + size)
+      .u32(1);
   }
   const few = Math.min(count, MAX_U16);
   writer.u32(0x06054b50).u16(0).u16(0).u16(few).u16(few);
@@ -215,7 +228,11 @@ function zip64Extra(values) {
  */
 function timeExtra({ mtime }) {
   if (mtime === null) return EMPTY;
-  return new Writer(9).u16(0x5455).u16(5).u8(1).u32(mtime >>> 0).bytes;
+  return new Writer(9)
+    .u16(0x5455)
+    .u16(5)
+    .u8(1)
+    .u32(mtime >>> 0).bytes;
 }
 
 const EMPTY = new Uint8Array(0);

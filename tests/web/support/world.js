@@ -65,16 +65,29 @@ export class World {
     else if (code) key = code;
     const found = this.rooms.get(key);
     if (typeof code === 'string' && !found) return socket.refuse('no_such_room', 4003);
-    if (typeof code === 'string' && found?.peers.size === 2) return socket.refuse('room_full', 4106);
+    if (typeof code === 'string' && found?.peers.size === 2)
+      return socket.refuse('room_full', 4106);
     const place = found ?? { peers: new Map(), code: Boolean(code) };
     this.rooms.set(key, place);
     socket.room = key;
     socket.name = name;
     socket.peer = String((this.#arrivals += 1)).padStart(8, '0');
-    const peers = [...place.peers.values()].map((other) => ({ peer: other.peer, name: other.name, state: 'online' }));
+    const peers = [...place.peers.values()].map((other) => ({
+      peer: other.peer,
+      name: other.name,
+      state: 'online',
+    }));
     const shared = { session: 's', resume_token: 't', ice: { servers: [], policy: 'all' } };
-    socket.push({ t: 'welcome', ...shared, peer: socket.peer, room: key, code: place.code ? key : null, peers });
-    for (const other of place.peers.values()) other.push({ t: 'peer', event: 'joined', peer: socket.peer, name });
+    socket.push({
+      t: 'welcome',
+      ...shared,
+      peer: socket.peer,
+      room: key,
+      code: place.code ? key : null,
+      peers,
+    });
+    for (const other of place.peers.values())
+      other.push({ t: 'peer', event: 'joined', peer: socket.peer, name });
     place.peers.set(socket.peer, socket);
   }
 
@@ -82,7 +95,8 @@ export class World {
   left(socket) {
     const place = this.rooms.get(socket.room);
     if (!place?.peers.delete(socket.peer)) return;
-    for (const other of place.peers.values()) other.push({ t: 'peer', event: 'left', peer: socket.peer });
+    for (const other of place.peers.values())
+      other.push({ t: 'peer', event: 'left', peer: socket.peer });
   }
 }
 
@@ -108,7 +122,8 @@ class FakeSocket extends EventTarget {
 
   push(message) {
     setImmediate(() => {
-      if (this.readyState === 1) this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
+      if (this.readyState === 1)
+        this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
     });
   }
 
@@ -162,7 +177,8 @@ class FakePeerConnection extends EventTarget {
 
   async setLocalDescription(description) {
     this.localDescription = description;
-    const found = (candidate) => this.dispatchEvent(Object.assign(new Event('icecandidate'), { candidate }));
+    const found = (candidate) =>
+      this.dispatchEvent(Object.assign(new Event('icecandidate'), { candidate }));
     if (this.world.hasNetwork) found({ candidate: 'candidate:1 1 udp 1 10.0.0.1 5000 typ host' });
     setImmediate(() => found(null));
     this.#connect();
@@ -180,9 +196,30 @@ class FakePeerConnection extends EventTarget {
   async getStats() {
     return new Map(
       [
-        { id: 'P', type: 'candidate-pair', nominated: true, state: 'succeeded', localCandidateId: 'L', remoteCandidateId: 'R' },
-        { id: 'L', type: 'local-candidate', candidateType: 'host', address: '10.0.0.1', port: 1, protocol: 'udp' },
-        { id: 'R', type: 'remote-candidate', candidateType: 'host', address: '10.0.0.2', port: 2, protocol: 'udp' },
+        {
+          id: 'P',
+          type: 'candidate-pair',
+          nominated: true,
+          state: 'succeeded',
+          localCandidateId: 'L',
+          remoteCandidateId: 'R',
+        },
+        {
+          id: 'L',
+          type: 'local-candidate',
+          candidateType: 'host',
+          address: '10.0.0.1',
+          port: 1,
+          protocol: 'udp',
+        },
+        {
+          id: 'R',
+          type: 'remote-candidate',
+          candidateType: 'host',
+          address: '10.0.0.2',
+          port: 2,
+          protocol: 'udp',
+        },
       ].map((stat) => [stat.id, stat]),
     );
   }
@@ -195,7 +232,11 @@ class FakePeerConnection extends EventTarget {
 
   #sdp() {
     return [
-      'v=0', 'm=application 9 UDP/DTLS/SCTP webrtc-datachannel', 'a=mid:0', `a=fingerprint:sha-256 ${this.fingerprint}`, '',
+      'v=0',
+      'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+      'a=mid:0',
+      `a=fingerprint:sha-256 ${this.fingerprint}`,
+      '',
     ].join('\r\n');
   }
 
@@ -250,8 +291,10 @@ class FakeChannel extends EventTarget {
     this.bufferedAmount += size;
     setImmediate(() => {
       this.bufferedAmount -= size;
-      if (this.bufferedAmount <= this.bufferedAmountLowThreshold) this.dispatchEvent(new Event('bufferedamountlow'));
-      if (this.other?.readyState === 'open') this.other.dispatchEvent(new MessageEvent('message', { data: sent }));
+      if (this.bufferedAmount <= this.bufferedAmountLowThreshold)
+        this.dispatchEvent(new Event('bufferedamountlow'));
+      if (this.other?.readyState === 'open')
+        this.other.dispatchEvent(new MessageEvent('message', { data: sent }));
     });
   }
 
@@ -277,6 +320,8 @@ class FakeChannel extends EventTarget {
  */
 export function once(target, type) {
   return new Promise((resolve) => {
-    target.addEventListener(type, (event) => resolve(/** @type {any} */ (event).detail), { once: true });
+    target.addEventListener(type, (event) => resolve(/** @type {any} */ (event).detail), {
+      once: true,
+    });
   });
 }

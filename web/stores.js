@@ -1,0 +1,213 @@
+// @ts-check
+// The two kinds of place for received bytes: memory, and the origin private file system, which a
+// worker of its own writes for each transfer.
+
+import { problem } from './problems.js';
+import { crc32 } from './transfer/crc32.js';
+
+/** @typedef {import('./problems.js').Problem} Problem */
+/** @typedef {import('./sink_worker.js').Answer} Answer */
+
+/** The folder of the origin private file system that is Peerline's. */
+const FOLDER = 'peerline';
+/** A folder that no page holds and that is older than this is removed, in ms. */
+const OLD = 10 * 60 * 1000;
+
+/**
+ * Where pieces of named files are written and whole files are read.
+ *
+ * @typedef {object} Store
+ * @property {(name: string, at: number, data: Uint8Array<ArrayBuffer>, digest: Uint8Array | null,
+ *   checksum: boolean) => Promise<{damaged?: boolean, crc?: number}>} write writes data at an offset,
+ *   unless its SHA-256 is another than `digest`; the data is gone afterwards
+ * @property {(name: string) => Promise<File>} close
+ * @property {() => void} rest nothing more will be written; what was closed stays
+ * @property {() => Promise<void>} discard frees everything
+ */
+
+/** Keeps everything in memory. @implements {Store} */
+export class MemoryStore {
+  #limit;
+  /** @type {Map<string, {bytes: Uint8Array<ArrayBuffer>, end: number}>} */
+  #files = new Map();
+
+  /** @param {number} limit bytes of the largest file */
+  constructor(limit) {
+    this.#limit = limit;
+  }
+
+  /** @type {Store['write']} */
+  async write(name, at, data, digest, checksum) {
+    if (digest !== null) {
+      const actual = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+      if (!actual.every((byte, index) => byte === digest[index])) return { damaged: true };
+    }
+    let file = this.#files.get(name);
+    if (file === undefined) {
+      file = { bytes: new Uint8Array(0), end: 0 };
+      this.#files.set(name, file);
+    }
+    const end = at + data.length;
+    if (end > this.#limit) throw problem('too_large');
+    if (end > file.bytes.length) {
+      const larger = new Uint8Array(Math.min(this.#limit, Math.max(end, file.bytes.length * 2)));
+      larger.set(file.bytes);
+      file.bytes = larger;
+    }
+    file.bytes.set(data, at);
+    file.end = Math.max(file.end, end);
+    return checksum ? { crc: crc32(data) } : {};
+  }
+
+  /** @type {Store['close']} */
+  async close(name) {
+    const file = this.#files.get(name);
+    this.#files.delete(name);
+    return new File(file ? [file.bytes.subarray(0, file.end)] : [], name);
+  }
+
+  rest() {}
+
+  async discard() {
+    this.#files.clear();
+  }
+}
+
+/** Keeps everything on disk, by way of a worker. @implements {Store} */
+export class DiskStore {
+  #name;
+  #worker;
+  /** @type {Map<number, {resolve: (answer: Answer) => void, reject: (reason: Problem) => void}>} */
+  #waiting = new Map();
+  #next = 0;
+  #failed = false;
+  /** @type {() => void} */
+  #release = () => {};
+
+  /** @param {string} name of its folder */
+  constructor(name) {
+    this.#name = name;
+    this.#worker = new Worker(new URL('./sink_worker.js', import.meta.url), { type: 'module' });
+    this.#worker.addEventListener('message', (/** @type {MessageEvent<Answer>} */ { data }) => {
+      const waiting = this.#waiting.get(data.id);
+      this.#waiting.delete(data.id);
+      if (data.error === undefined) waiting?.resolve(data);
+      else waiting?.reject(problem(data.error === 'QuotaExceededError' ? 'no_space' : 'disk'));
+    });
+    this.#worker.addEventListener('error', () => this.#fail());
+  }
+
+  /** @returns {Promise<DiskStore>} */
+  static async create() {
+    const random = crypto.getRandomValues(new Uint32Array(2));
+    const name = `${Date.now()}-${random[0].toString(36)}${random[1].toString(36)}`;
+    const store = new DiskStore(name);
+    try {
+      // The lock tells other pages of this origin that the folder is in use.
+      await store.#lock();
+      await store.#ask({ op: 'directory', path: [FOLDER, name] });
+    } catch (error) {
+      await store.discard();
+      throw error;
+    }
+    return store;
+  }
+
+  /** @type {Store['write']} */
+  async write(name, at, data, digest, checksum) {
+    return this.#ask({ op: 'write', name, at, data, digest, checksum }, [data.buffer]);
+  }
+
+  /** @type {Store['close']} */
+  async close(name) {
+    await this.#ask({ op: 'close', name });
+    const root = await navigator.storage.getDirectory();
+    const folder = await (await root.getDirectoryHandle(FOLDER)).getDirectoryHandle(this.#name);
+    return (await folder.getFileHandle(name)).getFile();
+  }
+
+  rest() {
+    this.#worker.terminate();
+    this.#fail();
+  }
+
+  async discard() {
+    try {
+      await this.#ask({ op: 'abandon' });
+    } catch {
+      // The worker is gone, and its handles with it.
+    }
+    this.#worker.terminate();
+    this.#fail();
+    await removeFolder(this.#name);
+    this.#release();
+  }
+
+  #lock() {
+    return new Promise((resolve) => {
+      void navigator.locks.request(lockName(this.#name), async () => {
+        resolve(undefined);
+        await new Promise((release) => (this.#release = () => release(undefined)));
+      });
+    });
+  }
+
+  /**
+   * @param {object} request
+   * @param {Transferable[]} [transfer]
+   * @returns {Promise<Answer>}
+   */
+  #ask(request, transfer = []) {
+    return new Promise((resolve, reject) => {
+      if (this.#failed) {
+        reject(problem('disk'));
+        return;
+      }
+      const id = this.#next;
+      this.#next += 1;
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...request, id }, transfer);
+    });
+  }
+
+  #fail() {
+    this.#failed = true;
+    for (const { reject } of this.#waiting.values()) reject(problem('disk'));
+    this.#waiting.clear();
+  }
+}
+
+/** @param {string} folder */
+function lockName(folder) {
+  return `peerline:${folder}`;
+}
+
+/** @param {string} name */
+async function removeFolder(name) {
+  try {
+    const root = await navigator.storage.getDirectory();
+    await (await root.getDirectoryHandle(FOLDER)).removeEntry(name, { recursive: true });
+  } catch {
+    // Not there, or still being read by a download: the next visit tries again.
+  }
+}
+
+/**
+ * Removes what earlier visits left behind and no open page uses any more.
+ *
+ * @returns {Promise<void>}
+ */
+export async function removeOldFiles() {
+  try {
+    const root = await navigator.storage.getDirectory();
+    const folder = await root.getDirectoryHandle(FOLDER);
+    const { held = [] } = await navigator.locks.query();
+    const inUse = new Set(held.map((lock) => lock.name));
+    for await (const name of folder.keys()) {
+      const age = Date.now() - Number.parseInt(name, 10);
+      if (!inUse.has(lockName(name)) && !(age < OLD)) await removeFolder(name);
+    }
+  } catch {
+    // No such folder, or no such file system: nothing to remove.
+  }
+}
