@@ -8,11 +8,11 @@ import { Room } from './room.js';
 import { manifestFrom } from './transfer/manifest.js';
 import { ChatView } from './ui/chat.js';
 import { byId } from './ui/dom.js';
-import { plural } from './ui/format.js';
 import { FailureView } from './ui/failure.js';
 import { Announcer } from './ui/live.js';
 import { defaultName } from './ui/names.js';
 import { OfferDialog } from './ui/offer.js';
+import { Panels } from './ui/panels.js';
 import { remedy, secureRemedy } from './ui/remedies.js';
 import { handOver } from './ui/save.js';
 import { SessionView } from './ui/session.js';
@@ -40,6 +40,7 @@ class App {
   #joining = new JoiningView({ cancel: () => this.#restart() });
   #failure = new FailureView();
   #wakefulness = new Wakefulness();
+  #panels = new Panels(() => this.#retitle());
   #session = new SessionView({ leave: () => this.#leave(), again: () => this.#restart() });
   #chat = new ChatView({ send: (text) => this.#sendChat(text) });
   #offers = new OfferDialog();
@@ -61,13 +62,11 @@ class App {
   #queue = new Set();
   /** What was sent, to send it again. @type {Map<Transfer, Manifest>} */
   #sent = new Map();
-  #unread = 0;
   /** Counts attempts, so that an answer that comes after a cancel is thrown away. */
   #attempt = 0;
 
   run() {
     this.#prepareName();
-    this.#preparePanels();
     addEventListener('hashchange', () => this.#openFragment());
     addEventListener('beforeunload', (event) => {
       if (this.#transfers.busy) event.preventDefault();
@@ -121,8 +120,8 @@ class App {
 
   #retitle() {
     const { fraction } = this.#transfers;
-    const unread = this.#unread && document.hidden ? `(${this.#unread}) ` : '';
-    document.title = `${unread}${fraction === null ? '' : `${Math.floor(100 * fraction)} % · `}Peerline`;
+    const { unread } = this.#panels;
+    document.title = `${unread && document.hidden ? `(${unread}) ` : ''}${fraction === null ? '' : `${Math.floor(100 * fraction)} % · `}Peerline`;
   }
 
   #prepareName() {
@@ -135,35 +134,6 @@ class App {
   get #name() {
     const field = /** @type {HTMLInputElement} */ (byId('name'));
     return field.value.trim() || field.placeholder;
-  }
-
-  /** On narrow screens one of the two panels of a connection is shown. */
-  #preparePanels() {
-    for (const panel of ['files', 'chat']) {
-      byId(`show-${panel}`).addEventListener('click', () => this.#showPanel(panel));
-    }
-    document.addEventListener('visibilitychange', () => this.#countUnread(0));
-    this.#showPanel('files');
-  }
-
-  /** @param {string} panel */
-  #showPanel(panel) {
-    document.body.dataset.panel = panel;
-    for (const name of ['files', 'chat']) {
-      byId(`show-${name}`).setAttribute('aria-pressed', String(name === panel));
-    }
-    if (panel === 'chat') this.#countUnread(0);
-  }
-
-  /** @param {number} count */
-  #countUnread(count) {
-    const visible = !document.hidden && byId('chat').offsetParent !== null;
-    this.#unread = visible ? 0 : count;
-    const badge = byId('unread');
-    badge.hidden = this.#unread === 0;
-    badge.textContent = this.#unread ? String(this.#unread) : '';
-    badge.setAttribute('aria-label', plural(this.#unread, 'unread message'));
-    this.#retitle();
   }
 
   // Rooms -------------------------------------------------------------------------------------
@@ -314,8 +284,8 @@ class App {
     this.#transfers.clear();
     this.#session.show({ name: link.peer.name, sas: link.sas, authenticated: link.authenticated });
     this.#chat.start(this.#session.name);
-    this.#showPanel('files');
     this.#show('session');
+    this.#panels.show('files');
     this.#announcer.say(`Connected to ${this.#session.name}`);
     this.#listenToLink(link);
     void link.path().then((path) => this.#session.showPath(path));
@@ -336,7 +306,7 @@ class App {
     on('path', (path) => this.#session.showPath(path));
     on('chat', ({ text, at }) => {
       this.#chat.receive(name, text, at);
-      this.#countUnread(this.#unread + 1);
+      this.#panels.heard();
     });
     on('delivered', ({ id }) => this.#chat.delivered(id));
     on('offer', (offer) => {

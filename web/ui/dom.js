@@ -38,7 +38,7 @@ export function make(tag, attributes = {}, ...children) {
 /**
  * A picture beside a text that says the same.
  *
- * @param {string} name a class of icons.css
+ * @param {string} name a class of style/icons.css
  */
 export function icon(name) {
   return make('span', { class: `icon ${name}`, 'aria-hidden': 'true' });
