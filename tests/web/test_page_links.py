@@ -87,6 +87,11 @@ class Window:
         """Use a code."""
         await self.page.evaluate(ENTER, ["join", {"name": "Ben", "code": code}])
 
+    async def enter(self, room: str, password: str | None) -> None:
+        """Go to a named room."""
+        options = {"name": "Anna", "room": room, "password": password}
+        await self.page.evaluate(ENTER, ["join", options])
+
     async def outcome(self) -> dict[str, Any]:
         """The link, or the error, that the code came to."""
         return dict(await self.page.evaluate("() => window.outcome"))
@@ -193,6 +198,24 @@ async def test_a_wrong_word_stops_both_pages(window: NewWindow) -> None:
     await ben.join(f"{number}-{second}-{first}")
     for someone in (anna, ben):
         assert await someone.outcome() == {"error": "wrong_code"}
+
+
+@pytest.mark.parametrize("page_first", [True, False], ids=["page_offers", "python_offers"])
+@pytest.mark.parametrize("password", [None, "pässword"], ids=["open", "guarded"])
+async def test_a_page_and_python_meet_in_a_named_room(
+    window: NewWindow, server: SignalingServer, page_first: bool, password: str | None
+) -> None:
+    anna = await window()
+    name = f"room {page_first} {password is None}"
+    if page_first:
+        await anna.enter(name, password)
+    async with peer.join(url_of(server), room=name, password=password, name="py") as room:
+        if not page_first:
+            await anna.enter(name, password)
+        link = await room.link()
+        page = await anna.outcome()
+        assert tuple(page["sas"]) == link.sas
+        assert page["authenticated"] is link.authenticated is (password is not None)
 
 
 @pytest.mark.parametrize("page_hosts", [True, False], ids=["page_offers", "python_offers"])
