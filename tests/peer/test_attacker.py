@@ -241,13 +241,16 @@ async def test_a_code_room_listens_to_one_peer_however_many_the_server_invents()
             for number in range(1, 4):
                 deliver(PeerEvent(event="joined", peer=f"9-impostor-{number}", seq=number))
 
-    async with nothing_left_behind(), attacked_server(invent) as url, asyncio.timeout(60):
-        async with peer.host(url, name="alice", config=CONFIG) as room:
-            # The first does not know the words, and says nothing at all.
-            with pytest.raises(PeerTimeout):
-                await room.link(timeout=20)
-            assert list(room.failures) == ["9-impostor-1"]
-            assert len(room.peers) == 3
+    async with (
+        nothing_left_behind(),
+        attacked_server(invent) as url,
+        peer.host(url, name="alice", config=CONFIG) as room,
+    ):
+        # The first does not know the words, and says nothing at all.
+        with pytest.raises(PeerTimeout):
+            await room.link(timeout=20)
+        assert list(room.failures) == ["9-impostor-1"]
+        assert len(room.peers) == 3
 
 
 async def test_a_wrong_guess_by_a_guest_of_the_server_is_a_wrong_code() -> None:

@@ -91,8 +91,10 @@ async def test_a_relay_that_answers_late_is_still_used(coturn: Coturn) -> None:
 
 
 async def test_closing_leaves_nothing_behind_after_the_server_died(coturn: Coturn) -> None:
-    async with nothing_left_behind():
-        async with connected_pair([coturn.entry()], policy="relay") as (ours, theirs, _, _):
-            ours.channel.send("hello")
-            assert await theirs.messages.get() == "hello"
-            await coturn.kill()
+    async with (
+        nothing_left_behind(),
+        connected_pair([coturn.entry()], policy="relay") as (ours, theirs, _, _),
+    ):
+        ours.channel.send("hello")
+        assert await theirs.messages.get() == "hello"
+        await coturn.kill()
