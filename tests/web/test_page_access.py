@@ -264,6 +264,7 @@ async def test_a_phone_counts_messages_while_it_shows_the_files(person: NewPerso
     await anna.page.get_by_role("button", name="Chat 1 unread message").click()
     await anna.hears("look here")
     await expect(anna.button("Choose files")).to_be_hidden()
+    await expect(anna.page.get_by_label("Message", exact=True)).to_be_in_viewport(ratio=1)
     await expect(anna.page.get_by_role("button", name="Chat", exact=True)).to_be_visible()
 
 
