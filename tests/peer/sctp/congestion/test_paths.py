@@ -1,0 +1,126 @@
+"""BBR over single paths, whole associations in virtual time.
+
+Deterministic: the network is seeded and there is no other clock, so amounts may be asserted.
+Scaled down from 100 Mbit to 20 Mbit with queues and round trips kept in proportion.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from peer.sctp.congestion import BBR
+from tests.support.flows import Bottleneck, Flow
+from tests.support.netem import Conditions
+
+_RATE = 2_500_000.0  # bytes per second: 20 Mbit
+_DELAY = 0.025
+_PRODUCT = 100  # packets: what the path holds without a queue
+_LIMIT = _RATE * 1156 / 1253  # payload
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def _run(
+    conditions: Conditions, seconds: float, *, equal: bool = True, tick: float = 0.0, seed: int = 3
+) -> tuple[Bottleneck, Flow]:
+    network = Bottleneck(conditions, seed=seed, tick=tick)
+    flow = network.add(BBR, equal=equal)
+    network.run(seconds)
+    return network, flow
+
+
+@pytest.fixture(scope="module")
+def quiet() -> tuple[Bottleneck, Flow]:
+    """A path that loses nothing and has a queue of ten times its product."""
+    return _run(Conditions(delay=_DELAY, rate=_RATE, queue=1000), 12.0)
+
+
+def test_quiet_path_is_filled(quiet: tuple[Bottleneck, Flow]) -> None:
+    _, flow = quiet
+    assert flow.goodput(1.0) >= 0.97 * _LIMIT
+
+
+def test_nothing_is_lost_or_repeated_on_a_quiet_path(quiet: tuple[Bottleneck, Flow]) -> None:
+    network, flow = quiet
+    stats = flow.sender.stats()
+    assert network.there.dropped == 0
+    assert (stats.chunks_retransmitted, stats.spurious_losses, stats.timeouts) == (0, 0, 0)
+
+
+def test_deep_queue_stays_short(quiet: tuple[Bottleneck, Flow]) -> None:
+    network, _ = quiet
+    assert network.mean_queue_delay(1.0) < 0.005
+    assert network.max_queue_delay(1.0) < 0.020
+
+
+def test_startup_does_not_flood(quiet: tuple[Bottleneck, Flow]) -> None:
+    # STARTUP's window is twice the product (draft, 5.6.1): the queue gets little more than one.
+    network, _ = quiet
+    assert network.max_queue_delay(0.0) < 4 * _DELAY
+
+
+def test_all_phases_of_the_cycle_take_their_turn(quiet: tuple[Bottleneck, Flow]) -> None:
+    # Draft, 5.3.3. PROBE_RTT is not needed: CRUISE sees the queue empty.
+    _, flow = quiet
+    phases = {sample.phase for sample in flow.samples}
+    assert phases - {"", "probe_rtt"} == {"startup", "drain", "down", "cruise", "refill", "up"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "share"), [(0.01, 0.93), (0.02, 0.88), (0.05, 0.80)], ids=["1 %", "2 %", "5 %"]
+)
+def test_random_loss_costs_only_what_is_lost(loss: float, share: float) -> None:
+    _, flow = _run(Conditions(delay=_DELAY, rate=_RATE, loss=loss), 8.0)
+    assert flow.goodput(2.0) >= share * _LIMIT * (1 - loss)
+    assert flow.sender.stats().timeouts == 0
+
+
+def test_loss_in_bursts_is_survived() -> None:
+    _, flow = _run(Conditions(delay=_DELAY, rate=_RATE, loss=0.01, burst=8), 8.0)
+    assert flow.goodput(2.0) >= 0.75 * _LIMIT
+
+
+def test_half_a_round_trip_of_queue_is_enough() -> None:
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE, queue=_PRODUCT // 10), 12.0)
+    assert flow.goodput() >= 0.80 * _LIMIT
+    assert network.drop_rate < 0.02
+
+
+def test_reordering_is_noticed_and_does_not_slow() -> None:
+    network, flow = _run(
+        Conditions(delay=_DELAY, rate=_RATE, reorder=0.02, reorder_delay=0.004), 8.0
+    )
+    stats = flow.sender.stats()
+    assert flow.goodput(1.0) >= 0.95 * _LIMIT
+    assert stats.chunks_retransmitted == stats.spurious_losses or network.there.dropped == 0
+    assert stats.chunks_retransmitted < 0.005 * stats.chunks_sent
+
+
+def test_peer_that_acknowledges_every_second_packet() -> None:
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, equal=False)
+    assert flow.goodput(1.0) >= 0.97 * _LIMIT
+    # RFC 9260, 6.2: at least every second packet, and hardly more often.
+    assert network.there.sent * 0.45 <= network.back.sent <= network.there.sent * 0.60
+
+
+def test_stretched_sacks_do_not_slow() -> None:
+    # Both event loops wake up every five milliseconds: ten packets per SACK.
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, tick=0.005)
+    assert network.back.sent < network.there.sent / 5
+    assert flow.goodput(1.0) >= 0.95 * _LIMIT
+
+
+def test_path_that_gets_faster_is_discovered() -> None:
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE / 4), 4.0)
+    network.there.conditions = network.back.conditions = Conditions(delay=_DELAY, rate=_RATE)
+    network.run(14.0)
+    assert flow.goodput(16.0) >= 0.9 * _LIMIT
+
+
+def test_path_that_gets_slower_is_not_flooded_for_long() -> None:
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 4.0)
+    slower = Conditions(delay=_DELAY, rate=_RATE / 4)
+    network.there.conditions = network.back.conditions = slower
+    network.run(10.0)
+    assert flow.goodput(6.0) >= 0.9 * _LIMIT / 4
+    assert network.mean_queue_delay(12.0) < 0.040
