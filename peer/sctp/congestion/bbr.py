@@ -10,7 +10,7 @@ turns, about every two to three seconds (:mod:`.probe_bw`)::
     REFILL (x1.0)  forgets short-term bounds and fills the pipe
     UP    (x1.25)  looks for more, until loss or a full pipe says stop
 
-`PROBE_RTT` drops the window for a moment when no low round trip was seen for ten seconds. What
+`PROBE_RTT` drops the window for a moment when no low round trip was seen for five seconds. What
 is known of the path lives in :class:`.path_model.PathModel`, the departures from the draft too.
 """
 

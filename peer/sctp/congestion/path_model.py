@@ -34,18 +34,20 @@ MAX_BACKGROUND_LOSS = 0.06
 """Never is more than this taken for the path's own loss: beyond, somebody floods a queue."""
 STARTUP_LOSS = 0.1
 """As `LOSS_THRESHOLD`, without a queue and before the path's own loss can be known."""
-CUT = 0.8
+CUT = 0.75
 """What is left of the bounds after probing overfilled a queue."""
 YIELD_STEP = 0.95
-YIELD_FLOOR = 0.65
+YIELD_FLOOR = 0.7
 """Per round with a standing queue, and at most in a cycle, the bandwidth is lowered to this."""
 QUEUE_SHARE = 0.125
 QUEUE_MIN = 0.003
 """A round trip longer than the lowest by this share and these seconds shows a standing queue."""
 HEADROOM = 0.15
 """Share of the long-term bound left to others while cruising (draft, 2.8)."""
-MIN_RTT_WINDOW = 10.0
-"""A round trip that was the lowest seen is believed for so long."""
+MIN_RTT_WINDOW = 5.0
+"""A round trip that was the lowest seen is believed for so long (draft, 2.11)."""
+MIN_RTT_CONFIRMED = 1.02
+"""Round trips up to this multiple of the lowest confirm it: no need for PROBE_RTT then."""
 
 
 class PathModel:
@@ -136,8 +138,8 @@ class PathModel:
         self._update_aggregation(sample)
 
     def _update_round_trip(self, sample: AckSample) -> None:
-        if 0 < sample.rtt <= self.min_rtt:
-            self.min_rtt = sample.rtt
+        if 0 < sample.rtt <= self.min_rtt * MIN_RTT_CONFIRMED:
+            self.min_rtt = min(self.min_rtt, sample.rtt)
             self.min_rtt_at = sample.now
         if sample.rtt > 0:
             self._lowest_rtt = min(self._lowest_rtt, sample.rtt)
