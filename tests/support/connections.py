@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 from peer.config import ChannelParameters
-from peer.rtc import Connection, DataChannel, GatheringTimes
+from peer.rtc import ChannelState, Connection, DataChannel, GatheringTimes
 from peer.rtc.servers import ServerEntry
 
 __all__ = ["RecordingHandler", "connect", "connected_pair", "recorded"]
@@ -27,6 +27,8 @@ class RecordingHandler:
         self.closed = asyncio.Event()
         self.clean: bool | None = None
         channel.attach(self, low_water=low_water)
+        if channel.state is ChannelState.OPEN:
+            self.opened.set()
 
     def channel_opened(self) -> None:
         self.opened.set()
