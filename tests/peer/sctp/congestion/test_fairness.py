@@ -39,8 +39,9 @@ def test_two_of_ours_share_fairly_and_keep_the_queue_short() -> None:
 
 
 def test_four_of_ours_share_fairly() -> None:
-    _, flows = _share([BBR] * 4, queue=84, seconds=16.0)
-    rates = _rates(flows, 8.0)
+    # Shares even out over cycles of two to three seconds: 0.8 at first, above 0.9 after ten.
+    _, flows = _share([BBR] * 4, queue=84, seconds=20.0)
+    rates = _rates(flows, 12.0)
     assert jain(rates) > 0.9
     assert sum(rates) >= 0.90 * _LIMIT
 
