@@ -53,6 +53,7 @@ async def test_everything_works_with_the_keyboard_alone(person: NewPerson, tmp_p
 
     await expect(ben.offer.get_by_role("heading")).to_be_focused()
     await tab_to(ben, "button", "Accept")
+    await expect(ben.button("Accept")).to_be_enabled()
     await ben.page.keyboard.press("Enter")
     name, saved = await ben.gets_download()
     assert (name, saved.read_bytes()) == ("keys.txt", b"typed")

@@ -20,6 +20,7 @@ export class OfferDialog {
   /** @type {Incoming | null} */
   #shown = null;
   #name = '';
+  #pause = 0;
   #before = /** @type {Element | null} */ (null);
 
   constructor() {
@@ -70,8 +71,9 @@ export class OfferDialog {
     notice.hidden = !offer.notice;
     setText(notice, offer.notice ?? '');
     this.#say('');
-    this.#accept.disabled = true;
-    setTimeout(() => (this.#accept.disabled = false), PAUSE);
+    this.#setReady(false);
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => this.#setReady(true), PAUSE);
     this.#before = document.activeElement;
     this.#dialog.showModal();
     // Not on a button: whoever is typing when this opens must not answer by accident.
@@ -80,15 +82,24 @@ export class OfferDialog {
 
   async #take() {
     const offer = this.#shown;
-    if (!offer) return;
-    this.#accept.disabled = true;
+    if (!offer || this.#accept.ariaDisabled === 'true') return;
+    this.#setReady(false);
     try {
       await offer.accept();
       if (this.#shown === offer) this.#dialog.close();
     } catch (error) {
       this.#say(error instanceof Error ? error.message : String(error));
-      this.#accept.disabled = false;
+      this.#setReady(true);
     }
+  }
+
+  /**
+   * Not by `disabled`: whoever is at the button, or on the way there with Tab, shall find it.
+   *
+   * @param {boolean} ready whether a yes is taken now
+   */
+  #setReady(ready) {
+    this.#accept.ariaDisabled = String(!ready);
   }
 
   #closed() {
