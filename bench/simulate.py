@@ -42,9 +42,23 @@ class Situation:
     """Both event loops wake up only so often."""
 
 
-def _path(delay_ms: float, mbit: float, **others: float) -> Conditions:
-    queue = int(others.pop("queue", 1000))
-    return Conditions(delay=delay_ms / 1000, rate=mbit * _MBIT, queue=queue, **others)
+def _path(
+    delay_ms: float,
+    mbit: float,
+    *,
+    queue: int = 1000,
+    loss: float = 0.0,
+    burst: float = 1.0,
+    reorder: float = 0.0,
+) -> Conditions:
+    return Conditions(
+        delay=delay_ms / 1000,
+        rate=mbit * _MBIT,
+        queue=queue,
+        loss=loss,
+        burst=burst,
+        reorder=reorder,
+    )
 
 
 SITUATIONS: tuple[Situation, ...] = (
