@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from .config import LinkConfig
+from .events import fit_name
 
 __all__ = [
     "VERSION",
@@ -35,7 +36,6 @@ __all__ = [
 VERSION: Final = 1
 MAX_MESSAGE: Final = 64 * 1024
 """Characters of the longest message that is read; transfers keep to 48 KiB."""
-MAX_NAME: Final = 64
 LATE: Final = 2.0
 """Seconds a timer may be late before it is clear that we slept, not the other side."""
 
@@ -124,7 +124,7 @@ class Control:
 
     def hello(self, name: str, agent: str, reveal: str | None) -> None:
         """Introduce ourselves; the first message."""
-        self._send(_Hello(VERSION, name[:MAX_NAME], agent, reveal))
+        self._send(_Hello(VERSION, fit_name(name), agent, reveal))
 
     def bye(self, code: str = "bye", message: str = "") -> None:
         """Say goodbye; the last message. No timer runs any more."""
@@ -153,7 +153,7 @@ class Control:
             case _Hello() if not self._greeted:
                 self._greeted = True
                 self._events.append(
-                    HelloReceived(message.name[:MAX_NAME], message.agent[:MAX_NAME], message.reveal)
+                    HelloReceived(fit_name(message.name), fit_name(message.agent), message.reveal)
                 )
             case _Ping():
                 self._send(_Pong(message.n))

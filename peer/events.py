@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Path", "PeerInfo"]
+__all__ = ["Path", "PeerInfo", "fit_name"]
+
+MAX_NAME = 64
+"""Characters of a name, as servers bound it."""
 
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
 
@@ -16,7 +19,7 @@ class PeerInfo:
 
     Attributes:
         id: given by the server; ids sort by arrival in the room.
-        name: what it calls itself; not verified, shown to people as it is.
+        name: what it calls itself; not verified, but fit to be shown (`fit_name`).
         agent: the program it runs, e.g. `peerline/0.1.0 python`; empty until it said hello.
     """
 
@@ -48,3 +51,8 @@ class Path:
         if self.kind == "relayed":
             return "relayed"
         return f"direct, {self.local_address} to {self.remote_address}"
+
+
+def fit_name(name: str) -> str:
+    """A name that may be shown to people: short, and without what cannot be seen."""
+    return "".join(filter(str.isprintable, name))[:MAX_NAME].strip()

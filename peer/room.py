@@ -40,7 +40,7 @@ from signaling.messages import (
 from .codes import DEFAULT_WORDS, RANDOM_BYTES, Code, make_words
 from .config import LinkConfig
 from .errors import LinkClosed, PeerError, PeerTimeout, ServerUnreachable, WrongCode
-from .events import PeerInfo
+from .events import PeerInfo, fit_name
 from .pake import password_bytes
 from .signaling_client import SignalingClient
 
@@ -93,7 +93,9 @@ class Room:
         self._ice = ice or IceConfig(welcome.ice.servers, welcome.ice.policy)
         self._relay_only = relay_only
         self._config = config
-        self._peers = {info.peer: PeerInfo(info.peer, info.name or "") for info in welcome.peers}
+        self._peers = {
+            info.peer: PeerInfo(info.peer, fit_name(info.name or "")) for info in welcome.peers
+        }
         self._there_before = frozenset(self._peers)
         self._establishments: dict[str, Establishment] = {}
         self._failures: dict[str, PeerError] = {}
@@ -224,7 +226,7 @@ class Room:
 
     def _on_peer(self, event: PeerEvent) -> None:
         if event.event == "joined":
-            info = PeerInfo(event.peer, event.name or "")
+            info = PeerInfo(event.peer, fit_name(event.name or ""))
             self._peers[info.id] = info
             self._meet(info)
         elif event.event == "left":
@@ -379,7 +381,7 @@ async def host(
     config = config or LinkConfig()
     secret = make_words(os.urandom(RANDOM_BYTES), words)
     client = await SignalingClient.join(
-        server, Hello(code=True, name=name or None), ssl=ssl, timeout=config.timeouts.join
+        server, Hello(code=True, name=fit_name(name) or None), ssl=ssl, timeout=config.timeouts.join
     )
     if client.welcome.code is None:
         await client.close()
@@ -389,7 +391,7 @@ async def host(
         client,
         code=code,
         password=code.password,
-        name=name,
+        name=fit_name(name),
         ice=ice,
         relay_only=relay_only,
         config=config,
@@ -438,17 +440,17 @@ async def join(
     if isinstance(code, str):
         code = Code.parse(code)
     if code is not None:
-        hello = Hello(code=code.number, name=name or None)
+        hello = Hello(code=code.number, name=fit_name(name) or None)
         secret: bytes | None = code.password
     else:
-        hello = Hello(room=room, name=name or None)
+        hello = Hello(room=room, name=fit_name(name) or None)
         secret = None if password is None else password_bytes(password)
     client = await SignalingClient.join(server, hello, ssl=ssl, timeout=config.timeouts.join)
     joined = Room(
         client,
         code=code,
         password=secret,
-        name=name,
+        name=fit_name(name),
         ice=ice,
         relay_only=relay_only,
         config=config,

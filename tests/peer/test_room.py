@@ -24,6 +24,7 @@ from peer.errors import (
 )
 from peer.link import Link
 from peer.room import Room
+from peer.rtc import Connection
 from signaling.ice_servers import IceConfig
 from signaling.server import SignalingServer
 from tests.support.leftovers import nothing_left_behind
@@ -270,6 +271,60 @@ async def test_relay_only_without_a_relay_is_no_path(server: SignalingServer) ->
                 await room.link()
             with pytest.raises(NoPath):
                 await other.link()
+
+
+async def attempted(config: LinkConfig) -> list[Link | BaseException]:
+    """What two people get who meet with these settings."""
+    async with (
+        nothing_left_behind(),
+        running_server() as server,
+        peer.host(server.urls[0], config=config) as room,
+    ):
+        assert room.code is not None
+        async with peer.join(server.urls[0], room.code, config=config) as other:
+            return list(await asyncio.gather(room.link(), other.link(), return_exceptions=True))
+
+
+async def test_two_machines_that_cannot_reach_each_other_are_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Connection, "add_candidate", lambda self, line: None)
+    outcomes = await attempted(LinkConfig(attempts=2, timeouts=Timeouts(path=0.3)))
+    for outcome in outcomes:
+        assert isinstance(outcome, NoPath)
+        assert outcome.exit_code == 6
+
+
+async def test_a_connection_that_does_not_come_about_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add, made = Connection.add_candidate, []
+
+    def add_to_later_ones(self: Connection, line: str) -> None:
+        if self not in made:
+            made.append(self)
+        if made.index(self) >= 2:
+            add(self, line)
+
+    monkeypatch.setattr(Connection, "add_candidate", add_to_later_ones)
+    outcomes = await attempted(LinkConfig(attempts=3, timeouts=Timeouts(path=1.0)))
+    assert all(isinstance(outcome, Link) for outcome in outcomes)
+    assert len(made) >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("x" * 100, "x" * 64), ("a\x1b[31mb\u202e", "a[31mb"), ("\n", "")]
+)
+async def test_names_are_made_fit_for_others(
+    server: SignalingServer, name: str, shown: str
+) -> None:
+    async with (
+        peer.join(server.urls[0], room="demo", name=name) as first,
+        peer.join(server.urls[0], room="demo") as second,
+    ):
+        assert [info.name for info in second.peers.values()] == [shown]
+        assert (await second.link()).peer.name == shown
+        await first.link()
 
 
 async def test_a_silent_other_side_is_a_timeout_that_names_the_stage(
