@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["loopback_only", "python_in"]
+__all__ = ["loopback_only", "python_in", "run"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
