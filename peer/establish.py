@@ -8,9 +8,9 @@ import os
 from collections.abc import Callable
 
 from .config import LinkConfig
-from .errors import LinkClosed, PeerError
+from .errors import LinkClosed, PeerError, VerificationFailed
 from .events import PeerInfo
-from .generation import Generation
+from .generation import VERIFICATION_FAILED, Generation
 from .link import Link
 from .negotiation import (
     MakeAnswer,
@@ -216,6 +216,9 @@ class Establishment:
             )
         except PeerError as error:
             logger.info("generation %d failed: %s", gen, error)
+            if isinstance(error, VerificationFailed):
+                # The other side may take the link for good already.
+                await generation.say_goodbye(VERIFICATION_FAILED)
             await generation.close()
             negotiation.connection_failed(gen, error, now=self._loop.time())
         finally:

@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from .channel import Channel
 from .config import ChannelParameters, LinkConfig
 from .control import ByeReceived, Control, HelloReceived
-from .errors import LinkClosed, LinkLost, PeerError, PeerTimeout, ProtocolError
-from .rtc import Connection, DataChannel
+from .errors import (
+    LinkClosed,
+    LinkLost,
+    PeerError,
+    PeerTimeout,
+    ProtocolError,
+    VerificationFailed,
+)
+from .rtc import Connection, ConnectionState, DataChannel
 
-__all__ = ["BLOCKS", "CHAT", "CONTROL", "FIRST_FREE_ID", "Generation"]
+__all__ = [
+    "BLOCKS",
+    "CHAT",
+    "CONTROL",
+    "FIRST_FREE_ID",
+    "VERIFICATION_FAILED",
+    "Generation",
+    "goodbye",
+]
 
 CONTROL = ChannelParameters(label="control", protocol="peerline.control.1", id=0)
 CHAT = ChannelParameters(label="chat", protocol="peerline.chat.1", id=1)
 BLOCKS = ChannelParameters(label="blocks", protocol="peerline.blocks.1", ordered=False, id=2)
+VERIFICATION_FAILED = "verification_failed"
+"""Code of the goodbye of a side that was shown another nonce than was committed to."""
 FIRST_FREE_ID = 3
 """Stream numbers below are Peerline's own."""
+
+
+def goodbye(code: str, message: str) -> PeerError:
+    """What the other side's goodbye means."""
+    if code == VERIFICATION_FAILED:
+        return VerificationFailed("The other side found that the set-up was tampered with.")
+    return LinkClosed(message or "The other side closed the link.", code)
 
 
 class Generation:
@@ -96,7 +121,7 @@ class Generation:
                         case HelloReceived() as hello:
                             return hello
                         case ByeReceived(code, text):
-                            raise LinkClosed(text or "The other side ended the link.", code)
+                            raise goodbye(code, text)
                         case None:
                             pass
                         case _:
@@ -109,6 +134,14 @@ class Generation:
         for message in self.control.messages_to_send():
             if not self.control_channel.closed:
                 self.control_channel.send_now(message)
+
+    async def say_goodbye(self, code: str) -> None:
+        """Say why we leave, if the other side can still hear it."""
+        self.control.bye(code)
+        if self.connection.state is ConnectionState.CONNECTED:
+            self.flush_control()
+            with contextlib.suppress(TimeoutError):
+                await self.connection.flush(self._config.timeouts.close)
 
     async def close(self) -> None:
         """Close the connection, at once."""

@@ -15,7 +15,7 @@ from .config import ChannelParameters, LinkConfig
 from .control import ByeReceived, HelloReceived, OtherMessage, PeerSilent
 from .errors import LinkClosed, LinkLost, PeerError
 from .events import Path, PeerInfo
-from .generation import FIRST_FREE_ID, Generation
+from .generation import FIRST_FREE_ID, Generation, goodbye
 from .rtc import DataChannel
 from .transfers import IncomingTransfer, OutgoingTransfer, Transfers
 
@@ -302,7 +302,7 @@ class Link:
                 case OtherMessage(text):
                     self._transfers.receive_message(text)
                 case ByeReceived(code, message):
-                    self._end(LinkClosed(message or "The other side closed the link.", code))
+                    self._end(goodbye(code, message))
                 case PeerSilent():
                     self._end(
                         LinkLost(

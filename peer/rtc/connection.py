@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT = 3.0
 FLUSH_INTERVAL = 0.01
 MAX_EARLY_CANDIDATES = 64
+MAX_CANDIDATES = 256
+"""Candidates of the other side that are tried; each costs packets to wherever it says."""
 # What aiortc's parsers raise when they are fed what they do not expect.
 _PARSE_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 
@@ -112,6 +114,7 @@ class Connection:
         self._resolver: MdnsResolver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._early: list[str] = []
+        self._candidates = 0
         self._remote: sdp.RemoteDescription | None = None
         self._local_fingerprint = b""
         self._state = ConnectionState.NEW
@@ -202,7 +205,8 @@ class Connection:
         if self._remote is None:
             if len(self._early) < MAX_EARLY_CANDIDATES:
                 self._early.append(candidate)
-        else:
+        elif self._candidates < MAX_CANDIDATES:
+            self._candidates += 1
             self._background(self._add_candidate(candidate))
 
     async def connected(self) -> None:

@@ -168,6 +168,10 @@ async def test_without_a_code_a_changed_commitment_fails_verification() -> None:
 
     outcome = await meet(on_signals(tamper), code=False)
     assert isinstance(outcome.guest, VerificationFailed)
+    # The other side had a link by then; it is told why it is over.
+    assert isinstance(outcome.host, Link)
+    with pytest.raises(VerificationFailed):
+        await outcome.host.wait_closed()
 
 
 # Replays, order, losses
