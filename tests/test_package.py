@@ -49,9 +49,9 @@ def test_installed_wheel_works_outside_the_tree(wheel: Path, tmp_path: Path) -> 
     program = (
         "import sys; sys.path += " + repr(site) + "\n"
         "import peer, signaling\n"
-        "from signaling.assets import default_ice_config_path, page_directory\n"
+        "from signaling.assets import ice_config_file, page_directory\n"
         "print(peer.__file__); print(page_directory() / 'index.html')\n"
-        "print(default_ice_config_path())\n"
+        "print(ice_config_file())\n"
     )
     files = [Path(line) for line in run(python, "-c", program, cwd=tmp_path).split()]
     assert len(files) == 3

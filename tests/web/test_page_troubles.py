@@ -29,7 +29,8 @@ async def test_a_server_that_went_away_can_be_tried_again(browser: Browser) -> N
         anna = await Person.with_browser(browser, f"http://127.0.0.1:{port}")
         ben = await Person.with_browser(browser, f"http://127.0.0.1:{port}")
         await anna.make_code()
-    await ben.type_code("7-guitar-ocean")
+    # Two digits: the new server's first code has one, so nobody waits with this one.
+    await ben.type_code("77-guitar-ocean")
     for someone in (anna, ben):
         await someone.sees_failure("The signaling server")
     # The browser itself notes a refused WebSocket on its console; the page says it to the person.

@@ -29,8 +29,6 @@ async def main():
                 )
                 continue
             face.echo("alice", line, "✓")
-            if line == "print":
-                print("a stray line")
     print("left", file=sys.stderr)
 
 asyncio.run(main())
@@ -66,14 +64,6 @@ def test_escape_sequences_in_a_message_are_not_obeyed(tmp_path: Path) -> None:
         terminal.expect_display("> ?", "Waiting")
         terminal.enter("soon")
         terminal.expect_display(r"bob: \[2J\]0;title", "    secondline", "> ?", "Waiting")
-
-
-@pytest.mark.terminal
-def test_stray_output_does_not_tear_the_line_either(tmp_path: Path) -> None:
-    with face(tmp_path) as terminal:
-        terminal.expect_display("> ?", "Waiting")
-        terminal.enter("print")
-        terminal.expect_display("alice: print ✓", "a stray line", "> ?", "Waiting")
 
 
 @pytest.mark.terminal
