@@ -22,6 +22,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -236,6 +237,9 @@ int main(int argc, char **argv) {
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    /* A link does not wait for a processor: without this it stalls whenever an end is busy. */
+    struct sched_param priority = {.sched_priority = 1};
+    sched_setscheduler(0, SCHED_FIFO, &priority);
     printf("ready\n");
     fflush(stdout);
 
