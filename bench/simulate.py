@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.plot import Panel, write_svg
 from peer.sctp.congestion import BBR, ControllerFactory, Cubic, NewReno
 from tests.support.flows import Bottleneck, jain
-from tests.support.netem import Conditions
+from tests.support.netem import Conditions, Stalls
 
 OUT = Path(__file__).resolve().parent / "out"
 CONTROLLERS: dict[str, ControllerFactory] = {"bbr": BBR, "cubic": Cubic, "reno": NewReno}
@@ -40,6 +40,8 @@ class Situation:
     """Both ends are this engine: SACKs are stretched."""
     tick: float = 0.0
     """Both event loops wake up only so often."""
+    stalls: Stalls | None = None
+    """Both machines take the processor away now and then."""
 
 
 def _path(
@@ -61,6 +63,9 @@ def _path(
     )
 
 
+_STALLS = Stalls(every=0.04, length=0.02)
+"""A shared machine at a bad time: a third of each processor is taken away."""
+
 SITUATIONS: tuple[Situation, ...] = (
     Situation("0.1 ms 1 Gbit", _path(0.1, 1000), 1),
     Situation("10 ms 1 Gbit 0.1 %", _path(10, 1000, loss=0.001, queue=1700), 2),
@@ -73,6 +78,14 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("25 ms 100 Mbit reorder", _path(25, 100, reorder=0.02), 10),
     Situation("25 ms 100 Mbit, to another stack", _path(25, 100), 6, equal=False),
     Situation("25 ms 100 Mbit, 5 ms wake-ups", _path(25, 100), 6, tick=0.005),
+    *(
+        Situation(f"25 ms 100 Mbit{what}, stalls", path, 10, stalls=_STALLS)
+        for what, path in (
+            ("", _path(25, 100)),
+            (" 1 %", _path(25, 100, loss=0.01)),
+            (" queue 50", _path(25, 100, queue=50)),
+        )
+    ),
     Situation("beside CUBIC, queue 200", _path(25, 100, queue=200), 30, ("bbr", "cubic")),
     Situation("beside CUBIC, queue 420", _path(25, 100, queue=420), 30, ("bbr", "cubic")),
     Situation("beside CUBIC, queue 1000", _path(25, 100), 30, ("bbr", "cubic")),
@@ -114,7 +127,7 @@ class Row:
 
 def run(situation: Situation, controllers: tuple[str, ...], seed: int) -> Row:
     """Simulate, draw, and return the figures."""
-    network = Bottleneck(situation.path, seed=seed, tick=situation.tick)
+    network = Bottleneck(situation.path, seed=seed, tick=situation.tick, stalls=situation.stalls)
     for name in controllers:
         network.add(CONTROLLERS[name], name=name, equal=situation.equal)
     network.run(situation.seconds)

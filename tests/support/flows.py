@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from peer.sctp import Association, MessageReceived, SctpConfig, State
 from peer.sctp.congestion import ControllerFactory
-from tests.support.netem import Conditions, Pipe, Simulation
+from tests.support.netem import Conditions, Pipe, Simulation, Stalls
 
 __all__ = ["Bottleneck", "Flow", "Sample"]
 
@@ -92,11 +92,17 @@ class Bottleneck:
     """Two pipes that any number of flows share; data goes one way, SACKs the other."""
 
     def __init__(
-        self, there: Conditions, back: Conditions | None = None, *, seed: int = 1, tick: float = 0.0
+        self,
+        there: Conditions,
+        back: Conditions | None = None,
+        *,
+        seed: int = 1,
+        tick: float = 0.0,
+        stalls: Stalls | None = None,
     ) -> None:
         self.there = Pipe(there, seed)
         self.back = Pipe(back or there, seed + 1)
-        self.simulation = Simulation(tick=tick)
+        self.simulation = Simulation(tick=tick, stalls=stalls, seed=seed)
         self.began_at = self.simulation.now
         self.flows: list[Flow] = []
         self._random = random.Random(seed + 2)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Protocol
 
-__all__ = ["Conditions", "Endpoint", "Livelock", "Pipe", "Simulation"]
+__all__ = ["Conditions", "Endpoint", "Livelock", "Pipe", "Simulation", "Stalls"]
 
 
 class Endpoint(Protocol):
@@ -124,13 +124,57 @@ class Pipe:
         return [(arrival, data)] * copies
 
 
+@dataclass(frozen=True, slots=True)
+class Stalls:
+    """How an endpoint's machine takes the processor away from it, as a busy or shared one does."""
+
+    every: float
+    """Mean time between stalls, seconds; exponential."""
+    length: float
+    """Mean length of a stall, seconds; exponential."""
+
+
+class _Machine:
+    """When an endpoint gets to run."""
+
+    def __init__(self, stalls: Stalls | None, seed: int, now: float) -> None:
+        self._stalls = stalls
+        self._random = random.Random(seed)
+        self._ahead = deque([(now, now)])
+        """Stalls as their begin and end, in order; those behind are forgotten."""
+
+    def runs_at(self, at: float, now: float) -> float:
+        """The first moment from `at` on that is not in a stall; `now` never goes back."""
+        stalls = self._stalls
+        if stalls is None:
+            return at
+        ahead = self._ahead
+        while ahead[-1][1] <= at:
+            begin = ahead[-1][1] + self._random.expovariate(1 / stalls.every)
+            ahead.append((begin, begin + self._random.expovariate(1 / stalls.length)))
+        while ahead[0][1] <= now:
+            ahead.popleft()
+        return next((end for begin, end in ahead if begin <= at < end), at)
+
+
 @dataclass(slots=True, eq=False)
 class _Node:
     endpoint: Endpoint
     out: Pipe
     peer: int
     drain: Callable[[float], None]
+    machine: _Machine
     timer: float | None = None
+    waiting: list[bytes] = field(default_factory=list)
+    """Arrived during a stall."""
+
+    def due(self, now: float) -> float:
+        """When it has something to do next."""
+        if self.waiting:
+            return self.machine.runs_at(now, now)
+        if self.timer is None:
+            return float("inf")
+        return self.machine.runs_at(max(now, self.timer), now)
 
 
 class Livelock(AssertionError):
@@ -140,15 +184,26 @@ class Livelock(AssertionError):
 class Simulation:
     """Endpoints, pipes, and the only clock there is."""
 
-    def __init__(self, *, start: float = 1000.0, tick: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        start: float = 1000.0,
+        tick: float = 0.0,
+        stalls: Stalls | None = None,
+        seed: int = 1,
+    ) -> None:
         """
         Args:
             start: What the clock shows at first, seconds.
             tick: Endpoints wake up together at multiples of this, as an event loop does that
                 rounds its timers and finds several datagrams waiting; 0 wakes them for each.
+            stalls: Every endpoint's machine stalls like this, each at its own times.
+            seed: Of the stalls.
         """
         self.now = start
         self._tick = tick
+        self._stalls = stalls
+        self._seed = seed
         self._nodes: list[_Node] = []
         self._arrivals: list[tuple[float, int, int, bytes]] = []
         self._order = 0
@@ -165,8 +220,9 @@ class Simulation:
     ) -> None:
         """Join two endpoints; `drain_*` is called after each touch, to take events and to send."""
         first = len(self._nodes)
-        self._nodes.append(_Node(a, there, first + 1, drain_a))
-        self._nodes.append(_Node(b, back, first, drain_b))
+        for node in ((a, there, first + 1, drain_a), (b, back, first, drain_b)):
+            machine = _Machine(self._stalls, self._seed + 7919 * len(self._nodes), self.now)
+            self._nodes.append(_Node(*node, machine))
         self.touch()
 
     def touch(self) -> None:
@@ -185,7 +241,7 @@ class Simulation:
 
     def step(self) -> bool:
         """Go to the next thing that happens; False when nothing ever will."""
-        at = min((n.timer for n in self._nodes if n.timer is not None), default=float("inf"))
+        at = min((node.due(self.now) for node in self._nodes), default=float("inf"))
         if self._arrivals:
             at = min(at, self._arrivals[0][0])
         if at == float("inf"):
@@ -193,18 +249,17 @@ class Simulation:
         if self._tick and at > self.now:
             at = (at // self._tick + 1) * self._tick
         now = self.now = max(self.now, at)
-        batches: dict[int, list[bytes]] = {}
         while self._arrivals and self._arrivals[0][0] <= now:
             _, _, index, data = heappop(self._arrivals)
-            batches.setdefault(index, []).append(data)
-        for index, node in enumerate(self._nodes):
-            batch = batches.get(index)
-            if batch is not None:
+            self._nodes[index].waiting.append(data)
+        for node in self._nodes:
+            if node.due(now) > now:
+                continue
+            if node.waiting:
+                batch, node.waiting = node.waiting, []
                 node.endpoint.receive_datagrams(batch, now)
             if node.timer is not None and node.timer <= now:
                 node.endpoint.handle_timer(now)
-            elif batch is None:
-                continue
             self._transmit(node)
         return True
 
