@@ -138,6 +138,12 @@ class SignalingServer:
         return self._ports[0]
 
     @property
+    def tls_port(self) -> int | None:
+        """The port of the first listener that speaks TLS; None when there is none."""
+        pairs = zip(self._config.listeners, self._ports, strict=False)
+        return next((port for listener, port in pairs if listener.ssl is not None), None)
+
+    @property
     def urls(self) -> tuple[str, ...]:
         """A URL for each listener; `localhost` for those that listen everywhere."""
         return tuple(map(url_of, self._config.listeners, self._ports))
@@ -176,6 +182,7 @@ class SignalingServer:
                 "status": "draining" if is_draining else "ok",
                 "connections": self._hub.connections,
                 "rooms": self._hub.rooms,
+                "tls_port": self.tls_port,
             },
             status=503 if is_draining else 200,
             headers={"Cache-Control": "no-store"},

@@ -133,7 +133,12 @@ async def test_health_says_how_it_is(server: SignalingServer) -> None:
             assert response.status == 200
             assert response.content_type == "application/json"
             assert response.headers["Cache-Control"] == "no-store"
-            assert await response.json() == {"status": "ok", "connections": 1, "rooms": 1}
+            assert await response.json() == {
+                "status": "ok",
+                "connections": 1,
+                "rooms": 1,
+                "tls_port": None,
+            }
 
 
 async def test_a_server_without_page_says_so(server: SignalingServer) -> None:

@@ -73,6 +73,12 @@ async def test_server_on_a_network_offers_https_with_its_own_certificate(
             session.get(f"{server.page}/healthz", ssl=trusting) as answer,
         ):
             assert answer.status == 200
+        # What the page reads where somebody opened it over plain HTTP.
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{server.url}/healthz") as answer,
+        ):
+            assert (await answer.json())["tls_port"] == server.tls_port
 
 
 async def test_room_is_found_by_number_until_the_server_ends(
