@@ -450,6 +450,7 @@ export class Link extends EventTarget {
     clearTimeout(this.#helloTimer);
     clearInterval(this.#pathTimer);
     this.#life.stop();
+    this.#negotiation.stop();
     this.#enter('closed');
     this.#transfers.broken();
     this.#connection?.close();

@@ -163,6 +163,13 @@ export class Negotiation {
     });
   }
 
+  /** The link is over: nothing more is tried, and nobody is told. */
+  stop() {
+    if (this.stage === 'failed') return;
+    this.#enter('failed');
+    this.#connection?.close();
+  }
+
   /**
    * Ends it from this side, and tells the other.
    *
@@ -272,6 +279,7 @@ export class Negotiation {
   }
 
   async #concludePake() {
+    if (this.stage === 'failed') return; // given up while the other side's step was checked
     const event = this.#pake?.nextEvent() ?? null;
     if (event === null) return;
     if (event.type === 'failed') {
@@ -332,7 +340,7 @@ export class Negotiation {
     this.#enter('description');
     const connection = this.#connect();
     const answer = await this.#describing(() => connection.answer(sdp));
-    if (answer === null || connection !== this.#connection) return;
+    if (answer === null) return;
     this.#nonce = randomBytes(NONCE_SIZE);
     const nonce = this.#around.password === null ? { nonce: b64uEncode(this.#nonce) } : {};
     this.#line.send('answer', this.#gen, { sdp: answer, ...nonce });
@@ -343,7 +351,7 @@ export class Negotiation {
   async #makeOffer() {
     const connection = this.#connect();
     const sdp = await this.#describing(() => connection.offer());
-    if (sdp === null || connection !== this.#connection) return;
+    if (sdp === null) return;
     this.#nonce = randomBytes(NONCE_SIZE);
     const commit = this.#around.password === null ? { commit: await commitment(this.#nonce) } : {};
     this.#line.send('offer', this.#gen, { sdp, ...commit });
@@ -380,7 +388,8 @@ export class Negotiation {
   async #describing(step) {
     const connection = this.#connection;
     try {
-      return await step();
+      const result = await step();
+      return this.stage === 'failed' || connection !== this.#connection ? null : result;
     } catch (error) {
       if (this.stage === 'failed' || connection !== this.#connection) return null;
       throw error instanceof DescriptionError ? problem('protocol') : problem('no_webrtc');

@@ -18,6 +18,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const room of rooms) await room.close();
+  assert.equal(world.connections.size, 0, 'a connection outlived its room');
 });
 
 function track(room) {
@@ -262,6 +263,20 @@ test('who leaves while the link is made is missed at once', async () => {
   const [host, joined] = await pair();
   const [told] = await Promise.all([outcome(host), joined.close()]);
   assert.equal(told, 'peer_left');
+});
+
+test('a set-up that was given up does not go on', async () => {
+  const host = track(await Room.host({ name: 'Anna' }));
+  world.tamper = (signal) => {
+    // While the other side's proof is being checked.
+    if (signal.to === '00000001') setImmediate(() => setImmediate(() => void host.close()));
+    return [signal];
+  };
+  const joined = track(await Room.join({ code: String(host.code), name: 'Bob' }));
+  await outcome(joined);
+  world.tamper = (signal) => [signal];
+  await linked();
+  assert.equal(world.connections.size, 2); // those of the pair that came after them
 });
 
 test('a goodbye reaches the other side', async () => {
