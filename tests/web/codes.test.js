@@ -14,9 +14,9 @@ import {
 } from '../../web/codes.js';
 import { Problem } from '../../web/problems.js';
 import { WORDS } from '../../web/words.js';
-import { fromHex, load, toHex } from './vectors.js';
+import { fromHex, vectors as load, toHex } from './support/vectors.js';
 
-const vectors = load('codes.json');
+const vectors = load('codes');
 
 test('the words are those of the Python package', () => {
   const file = readFileSync(new URL('../../peer/words.txt', import.meta.url), 'ascii');

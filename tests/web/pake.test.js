@@ -11,10 +11,10 @@ import {
   scalarMultVfy,
 } from '../../web/pake.js';
 import { NoWebCrypto, b64uEncode } from '../../web/sealing.js';
-import { fromHex, load, toHex } from './vectors.js';
+import { fromHex, vectors as load, toHex } from './support/vectors.js';
 
-const vectors = load('pake.json');
-const draft = load('cpace_draft.json');
+const vectors = load('pake');
+const draft = load('cpace_draft');
 const [run] = vectors.runs;
 
 /** @param {any} inputs */

@@ -19,10 +19,10 @@ import {
   sasWords,
 } from '../../web/sealing.js';
 import { WORDS } from '../../web/words.js';
-import { fromHex, load, toHex } from './vectors.js';
+import { fromHex, vectors as load, toHex } from './support/vectors.js';
 
-const vectors = load('sealing.json');
-const draft = load('cpace_draft.json');
+const vectors = load('sealing');
+const draft = load('cpace_draft');
 
 const envelope = { from: 'p-0001', to: 'p-0002', link: 'l', gen: 0, kind: 'offer' };
 const text = (/** @type {Uint8Array} */ bytes) => new TextDecoder().decode(bytes);
