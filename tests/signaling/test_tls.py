@@ -43,9 +43,12 @@ async def test_plain_http_says_where_https_is(tmp_path: Path) -> None:
     files = make_certificate(tmp_path)
     context = server_context(files.certificate, files.key)
     config = ServerConfig(listeners=(Listener(), Listener(ssl=context)))
-    async with SignalingServer(config) as server, aiohttp.ClientSession() as session:
-        async with session.get(server.urls[0] + "/healthz") as response:
-            assert (await response.json())["tls_port"] == server.ports[1]
+    async with (
+        SignalingServer(config) as server,
+        aiohttp.ClientSession() as session,
+        session.get(server.urls[0] + "/healthz") as response,
+    ):
+        assert (await response.json())["tls_port"] == server.ports[1]
 
 
 async def test_plain_http_to_the_https_port_is_dropped_without_a_word_in_the_log(
