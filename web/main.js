@@ -5,6 +5,7 @@
 import { Code } from './codes.js';
 import { Problem, asProblem } from './problems.js';
 import { Room } from './room.js';
+import { canUseDisk } from './sink.js';
 import { manifestFrom } from './transfer/manifest.js';
 import { ChatView } from './ui/chat.js';
 import { byId } from './ui/dom.js';
@@ -80,6 +81,8 @@ class App {
       void this.#explainSecurity();
       return;
     }
+    // Fetches what writes files while the server is there: it may be gone when they arrive.
+    void canUseDisk();
     this.#show('start');
     this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
     this.#openFragment();

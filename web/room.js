@@ -13,6 +13,7 @@ import { passwordBytes } from './pake.js';
 import { problem } from './problems.js';
 import { randomBytes, webCrypto } from './sealing.js';
 import { SignalingClient } from './signaling.js';
+import { canUseDisk } from './sink.js';
 import { removeOldFiles } from './stores.js';
 
 /** @typedef {import('./problems.js').Problem} Problem */
@@ -276,5 +277,6 @@ async function enter(server, where) {
   webCrypto(); // without it nothing that follows can work, and the sentence says what to do
   if (typeof RTCPeerConnection === 'undefined') throw problem('no_webrtc');
   void removeOldFiles();
+  void canUseDisk(); // fetches the worker, for programs that make rooms without the page
   return SignalingClient.connect(server ?? location.origin, where);
 }

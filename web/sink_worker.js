@@ -1,6 +1,7 @@
 // @ts-check
 // The worker that writes received files: verifies a piece, then writes it at its offset, through
-// a sync access handle of the origin private file system. See sink.js for who asks.
+// a sync access handle of the origin private file system. One serves all stores of a page: see
+// stores.js for who asks.
 
 import { crc32 } from './transfer/crc32.js';
 
@@ -13,27 +14,38 @@ import { crc32 } from './transfer/crc32.js';
  * @property {() => void} close
  */
 /**
- * @typedef {{id: number, op: 'directory', path: string[]}
- *   | {id: number, op: 'write', name: string, at: number, data: Uint8Array<ArrayBuffer>,
+ * @typedef {{id: number, store: string} & (
+ *   {op: 'directory', path: string[]}
+ *   | {op: 'write', name: string, at: number, data: Uint8Array<ArrayBuffer>,
  *      digest: Uint8Array | null, checksum: boolean}
- *   | {id: number, op: 'close', name: string}
- *   | {id: number, op: 'abandon'}} Request
+ *   | {op: 'close', name: string}
+ *   | {op: 'abandon'})} Request
  * @typedef {{id: number, damaged?: boolean, crc?: number, error?: string}} Answer
  */
 
-/** @type {FileSystemDirectoryHandle | null} */
-let directory = null;
-/** @type {Map<string, Promise<AccessHandle>>} */
-const handles = new Map();
+/**
+ * By store, until it is abandoned: its folder and its open files.
+ *
+ * @type {Map<string, {directory: FileSystemDirectoryHandle, handles: Map<string, Promise<AccessHandle>>}>}
+ */
+const stores = new Map();
+
+/** @param {string} store */
+function find(store) {
+  const found = stores.get(store);
+  if (found === undefined) throw new TypeError('no such store');
+  return found;
+}
 
 /**
+ * @param {string} store
  * @param {string} name
  * @returns {Promise<AccessHandle>}
  */
-function open(name) {
+function open(store, name) {
+  const { directory, handles } = find(store);
   let handle = handles.get(name);
   if (handle === undefined) {
-    if (directory === null) throw new TypeError('no directory yet');
     handle = directory
       .getFileHandle(name, { create: true })
       .then((/** @type {any} */ file) => file.createSyncAccessHandle()); // workers only
@@ -61,13 +73,13 @@ async function handle(request) {
       let folder = await navigator.storage.getDirectory();
       for (const part of request.path)
         folder = await folder.getDirectoryHandle(part, { create: true });
-      directory = folder;
+      stores.set(request.store, { directory: folder, handles: new Map() });
       return {};
     }
     case 'write': {
-      const { name, at, data, digest, checksum } = request;
+      const { store, name, at, data, digest, checksum } = request;
       if (digest !== null && !(await matches(data, digest))) return { damaged: true };
-      const file = await open(name);
+      const file = await open(store, name);
       let written = 0;
       while (written < data.length) {
         const some = file.write(data.subarray(written), { at: at + written });
@@ -77,17 +89,18 @@ async function handle(request) {
       return checksum ? { crc: crc32(data) } : {};
     }
     case 'close': {
-      const file = await open(request.name);
-      handles.delete(request.name);
+      const file = await open(request.store, request.name);
+      find(request.store).handles.delete(request.name);
       file.flush();
       file.close();
       return {};
     }
     case 'abandon': {
+      const { handles } = find(request.store);
+      stores.delete(request.store); // what is still being verified is not written any more
       for (const file of await Promise.allSettled(handles.values())) {
         if (file.status === 'fulfilled') file.value.close();
       }
-      handles.clear();
       return {};
     }
   }

@@ -1,6 +1,6 @@
 // @ts-check
 // The two kinds of place for received bytes: memory, and the origin private file system, which a
-// worker of its own writes for each transfer.
+// worker writes.
 
 import { problem } from './problems.js';
 import { crc32 } from './transfer/crc32.js';
@@ -73,20 +73,16 @@ export class MemoryStore {
   }
 }
 
-/** Keeps everything on disk, by way of a worker. @implements {Store} */
-export class DiskStore {
-  #name;
+/** Asks the worker that writes for all stores of this page. */
+class Writer {
   #worker;
   /** @type {Map<number, {resolve: (answer: Answer) => void, reject: (reason: Problem) => void}>} */
   #waiting = new Map();
   #next = 0;
-  #failed = false;
-  /** @type {() => void} */
-  #release = () => {};
+  /** Whether the worker could not be fetched, or broke down. */
+  failed = false;
 
-  /** @param {string} name of its folder */
-  constructor(name) {
-    this.#name = name;
+  constructor() {
     this.#worker = new Worker(new URL('./sink_worker.js', import.meta.url), { type: 'module' });
     this.#worker.addEventListener('message', (/** @type {MessageEvent<Answer>} */ { data }) => {
       const waiting = this.#waiting.get(data.id);
@@ -94,7 +90,56 @@ export class DiskStore {
       if (data.error === undefined) waiting?.resolve(data);
       else waiting?.reject(problem(data.error === 'QuotaExceededError' ? 'no_space' : 'disk'));
     });
-    this.#worker.addEventListener('error', () => this.#fail());
+    this.#worker.addEventListener('error', () => {
+      this.failed = true;
+      this.#worker.terminate();
+      for (const { reject } of this.#waiting.values()) reject(problem('disk'));
+      this.#waiting.clear();
+    });
+  }
+
+  /**
+   * @param {object} request
+   * @param {Transferable[]} transfer
+   * @returns {Promise<Answer>}
+   */
+  ask(request, transfer) {
+    return new Promise((resolve, reject) => {
+      if (this.failed) {
+        reject(problem('disk'));
+        return;
+      }
+      const id = this.#next;
+      this.#next += 1;
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...request, id }, transfer);
+    });
+  }
+}
+
+/**
+ * The page's one, kept once it was fetched: the server may be gone when files arrive.
+ *
+ * @type {Writer | null}
+ */
+let writer = null;
+
+function theWriter() {
+  if (writer === null || writer.failed) writer = new Writer();
+  return writer;
+}
+
+/** Keeps everything on disk, by way of a worker. @implements {Store} */
+export class DiskStore {
+  #name;
+  #writer = theWriter();
+  #over = false;
+  /** @type {() => void} */
+  #release = () => {};
+
+  /** @param {string} name of its folder */
+  constructor(name) {
+    this.#name = name;
   }
 
   /** @returns {Promise<DiskStore>} */
@@ -127,18 +172,11 @@ export class DiskStore {
   }
 
   rest() {
-    this.#worker.terminate();
-    this.#fail();
+    void this.#abandon();
   }
 
   async discard() {
-    try {
-      await this.#ask({ op: 'abandon' });
-    } catch {
-      // The worker is gone, and its handles with it.
-    }
-    this.#worker.terminate();
-    this.#fail();
+    await this.#abandon();
     await removeFolder(this.#name);
     this.#release();
   }
@@ -157,23 +195,21 @@ export class DiskStore {
    * @param {Transferable[]} [transfer]
    * @returns {Promise<Answer>}
    */
-  #ask(request, transfer = []) {
-    return new Promise((resolve, reject) => {
-      if (this.#failed) {
-        reject(problem('disk'));
-        return;
-      }
-      const id = this.#next;
-      this.#next += 1;
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id }, transfer);
-    });
+  async #ask(request, transfer = []) {
+    if (this.#over) throw problem('disk');
+    return this.#writer.ask({ ...request, store: this.#name }, transfer);
   }
 
-  #fail() {
-    this.#failed = true;
-    for (const { reject } of this.#waiting.values()) reject(problem('disk'));
-    this.#waiting.clear();
+  /** Closes what is open, and takes nothing more. */
+  async #abandon() {
+    if (this.#over) return;
+    const closed = this.#ask({ op: 'abandon' });
+    this.#over = true;
+    try {
+      await closed;
+    } catch {
+      // The worker is gone, and its handles with it, or it never had any.
+    }
   }
 }
 

@@ -2,7 +2,9 @@
 // and sends it back.
 
 import { Room } from '/room.js';
+import { canUseDisk } from '/sink.js';
 
+await canUseDisk(); // the page has asked when it was loaded; the test takes its server away
 const options = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 const room = await Room.join({ ...options, name: 'Firefox' });
 room.addEventListener('link', ({ detail: link }) => {

@@ -88,6 +88,7 @@ async def test_a_file_goes_to_firefox_and_back(
                 firefox = firefox or await open_firefox(tmp_path, probe)
                 link = await asyncio.wait_for(room.link(), 60)
                 assert link.authenticated
+                await server.close()  # the page must have everything that writes files by now
                 await (await link.send_files([source])).done()
                 assert await hear(link, "notice") == "null"  # there is a disk
                 assert await hear(link, "digest") == digest

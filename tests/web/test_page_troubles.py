@@ -18,6 +18,17 @@ from tests.web.conftest import NewPerson, connect
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
+# The page has asked for its disk when it was loaded; this is its own answer.
+DISK_IS_THERE = "import('/sink.js').then(({ canUseDisk }) => canUseDisk())"
+SIZES_ON_DISK = """async () => {
+  const sizes = [];
+  const root = await navigator.storage.getDirectory();
+  for await (const folder of (await root.getDirectoryHandle('peerline')).values())
+    for await (const file of folder.values()) sizes.push((await file.getFile()).size);
+  return sizes;
+}"""
+
+
 def config(host: str = "127.0.0.1", port: int = 0) -> ServerConfig:
     """A server with the page."""
     return ServerConfig(listeners=(Listener(host, port),), page=page_directory())
@@ -52,12 +63,17 @@ async def test_a_session_outlives_the_server_that_made_it(browser: Browser, tmp_
         await ben.type_code(await anna.make_code())
         await anna.is_connected()
         await ben.is_connected()
+        assert await ben.page.evaluate(DISK_IS_THERE)
     path = tmp_path / "without.bin"
-    path.write_bytes(b"a server")
-    await anna.choose(path)
-    await ben.accepts()
-    _, saved = await ben.gets_download()
-    assert saved.read_bytes() == b"a server"
+    path.write_bytes(bytes(range(256)) * 20_000)
+    for _ in range(2):
+        await anna.choose(path)
+        await expect(ben.offer).to_contain_text("without.bin")
+        assert "memory" not in await ben.offer.inner_text()
+        await ben.accepts()
+        _, saved = await ben.gets_download()
+        assert saved.read_bytes() == path.read_bytes()
+    assert await ben.page.evaluate(SIZES_ON_DISK) == [path.stat().st_size] * 2
     await anna.close()
     await ben.close()
 
