@@ -97,19 +97,6 @@ def test_wrong_code_is_one_sentence_and_status_four_on_both_sides(
         assert side.err.text.splitlines()[-1].startswith("peerline: ")
 
 
-def test_death_of_the_other_side_is_status_seven(
-    env: Environment, server: str, tmp_path: Path
-) -> None:
-    with Piped("chat", "--server", server, env=env, cwd=tmp_path) as alice:
-        code = code_of(alice)
-        with Piped("chat", code, "--server", server, env=env, cwd=tmp_path) as bob:
-            alice.err.expect("Connected to")
-            bob.err.expect("Connected to")
-            bob.kill(signal.SIGKILL)
-            assert alice.wait(20) == 7
-    assert "Traceback" not in alice.err.text
-
-
 def test_named_room_without_a_password_says_that_nobody_is_proven(
     env: Environment, server: str, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -275,23 +276,38 @@ def test_sender_that_leaves_ends_the_question(
     assert bob.lines()[-1].startswith("peerline: The other side left")
 
 
-@pytest.mark.parametrize("victim", ["sender", "receiver"])
 def test_sudden_death_in_the_middle_is_status_seven_and_keeps_what_arrived(
-    env: Environment, server: str, tmp_path: Path, victim: str
+    env: Environment, server: str, tmp_path: Path
 ) -> None:
     with (tmp_path / "big").open("wb") as file:
         file.truncate(2_000_000_000)
-    with Piped("send", "big", "--server", server, env=env, cwd=tmp_path) as alice:
-        code = code_of(alice)
-        receiving = ("receive", code, "--server", server, "--yes", "--out", "got")
-        with Piped(*receiving, env=env, cwd=tmp_path) as bob:
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> Piped:
+            command = Piped(*arguments, "--server", server, env=env, cwd=tmp_path)
+            return stack.enter_context(command)
+
+        # The survivors all wait out the same silence, together: it takes a quarter of a minute.
+        survivors = {}
+        for victim in ("sender", "receiver"):
+            alice = start("send", "big")
+            bob = start("receive", code_of(alice), "--yes", "--out", f"from dead {victim}")
             alice.err.expect(r" \d+%  ")
             dead, survivor = (alice, bob) if victim == "sender" else (bob, alice)
             dead.kill(signal.SIGKILL)
-            assert survivor.wait(20) == 7
-    last = survivor.err.text.splitlines()[-1]
-    assert last.startswith("peerline: The link")
-    assert not (tmp_path / "got" / "big").exists()
+            survivors[victim] = survivor
+        alice = start("chat")
+        bob = start("chat", code_of(alice))
+        for side in (alice, bob):
+            side.err.expect("Connected to")
+        bob.kill(signal.SIGKILL)
+        for victim, survivor in survivors.items():
+            assert survivor.wait(20) == 7, victim
+            last = survivor.err.text.splitlines()[-1]
+            assert last.startswith("peerline: The link"), victim
+            assert not (tmp_path / f"from dead {victim}" / "big").exists()
+        assert alice.wait(20) == 7
+    assert "Traceback" not in alice.err.text
 
 
 @pytest.mark.terminal
