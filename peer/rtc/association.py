@@ -249,6 +249,9 @@ class AssociationTransport:
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._on_due()
+
+    def _on_due(self) -> None:
         if self._association is not None:
             self._association.handle_timer(self._loop.time())
             self._drive()
@@ -289,8 +292,10 @@ class AssociationTransport:
         if due is None or (self._path is not None and self._path.blocked and due <= now):
             return
         if due <= now:
-            # More to send right now; the loop gets a turn in between to receive.
-            self._drive_soon()
+            # More to send right now, or a timer that a busy machine let pass meanwhile; the loop
+            # gets a turn in between to receive.
+            if self._soon is None:
+                self._soon = self._loop.call_soon(self._on_due)
             return
         if self._timer is not None:
             if self._timer.when() <= due + 0.0005:

@@ -163,9 +163,13 @@ class Association:
             return packets
         path.receiver.schedule_sack(now)
         machine = context.machine
-        if self._resets is not None:
-            self._resets.advance(now, path.timeout)
+        resets = self._resets
+        if resets is not None:
+            resets.advance(now, path.timeout, path.outstanding.base)
         packets += path.datagrams(now, may_send_data=machine.may_send_data)
+        if resets is not None and resets.advance(now, path.timeout, path.outstanding.base):
+            # Its messages had expired: no acknowledgement would have brought us here again.
+            packets += path.datagrams(now, may_send_data=False)
         if machine.state is State.ESTABLISHED:
             probe = path.mtu_probe(now)
             if probe is not None:

@@ -1,8 +1,9 @@
 """
 Numbering streams from zero again (RFC 6525), by which WebRTC closes channels (RFC 8831, 6.7).
 
-Outgoing: a stream is reset when its queue is empty. The request names the last TSN given out,
-and nothing leaves on the stream until the peer has answered. One request is under way at a time.
+Outgoing: a stream is reset when its queue is empty and the peer has all that was in it: aiortc and
+werift do not look at the TSN that the request names, and lose what is sent again after it. Nothing
+leaves on the stream until the peer has answered. One request is under way at a time.
 Incoming: a request is granted when everything up to that TSN has arrived; before that the
 answer is "in progress", and the peer asks again.
 """
@@ -16,7 +17,7 @@ from .context import Context
 from .params import Param, ParamType
 from .receiver import Receiver
 from .send_queue import SendQueue
-from .serial import MASK32
+from .serial import MASK32, Tsn
 from .timers import Timer
 
 __all__ = ["StreamReset"]
@@ -63,6 +64,9 @@ class StreamReset:
         self._on_incoming = on_incoming
         self._next_request = local_tsn
         self._wanted: set[int] = set()
+        """Streams to reset whose queue is not empty yet."""
+        self._emptied: dict[int, Tsn] = {}
+        """Streams to reset, and the last TSN that may be of them."""
         self._request: OutgoingReset | None = None
         self.attempts = 0
         """Times the present request was sent without an answer."""
@@ -79,39 +83,54 @@ class StreamReset:
         self._queue.stream(stream_id).closing = True
         self._wanted.add(stream_id)
 
-    def advance(self, now: float, timeout: float) -> None:
-        """Send the request that has become possible, and grant one that has."""
+    def advance(self, now: float, timeout: float, unacked: Tsn) -> bool:
+        """
+        Send the request that has become possible, and grant one that has.
+
+        Args:
+            now: Monotonic time in seconds.
+            timeout: RTO in seconds.
+            unacked: Lowest TSN of ours that the peer has not acknowledged.
+
+        Returns:
+            Whether there is something to send.
+        """
         deferred = self._deferred
-        if deferred is not None and self._receiver.has_received(deferred.last_tsn):
+        granted = deferred is not None and self._receiver.has_received(deferred.last_tsn)
+        if granted and deferred is not None:
             self._perform(deferred)
             self._respond(deferred.request, Result.PERFORMED)
-        if self._request is not None or not self._wanted:
-            return
-        ready = []
-        for stream_id in self._wanted:
+        for stream_id in list(self._wanted):
             stream = self._queue.stream(stream_id)
             if not stream.messages:
                 stream.paused = True
-                ready.append(stream_id)
-                if len(ready) == _MAX_STREAMS:
-                    break
+                self._wanted.remove(stream_id)
+                self._emptied[stream_id] = self._queue.next_tsn - 1
+        if self._request is not None:
+            return granted
+        ready = [stream_id for stream_id, last in self._emptied.items() if last < unacked]
         if not ready:
-            return
-        self._wanted.difference_update(ready)
+            return granted
+        del ready[_MAX_STREAMS:]
+        for stream_id in ready:
+            del self._emptied[stream_id]
         last_tsn = (self._queue.next_tsn - 1) & MASK32
         self._ask(last_tsn, tuple(sorted(ready)), now, timeout)
+        return True
 
     def _ask(self, last_tsn: int, streams: tuple[int, ...], now: float, timeout: float) -> None:
         response = (self._expected - 1) & MASK32
         self._request = OutgoingReset(self._next_request, response, last_tsn, streams)
         self._next_request = (self._next_request + 1) & MASK32
         self.attempts = 0
+        self._in_progress = False
         self._send_request(now, timeout)
 
     def _send_request(self, now: float, timeout: float) -> None:
         if self._request is not None:
             self._context.send(reconfig(self._request.param()))
-            self._context.timers.start(Timer.RECONFIG, now + timeout)
+            patience = min(timeout * (1 << self.attempts), self._context.config.rto_max)
+            self._context.timers.start(Timer.RECONFIG, now + patience)
 
     def on_timer(self, now: float, timeout: float) -> None:
         """Ask again."""
@@ -120,7 +139,6 @@ class StreamReset:
             return
         if self._in_progress:
             # dcsctp repeats its answer to a repeated number, so "in progress" would stay.
-            self._in_progress = False
             self._ask(request.last_tsn, request.streams, now, timeout)
             return
         self.attempts += 1
@@ -136,6 +154,8 @@ class StreamReset:
             self._context.timers.start(Timer.RECONFIG, now + timeout)
             return
         self._request = None
+        # Or the next request, if it is lost, would be asked again under another number.
+        self._in_progress = False
         self._context.timers.stop(Timer.RECONFIG)
         for stream_id in request.streams:
             if response.result in _DONE:
