@@ -78,7 +78,7 @@ class TransferConfig:
     max_frame: int = MAX_FRAME
     """Bytes of the largest binary frame we send, header included (1100..65536)."""
 
-    read_ahead: int = 2
+    read_ahead: int = 6
     """Segments that are being read or wait to be sent: bounds what the sender holds in memory."""
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -35,6 +36,10 @@ from .transfer import Transfer
 from .workers import Workers
 
 __all__ = ["IncomingTransfer"]
+
+WRITE_AT_ONCE = 8
+"""Segments that a thread verifies and writes before it comes back: what arrived while it wrote
+those before. See `outgoing.READ_AT_ONCE`; it bounds how late an acknowledgement may be."""
 
 
 class IncomingTransfer(Transfer[Receiver]):
@@ -79,6 +84,8 @@ class IncomingTransfer(Transfer[Receiver]):
         """
         self._plan: SafePlan | None = None
         self._destination: Destination | None = None
+        self._arrived: deque[WriteSegment] = deque()
+        self._writing = False
         self._deciding = False
         self._queued = False
         self._paths: tuple[Path, ...] = ()
@@ -215,7 +222,10 @@ class IncomingTransfer(Transfer[Receiver]):
     def _handle_event(self, event: Event) -> None:
         match event:
             case WriteSegment():
-                self._start(self._write(event))
+                self._arrived.append(event)
+                if not self._writing:
+                    self._writing = True
+                    self._start(self._write())
             case FinishFile():
                 self._start(self._place(event.file, self._disk().finish))
             case MakeDirectory():
@@ -246,11 +256,21 @@ class IncomingTransfer(Transfer[Receiver]):
     async def _send_blocks(self, blocks: list[bytes]) -> None:
         raise AssertionError("a receiver sends no blocks")
 
-    async def _write(self, event: WriteSegment) -> None:
-        if await self._workers.run(_verify_and_write, self._disk(), event):
-            self._machine.segment_written(event.file, event.segment)
-        else:
-            self._machine.segment_damaged(event.file, event.segment)
+    async def _write(self) -> None:
+        """Verify and write until nothing more has arrived."""
+        try:
+            while self._arrived and not self._machine.ended:
+                count = min(WRITE_AT_ONCE, len(self._arrived))
+                batch = [self._arrived.popleft() for _ in range(count)]
+                written = await self._workers.run(_verify_and_write, self._disk(), batch)
+                for event, good in zip(batch, written, strict=True):
+                    if good:
+                        self._machine.segment_written(event.file, event.segment)
+                    else:
+                        self._machine.segment_damaged(event.file, event.segment)
+                self._wake.set()
+        finally:
+            self._writing = False
 
     async def _place(self, file: int, step: Callable[[int], Path]) -> None:
         await self._workers.run(step, file)
@@ -267,7 +287,12 @@ class IncomingTransfer(Transfer[Receiver]):
         return str(error)  # names the file as its sender does
 
 
-def _verify_and_write(destination: Destination, event: WriteSegment) -> bool:
+def _verify_and_write(destination: Destination, batch: list[WriteSegment]) -> list[bool]:
+    """Write the segments that match their digests; tell which ones did."""
+    return [_verify_and_write_one(destination, event) for event in batch]
+
+
+def _verify_and_write_one(destination: Destination, event: WriteSegment) -> bool:
     # Joined, although hash and disk take parts: each part would give up and win back the
     # interpreter lock, which takes up to 5 ms while the event loop is busy.
     data = event.parts[0] if len(event.parts) == 1 else b"".join(event.parts)

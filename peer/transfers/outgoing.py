@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar
@@ -30,6 +31,10 @@ from .transfer import Transfer
 from .workers import Workers
 
 __all__ = ["OutgoingTransfer"]
+
+READ_AT_ONCE = 3
+"""Segments that a thread reads and hashes before it comes back. Each time it comes back it has to
+win the interpreter lock from a busy event loop, which may take 5 ms."""
 
 _REFUSALS = {
     "refused": "The other side refused the files.",
@@ -66,6 +71,8 @@ class OutgoingTransfer(Transfer[Sender]):
     ) -> None:
         """Offer the sources; `Transfers.send` does this."""
         self._sources = sources
+        self._wanted: deque[ReadSegment] = deque()
+        self._reading = False
         super().__init__(Sender(transfer, sources.manifest, config), port, workers, on_end)
 
     @property
@@ -101,7 +108,10 @@ class OutgoingTransfer(Transfer[Sender]):
     def _handle_event(self, event: Event) -> None:
         match event:
             case ReadSegment():
-                self._start(self._read(event))
+                self._wanted.append(event)
+                if not self._reading:
+                    self._reading = True
+                    self._start(self._read())
             case Accepted():
                 self._bytes_held = event.bytes_held
             case FileConfirmed() | Completed():
@@ -117,18 +127,24 @@ class OutgoingTransfer(Transfer[Sender]):
         return self._machine.blocks_to_send()
 
     async def _send_blocks(self, blocks: list[bytes]) -> None:
-        for block in blocks:
-            if self._machine.ended:
-                return
-            await self._port.blocks.send(block)
+        blocks.reverse()
+        while blocks and not self._machine.ended:
+            await self._port.blocks.send(blocks.pop())  # what was sent takes no memory any more
 
-    async def _read(self, event: ReadSegment) -> None:
+    async def _read(self) -> None:
+        """Read until nothing more is wanted."""
         try:
-            data, digest = await self._workers.run(_read_and_hash, self._sources, event)
+            while self._wanted and not self._machine.ended:
+                count = min(READ_AT_ONCE, len(self._wanted))
+                batch = [self._wanted.popleft() for _ in range(count)]
+                read = await self._workers.run(_read_and_hash, self._sources, batch)
+                for event, (data, digest) in zip(batch, read, strict=True):
+                    self._machine.segment_read(event.file, event.segment, data, digest)
+                self._wake.set()
         except SourceChanged as exc:
             self._machine.source_changed(exc.file)
-        else:
-            self._machine.segment_read(event.file, event.segment, data, digest)
+        finally:
+            self._reading = False
 
     async def _close_files(self) -> None:
         self._sources.close()
@@ -137,9 +153,29 @@ class OutgoingTransfer(Transfer[Sender]):
         return "A file could not be read."  # the error names a path on this machine
 
 
-def _read_and_hash(sources: Sources, event: ReadSegment) -> tuple[bytes, bytes]:
-    data = sources.read(event.file, event.offset, event.length)
-    return data, segment_digest((data,))
+def _read_and_hash(sources: Sources, batch: list[ReadSegment]) -> list[tuple[memoryview, bytes]]:
+    """Content and digest of every segment; neighbours are read in one go."""
+    read: list[tuple[memoryview, bytes]] = []
+    for run in _neighbours(batch):
+        data = sources.read(run[0].file, run[0].offset, sum(event.length for event in run))
+        view = memoryview(data)
+        for event in run:
+            start = event.offset - run[0].offset
+            part = view[start : start + event.length]
+            read.append((part, segment_digest((part,))))
+    return read
+
+
+def _neighbours(batch: list[ReadSegment]) -> list[list[ReadSegment]]:
+    """Cut a batch where one segment does not follow the one before in the same file."""
+    runs: list[list[ReadSegment]] = []
+    for event in batch:
+        last = runs[-1][-1] if runs else None
+        if last and (last.file, last.offset + last.length) == (event.file, event.offset):
+            runs[-1].append(event)
+        else:
+            runs.append([event])
+    return runs
 
 
 def _refusal(event: Declined) -> TransferError:

@@ -22,10 +22,11 @@ from peer.errors import (
     TransferError,
     UnsafeName,
 )
-from peer.files import PARTIAL_SUFFIX
+from peer.files import PARTIAL_SUFFIX, Sources
 from peer.transfer.config import SEGMENT_SIZE, TransferConfig
 from peer.transfer.frames import BlockType
 from peer.transfers import IncomingTransfer, OutgoingTransfer, Progress, Stage, Transfers
+from peer.transfers.outgoing import READ_AT_ONCE
 from tests.support.transfer_pair import content
 from tests.support.transfer_pipe import CAPACITY, TransferLink, transfer_link
 
@@ -467,6 +468,32 @@ async def test_the_window_bounds_what_is_on_its_way(tmp_path: Path) -> None:
         await outgoing.done()
         await incoming.done()
     assert most == 2
+
+
+async def test_neighbouring_segments_are_read_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = content(5), content(7 * MIB + 5)
+    write(tmp_path / "in" / "a", small)
+    write(tmp_path / "in" / "b", large)
+    write(tmp_path / "in" / "c", small)
+    read: list[tuple[int, int]] = []
+    original = Sources.read
+
+    def recorded(sources: Sources, file: int, offset: int, length: int) -> bytes:
+        read.append((offset, length))
+        return original(sources, file, offset, length)
+
+    monkeypatch.setattr(Sources, "read", recorded)
+    async with transfer_link() as link:
+        outgoing, incoming = await start(link, tmp_path / "in", tmp_path / "out")
+        await outgoing.done()
+        await incoming.done()
+    for name, data in (("a", small), ("b", large), ("c", small)):
+        assert (tmp_path / "out" / "in" / name).read_bytes() == data
+    assert read[:2] == [(0, 5), (0, 2 * MIB)]  # a file's end ends the run, not the batch
+    assert sum(length for _, length in read) == len(large) + 2 * len(small)
+    assert max(length for _, length in read) <= READ_AT_ONCE * MIB
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
