@@ -32,13 +32,19 @@ class ForeignChannel:
 
 
 class Foreign:
-    """A connection of libwebrtc's."""
+    """A connection of libwebrtc's, or of a library with the same names."""
 
-    def __init__(self) -> None:
-        # Loading it takes a while and is of no use to any other test.
-        from webrtc.aiortc import RTCConfiguration, RTCPeerConnection
+    def __init__(self, library: Any = None) -> None:
+        """
+        Args:
+            library: instead of libwebrtc: aiortc, whose names libwebrtc's binding has.
+        """
+        if library is None:
+            # Loading it takes a while and is of no use to any other test.
+            import webrtc.aiortc as library
 
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._library = library
+        self.pc = library.RTCPeerConnection(library.RTCConfiguration(iceServers=[]))
         self.incoming: asyncio.Queue[ForeignChannel] = asyncio.Queue()
         self.pc.on("datachannel", lambda raw: self.incoming.put_nowait(ForeignChannel(raw)))
 
@@ -71,12 +77,11 @@ class Foreign:
     def _description(self) -> str:
         description = self.pc.localDescription
         assert description is not None
-        return description.sdp
+        return str(description.sdp)
 
     async def _take(self, sdp: str, kind: str) -> None:
-        from webrtc.aiortc import RTCSessionDescription
-
-        await self.pc.setRemoteDescription(RTCSessionDescription(sdp=sdp, type=kind))
+        description = self._library.RTCSessionDescription(sdp=sdp, type=kind)
+        await self.pc.setRemoteDescription(description)
 
 
 @dataclass
