@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 
 # Run with both engines: aiortc's SCTP is the fallback, so it must carry everything, too.
 END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_link.py \
-    tests/peer/test_room.py tests/interop tests/turn
+    tests/peer/test_room.py tests/interop/test_libwebrtc.py tests/turn
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
