@@ -13,21 +13,27 @@ __all__ = ["Pacer"]
 _MIN_WAIT = 0.001
 """Event loops round timers to a millisecond; asking for less makes them spin."""
 _BURST_TIME = 0.003
-"""Credit is kept for this long of silence, so that a late wake-up loses no throughput."""
+"""What a wake-up is late by leaves with the next burst, up to this many seconds' worth."""
+_CATCH_UP = 0.5
+"""Share of the rate at which a longer lateness is made up, on top of it."""
 
 
 class Pacer:
     """Says how many bytes may leave now, and when to ask again."""
 
-    __slots__ = ("_credit", "_refilled_at", "next_send_at")
+    __slots__ = ("_behind", "_credit", "_refilled_at", "next_send_at")
 
     def __init__(self) -> None:
         self._credit = 0.0
+        self._behind = 0.0
+        """Bytes that should have left while the machine did not let us run."""
         self._refilled_at = 0.0
         self.next_send_at: float | None = None
         """When the next quantum is due; ``None`` when sending does not wait for the pacer."""
 
-    def allowance(self, *, now: float, rate: float, quantum: int, idle: bool) -> float:
+    def allowance(
+        self, *, now: float, rate: float, quantum: int, slack: float, idle: bool
+    ) -> float:
         """
         Return the bytes that may leave now; 0 when it is better to wait for a full quantum.
 
@@ -35,15 +41,23 @@ class Pacer:
             now: Monotonic time in seconds.
             rate: Bytes per second; ``inf`` for no pacing.
             quantum: Bytes worth waking up for.
+            slack: Bytes of lateness to make up, not at once but at half the rate again.
             idle: Nothing is in flight: send without delay.
         """
+        was_due = self.next_send_at is not None
         self.next_send_at = None
         if rate == float("inf"):
             return rate
-        credit = self._credit + (now - self._refilled_at) * rate
+        fresh = (now - self._refilled_at) * rate
+        repaid = min(self._behind, fresh * _CATCH_UP)
+        credit = self._credit + fresh + repaid
+        behind = self._behind - repaid
         cap = rate * _BURST_TIME + quantum
         if credit > cap:
+            # Silence for want of data or of window is nothing to make up.
+            behind = behind + credit - cap if was_due else 0.0
             credit = cap
+        self._behind = min(behind, slack)
         self._refilled_at = now
         self._credit = credit
         if idle and credit < quantum:
@@ -52,6 +66,11 @@ class Pacer:
             self.next_send_at = now + max((quantum - credit) / rate, _MIN_WAIT)
             return 0.0
         return credit
+
+    @property
+    def is_late(self) -> bool:
+        """Whether we are making up for a stall."""
+        return self._behind > 0
 
     def on_sent(self, *, now: float, sent: int, rate: float, quantum: int, more: bool) -> None:
         """

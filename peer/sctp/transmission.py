@@ -76,7 +76,9 @@ class Transmission:
         if window <= 0:
             self._pacer.next_send_at = None
             return []
-        allowance = self._pacer.allowance(now=now, rate=rate, quantum=quantum, idle=in_flight == 0)
+        allowance = self._pacer.allowance(
+            now=now, rate=rate, quantum=quantum, slack=controller.slack, idle=in_flight == 0
+        )
         if allowance <= 0:
             return []
         flight = self._start_flight(now, in_flight)
@@ -109,7 +111,13 @@ class Transmission:
         self._pacer.on_sent(now=now, sent=sent, rate=rate, quantum=controller.quantum, more=paced)
         if app_limited:
             self._note_app_limited()
-        controller.on_sent(now=now, sent=sent, in_flight=in_flight, app_limited=app_limited)
+        controller.on_sent(
+            now=now,
+            sent=sent,
+            in_flight=in_flight,
+            app_limited=app_limited,
+            late=self._pacer.is_late,
+        )
         retransmission.on_sent(chunks, now)
         return chunks
 

@@ -111,8 +111,12 @@ class CongestionController(Protocol):
     """Bytes per second to leave at; ``inf`` leaves pacing out. Read before every burst."""
     quantum: int
     """Bytes worth waking up for: the pacer lets packets out in bursts of about this size."""
+    slack: float
+    """Bytes that may be made up, a little faster than the rate, after the machine stalled us."""
 
-    def on_sent(self, *, now: float, sent: int, in_flight: int, app_limited: bool) -> None:
+    def on_sent(
+        self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
+    ) -> None:
         """
         Fires once after each burst of first transmissions and retransmissions.
 
@@ -121,6 +125,7 @@ class CongestionController(Protocol):
             sent: Bytes of the burst.
             in_flight: Bytes in flight before the burst; 0 means that the path was idle.
             app_limited: The burst ended because there was nothing more to send.
+            late: Our machine stalled us, and we are making up for it (see ``slack``).
         """
 
     def on_ack(self, sample: AckSample) -> None:

@@ -29,6 +29,8 @@ PACING_MARGIN = 0.99
 """Stay a little below the estimate, so that queues drain (draft, 5.6.2)."""
 PROBE_RTT_DURATION = 0.1
 """Seconds with a small window; half of the draft's, for links that must stay 95 % full."""
+SLACK_TIME = 0.05
+"""Longest stall of our machine that is made up for, seconds."""
 MIN_PIPE_PACKETS = 4
 INITIAL_PACKETS = 32
 INITIAL_RTT = 0.005
@@ -48,6 +50,7 @@ class BBR:
         self.cwnd = self._initial_cwnd
         self.pacing_rate = self.cwnd / INITIAL_RTT
         self.quantum = 10 * profile.mss
+        self.slack = 0.0
         self._pipe = FullPipe()
         self._filled = False
         self._cycle = ProbeBandwidth(self.model, profile.random, profile.mss)
@@ -63,7 +66,11 @@ class BBR:
 
     # Hooks of `CongestionController`
 
-    def on_sent(self, *, now: float, sent: int, in_flight: int, app_limited: bool) -> None:
+    def on_sent(
+        self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
+    ) -> None:
+        if late:
+            self.model.was_late = True
         if in_flight == 0 and self._outside is None and self.model.known:
             # Restart from idle at the estimate, not at a probing rate (draft, 5.4.1).
             self.pacing_rate = PACING_MARGIN * self.model.bw
@@ -207,3 +214,14 @@ class BBR:
         bound = min(bound, model.inflight_lo)
         floor = MIN_PIPE_PACKETS * self._mss
         self.cwnd = int(max(min(cwnd, bound), floor))
+        self.slack = self._slack()
+
+    def _slack(self) -> float:
+        """Lateness is made up within what the path is known to hold beyond its product, and UP
+        is there to find out how much that is; so there is none where the queue is short."""
+        model = self.model
+        product = model.bdp(model.max_bw)
+        spare = self.cwnd - product
+        if self.phase is Phase.UP:
+            spare = max(spare, product / 2)
+        return max(0.0, min(spare, SLACK_TIME * model.bw))

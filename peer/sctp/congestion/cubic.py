@@ -37,6 +37,7 @@ class Cubic:
         self.ssthresh = math.inf
         self.pacing_rate = math.inf
         self.quantum = 2 * profile.mss
+        self.slack = 0.0
         self._recovery_started_at = -math.inf
         self._undo: tuple[int, float, float] | None = None
         # The cubic curve (RFC 9438, 4.1); sizes in bytes
@@ -52,7 +53,9 @@ class Cubic:
         self._css_rounds: int | None = None
         self._css_baseline = 0.0
 
-    def on_sent(self, *, now: float, sent: int, in_flight: int, app_limited: bool) -> None:
+    def on_sent(
+        self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
+    ) -> None:
         pass
 
     def on_ack(self, sample: AckSample) -> None:

@@ -44,6 +44,7 @@ class ProbeBandwidth:
         self._judging = False
         """Losses now tell about what UP put in flight."""
         self._heard_last_of_up = True
+        self._held_back = False
         self._up_rounds = 0
         self._up_acked = 0
         self._up_step = math.inf
@@ -64,13 +65,13 @@ class ProbeBandwidth:
 
     def advance(self, sample: AckSample, *, cwnd: int, quantum: int) -> None:
         """Take the cycle's next step, if it is time (draft, 5.3.3.6)."""
-        self._adapt_long_term_bound(sample, cwnd)
+        self._adapt_long_term_bound(sample, cwnd, quantum)
         model = self._model
         if self.phase is Phase.REFILL:
             if model.round_start:
                 self._enter_up(sample)
         elif self.phase is Phase.UP:
-            if self._up_is_done(sample, cwnd):
+            if self._up_is_done(sample, cwnd, quantum):
                 self.enter_down(sample)
         elif self._is_time_to_probe(sample.now):
             self._enter_refill(sample)
@@ -89,11 +90,14 @@ class ProbeBandwidth:
             return False
         return sample.in_flight <= model.bdp(model.max_bw) + quantum
 
-    def _up_is_done(self, sample: AckSample, cwnd: int) -> bool:
+    def _up_is_done(self, sample: AckSample, cwnd: int, quantum: int) -> bool:
         """The pipe is full: bandwidth stays flat though more than the product is in flight."""
         model = self._model
-        if sample.prior_in_flight >= cwnd - self.mss and cwnd >= model.inflight_hi:
-            # Held back by the bound that UP is raising: not the path's answer yet.
+        if sample.prior_in_flight >= cwnd - quantum and cwnd + 1 > model.inflight_hi:
+            self._held_back = True
+        if self._held_back and model.round_start:
+            # By the bound that UP is raising: not the path's answer yet.
+            self._held_back = False
             self._pipe.reset(model.max_bw)
             return False
         elapsed = sample.now - self._phase_began_at
@@ -126,6 +130,7 @@ class ProbeBandwidth:
         self.phase = Phase.UP
         self._phase_began_at = sample.now
         self._judging = True
+        self._held_back = False
         self._pipe.reset(self._model.max_bw)
         self._raise_slope(self._model.bdp(self._model.max_bw))
         self._model.begin_round(sample.delivered, sample.lost_total)
@@ -149,7 +154,7 @@ class ProbeBandwidth:
         if self.phase is Phase.UP:
             self.enter_down(sample)
 
-    def _adapt_long_term_bound(self, sample: AckSample, cwnd: int) -> None:
+    def _adapt_long_term_bound(self, sample: AckSample, cwnd: int, quantum: int) -> None:
         model = self._model
         if not self._heard_last_of_up and model.round_start:
             # A cycle of measurements is complete.
@@ -162,11 +167,11 @@ class ProbeBandwidth:
         if not model.is_inflight_too_high(sample.flight, sample.lost_total, sample.delivered):
             model.inflight_hi = max(model.inflight_hi, sample.flight.in_flight)
             if self.phase is Phase.UP:
-                self._raise_long_term_bound(sample, cwnd)
+                self._raise_long_term_bound(sample, cwnd, quantum)
 
-    def _raise_long_term_bound(self, sample: AckSample, cwnd: int) -> None:
+    def _raise_long_term_bound(self, sample: AckSample, cwnd: int, quantum: int) -> None:
         """One more packet per step acknowledged, twice as fast each round (draft, 5.3.3.6)."""
-        if sample.prior_in_flight < cwnd - self.mss and cwnd < self._model.inflight_hi:
+        if sample.prior_in_flight < cwnd - quantum and cwnd + 1 <= self._model.inflight_hi:
             return
         self._up_acked += sample.acked
         if self._up_acked >= self._up_step:

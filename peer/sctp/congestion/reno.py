@@ -27,11 +27,14 @@ class NewReno:
         self.ssthresh = math.inf
         self.pacing_rate = math.inf
         self.quantum = 2 * profile.mss
+        self.slack = 0.0
         self._recovery_started_at = -math.inf
         self._partial = 0
         self._undo: tuple[int, float] | None = None
 
-    def on_sent(self, *, now: float, sent: int, in_flight: int, app_limited: bool) -> None:
+    def on_sent(
+        self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
+    ) -> None:
         pass
 
     def on_ack(self, sample: AckSample) -> None:

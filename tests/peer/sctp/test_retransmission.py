@@ -27,12 +27,15 @@ class Recorder:
         self.cwnd = 1 << 30
         self.pacing_rate = math.inf
         self.quantum = 1
+        self.slack = 0.0
         self.lost: list[LossSample] = []
         self.acked: list[AckSample] = []
         self.undone = 0
         self.timeouts = 0
 
-    def on_sent(self, *, now: float, sent: int, in_flight: int, app_limited: bool) -> None:
+    def on_sent(
+        self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
+    ) -> None:
         pass
 
     def on_ack(self, sample: AckSample) -> None:

@@ -185,8 +185,39 @@ class TestPathModel:
 
     def test_loss_while_a_queue_stands_is_congestion(self) -> None:
         rounds = Rounds()
+        rounds.round(rtt=0.07)
+        rounds.round(rtt=0.07, lost=8)
+        assert rounds.model.lost_too_much
+
+    def test_single_long_round_trips_are_not_a_queue(self) -> None:
+        rounds = Rounds()
+        rounds.round(rtt=0.05)
+        rounds.now -= 0.045  # a SACK of the same moment, handled late
         rounds.round(rtt=0.07, lost=1)
-        assert rounds.model.lost_too_much  # draft, 5.5.10.3: any loss
+        assert not rounds.model.queue_stands
+
+    def test_a_queue_of_our_own_catching_up_is_not_somebody_else_s(self) -> None:
+        rounds = Rounds()
+        seen = []
+        for late in (False, True, False, False):
+            rounds.model.was_late = late
+            rounds.round(rtt=0.07)
+            seen.append(rounds.model.round_in_queue)
+        # What was late is answered a round trip later.
+        assert seen == [True, False, False, True]
+
+    def test_bounds_do_not_fall_for_ever_unless_a_tenth_is_lost(self) -> None:
+        rounds = Rounds()
+        for _ in range(20):
+            rounds.round(rtt=0.07, lost=5, rate=1e5)
+            rounds.model.lower_bounds()
+            rounds.model.end_round_signals(ack(rounds.now, rate=1e5))
+        assert rounds.model.bw == pytest.approx(YIELD_FLOOR * rounds.model.max_bw)
+        for _ in range(20):
+            rounds.round(rtt=0.07, lost=30, rate=1e5)
+            rounds.model.lower_bounds()
+            rounds.model.end_round_signals(ack(rounds.now, rate=1e5))
+        assert rounds.model.bw < 0.3 * rounds.model.max_bw
 
     def test_much_loss_without_a_queue_is_congestion_too(self) -> None:
         rounds = Rounds()

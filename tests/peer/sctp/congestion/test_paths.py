@@ -10,7 +10,7 @@ import pytest
 
 from peer.sctp.congestion import BBR
 from tests.support.flows import Bottleneck, Flow
-from tests.support.netem import Conditions
+from tests.support.netem import Conditions, Stalls
 
 _RATE = 2_500_000.0  # bytes per second: 20 Mbit
 _DELAY = 0.025
@@ -21,9 +21,15 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def _run(
-    conditions: Conditions, seconds: float, *, equal: bool = True, tick: float = 0.0, seed: int = 3
+    conditions: Conditions,
+    seconds: float,
+    *,
+    equal: bool = True,
+    tick: float = 0.0,
+    stalls: Stalls | None = None,
+    seed: int = 3,
 ) -> tuple[Bottleneck, Flow]:
-    network = Bottleneck(conditions, seed=seed, tick=tick)
+    network = Bottleneck(conditions, seed=seed, tick=tick, stalls=stalls)
     flow = network.add(BBR, equal=equal)
     network.run(seconds)
     return network, flow
@@ -108,6 +114,13 @@ def test_stretched_sacks_do_not_slow() -> None:
     network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, tick=0.005)
     assert network.back.sent < network.there.sent / 5
     assert flow.goodput(1.0) >= 0.95 * _LIMIT
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.01], ids=["no loss", "1 %"])
+def test_machines_that_stall_a_third_of_the_time_still_fill_most_of_the_path(loss: float) -> None:
+    stalls = Stalls(every=0.04, length=0.02)
+    _, flow = _run(Conditions(delay=_DELAY, rate=_RATE, loss=loss), 10.0, stalls=stalls)
+    assert flow.goodput(2.0) >= 0.75 * _LIMIT * (1 - loss)
 
 
 def test_path_that_gets_faster_is_discovered() -> None:
