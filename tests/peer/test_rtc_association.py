@@ -209,3 +209,21 @@ async def test_a_large_packet_through_aiortc_is_read_whole() -> None:
             receiver.transport._connection._queue.put_nowait((sender._ssl.bio_read(20_000), 1))
         async with asyncio.timeout(10):
             assert [len(await heard.get()) for _ in sizes] == sizes
+
+
+async def test_a_timer_that_a_busy_machine_let_pass_is_handled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with pair_of("peerline", "peerline") as (a, _):
+        transport = transport_of(a)
+        association = transport._association
+        assert association is not None
+        handled = asyncio.Event()
+        monkeypatch.setattr(association, "handle_timer", lambda now: handled.set())
+        if transport._timer is not None:
+            transport._timer.cancel()
+            transport._timer = None
+        now = asyncio.get_running_loop().time()
+        transport._set_timer(now - 0.1, now)
+        async with asyncio.timeout(5):
+            await handled.wait()
