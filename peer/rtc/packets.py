@@ -115,8 +115,8 @@ class BatchedPath:
         """
         Args:
             dtls: Connected.
-            receive: Called with the packets of a batch.
-            drive: Called after the batches of a turn, and when a full socket has room again.
+            receive: Called with the packets of a turn of the loop.
+            drive: Called after that, and when a full socket has room again.
         """
         self._dtls = dtls
         self._ice: IceConnection = dtls.transport._connection
@@ -126,6 +126,8 @@ class BatchedPath:
         assert connection is not None, "DTLS is connected"
         self._records: RecordLayer = record_layer(connection)
         self._single = SinglePath(dtls, drive)
+        self._arrived: list[bytes] = []
+        """Packets of this turn of the loop."""
         self._pair: CandidatePair | None = None
         self._socket: SharedSocket | None = None
         for protocol in self._ice._protocols:
@@ -165,7 +167,7 @@ class BatchedPath:
             SharedSocket(
                 protocol,
                 on_records=self._on_records,
-                on_batches_end=self._drive,
+                on_batches_end=self._on_batches_end,
                 on_writable=self._drive,
             )
         except (OSError, NotImplementedError, AttributeError) as error:
@@ -194,8 +196,8 @@ class BatchedPath:
 
     def _on_records(self, records: memoryview, segment: int) -> None:
         packets = self._records.open(records, segment)
-        if packets:
-            self._receive(packets)
+        # Where the kernel does not put packets together, a turn's are still handled as one.
+        self._arrived += packets
         if len(packets) * segment < len(records):
             # Something else than data: OpenSSL may have an answer to it.
             answer = self._records.pending()
@@ -203,6 +205,12 @@ class BatchedPath:
                 self._socket.send_records(answer, len(answer), self._pair.remote_addr)
             if self._records.ended:
                 self._ice._queue.put_nowait(None)  # aiortc's DTLS task learns that it is over
+
+    def _on_batches_end(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if arrived:
+            self._receive(arrived)
+        self._drive()
 
     async def close(self) -> None:
         """See `PacketPath.close`; the sockets are aioice's to close."""

@@ -14,6 +14,14 @@ RECEIVE_BYTES_PER_TURN = 200_000
 
 RECEIVE_CALLS_PER_TURN = 32
 
+COALESCE = 0.001
+"""Seconds between turns while single datagrams come in faster than this, as network cards
+coalesce interrupts: a wake-up costs several times what a datagram does."""
+FREQUENT_TURNS = 8
+"""So many turns in a row that brought little and came soon after each other."""
+LITTLE = 8000
+"""Bytes of a turn. The kernel puts datagrams together by itself where more come."""
+
 
 class UdpEndpoint:
     """Reads batches as they come and writes batches without losing any to a full socket.
@@ -56,6 +64,10 @@ class UdpEndpoint:
         self._buffer = memoryview(bytearray(65536))
         self._waiting: deque[tuple[bytes, int, Address]] = deque()
         self._closed = False
+        self._read_at = 0.0
+        self._frequent = 0
+        self._next_read: asyncio.TimerHandle | None = None
+        """While coalescing; the loop does not watch the socket for reading then."""
         loop.add_reader(sock.fileno(), self._readable)
 
     @property
@@ -102,6 +114,8 @@ class UdpEndpoint:
             return
         self._closed = True
         self._waiting.clear()
+        if self._next_read is not None:
+            self._next_read.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
@@ -141,6 +155,30 @@ class UdpEndpoint:
         self._on_writable()
 
     def _readable(self) -> None:
+        total = self._read()
+        if self._closed:
+            return
+        now = self._loop.time()
+        soon = total < LITTLE and now - self._read_at < COALESCE
+        self._frequent = self._frequent + 1 if soon else 0
+        self._read_at = now
+        if self._frequent >= FREQUENT_TURNS:
+            self._loop.remove_reader(self._sock.fileno())
+            self._next_read = self._loop.call_later(COALESCE, self._read_coalesced)
+
+    def _read_coalesced(self) -> None:
+        total = self._read()
+        if self._closed:
+            return
+        if total:
+            self._next_read = self._loop.call_later(COALESCE, self._read_coalesced)
+        else:
+            self._next_read = None
+            self._frequent = 0
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+
+    def _read(self) -> int:
+        """Take what is there, up to a turn's worth; return its bytes."""
         total = 0
         for _ in range(RECEIVE_CALLS_PER_TURN):
             try:
@@ -153,8 +191,9 @@ class UdpEndpoint:
             if length:
                 self._on_batch(self._buffer[:length], segment, address)
             if self._closed:
-                return
+                return total
             total += length
             if total >= RECEIVE_BYTES_PER_TURN:
                 break
         self._on_batches_end()
+        return total

@@ -1,0 +1,160 @@
+"""Reading once a millisecond while datagrams come one by one, on a loop turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+from peer.udp import Address, UdpEndpoint
+from peer.udp.endpoint import COALESCE, FREQUENT_TURNS
+
+
+class _Socket:
+    """Has what the test puts in."""
+
+    max_segments = 1
+
+    def __init__(self) -> None:
+        self.arrived: deque[bytes] = deque()
+        self.closed = False
+
+    def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
+        raise AssertionError("nothing is sent here")
+
+    def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
+        if not self.arrived:
+            raise BlockingIOError
+        data = self.arrived.popleft()
+        buffer[: len(data)] = data
+        return len(data), len(data), ("127.0.0.1", 9)
+
+    def allow_fragments(self, allow: bool) -> None: ...
+
+    def fileno(self) -> int:
+        return 99
+
+    def getsockname(self) -> Address:
+        return ("127.0.0.1", 8)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Timer:
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at = at
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class _Loop:
+    """A clock, at most one reader and one timer: what the endpoint asks of a loop."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.reader: Callable[[], None] | None = None
+        self.timer: _Timer | None = None
+
+    def time(self) -> float:
+        return self.now
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        self.reader = callback
+
+    def remove_reader(self, fd: int) -> None:
+        self.reader = None
+
+    def remove_writer(self, fd: int) -> None: ...
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> _Timer:
+        self.timer = _Timer(self.now + delay, callback)
+        return self.timer
+
+
+class _Link:
+    """An endpoint on both of these, and a network that delivers when told."""
+
+    def __init__(self) -> None:
+        self.loop, self.socket = _Loop(), _Socket()
+        self.got: list[bytes] = []
+        self.turns = 0
+        self.endpoint = UdpEndpoint(
+            self.socket,
+            cast(asyncio.AbstractEventLoop, self.loop),
+            on_batch=lambda data, segment, address: self.got.append(bytes(data)),
+            on_batches_end=self._end,
+            on_writable=lambda: None,
+            on_error=lambda error: None,
+        )
+
+    def _end(self) -> None:
+        self.turns += 1
+
+    def deliver(self, data: bytes, after: float) -> None:
+        """`data` comes in `after` so many seconds; the loop turns as a loop would."""
+        end = self.loop.now + after
+        self._run_timers(end)
+        self.loop.now = end
+        self.socket.arrived.append(data)
+        if self.loop.reader is not None:
+            self.loop.reader()
+
+    def _run_timers(self, end: float) -> None:
+        while (timer := self.loop.timer) is not None and timer.at <= end and not timer.cancelled:
+            self.loop.timer = None
+            self.loop.now = timer.at
+            timer.callback()
+
+    def rest(self, seconds: float) -> None:
+        """Nothing comes for so long."""
+        end = self.loop.now + seconds
+        self._run_timers(end)
+        self.loop.now = end
+
+
+def test_a_fast_stream_of_single_datagrams_is_read_once_a_millisecond() -> None:
+    link = _Link()
+    sent = [b"%d" % n for n in range(1000)]
+    for data in sent:
+        link.deliver(data, 0.0001)
+    link.rest(0.01)
+    assert link.got == sent
+    assert link.turns < 130
+
+
+def test_slow_datagrams_are_read_as_they_come() -> None:
+    link = _Link()
+    for n in range(50):
+        link.deliver(b"%d" % n, 0.002)
+        assert len(link.got) == n + 1
+
+
+def test_after_the_stream_a_datagram_is_read_at_once_again() -> None:
+    link = _Link()
+    for n in range(100):
+        link.deliver(b"%d" % n, 0.0001)
+    link.rest(3 * COALESCE)
+    link.deliver(b"late", 0.0)
+    assert link.got[-1] == b"late"
+
+
+def test_large_batches_are_read_as_they_come() -> None:
+    link = _Link()
+    for n in range(3 * FREQUENT_TURNS):
+        link.deliver(bytes(60_000), 0.0001)
+        assert len(link.got) == n + 1
+
+
+def test_closing_ends_the_waiting() -> None:
+    link = _Link()
+    for n in range(100):
+        link.deliver(b"%d" % n, 0.0001)
+    assert link.loop.timer is not None
+    link.endpoint.close()
+    assert link.loop.timer.cancelled
+    assert link.socket.closed
