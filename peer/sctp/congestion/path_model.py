@@ -18,7 +18,7 @@ Departures from the draft, each for a measured reason (figures: ``bench/simulate
 - **Giving way.** The draft's flows meet only in losses, and a queue that somebody keeps standing
   is left to stand. Here, while not probing, each round that never saw the queue empty lowers the
   bandwidth acted on a little (two flows' queue: 29 to 11 ms, their shares after 10 s: 67:33 to
-  57:43), and overfilling a queue while probing cuts it until the next time, as CUBIC would be
+  57:43), each that saw none takes some back (used of the link by two flows: 92 to 97 %), and overfilling a queue while probing cuts it until the next time, as CUBIC would be
   (beside CUBIC, queue of 0.4 bandwidth-delay products: 80 to 63 %). A queue that we made
   ourselves, making up for a stall, is not taken for somebody else's.
 """
@@ -44,6 +44,8 @@ CUT = 0.75
 YIELD_STEP = 0.95
 YIELD_FLOOR = 0.7
 """Per round with a standing queue, and at most in a cycle, the bandwidth is lowered to this."""
+REGAIN_STEP = 1.02
+"""And raised to this per round that saw no queue."""
 FLOOD_LOSS = 0.1
 """Loss in a round from which on nothing holds the bounds above what is delivered."""
 QUEUE_SHARE = 0.125
@@ -133,6 +135,7 @@ class PathModel:
         """Bytes delivered or lost in the last full round."""
         # Bounds: short-term from loss while not probing, long-term from what probing found.
         self.bw_lo = math.inf
+        self._bw_yielded = math.inf
         self.inflight_lo = math.inf
         self.inflight_hi = math.inf
         self._bw_latest = 0.0
@@ -147,8 +150,8 @@ class PathModel:
 
     @property
     def bw(self) -> float:
-        """Bandwidth to act on: the measured one, unless recent loss says less."""
-        return min(self.max_bw, self.bw_lo)
+        """Bandwidth to act on: the measured one, unless recent loss or queues say less."""
+        return min(self.max_bw, self.bw_lo, self._bw_yielded)
 
     @property
     def known(self) -> bool:
@@ -229,7 +232,7 @@ class PathModel:
         if self.round_start and self.rounds >= self._extra_rotated + 10:
             self._extra_rotated = self.rounds
             self._extra_acked = [self._extra_acked[1], 0.0]
-        ahead = max(0.0, self._extra_bytes - expected)
+        ahead = min(self._extra_bytes - expected, self.bdp(self.max_bw))
         self._extra_acked[1] = max(self._extra_acked[1], ahead)
 
     def min_rtt_expired(self, now: float) -> bool:
@@ -276,8 +279,14 @@ class PathModel:
 
     def give_way(self) -> None:
         """A queue stands though we do not probe: others send too, so leave some to them."""
-        bw = YIELD_STEP * self.bw
-        self.bw_lo = min(self.bw_lo, max(YIELD_FLOOR * self.max_bw, bw))
+        bw = YIELD_STEP * min(self.max_bw, self._bw_yielded)
+        self._bw_yielded = max(YIELD_FLOOR * self.max_bw, bw)
+
+    def regain(self) -> None:
+        """The queue is gone: take back some of what was left to others."""
+        self._bw_yielded *= REGAIN_STEP
+        if self._bw_yielded >= self.max_bw:
+            self._bw_yielded = math.inf
 
     def cut_bounds(self, inflight: int) -> None:
         """Probing filled a queue until it dropped: do with less until the next time."""
@@ -328,7 +337,7 @@ class PathModel:
 
     def reset_lower_bounds(self) -> None:
         """Probing begins: the short-term bounds have served."""
-        self.bw_lo = math.inf
+        self.bw_lo = self._bw_yielded = math.inf
         self.inflight_lo = math.inf
 
     def save_bounds(self) -> None:

@@ -59,6 +59,8 @@ class ProbeBandwidth:
         if self.phase is Phase.CRUISE or (self.phase is Phase.DOWN and self._heard_last_of_up):
             if model.round_in_queue:
                 model.give_way()
+            elif not model.round_queued.moved:
+                model.regain()
             if model.lost_too_much:
                 model.save_bounds()
                 model.lower_bounds()

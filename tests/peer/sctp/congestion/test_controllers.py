@@ -232,6 +232,16 @@ class TestPathModel:
         rounds.model.reset_lower_bounds()
         assert rounds.model.bw == rounds.model.max_bw  # draft, 5.3.3.4: REFILL
 
+    def test_what_was_left_to_others_is_taken_back_little_by_little(self) -> None:
+        rounds = Rounds()
+        rounds.model.give_way()
+        lowered = rounds.model.bw
+        rounds.model.regain()
+        assert lowered < rounds.model.bw < rounds.model.max_bw
+        for _ in range(10):
+            rounds.model.regain()
+        assert rounds.model.bw == rounds.model.max_bw
+
     def test_bounds_of_a_false_loss_are_restored(self) -> None:
         rounds = Rounds()
         before = rounds.model.bw
