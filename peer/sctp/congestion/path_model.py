@@ -18,9 +18,10 @@ Departures from the draft, each for a measured reason (figures: ``bench/simulate
 - **Giving way.** The draft's flows meet only in losses, and a queue that somebody keeps standing
   is left to stand. Here, while not probing, each round that never saw the queue empty lowers the
   bandwidth acted on a little (two flows' queue: 29 to 11 ms, their shares after 10 s: 67:33 to
-  57:43), each that saw none takes some back (used of the link by two flows: 92 to 97 %), and overfilling a queue while probing cuts it until the next time, as CUBIC would be
-  (beside CUBIC, queue of 0.4 bandwidth-delay products: 80 to 63 %). A queue that we made
-  ourselves, making up for a stall, is not taken for somebody else's.
+  57:43), each that saw none takes some back (used of the link by two flows: 92 to 97 %), and
+  overfilling a queue while probing cuts it until the next time, as CUBIC would be (beside CUBIC,
+  queue of 0.4 bandwidth-delay products: 80 to 63 %). A queue that we made ourselves, making up
+  for a stall, is not taken for somebody else's.
 """
 
 from __future__ import annotations
