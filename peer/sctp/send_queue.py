@@ -187,7 +187,10 @@ class SendQueue:
         interleaving = self._interleaving
         header_size = self._header_size
         overhead = self._overhead
-        size = self.payload_size
+        # Fragments of one size, not full ones and a rest: as many packets, and a batch of equal
+        # packets costs one system call.
+        count = -(-(total - position) // self.payload_size)
+        size = -(-(total - position) // (4 * count)) * 4
         tsn = self.next_tsn
         append = chunks.append
         pack_data = DATA_HEADER.pack

@@ -207,7 +207,6 @@ class Transmission:
         wrap = writer.wrap
         header = writer.header if writer.zero_checksum else b""
         room = self.room
-        full = room - 32
         body = b""
         for data in control:
             if body and len(body) + len(data) > room:
@@ -216,14 +215,12 @@ class Transmission:
             body += data
         for chunk in chunks:
             data = chunk.body
-            size = len(data)
-            if size > full and not body:
-                append(header + data if header else wrap(data))
-            elif len(body) + size <= room:
+            if not body:
+                body = data
+            elif len(body) + len(data) <= room:
                 body += data
             else:
-                if body:
-                    append(wrap(body))
+                append(header + body if header else wrap(body))
                 body = data
         if body:
             append(wrap(body))
