@@ -99,6 +99,7 @@ class AssociationTransport:
         self._early: list[AssociationChannel] = []
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        self._accepted = 0
         self._datagram_size = 0
         self._fragmenting: asyncio.TimerHandle | None = None
 
@@ -120,14 +121,15 @@ class AssociationTransport:
         self.state = "connecting"
         batched = batched_path(self.transport, self._receive, self._drive)
         self._path = batched if batched is not None else SinglePath(self.transport, self._drive)
+        # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
+        self._accepted = 65536 if caps is None else caps.maxMessageSize
         self._association = Association(
             SctpConfig(
                 client=self.transport._role == "client",
                 local_port=PORT,
                 remote_port=port,
                 max_message_size=MAX_MESSAGE_SIZE,
-                # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
-                peer_max_message_size=65536 if caps is None else caps.maxMessageSize,
+                peer_max_message_size=self._accepted,
                 max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,
                 overhead=OVERHEAD + (IPV6_EXTRA if batched and batched.is_ipv6 else 0),
             ),
@@ -197,7 +199,11 @@ class AssociationTransport:
         try:
             self._association.send_message(stream_id, message, self._loop.time())
         except LocalProtocolError as error:
-            raise ValueError(str(error)) from error
+            size = len(message.encode() if isinstance(message, str) else message)
+            if 0 < self._accepted < size:
+                raise ValueError(str(error)) from error
+            # The other side has closed the channel; ours is told once both directions are reset.
+            raise ChannelClosed from error
         self._drive_soon()
 
     def close_channel(self, stream_id: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from peer.config import ChannelParameters
+from peer.errors import ChannelClosed
 from peer.rtc import Connection
 from peer.rtc import shared_socket as shared_socket_module
 from peer.rtc.association import AssociationTransport
@@ -227,3 +228,30 @@ async def test_a_timer_that_a_busy_machine_let_pass_is_handled(
         transport._set_timer(now - 0.1, now)
         async with asyncio.timeout(5):
             await handled.wait()
+
+
+async def test_a_channel_that_the_other_side_has_reset_says_that_it_is_closed() -> None:
+    async with pair_of("peerline", "peerline") as (a, b):
+        raised: list[Exception] = []
+
+        def speak() -> None:
+            """What came may be the reset; the channel is told at the end of the turn."""
+            if not a.closed.is_set() and not raised:
+                try:
+                    a.channel.send("one more")
+                except (ChannelClosed, ValueError) as error:
+                    raised.append(error)
+
+        transport_of(a).on_heard = speak
+        b.channel.close()
+        async with asyncio.timeout(10):
+            await asyncio.gather(a.closed.wait(), b.closed.wait())
+        assert [type(error) for error in raised] == [ChannelClosed]
+
+
+async def test_a_message_larger_than_the_other_side_accepts_is_refused() -> None:
+    async with pair_of("peerline", "peerline") as (a, b):
+        with pytest.raises(ValueError, match="the peer accepts 16777216"):
+            a.channel.send("☃" * (6 << 20))
+        a.channel.send("still open")
+        assert await asyncio.wait_for(b.messages.get(), 10) == "still open"
