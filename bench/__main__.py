@@ -1,6 +1,6 @@
 """`python -m bench`: both sides of every comparison in one run, as tables and as JSON.
 
-    python -m bench [--quick] [--runs 3] [--only loopback,sizes,channels,links,files]
+    python -m bench [--quick] [--runs 3] [--only loopback,sizes,channels,links,files,sharing]
 
 Needs root (network namespaces) for ``links`` and the files over links; a C compiler for the
 emulator. Results go to ``bench/out/results.json``; `bench/RESULTS.md` is written by hand from it.
@@ -27,6 +27,7 @@ from rich.table import Table
 from . import files
 from .channel import Engine, Figures, Wrap, measure, on_loopback
 from .link import ADDRESS_A, ADDRESS_B, LINKS, OUT, EmulatedLink
+from .sharing import CONTROLS, SHARED, Shares, share
 
 OURS = Engine("peerline")
 PAIRS = {
@@ -142,6 +143,25 @@ def file_table(situation: str, size: int, host: str, wrap: Wrap, runs: int) -> d
     return {"situation": situation, "size": size, "rates": rates}
 
 
+async def sharing_table(runs: int, seconds: float) -> list[Shares]:
+    """Our flow beside one of TCP, every queue and congestion control; a table."""
+    table = Table(title="beside one TCP flow", title_justify="left")
+    for name in ("link", "TCP", "ours MB/s", "TCP MB/s", "our share"):
+        table.add_column(name, justify="left" if name in {"link", "TCP"} else "right")
+    results: list[Shares] = []
+    for shape in SHARED:
+        for control in CONTROLS:
+            rows = [await share(shape, control, seconds) for _ in range(runs)]
+            middle = sorted(rows, key=lambda row: row.share)[len(rows) // 2]
+            results += rows
+            table.add_row(
+                shape.name, control, cell(middle.ours, 1e-6, 2), cell(middle.theirs, 1e-6, 2),
+                f"{middle.share:.0%}",
+            )  # fmt: skip
+    console.print(table)
+    return results
+
+
 def machine() -> str:
     """What this ran on."""
     model = ""
@@ -205,6 +225,12 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
                     )
                 except (RuntimeError, subprocess.TimeoutExpired) as error:
                     console.print(f"  {shape.name}: {error}")
+    if "sharing" in wanted:
+        try:
+            shares = await sharing_table(runs, 10.0 if quick else 30.0)
+            results["sharing"] = [asdict(row) for row in shares]
+        except (RuntimeError, FileNotFoundError) as error:
+            console.print(f"  beside TCP: {error}")
     results["tables"] = [asdict(row) for row in tables]
     return results
 
@@ -214,7 +240,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter runs, fewer pairings")
     parser.add_argument("--runs", type=int, default=3, help="runs of each; medians are shown")
-    parser.add_argument("--only", default="loopback,sizes,channels,links,files")
+    parser.add_argument("--only", default="loopback,sizes,channels,links,files,sharing")
     results = asyncio.run(run(parser.parse_args()))
     OUT.mkdir(exist_ok=True)
     (OUT / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")

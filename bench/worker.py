@@ -231,6 +231,10 @@ class Worker:
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
 
+    async def progress(self) -> int:
+        """Bytes received so far."""
+        return self._received
+
     async def ping(self) -> dict[str, float]:
         """Round trips of small messages on a channel of their own, in seconds."""
         times = []
@@ -268,6 +272,7 @@ async def serve(engine: str, channels: int) -> None:
             "send": worker.send,
             "receive": worker.receive,
             "ping": worker.ping,
+            "progress": worker.progress,
         }
         work = verbs[command["do"]](*arguments)
         tasks.append(asyncio.create_task(answer(command["id"], work)))

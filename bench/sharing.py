@@ -1,0 +1,82 @@
+"""One of our flows beside one TCP flow on the same link: who gets how much."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from dataclasses import dataclass
+
+from .channel import Engine, WorkerProcess
+from .link import ADDRESS_B, EmulatedLink, LinkShape
+
+SHARED = tuple(
+    LinkShape(f"25 ms 100 Mbit queue {queue}", delay_ms=25, rate_mbit=100, queue=queue)
+    for queue in (200, 420, 1000)
+)
+"""Queues of half, one and more than two bandwidth-delay products."""
+CONTROLS = ("cubic", "bbr")
+SETTLE = 3.0
+"""Seconds before counting: both have left slow start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Payload rates of two flows over the same seconds, bytes per second."""
+
+    situation: str
+    control: str
+    """TCP's congestion control."""
+    ours: float
+    theirs: float
+
+    @property
+    def share(self) -> float:
+        """Ours, of what both moved."""
+        return self.ours / (self.ours + self.theirs)
+
+
+async def share(shape: LinkShape, control: str, seconds: float) -> Shares:
+    """Send beside `iperf3` for so long after both have settled.
+
+    Raises:
+        RuntimeError: iperf3 failed, or this kernel has no such congestion control.
+        FileNotFoundError: There is no iperf3.
+    """
+    ours = Engine("peerline")
+    with EmulatedLink(shape) as link:
+        a, b = await asyncio.gather(
+            WorkerProcess.start(ours, "a", 1, link.command),
+            WorkerProcess.start(ours, "b", 1, link.command),
+        )
+        server = await asyncio.create_subprocess_exec(
+            *link.command("b", ["iperf3", "-s", "-1"]), stdout=subprocess.DEVNULL
+        )
+        try:
+            await a.ask("accept", await b.ask("answer", await a.ask("offer")))
+            await asyncio.gather(a.ask("opened"), b.ask("opened"))
+            total = SETTLE + seconds
+            client = await asyncio.create_subprocess_exec(
+                *link.command(
+                    "a",
+                    ["iperf3", "-c", ADDRESS_B, "-C", control, "-J",
+                     "-O", f"{SETTLE:.0f}", "-t", f"{seconds:.0f}"],
+                ),
+                stdout=subprocess.PIPE,
+            )  # fmt: skip
+            sending = asyncio.create_task(a.ask("send", 65536, total, 1 << 62, timeout=total + 60))
+            await asyncio.sleep(SETTLE)
+            before = await b.ask("progress")
+            await asyncio.sleep(seconds - 0.5)
+            moved = await b.ask("progress") - before
+            report = json.loads((await client.communicate())[0])
+            if client.returncode:
+                raise RuntimeError(f"iperf3: {report.get('error', 'failed')}")
+            await sending
+        finally:
+            await asyncio.gather(a.stop(), b.stop())
+            if server.returncode is None:
+                server.terminate()
+            await server.wait()
+    theirs = report["end"]["sum_received"]["bits_per_second"] / 8
+    return Shares(shape.name, control, moved / (seconds - 0.5), theirs)
