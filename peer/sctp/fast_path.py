@@ -1,10 +1,11 @@
 """
 The receiver's hottest loop: datagrams that hold one data chunk and nothing else.
 
-Bulk data is a stream of such packets, in order, each the sequel of the one before. They are
-recognised by comparing bytes, and their payload is appended without making any object but the
-payload itself. Whatever differs (other chunks, a hole, the begin or the end of a message) goes
-to the code that everything else uses, so this file decides nothing.
+Bulk data is a stream of such packets, each the sequel of the one before, also above a hole that
+a lost packet has left. They are recognised by comparing bytes, and their payload is appended
+without making any object but the payload itself. Whatever differs (other chunks, a new hole, the
+begin or the end of a message) goes to the code that everything else uses, so this file decides
+nothing.
 """
 
 from __future__ import annotations
@@ -125,12 +126,12 @@ class FastPath:
         unpack = I_DATA_HEADER.unpack_from
         header = self._zero_header
         blocks = tsns.blocks
-        expected = (tsns.cumulative + 1) & MASK32
+        expected = (tsns.highest + 1) & MASK32
         messages = assembler.messages
         message = None
         parts: list[bytes] = []
         flags_, stream_, number_ = -1, 0, 0
-        full = receiver.is_full
+        room = receiver.window
         for index in range(start, len(datagrams)):
             data = datagrams[index]
             size = len(data)
@@ -141,30 +142,35 @@ class FastPath:
                 return index
             receiver.packets += 1
             payload = data[32 : 12 + length]
-            if tsn == expected and not blocks and not full and not flags & IMMEDIATE:
+            if tsn == expected and room > 0 and not flags & IMMEDIATE:
                 if (
                     flags == flags_ and number == number_ and stream_id == stream_
                     and last == len(parts) and message is not None and not message.early
+                    and (not blocks or tsns.may_extend)
                 ):  # fmt: skip
                     parts.append(payload)
                     length -= 20
                     message.size += length
                     assembler.buffered += length
-                    tsns.cumulative += 1
+                    if blocks:
+                        tsns.extend(length)
+                        room -= length
+                    else:
+                        tsns.cumulative += 1
                     expected = (tsn + 1) & MASK32
                     continue
-                if flags & _MESSAGE == _MESSAGE:
+                if flags & _MESSAGE == _MESSAGE and not blocks:
                     tsns.cumulative += 1
                     expected = (tsn + 1) & MASK32
                     reassembly.finish(stream_id, flags & UNORDERED, number, last, payload)
-                    full = receiver.is_full
+                    room = receiver.window
                     continue
             fragment, ppid = (0, last) if flags & BEGIN else (last, 0)
             receiver.on_data(
                 DataChunk(tsn, stream_id, number, fragment, ppid, flags, payload, interleaved=True)
             )
-            full = receiver.is_full
-            expected = (tsns.cumulative + 1) & MASK32
+            room = receiver.window
+            expected = (tsns.highest + 1) & MASK32
             flags_ = flags & UNORDERED
             message = messages.get((stream_id, flags_, number))
             if message is not None:
@@ -173,6 +179,8 @@ class FastPath:
                 number_ = number
                 if message.last >= 0:
                     message = None  # its end is known: the general code must see it complete
+        if blocks:
+            receiver.immediate = True  # RFC 9260, 6.2: a SACK at once while there is a hole
         return len(datagrams)
 
 

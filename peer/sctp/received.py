@@ -38,6 +38,23 @@ class ReceivedTsns:
         self.out_of_order = 0
         """Bytes in ``blocks``."""
 
+    @property
+    def highest(self) -> Tsn:
+        """The highest TSN that has arrived."""
+        return self.blocks[-1][1] if self.blocks else self.cumulative
+
+    @property
+    def may_extend(self) -> bool:
+        """Whether the TSN after the highest is near enough to be kept; there is a hole."""
+        return self.blocks[-1][1] - self.cumulative < _MAX_OFFSET
+
+    def extend(self, size: int) -> None:
+        """Log the TSN after the highest, above a hole, with `size` payload bytes."""
+        last = self.blocks[-1]
+        last[1] += 1
+        last[2] += size
+        self.out_of_order += size
+
     def is_duplicate(self, tsn: Tsn) -> bool:
         """Tell whether ``tsn`` arrived before, and note it for the next SACK if so."""
         blocks = self.blocks
