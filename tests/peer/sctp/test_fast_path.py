@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def _side(interleaving: bool) -> Side:
         max_size=12,
     ),
     swaps=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8),
+    lost=st.sets(st.integers(0, 60), max_size=4),
     repeats=st.lists(st.integers(0, 60), max_size=4),
     cuts=st.lists(st.integers(1, 20), min_size=1, max_size=30),
 )
@@ -55,6 +57,7 @@ def test_fast_and_slow_path_agree(
     zero: bool,
     sizes: list[tuple[int, bool, int]],
     swaps: list[tuple[int, int]],
+    lost: set[int],
     repeats: list[int],
     cuts: list[int],
 ) -> None:
@@ -68,6 +71,8 @@ def test_fast_and_slow_path_agree(
     for a, b in swaps:
         if a < len(bodies) and b < len(bodies):
             bodies[a], bodies[b] = bodies[b], bodies[a]
+    late = [body for index, body in enumerate(bodies) if index in lost]
+    bodies = [body for index, body in enumerate(bodies) if index not in lost] + late
     bodies += [bodies[i] for i in repeats if i < len(bodies)]
 
     fast, slow = _side(interleaving), _side(interleaving)
@@ -89,6 +94,31 @@ def test_fast_and_slow_path_agree(
     assert fast.receiver.tsns.blocks == slow.receiver.tsns.blocks
     assert fast.receiver.reassembly.buffered == slow.receiver.reassembly.buffered == 0
     assert fast.receiver.unread == slow.receiver.unread
+
+
+def test_fragments_above_a_hole_need_no_chunk_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = SendQueue(datagram_size=84, overhead=65)
+    queue.begin(interleaving=True, initial_tsn=1)
+    for size in (30, 1000):
+        queue.push(Message(0, 53, bytes(size), 0, False, INFINITY, INFINITY))
+    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, flight=FLIGHT, now=0.0)
+    side = _side(interleaving=True)
+    writer = PacketWriter(5000, 5000)
+    writer.set_peer(77, zero_checksum=True)
+    path = FastPath(side.receiver, writer.header, crc32c(writer.header), zero=True)
+    slow: list[int] = []
+    take = side.receiver.on_data
+
+    def on_data(chunk: DataChunk) -> None:
+        slow.append(chunk.tsn)
+        take(chunk)
+
+    monkeypatch.setattr(side.receiver, "on_data", on_data)
+    path.take([writer.wrap(chunk.body) for chunk in chunks[1:]], 0)
+    assert slow == [2, 21]  # the begin and the end of the message
+    assert side.receiver.tsns.blocks == [[2, 21, 1000]]
+    assert side.receiver.window == SctpConfig().receive_window - 1000
+    assert side.receiver.immediate  # RFC 9260, 6.2: a SACK at once
 
 
 def test_what_is_not_plain_data_is_left_to_others() -> None:
