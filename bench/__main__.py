@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import json
 import os
 import platform
@@ -25,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from . import files
+from .bars import Group, write_bars
 from .channel import Engine, Figures, Wrap, measure, on_loopback
-from .link import ADDRESS_A, ADDRESS_B, LINKS, OUT, EmulatedLink
+from .link import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink
 from .sharing import CONTROLS, SHARED, Shares, share
 
 OURS = Engine("peerline")
@@ -41,6 +43,7 @@ PAIRS = {
     "peerline -> aiortc": (OURS, Engine("aiortc")),
     "aiortc -> peerline": (Engine("aiortc"), OURS),
 }
+DRAWN = ("peerline", "peerline -> wrtc", "wrtc", "aiortc")
 SIZES = (200, 1024, 16_384, 65_536, 262_144)
 
 console = Console(width=140)
@@ -162,6 +165,19 @@ async def sharing_table(runs: int, seconds: float) -> list[Shares]:
     return results
 
 
+def draw(tables: list[Figures], tcp_rates: dict[str, dict[str, float]]) -> None:
+    """The links as bars, in `bench/out/links.svg`."""
+    groups = []
+    for shape in LINKS:
+        rows = [row for row in tables if row.situation == shape.name]
+        values = {row.engine: row.median("rates") for row in rows if row.engine in DRAWN}
+        values |= {f"TCP {name}": rate for name, rate in tcp_rates.get(shape.name, {}).items()}
+        if rows:
+            shown = {name: rate / 1e6 for name, rate in values.items() if rate}
+            groups.append(Group(shape.name, shown, shape.rate_mbit / 8))
+    write_bars(OUT / "links.svg", "One stream over emulated links", groups, "MB/s of payload")
+
+
 def machine() -> str:
     """What this ran on."""
     model = ""
@@ -203,6 +219,10 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     results["tcp"] = {}
     results["files"] = []
     if "files" in wanted:
+        # As installing does; magic-wormhole was installed, we may run from a source tree.
+        for package in ("peer", "signaling"):
+            compileall.compile_dir(HERE.parent / package, quiet=1)
+    if "files" in wanted:
         size = (100 if quick else 1000) * 10**6
         results["files"].append(file_table("loopback", size, "127.0.0.1", on_loopback, runs))
     for shape in LINKS:
@@ -231,6 +251,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
             results["sharing"] = [asdict(row) for row in shares]
         except (RuntimeError, FileNotFoundError) as error:
             console.print(f"  beside TCP: {error}")
+    draw(tables, results["tcp"])
     results["tables"] = [asdict(row) for row in tables]
     return results
 
