@@ -59,6 +59,13 @@ async def page(
         yield page
 
 
+def digest_in_browser(message: str | bytes) -> list[Any]:
+    """What the page says of a message that it got."""
+    payload = message.encode() if isinstance(message, str) else message
+    kind = "text" if isinstance(message, str) else "bytes"
+    return [kind, len(payload), hashlib.sha256(payload).hexdigest()]
+
+
 @dataclass
 class Pair:
     """Both ends of a channel: ours, and the key of the browser's."""
@@ -70,15 +77,21 @@ class Pair:
     async def call(self, verb: str, **arguments: Any) -> Any:
         return await self.page.call(verb, key=self.key, **arguments)
 
-    async def comes_back(self, message: str | bytes) -> None:
-        """A message that is sent arrives in the browser, and what it sends back here."""
-        payload = message.encode() if isinstance(message, str) else message
-        kind = "text" if isinstance(message, str) else "bytes"
-        self.ours.channel.send(message)
-        heard = await self.call("echo")
-        assert heard == [kind, len(payload), hashlib.sha256(payload).hexdigest()]
-        assert await self.ours.messages.get() == message
-        self.ours.channel.consume()
+    async def come_back(self, *messages: str | bytes) -> None:
+        """Messages that are sent arrive in the browser, and what it sends back here."""
+        for message in messages:
+            self.ours.channel.send(message)
+        heard = [await self.call("echo") for _ in messages]
+        back = [await self.ours.messages.get() for _ in messages]
+        for _ in messages:
+            self.ours.channel.consume()
+        sent = list(messages)
+        digests = [digest_in_browser(message) for message in sent]
+        if not self.ours.channel.parameters.ordered:
+            for any_order in (heard, back, digests, sent):
+                any_order.sort(key=repr)
+        assert heard == digests
+        assert back == sent
 
     async def numbers_until_closed(self, by_us: bool, count: int, size: int) -> list[int]:
         """One side sends so many numbers and closes at once; which of them came."""
@@ -197,17 +210,17 @@ async def test_messages_of_every_size_arrive_on_channels_of_every_mode(
     async with meeting(page, we_offer, path) as met:
         assert met.ours.max_message_size >= 262_144
         source = random.Random(1)
-        for size in SIZES:
-            await met.control.comes_back(source.randbytes(size))
-            await met.control.comes_back("☃" * (size // 3))
-        ids = {CONTROL.id}
-        for parameters in MODES:
-            for opened_by_us in (True, False) if parameters.id is None else (True,):
-                pair = await met.channel(parameters, opened_by_us=opened_by_us)
-                ids.add(pair.ours.channel.id)
-                for message in ("ünï ☃", b"", source.randbytes(65_536)):
-                    await pair.comes_back(message)
-        assert len(ids) == 6  # a number of its own for each
+        await met.control.come_back(*map(source.randbytes, SIZES))
+        await met.control.come_back(*("☃" * (size // 3) for size in SIZES))
+        pairs = [
+            await met.channel(parameters, opened_by_us=opened_by_us)
+            for parameters in MODES
+            for opened_by_us in ((True, False) if parameters.id is None else (True,))
+        ]
+        assert len({pair.ours.channel.id for pair in pairs} | {CONTROL.id}) == 6
+        await asyncio.gather(
+            *(pair.come_back("ünï ☃", b"", source.randbytes(65_536), "") for pair in pairs)
+        )
 
 
 @both_offers
@@ -231,16 +244,21 @@ async def test_messages_that_are_not_sent_again_are_lost_alone(
 ) -> None:
     path = LossyPath(reorder=0.02, mtu=ETHERNET)
     async with meeting(page, we_offer, path) as met:
-        for ordered, by_us in ((True, True), (True, False), (False, True), (False, False)):
+        for ordered in (True, False):
             once = ChannelParameters(label="once", ordered=ordered, max_retransmits=0)
-            pair = await met.channel(once, opened_by_us=not by_us)
+            ours = await met.channel(once, opened_by_us=False)
+            theirs = await met.channel(once, opened_by_us=True)
             path.loss = 0.05
-            numbers = await pair.numbers_until_closed(by_us, MANY, 1000)
+            came = await asyncio.gather(
+                ours.numbers_until_closed(True, MANY, 1000),
+                theirs.numbers_until_closed(False, MANY, 1000),
+            )
             path.loss = 0.0
-            assert MANY // 5 < len(numbers) < MANY
-            assert len(set(numbers)) == len(numbers)
-            assert not ordered or numbers == sorted(numbers)
-        await met.control.comes_back("still here")
+            for numbers in came:
+                assert MANY // 5 < len(numbers) < MANY
+                assert len(set(numbers)) == len(numbers)
+                assert not ordered or numbers == sorted(numbers)
+        await met.control.come_back("still here")
 
 
 @both_offers
@@ -250,13 +268,19 @@ async def test_closing_from_either_side_brings_what_was_sent_and_frees_the_numbe
     path = LossyPath(loss=0.02, reorder=0.02, mtu=ETHERNET)
     async with meeting(page, we_offer, path) as met:
         agreed, told = ChannelParameters(label="again", id=30), ChannelParameters(label="told")
-        for parameters, opened_by_us in ((agreed, True), (told, True), (told, False)):
-            ids = []
+
+        async def use_twice(parameters: ChannelParameters, opened_by_us: bool) -> int:
+            ids = set()
             for by_us in (True, False):
                 pair = await met.channel(parameters, opened_by_us=opened_by_us)
-                ids.append(pair.ours.channel.id)
+                ids.add(pair.ours.channel.id)
                 assert await pair.numbers_until_closed(by_us, 20, PIECE) == list(range(20))
                 with pytest.raises(ChannelClosed):
                     pair.ours.channel.send("too late")
-            # Both browsers take the lowest number that is free; we, one that rested.
-            assert len(set(ids)) == (2 if parameters is told and opened_by_us else 1)
+            return len(ids)
+
+        # Both browsers take the lowest number that is free; we, one that has rested.
+        numbers = await asyncio.gather(
+            use_twice(agreed, True), use_twice(told, True), use_twice(told, False)
+        )
+        assert list(numbers) == [1, 2, 1]
