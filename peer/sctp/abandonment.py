@@ -18,8 +18,8 @@ from .serial import MASK32, Tsn
 
 __all__ = ["Abandonment"]
 
-_MAX_SKIPPED = 100
-"""Streams named in one FORWARD-TSN: it must fit a packet (8 bytes each with I-DATA)."""
+_MAX_SIZE = 800
+"""Bytes of FORWARD-TSN chunks at a time: they must fit a packet."""
 _NO_FLIGHT = Flight(0.0, 0, 0.0, 0.0, 0, 0, True)
 
 
@@ -84,7 +84,11 @@ class Abandonment:
 
     def forward_tsn(self, *, now: float, interval: float) -> bytes | None:
         """
-        Return the chunk that is due, or ``None``.
+        Return the chunks that are due, or ``None``.
+
+        dcsctp (Chromium, Firefox) and aiortc drop what they hold of a stream up to the number
+        that is named, whole messages too. So there is a chunk for each run of abandoned ones:
+        what arrived between two runs is delivered at the first, before the second is read.
 
         Args:
             now: Monotonic time in seconds.
@@ -98,23 +102,33 @@ class Abandonment:
         self._seen_base = outstanding.base
         unacked = outstanding.unacked
         point = tsn = outstanding.base - 1
+        runs: list[tuple[Tsn, dict[tuple[int, bool], int]]] = []
         skipped: dict[tuple[int, bool], int] = {}
-        while len(skipped) < _MAX_SKIPPED and (chunk := unacked.get(tsn + 1)) is not None:
+        arrived = False
+        size = 8
+        while size < _MAX_SIZE and (chunk := unacked.get(tsn + 1)) is not None:
             if not chunk.abandoned:
                 # Rule C2. What arrived does not stop the point, but the point never rests on it.
                 if not chunk.acked:
                     break
+                arrived = True
                 tsn += 1
                 continue
             message = chunk.message
             if message is None:
                 raise AssertionError("an abandoned chunk has its message")
+            if arrived and skipped:
+                runs.append((point, skipped))
+                skipped = {}
+                size += 8
+            arrived = False
             unordered = bool(message.unordered)
             if self._interleaving or not unordered:
                 key = (message.stream_id, unordered)
                 # The TSN that stands for the rest of a message may come after later messages.
                 if key not in skipped or self._is_later(message.number, skipped[key]):
                     skipped[key] = message.number
+                    size += 8
             tsn += 1
             point = tsn
         if point < outstanding.base:
@@ -124,5 +138,9 @@ class Abandonment:
         self._point = point
         self._sent_at = now
         kind = ChunkType.I_FORWARD_TSN if self._interleaving else ChunkType.FORWARD_TSN
-        entries = tuple(Skipped(sid, u, number) for (sid, u), number in skipped.items())
-        return ForwardTsn(point & MASK32, entries).serialize(kind)
+        return b"".join(
+            ForwardTsn(
+                last & MASK32, tuple(Skipped(sid, u, number) for (sid, u), number in run.items())
+            ).serialize(kind)
+            for last, run in (*runs, (point, skipped))
+        )

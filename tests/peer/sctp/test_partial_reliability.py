@@ -96,6 +96,28 @@ def test_a_lost_forward_tsn_is_repeated(pair: AssociationPair) -> None:
     pair.drive(until=lambda: pair.a.association.stats().unacked_chunks == 0)
 
 
+def test_what_arrived_between_two_given_up_messages_is_not_skipped(pair: AssociationPair) -> None:
+    """dcsctp drops what it holds of a stream up to the number that is named, whole messages too."""
+    seen = iter(range(100))
+
+    def drop(datagram: bytes) -> bool:
+        return bool({C.DATA, C.I_DATA} & set(kinds(datagram))) and next(seen) in {2, 5}
+
+    pair.a_to_z.drop = drop
+    for number in range(10):
+        pair.a.association.send(1, 53, bytes([number]) * 1000, now=pair.now, max_retransmits=0)
+    pair.drive(until=lambda: pair.a.association.stats().unacked_chunks == 0)
+    assert [message[0] for message in _received(pair)] == [0, 1, 3, 4, 6, 7, 8, 9]
+    named = [
+        skipped.message
+        for packet in pair.a.sent
+        for chunk in split_chunks(packet)
+        if chunk.kind in (C.FORWARD_TSN, C.I_FORWARD_TSN)
+        for skipped in ForwardTsn.parse(chunk.kind, chunk.value).skipped
+    ]
+    assert named == [2, 5]
+
+
 def _inject(pair: AssociationPair, *chunks: bytes) -> None:
     header = pair.a.sent[-1][:8] + bytes(4)
     pair.z.association.receive_datagram(header + b"".join(chunks), pair.now)
