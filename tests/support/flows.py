@@ -12,7 +12,7 @@ from tests.support.netem import Conditions, Pipe, Simulation, Stalls
 
 __all__ = ["Bottleneck", "Flow", "Sample"]
 
-_MESSAGE = bytes(16384)
+_MESSAGE = bytes(14 * 1156)  # cut into full packets
 _BUFFER = 1 << 18
 _STREAM = 0
 

@@ -45,7 +45,7 @@ CUT = 0.75
 YIELD_STEP = 0.95
 YIELD_FLOOR = 0.7
 """Per round with a standing queue, and at most in a cycle, the bandwidth is lowered to this."""
-REGAIN_STEP = 1.02
+REGAIN_STEP = 1.01
 """And raised to this per round that saw no queue."""
 FLOOD_LOSS = 0.1
 """Loss in a round from which on nothing holds the bounds above what is delivered."""
