@@ -172,7 +172,7 @@ static void deliver(Direction *d, int out, int64_t now) {
 static int open_tun(const char *name) {
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     struct ifreq request = {0};
-    request.ifr_flags = IFF_TUN | IFF_NO_PI;
+    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_NAPI;
     strncpy(request.ifr_name, name, IFNAMSIZ - 1);
     if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0) {
         fprintf(stderr, "wanlink: cannot make %s: %s\n", name, strerror(errno));
