@@ -217,8 +217,11 @@ class BBR:
         self.slack = self._slack()
 
     def _slack(self) -> float:
-        """Lateness is made up within what the path is known to hold beyond its product, and UP
-        is there to find out how much that is; so there is none where the queue is short."""
+        """
+        Bytes of lateness to make up: what the path is known to hold beyond its product.
+
+        None where the queue is short; UP, which is there to find out how much it is, may try.
+        """
         model = self.model
         product = model.bdp(model.max_bw)
         spare = self.cwnd - product

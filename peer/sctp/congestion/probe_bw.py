@@ -95,6 +95,7 @@ class ProbeBandwidth:
     def _up_is_done(self, sample: AckSample, cwnd: int, quantum: int) -> bool:
         """The pipe is full: bandwidth stays flat though more than the product is in flight."""
         model = self._model
+        # The window is whole bytes and the bound is not: one byte apart they are equal.
         if sample.prior_in_flight >= cwnd - quantum and cwnd + 1 > model.inflight_hi:
             self._held_back = True
         if self._held_back and model.round_start:
