@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
-import aiohttp
-
 from signaling.errors import BadMessage, CloseCode, ErrorCode
 from signaling.messages import (
     MAX_SERVER_MESSAGE_BYTES,
@@ -31,6 +29,7 @@ from signaling.messages import (
 )
 
 from .errors import PeerTimeout, ServerRefused, ServerUnreachable
+from .websocket import HandshakeFailed, WebSocket
 
 __all__ = ["SignalingClient", "websocket_url"]
 
@@ -88,10 +87,7 @@ class SignalingClient:
         welcome: what the server said first.
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, url: str
-    ) -> None:
-        self._session = session
+    def __init__(self, socket: WebSocket, url: str) -> None:
         self._socket = socket
         self._url = url
         self._outbox: deque[ClientMessage] = deque()
@@ -123,34 +119,21 @@ class SignalingClient:
             PeerTimeout: it does not answer in time.
         """
         url = websocket_url(server)
-        session = aiohttp.ClientSession()
         try:
             async with asyncio.timeout(timeout):
-                socket = await session.ws_connect(
-                    url,
-                    protocols=(SUBPROTOCOL,),
-                    max_msg_size=MAX_SERVER_MESSAGE_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
-                    ssl=ssl if ssl is not None else True,
+                socket = await WebSocket.connect(
+                    url, subprotocol=SUBPROTOCOL, max_size=MAX_SERVER_MESSAGE_BYTES, ssl=ssl
                 )
                 try:
-                    client = cls(session, socket, url)
+                    client = cls(socket, url)
                     await client._enter(hello)
                 except BaseException:
-                    await socket.close()
+                    await socket.close(CLOSE_TIMEOUT)
                     raise
         except TimeoutError:
-            await _dispose(session)
             raise PeerTimeout("join", f"The server {_shown(url)} does not answer.") from None
-        except aiohttp.ClientError as error:
-            await _dispose(session)
+        except (HandshakeFailed, OSError) as error:
             raise ServerUnreachable(_reason(url, error)) from error
-        except OSError as error:
-            await _dispose(session)
-            raise ServerUnreachable(f"The server {_shown(url)} cannot be reached.") from error
-        except BaseException:
-            await _dispose(session)
-            raise
         return client
 
     def send(self, message: ClientMessage) -> None:
@@ -184,13 +167,10 @@ class SignalingClient:
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait({self._writer})
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close()
-        await _dispose(self._session)
+        await self._socket.close(CLOSE_TIMEOUT)
 
     async def _enter(self, hello: Hello) -> None:
-        await self._socket.send_str(serialize(hello))
+        await self._socket.send(serialize(hello))
         while True:
             message = await self._receive()
             if isinstance(message, Welcome):
@@ -210,15 +190,15 @@ class SignalingClient:
         """The next message; None for one that a newer server may send."""
         try:
             async with asyncio.timeout(self._patience):
-                frame = await self._socket.receive()
+                text = await self._socket.receive()
         except TimeoutError:
             raise ServerUnreachable(
                 f"Nothing has been heard of the server {_shown(self._url)} for a while."
             ) from None
-        if frame.type is not aiohttp.WSMsgType.TEXT:
+        if text is None:
             raise self._end()
         try:
-            return parse_server(frame.data)
+            return parse_server(text)
         except BadMessage as error:
             logger.info("ignoring a message of the server: %s", error)
             return None
@@ -249,30 +229,25 @@ class SignalingClient:
                 continue
             tokens -= 1
             try:
-                await self._socket.send_str(serialize(self._outbox[0]))
-            except (aiohttp.ClientError, OSError) as error:
+                await self._socket.send(serialize(self._outbox[0]))
+            except OSError as error:
                 logger.info("the connection to the server broke: %s", error)
                 return  # the reader tells
             self._outbox.popleft()
-
-
-async def _dispose(session: aiohttp.ClientSession) -> None:
-    await session.close()
-    # TLS transports close a turn of the loop later, and warn when the loop ends before.
-    await asyncio.sleep(0)
 
 
 def _shown(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _reason(url: str, error: aiohttp.ClientError) -> str:
-    if isinstance(error, aiohttp.WSServerHandshakeError):
+def _reason(url: str, error: HandshakeFailed | OSError) -> str:
+    if isinstance(error, HandshakeFailed):
         if error.status in (429, 503):
             return f"The server {_shown(url)} takes no more connections now: try again later."
-        return f"There is no Peerline server at {_shown(url)} (it answers {error.status})."
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        answer = f"answers {error.status}" if error.status else "speaks something else"
+        return f"There is no Peerline server at {_shown(url)} (it {answer})."
+    if isinstance(error, ssl_module.SSLCertVerificationError):
         return f"The certificate of the server {_shown(url)} is not trusted."
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, ssl_module.SSLError):
         return f"The server {_shown(url)} does not speak TLS as it should."
     return f"The server {_shown(url)} cannot be reached."
