@@ -4,51 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import json
 import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from aiohttp import web
 
 from tests.support.browser import find_chromium
+from tests.support.remote import Remote
 
 __all__ = ["BROWSERS", "BarePage", "bare_page"]
 
-_PAGE: Final = '<!doctype html><title>bare</title><script type="module" src="/bare.js"></script>'
+_PAGE: Final = (
+    '<!doctype html><title>bare</title><script type="module" src="/bare_page.js"></script>'
+)
 _PREFERENCES: Final = """
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("browser.shell.checkDefaultBrowser", false);
 """
 
 
-class BarePage:
-    """The verbs of `bare_page.js`, called from here."""
+class BarePage(Remote):
+    """The page, once it has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, browser: str) -> None:
+        super().__init__()
+        self.browser = browser
         self.ready = asyncio.Event()
         self._socket: web.WebSocketResponse
-        self._numbers = itertools.count()
-        self._calls: dict[int, asyncio.Future[Any]] = {}
 
-    async def call(self, verb: str, **arguments: Any) -> Any:
-        """Have the page do something, and wait for what it says.
-
-        Raises:
-            RuntimeError: the browser threw.
-        """
-        number = next(self._numbers)
-        answer = self._calls[number] = asyncio.get_running_loop().create_future()
-        try:
-            await self._socket.send_str(json.dumps({"id": number, "verb": verb, **arguments}))
-            return await answer
-        finally:
-            del self._calls[number]
+    async def _send(self, call: str) -> None:
+        await self._socket.send_str(call)
 
     async def converse(self, request: web.Request) -> web.WebSocketResponse:
         """The page has come."""
@@ -56,17 +46,8 @@ class BarePage:
         await self._socket.prepare(request)
         self.ready.set()
         async for message in self._socket:
-            said = json.loads(message.data)
-            answer = self._calls.get(said["id"])
-            if answer is None or answer.done():
-                continue  # nobody waits for it any longer
-            if "error" in said:
-                answer.set_exception(RuntimeError(said["error"]))
-            else:
-                answer.set_result(said["result"])
-        for answer in self._calls.values():
-            if not answer.done():
-                answer.set_exception(RuntimeError("the browser is gone"))
+            self.replied(message.data)
+        self.gone("the browser is gone")
         return self._socket
 
 
@@ -98,17 +79,22 @@ async def bare_page(browser: str, profile: Path) -> AsyncIterator[BarePage]:
         browser: one of `BROWSERS`.
         profile: an empty folder for it.
     """
-    page = BarePage()
+    page = BarePage(browser)
 
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html")
 
     async def script(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(Path(__file__).with_suffix(".js"))
+        return web.FileResponse(Path(__file__).with_name(request.path[1:]))
 
     app = web.Application()
     app.add_routes(
-        [web.get("/", index), web.get("/bare.js", script), web.get("/socket", page.converse)]
+        [
+            web.get("/", index),
+            web.get("/bare_page.js", script),
+            web.get("/verbs.mjs", script),
+            web.get("/socket", page.converse),
+        ]
     )
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
