@@ -130,7 +130,6 @@ async def test_a_device_without_a_network_is_told_so() -> None:
             anna = await Person.with_browser(browser, url)
             ben = await Person.with_browser(browser, url)
             await ben.type_code(await anna.make_code())
-            # Two attempts of fifteen seconds: another kind of peer might be reached.
             for someone in (anna, ben):
                 heading = someone.heading("This device has no network route")
                 await expect(heading).to_be_visible(timeout=60_000)
