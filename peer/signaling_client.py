@@ -163,7 +163,7 @@ class SignalingClient:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     while self._outbox and not self._writer.done():
                         self._outgoing.set()
-                        await asyncio.sleep(0.01)
+                        await asyncio.sleep(0.001)
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait({self._writer})

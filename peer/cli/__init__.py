@@ -8,6 +8,7 @@ is imported when it is called, and the heavy libraries when the command needs th
 * ``meeting`` -- which signaling server two people meet on; ``embedded``, ``registry``,
   ``lan``, ``tls`` -- the server that lives inside ``send`` and ``chat``, and how it is found
 * ``screen``, ``progress``, ``prompts``, ``qr``, ``text``, ``lines`` -- the terminal
+* ``lean`` -- leaves out what the heavy libraries load and no command uses
 * ``exits`` -- the one place where an error becomes a sentence and an exit status
 """
 
@@ -27,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from .lean import leave_out_unused
 
     leave_out_unused()
-    # Modules stay: to go through them again and again while they load takes 40 ms, and once
-    # more at the end as long. A transfer leaves the collector next to nothing to do.
+    # Modules stay: to go through them again and again while they load takes 40 ms, and some more
+    # at the end. A transfer leaves the collector next to nothing to do.
     gc.set_threshold(50_000)
     status = run(sys.argv[1:] if argv is None else list(argv))
     gc.freeze()

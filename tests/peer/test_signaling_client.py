@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from peer.errors import PeerTimeout, ServerRefused, ServerUnreachable
 from peer.signaling_client import SignalingClient, websocket_url
+from signaling.config import Listener, ServerConfig
 from signaling.messages import (
     SUBPROTOCOL,
     Heartbeat,
@@ -26,6 +29,9 @@ from signaling.messages import (
     parse_client,
     serialize,
 )
+from signaling.server import SignalingServer
+from signaling.tls import server_context
+from tests.support.certificates import make_certificate
 from tests.support.leftovers import nothing_left_behind
 from tests.support.rooms import running_server
 
@@ -85,6 +91,26 @@ async def test_joining_a_real_server_gives_its_welcome() -> None:
         client = await SignalingClient.join(server.urls[0], HELLO)
         assert client.welcome.code == client.welcome.room
         await client.close()
+
+
+async def test_a_server_behind_tls_has_to_show_a_trusted_certificate(tmp_path: Path) -> None:
+    asyncio.get_running_loop().set_debug(False)  # it logs handshakes that fail on purpose
+    files = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(files.certificate))
+    context = server_context(files.certificate, files.key)
+    config = ServerConfig(listeners=(Listener("127.0.0.1", 0, context),))
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        client = await SignalingClient.join(server.urls[0], HELLO, ssl=trust)
+        assert client.welcome.code
+        await client.close()
+        with pytest.raises(ServerUnreachable, match="is not trusted"):
+            await SignalingClient.join(server.urls[0], HELLO)
+
+
+async def test_a_server_without_tls_is_not_taken_for_one_with_it() -> None:
+    async with nothing_left_behind(), running_server() as server:
+        with pytest.raises(ServerUnreachable, match=r"does not speak TLS|cannot be reached"):
+            await SignalingClient.join(server.urls[0].replace("http:", "https:"), HELLO)
 
 
 async def test_a_server_that_is_not_there_is_unreachable() -> None:

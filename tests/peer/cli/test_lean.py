@@ -55,6 +55,19 @@ def test_what_others_need_is_not_loaded(command: str) -> None:
     assert not names & set(HEAVY)
 
 
+def test_the_command_itself_leaves_them_out() -> None:
+    script = (
+        "import sys; from peer.cli import main\n"
+        "try: main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "import aiortc; print('av._core' in sys.modules, 'dns' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines()[1:] == ["False False"]
+
+
 def test_a_connection_comes_about_without_what_is_left_out() -> None:
     connecting = """
 import asyncio
