@@ -249,7 +249,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
                     console.print(f"  {shape.name}: {error}")
     if "sharing" in wanted:
         try:
-            shares = await sharing_table(runs, 10.0 if quick else 30.0)
+            shares = await sharing_table(runs, 20.0 if quick else 60.0)
             results["sharing"] = [asdict(row) for row in shares]
         except (RuntimeError, FileNotFoundError) as error:
             console.print(f"  beside TCP: {error}")

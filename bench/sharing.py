@@ -16,8 +16,9 @@ SHARED = tuple(
 )
 """Queues of half, one and more than two bandwidth-delay products."""
 CONTROLS = ("cubic", "bbr")
-SETTLE = 3.0
-"""Seconds before counting: both have left slow start."""
+SETTLE = 5.0
+"""Seconds before counting: both have left slow start. CUBIC may have lost its own to us, and then
+takes half a minute to come back: short runs tell about that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,17 @@ from pathlib import Path
 
 from bench.plot import Panel, write_svg
 from peer.sctp.congestion import BBR, ControllerFactory, Cubic, NewReno
+from tests.support.bbr1 import BBRv1
 from tests.support.flows import Bottleneck, jain
 from tests.support.netem import Conditions, Stalls
 
 OUT = Path(__file__).resolve().parent / "out"
-CONTROLLERS: dict[str, ControllerFactory] = {"bbr": BBR, "cubic": Cubic, "reno": NewReno}
+CONTROLLERS: dict[str, ControllerFactory] = {
+    "bbr": BBR,
+    "cubic": Cubic,
+    "reno": NewReno,
+    "bbr1": BBRv1,
+}
 _MBIT = 1e6 / 8
 _PAYLOAD = 1156 / 1253
 """Share of payload in what a full packet takes on the wire."""
@@ -89,6 +95,9 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("beside CUBIC, queue 200", _path(25, 100, queue=200), 30, ("bbr", "cubic")),
     Situation("beside CUBIC, queue 420", _path(25, 100, queue=420), 30, ("bbr", "cubic")),
     Situation("beside CUBIC, queue 1000", _path(25, 100), 30, ("bbr", "cubic")),
+    Situation("beside the kernels' BBR, queue 200", _path(25, 100, queue=200), 30, ("bbr", "bbr1")),
+    Situation("beside the kernels' BBR, queue 420", _path(25, 100, queue=420), 30, ("bbr", "bbr1")),
+    Situation("beside the kernels' BBR, queue 1000", _path(25, 100), 30, ("bbr", "bbr1")),
     Situation("beside BBR, queue 200", _path(25, 100, queue=200), 30, ("bbr", "bbr")),
     Situation("beside BBR, queue 420", _path(25, 100, queue=420), 30, ("bbr", "bbr")),
     Situation("beside BBR, queue 1000", _path(25, 100), 30, ("bbr", "bbr")),
