@@ -74,6 +74,7 @@ async def scripted(script: Script) -> AsyncIterator[str]:
         ("example.org:8000", "ws://example.org:8000/v1/ws"),
         ("https://example.org/under/here/#7-acid-acid", "wss://example.org/under/here/v1/ws"),
         ("http://[::1]:8000", "ws://[::1]:8000/v1/ws"),
+        ("http://example.org/a b/é%20", "ws://example.org/a%20b/%C3%A9%20/v1/ws"),
     ],
 )
 def test_any_form_of_address_leads_to_the_websocket(server: str, url: str) -> None:
@@ -111,6 +112,13 @@ async def test_a_server_without_tls_is_not_taken_for_one_with_it() -> None:
     async with nothing_left_behind(), running_server() as server:
         with pytest.raises(ServerUnreachable, match=r"does not speak TLS|cannot be reached"):
             await SignalingClient.join(server.urls[0].replace("http:", "https:"), HELLO)
+
+
+@pytest.mark.parametrize("server", ["http://a..b", "http://me@127.0.0.1:1"])
+async def test_an_address_that_turns_out_to_be_none_is_told_as_such(server: str) -> None:
+    async with nothing_left_behind():
+        with pytest.raises(ServerUnreachable, match="is not the address of a server"):
+            await SignalingClient.join(server, HELLO)
 
 
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
