@@ -151,7 +151,10 @@ class SignalingClient:
                 # What is wrong with an address shows late as well, as a ValueError; a proxy may
                 # need a library that is not there.
                 except (WebSocketException, OSError, ValueError, ImportError) as error:
-                    raise ServerUnreachable(_reason(url, error)) from error
+                    # Those about an address quote it, and with it a password.
+                    quotes = not isinstance(error, OSError | InvalidHandshake | ConnectionClosed)
+                    cause = None if quotes else error
+                    raise ServerUnreachable(_reason(url, error)) from cause
                 client = cls(socket, url)
                 try:
                     await client._enter(hello)
