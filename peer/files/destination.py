@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,9 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_HARD_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 )
+_WRITE_OUT: Final = 16 << 20
+"""Bytes of a file after which the disk is told to begin with them. Otherwise it waits until the
+end, and a person with it: a second for each gigabyte and more."""
 
 
 class NoRoom(DiskError):
@@ -41,7 +45,7 @@ class NoRoom(DiskError):
 class _OpenFile:
     """A partial file."""
 
-    __slots__ = ("descriptor", "folder", "partial")
+    __slots__ = ("_dirty", "_end", "_start", "descriptor", "folder", "partial")
 
     def __init__(self, folder: int, partial: str, descriptor: int) -> None:
         self.folder = folder
@@ -49,6 +53,22 @@ class _OpenFile:
         self.partial = partial
         """Its name there."""
         self.descriptor = descriptor
+        self._dirty = 0
+        self._start, self._end = sys.maxsize, 0
+
+    def wrote(self, offset: int, length: int) -> None:
+        """After so many bytes start writing what the operating system holds, and do not wait."""
+        self._dirty += length
+        self._start = min(self._start, offset)
+        self._end = max(self._end, offset + length)
+        if self._dirty < _WRITE_OUT:
+            return
+        if sys.platform == "linux":  # elsewhere the advice has no such effect, or is not there
+            # Only what is new: what is on the disk already would be dropped from memory.
+            start, length = self._start, self._end - self._start
+            os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
+        self._dirty = 0
+        self._start, self._end = sys.maxsize, 0
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -115,12 +135,14 @@ class Destination:
             DiskError: full, no permission, ...
         """
         try:
-            descriptor = self._opened(file).descriptor
+            opened = self._opened(file)
             view = memoryview(data)
             while view:
-                written = os.pwrite(descriptor, view, offset)
+                written = os.pwrite(opened.descriptor, view, offset)
                 view = view[written:]
                 offset += written
+            if self._flush:
+                opened.wrote(offset - len(data), len(data))
         except OSError as exc:
             raise self._error(exc, file) from exc
 

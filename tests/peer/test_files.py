@@ -321,6 +321,21 @@ def test_segments_may_be_written_in_any_order(tmp_path: Path) -> None:
     assert tree(tmp_path) == {"f"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the advice works on Linux alone")
+@pytest.mark.parametrize("flush", [True, False])
+def test_the_disk_begins_while_the_file_still_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flush: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, size, __: told.append((start, size)))
+    half = 8 << 20
+    with Destination(tmp_path, plan(file("f", 5 * half)), flush=flush) as destination:
+        for position in (1, 0, 2, 3, 4):
+            destination.write(0, position * half, bytes(half))
+        destination.finish(0)
+    assert told == ([(0, 2 * half), (2 * half, 2 * half)] if flush else [])
+
+
 def test_an_empty_file_needs_no_write(tmp_path: Path) -> None:
     with Destination(tmp_path, plan(file("f", 0))) as destination:
         destination.finish(0)
