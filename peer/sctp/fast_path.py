@@ -3,9 +3,9 @@ The receiver's hottest loop: datagrams that hold one data chunk and nothing else
 
 Bulk data is a stream of such packets, each the sequel of the one before, also above a hole that
 a lost packet has left. They are recognised by comparing bytes, and their payload is appended
-without making any object but the payload itself. Whatever differs (other chunks, a new hole, the
-begin or the end of a message) goes to the code that everything else uses, so this file decides
-nothing.
+without making any object but the payload itself. Whatever differs (other chunks, a new hole, with
+DATA also the begin or the end of a message) goes to the code that everything else uses, so this
+file decides nothing.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class FastPath:
             payload = data[32 : 12 + length]
             if tsn == expected and room > 0 and not flags & IMMEDIATE:
                 if (
-                    flags == flags_ and number == number_ and stream_id == stream_
+                    flags & ~END == flags_ and number == number_ and stream_id == stream_
                     and last == len(parts) and message is not None and not message.early
                     and (not blocks or tsns.may_extend)
                 ):  # fmt: skip
@@ -158,13 +158,27 @@ class FastPath:
                     else:
                         tsns.cumulative += 1
                     expected = (tsn + 1) & MASK32
+                    if flags & END:
+                        message = None
+                        whole = assembler.complete((stream_id, flags_, number))
+                        reassembly.finish(stream_id, flags_, number, *whole)
+                        room = receiver.window
                     continue
-                if flags & _MESSAGE == _MESSAGE and not blocks:
-                    tsns.cumulative += 1
-                    expected = (tsn + 1) & MASK32
-                    reassembly.finish(stream_id, flags & UNORDERED, number, last, payload)
-                    room = receiver.window
-                    continue
+                if flags & BEGIN and not blocks:
+                    flags_ = flags & UNORDERED
+                    if flags & END:
+                        message = None
+                        tsns.cumulative += 1
+                        expected = (tsn + 1) & MASK32
+                        reassembly.finish(stream_id, flags_, number, last, payload)
+                        room = receiver.window
+                        continue
+                    message = assembler.begin((stream_id, flags_, number), last, payload)
+                    if message is not None:
+                        tsns.cumulative += 1
+                        expected = (tsn + 1) & MASK32
+                        parts, stream_, number_ = message.parts, stream_id, number
+                        continue
             fragment, ppid = (0, last) if flags & BEGIN else (last, 0)
             receiver.on_data(
                 DataChunk(tsn, stream_id, number, fragment, ppid, flags, payload, interleaved=True)

@@ -80,11 +80,29 @@ class InterleavedAssembler:
         parts.append(chunk.payload)
         while message.early and (early := message.early.pop(len(parts), None)) is not None:
             parts.append(early)
-        if message.last != len(parts) - 1:
+        return self.complete(key) if message.last == len(parts) - 1 else None
+
+    def begin(self, key: tuple[int, int, int], ppid: int, payload: bytes) -> PartialMessage | None:
+        """
+        Take in the first fragment of a message (as in ``messages``) of which none has arrived.
+
+        Returns:
+            The message; None when ``add`` has to decide, because some of it is here.
+        """
+        if key in self.messages or len(self.messages) >= _MAX_MESSAGES:
             return None
-        del self.messages[key]
+        message = self.messages[key] = PartialMessage()
+        message.parts.append(payload)
+        message.ppid = ppid
+        message.size = len(payload)
+        self.buffered += message.size
+        return message
+
+    def complete(self, key: tuple[int, int, int]) -> tuple[int, bytes]:
+        """Forget a message that is whole; return its identifier and data."""
+        message = self.messages.pop(key)
         self.buffered -= message.size
-        return message.ppid, b"".join(parts)
+        return message.ppid, b"".join(message.parts)
 
     def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """Forget unfinished messages up to the skipped ones (RFC 8260, 2.3.1)."""

@@ -115,10 +115,33 @@ def test_fragments_above_a_hole_need_no_chunk_objects(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(side.receiver, "on_data", on_data)
     path.take([writer.wrap(chunk.body) for chunk in chunks[1:]], 0)
-    assert slow == [2, 21]  # the begin and the end of the message
+    assert slow == [2]  # the begin of the message, that makes the hole
     assert side.receiver.tsns.blocks == [[2, 21, 1000]]
     assert side.receiver.window == SctpConfig().receive_window - 1000
     assert side.receiver.immediate  # RFC 9260, 6.2: a SACK at once
+
+
+def test_messages_of_several_fragments_need_no_chunk_objects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = SendQueue(datagram_size=84, overhead=65)
+    queue.begin(interleaving=True, initial_tsn=1)
+    for number in range(3):
+        queue.push(Message(0, 53, bytes([number]) * 100, 0, False, INFINITY, INFINITY))
+    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, flight=FLIGHT, now=0.0)
+    side = _side(interleaving=True)
+    writer = PacketWriter(5000, 5000)
+    writer.set_peer(77, zero_checksum=True)
+    path = FastPath(side.receiver, writer.header, crc32c(writer.header), zero=True)
+
+    def on_data(chunk: DataChunk) -> None:
+        raise AssertionError(f"{chunk} took the long way")
+
+    monkeypatch.setattr(side.receiver, "on_data", on_data)
+    datagrams = [writer.wrap(chunk.body) for chunk in chunks]
+    assert path.take(datagrams, 0) == len(datagrams) == 6
+    assert [data for _, _, data in side.messages] == [bytes([number]) * 100 for number in range(3)]
+    assert side.receiver.reassembly.buffered == 0
 
 
 def test_what_is_not_plain_data_is_left_to_others() -> None:
