@@ -260,7 +260,8 @@ class Receiver(Machine[ReceiverState]):
             frame = parse_frame(block) if isinstance(block, bytes) else block
             if frame is None:
                 return
-            self._move(Trigger.BLOCK)
+            if self._state is not ReceiverState.RECEIVING:  # thousands a second: no table for those
+                self._move(Trigger.BLOCK)
             segment = self._segment_of(frame)
             if segment is not None and not segment.writing:
                 self._receive_frame(frame, segment)
