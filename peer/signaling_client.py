@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import ssl as ssl_module
 from collections import deque
 from collections.abc import AsyncIterator
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidProxy,
-    InvalidProxyStatus,
-    InvalidStatus,
-    InvalidURI,
-    ProxyError,
-    WebSocketException,
-)
-from websockets.http11 import Response
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
-from websockets.typing import Subprotocol
 
 from signaling.errors import BadMessage, CloseCode, ErrorCode
 from signaling.messages import (
-    MAX_SERVER_MESSAGE_BYTES,
-    SUBPROTOCOL,
-    WEBSOCKET_PATH,
     ClientMessage,
     Error,
     Hello,
@@ -47,21 +29,16 @@ from signaling.messages import (
 )
 
 from .errors import PeerTimeout, ServerRefused, ServerUnreachable
+from .signaling_socket import CLOSE_TIMEOUT, open_socket, shown, websocket_url
 
-__all__ = ["SignalingClient", "websocket_url"]
+__all__ = ["SignalingClient"]
 
 logger = logging.getLogger(__name__)
 
 MARGIN = 5.0
 """Seconds beyond the server's own heartbeat after which it counts as gone."""
-CLOSE_TIMEOUT = 2.0
 NORMAL, UNSUPPORTED_DATA = 1000, 1003
 """Close codes that every WebSocket knows (RFC 6455, 7.4.1)."""
-MAX_WAITING = 64
-"""Messages that wait to be taken before no more are read from the network."""
-MAX_REDIRECTS = 5
-HAPPY_EYEBALLS = 0.25
-"""Seconds after which the next of a host's addresses is tried as well (RFC 8305, 5)."""
 SPARE = 0.75
 """Share of the server's limits that we use: its clock and ours do not tick alike."""
 
@@ -79,28 +56,6 @@ _CLOSE_SENTENCES: dict[int, str] = {
     CloseCode.SLOW_CONSUMER: "The server gave us up: we did not read fast enough.",
     CloseCode.NO_PONG: "The server gave us up: it heard nothing from us.",
 }
-
-
-def websocket_url(server: str) -> str:
-    """The WebSocket's address of a server, from its page's or its own, or just `host:port`.
-
-    Raises:
-        ServerUnreachable: it is no address.
-    """
-    text = server.strip()
-    if "://" not in text:
-        text = f"http://{text}"
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ServerUnreachable(f"{server!r} is not the address of a server.") from None
-    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ServerUnreachable(f"{server!r} is not the address of a server.")
-    path = parts.path.rstrip("/").removesuffix(WEBSOCKET_PATH) + WEBSOCKET_PATH
-    path = quote(path, safe="/%:@!$&'()*+,;=~")
-    return urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
 
 
 class SignalingClient:
@@ -146,15 +101,7 @@ class SignalingClient:
         url = websocket_url(server)
         try:
             async with asyncio.timeout(timeout):
-                try:
-                    socket = await _connect(url, ssl)
-                # What is wrong with an address shows late as well, as a ValueError; a proxy may
-                # need a library that is not there.
-                except (WebSocketException, OSError, ValueError, ImportError) as error:
-                    # Those about an address quote it, and with it a password.
-                    quotes = not isinstance(error, OSError | InvalidHandshake | ConnectionClosed)
-                    cause = None if quotes else error
-                    raise ServerUnreachable(_reason(url, error)) from cause
+                socket = await open_socket(url, ssl)
                 client = cls(socket, url)
                 try:
                     await client._enter(hello)
@@ -162,7 +109,7 @@ class SignalingClient:
                     await client._hang_up()
                     raise
         except TimeoutError:
-            raise PeerTimeout("join", f"The server {_shown(url)} does not answer.") from None
+            raise PeerTimeout("join", f"The server {shown(url)} does not answer.") from None
         return client
 
     def send(self, message: ClientMessage) -> None:
@@ -234,7 +181,7 @@ class SignalingClient:
                 message = await self._socket.recv()
         except TimeoutError:
             raise ServerUnreachable(
-                f"Nothing has been heard of the server {_shown(self._url)} for a while."
+                f"Nothing has been heard of the server {shown(self._url)} for a while."
             ) from None
         except ConnectionClosed as error:
             raise self._end() from error
@@ -253,7 +200,7 @@ class SignalingClient:
         if 4000 <= code <= 4099:
             return ServerRefused("closed", sentence or f"The server ended the session ({code}).")
         return ServerUnreachable(
-            sentence or f"The connection to the server {_shown(self._url)} was lost."
+            sentence or f"The connection to the server {shown(self._url)} was lost."
         )
 
     async def _write(self, limits: Limits) -> None:
@@ -278,104 +225,3 @@ class SignalingClient:
                 logger.info("the connection to the server broke: %s", error)
                 return  # the reader tells
             self._outbox.popleft()
-
-
-class _Connect(connect):
-    """Leaves redirections to `_connect`: servers name `https:` where this knows `wss:` alone."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
-async def _connect(url: str, ssl: ssl_module.SSLContext | None) -> ClientConnection:
-    """Open the WebSocket, where the server or its redirections say.
-
-    Raises:
-        WebSocketException: what answers, or the proxy on the way, is no such server.
-        OSError: nothing answers, or not over TLS as it should (`ssl.SSLError`).
-        ValueError: this is no address.
-        ImportError: the proxy on the way needs a library that is not installed.
-    """
-    redirects = 0
-    while True:
-        try:
-            return await _Connect(
-                url,
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
-                compression=None,
-                user_agent_header="peerline",
-                proxy=True if _takes_proxy(url) else None,
-                open_timeout=None,  # the caller's
-                ping_interval=None,  # the server's heartbeat serves both
-                close_timeout=CLOSE_TIMEOUT,
-                max_size=MAX_SERVER_MESSAGE_BYTES,
-                max_queue=MAX_WAITING,
-                ssl=(ssl or True) if url.startswith("wss:") else None,
-                happy_eyeballs_delay=HAPPY_EYEBALLS,
-            )
-        except InvalidStatus as error:
-            target = _redirection(url, error.response)
-            redirects += 1
-            if target is None or redirects > MAX_REDIRECTS:
-                raise
-            url = target
-
-
-def _redirection(url: str, response: Response) -> str | None:
-    """Where an answer sends us: never from TLS to none."""
-    locations = response.headers.get_all("Location")
-    if response.status_code // 100 != 3 or not locations:
-        return None
-    target = urljoin(url, locations[0])
-    if target.startswith(("http:", "https:")):
-        target = target.replace("http", "ws", 1)
-    allowed = ("wss://",) if url.startswith("wss:") else ("ws://", "wss://")
-    return target if target.startswith(allowed) else None
-
-
-def _takes_proxy(url: str) -> bool:
-    """Whether this machine's settings have a proxy for it; none leads to our own network."""
-    host = urlsplit(url).hostname or ""
-    try:
-        near = not ipaddress.ip_address(host).is_global
-    except ValueError:
-        near = host == "localhost" or host.endswith((".localhost", ".local"))
-    return not near and not proxy_bypass(_shown(url)) and bool(getproxies().keys() - {"no"})
-
-
-def _shown(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _reason(url: str, error: Exception) -> str:
-    server = _shown(url)
-    match error:
-        case InvalidProxyStatus():
-            status = error.response.status_code
-            return f"The proxy does not lead to the server {server} (it answers {status})."
-        case ProxyError():
-            return f"The proxy on the way to the server {server} does not speak as one."
-        case InvalidProxy():
-            return "The proxy in this machine's settings needs an address such as http://host:port."
-        case ImportError():
-            return "The proxy in this machine's settings speaks SOCKS: that needs python-socks."
-        case InvalidStatus() if error.response.status_code in (429, 503):
-            return f"The server {server} takes no more connections now: try again later."
-        case InvalidStatus():
-            status = error.response.status_code
-            return f"There is no Peerline server at {server} (it answers {status})."
-        case InvalidMessage(__cause__=EOFError()):
-            return f"The server {server} cannot be reached."
-        case InvalidHandshake():
-            return f"There is no Peerline server at {server} (it speaks something else)."
-        case ssl_module.SSLCertVerificationError():
-            return f"The certificate of the server {server} is not trusted."
-        case ssl_module.SSLError():
-            return f"The server {server} does not speak TLS as it should."
-        case ValueError() if _takes_proxy(url):
-            return f"The address of the server {server}, or of this machine's proxy, is none."
-        case InvalidURI() | ValueError():
-            return f"{server!r} is not the address of a server."
-        case _:
-            way = " through this machine's proxy" if _takes_proxy(url) else ""
-            return f"The server {server} cannot be reached{way}."

@@ -47,6 +47,7 @@ FLOORS = {
     "peer.udp": 2,
     "peer.rtc": 2,
     "peer.signaling_client": 2,
+    "peer.signaling_socket": 2,
     "peer.files": 2,
     "peer.transfers": 3,
     "peer.channel": 3,

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from peer.errors import PeerTimeout, ServerRefused, ServerUnreachable
-from peer.signaling_client import SignalingClient, websocket_url
+from peer.signaling_client import SignalingClient
+from peer.signaling_socket import websocket_url
 from signaling.config import Listener, ServerConfig
 from signaling.messages import (
     SUBPROTOCOL,
