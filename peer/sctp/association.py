@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from .channels import Channels, make_message
 from .chunks.base import ChunkType, serialize_chunk
+from .chunks.sack import drop_outdated
 from .config import SctpConfig
 from .context import Context
 from .data_path import DataPath
@@ -103,6 +104,8 @@ class Association:
             datagrams: Packets, oldest first.
             now: Monotonic time in seconds.
         """
+        if len(datagrams) > 1:
+            datagrams = drop_outdated(datagrams)
         step = len(datagrams)
         path = self._path
         if path is not None and not path.features.equal:
