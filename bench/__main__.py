@@ -45,6 +45,8 @@ PAIRS = {
 }
 DRAWN = ("peerline", "peerline -> wrtc", "wrtc", "aiortc")
 SIZES = (200, 1024, 16_384, 65_536, 262_144)
+DEFAULT_TCP = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+"""What magic-wormhole sends with: CUBIC as Linux comes, but some machines are set to BBR."""
 
 console = Console(width=140)
 
@@ -134,7 +136,8 @@ def file_table(situation: str, size: int, host: str, wrap: Wrap, runs: int) -> d
     for _ in range(runs):
         for tool, values in rates.items():
             values.append(files.measure(tool, size, host, wrap))
-    table = Table(title=f"a file of {size / 1e6:.0f} MB, {situation}", title_justify="left")
+    title = f"a file of {size / 1e6:.0f} MB, {situation}; TCP is {DEFAULT_TCP.read_text().strip()}"
+    table = Table(title=title, title_justify="left")
     table.add_column("command")
     table.add_column("MB/s", justify="right")
     table.add_column("ours is", justify="right")

@@ -95,7 +95,10 @@ def peerline(file: Path, out: Path, host: str, wrap: Wrap) -> float:
     server = f"http://{host}:{port}"
     program = str(BIN / "peerline")
     with ExitStack() as stack:
-        serve = [program, "serve", "--host", host, "--port", str(port)]
+        # No STUN servers: none could be reached from here, and each side would wait for them.
+        ice = out.with_name("ice.yaml")
+        ice.write_text("ice_servers: []\n", encoding="utf-8")
+        serve = [program, "serve", "--host", host, "--port", str(port), "--ice-config", str(ice)]
         stack.enter_context(
             running(wrap("a", serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )
