@@ -66,7 +66,8 @@ class _OpenFile:
         if sys.platform == "linux":  # elsewhere the advice has no such effect, or is not there
             # Only what is new: what is on the disk already would be dropped from memory.
             start, length = self._start, self._end - self._start
-            os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
+            with suppress(OSError):  # a file system, or a sandbox, that takes no advice
+                os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
         self._dirty = 0
         self._start, self._end = sys.maxsize, 0
 
