@@ -49,9 +49,13 @@ class DataPath:
         self._context = context
         self.queue = queue
         interleaving = self.features.interleaving
-        queue.begin(interleaving=interleaving, initial_tsn=local.initial_tsn)
         # RFC 9653, 5.1: what the *peer* accepts decides what we send.
         context.writer.set_peer(peer.tag, zero_checksum=peer.features.zero_checksum)
+        queue.begin(
+            interleaving=interleaving,
+            initial_tsn=local.initial_tsn,
+            header=context.writer.header,
+        )
         self.rtt = RttEstimator(
             initial=config.rto_initial, minimum=config.rto_min, maximum=config.rto_max
         )

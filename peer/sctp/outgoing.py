@@ -7,6 +7,7 @@ from collections import deque
 import msgspec
 
 from .congestion.base import Flight
+from .packet import PACKET_HEADER_SIZE
 from .serial import Tsn
 
 __all__ = ["NORMAL_PRIORITY", "Message", "OutgoingChunk", "OutgoingStream"]
@@ -51,8 +52,11 @@ class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
     """
 
     tsn: Tsn
-    body: bytes
-    """The chunk in wire form, padded."""
+    packet: bytes
+    """
+    A packet with nothing but this chunk, padded, its checksum zero: most chunks leave in one, and
+    what is built whole is copied once.
+    """
     size: int
     """Payload bytes: what the peer's window counts."""
     wire: int
@@ -70,6 +74,11 @@ class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
     abandoned: bool = False
     unreported: bool = False
     """Too old to be in flight, but a cut SACK did not say whether it arrived."""
+
+    @property
+    def body(self) -> bytes:
+        """The chunk in wire form, for a packet that it shares."""
+        return self.packet[PACKET_HEADER_SIZE:]
 
 
 class OutgoingStream:

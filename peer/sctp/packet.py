@@ -89,6 +89,10 @@ class PacketWriter:
         crc: int = extend(self._crc, body)
         return self._prefix + crc.to_bytes(4, "little") + body
 
+    def finish(self, packet: bytes) -> bytes:
+        """Return a packet whose checksum is zero, with the one that the peer wants."""
+        return packet if self.zero_checksum else self.wrap(packet[PACKET_HEADER_SIZE:])
+
     def wrap_checked(self, body: bytes, tag: int | None = None) -> bytes:
         """
         Return the packet with its checksum whatever was agreed.

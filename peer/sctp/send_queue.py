@@ -42,8 +42,9 @@ class SendQueue:
             overhead: Bytes that the layers below add to a packet.
         """
         self._interleaving = False
+        self._header = bytes(PACKET_HEADER_SIZE)
         self._header_size = DATA_HEADER.size
-        self._overhead = PACKET_HEADER_SIZE + overhead
+        self._overhead = overhead
         self.payload_size = 0
         """Payload bytes of a fragment that fills a packet."""
         self.set_datagram_size(datagram_size)
@@ -65,9 +66,19 @@ class SendQueue:
         self.next_tsn: Tsn = 0
         """What the next fragment gets."""
 
-    def begin(self, *, interleaving: bool, initial_tsn: Tsn) -> None:
-        """The association is up: cut I-DATA or DATA from this TSN on."""
+    def begin(
+        self, *, interleaving: bool, initial_tsn: Tsn, header: bytes = bytes(PACKET_HEADER_SIZE)
+    ) -> None:
+        """
+        The association is up: cut fragments from now on.
+
+        Args:
+            interleaving: I-DATA instead of DATA.
+            initial_tsn: The first fragment gets this.
+            header: The common header of our packets, with a zero checksum.
+        """
         self._interleaving = interleaving
+        self._header = header
         self._header_size = I_DATA_HEADER.size if interleaving else DATA_HEADER.size
         self.next_tsn = initial_tsn
         self.set_datagram_size(self._datagram_size)
@@ -191,6 +202,9 @@ class SendQueue:
         # packets costs one system call.
         count = -(-(total - position) // self.payload_size)
         size = -(-(total - position) // (4 * count)) * 4
+        # Cut out of a view, so that the payload is copied once, into the packet.
+        source = memoryview(data) if total - position > size else data
+        header = self._header
         tsn = self.next_tsn
         append = chunks.append
         pack_data = DATA_HEADER.pack
@@ -202,20 +216,20 @@ class SendQueue:
                 size = total - position
                 flags |= END
             if interleaving:
-                body = pack_i_data(
+                chunk = pack_i_data(
                     _I_DATA, flags, header_size + size, tsn & MASK32, stream_id, 0,
                     number, fragment if fragment else ppid,
-                ) + data[position : position + size]  # fmt: skip
+                )  # fmt: skip
                 fragment += 1
             else:
-                body = (
-                    pack_data(0, flags, header_size + size, tsn & MASK32, stream_id, number, ppid)
-                    + data[position : position + size]
+                chunk = pack_data(
+                    0, flags, header_size + size, tsn & MASK32, stream_id, number, ppid
                 )
+            packet = header + chunk + source[position : position + size]
             if size & 3:
-                body += _PADDING[size & 3]
-            wire = len(body) + overhead
-            append(OutgoingChunk(tsn, body, size, wire, sequence, flight, tracked))
+                packet += _PADDING[size & 3]
+            wire = len(packet) + overhead
+            append(OutgoingChunk(tsn, packet, size, wire, sequence, flight, tracked))
             tsn += 1
             sequence += 1
             spent += wire

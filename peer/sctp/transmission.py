@@ -45,8 +45,7 @@ class Transmission:
         self._writer = writer
         self._pacer = Pacer()
         self._max_burst = max_burst
-        self.room = datagram_size - PACKET_HEADER_SIZE
-        """Bytes of chunks that fit a packet."""
+        self._datagram_size = datagram_size
         self._sequence = 0
         self._more = False
         self.sent = 0
@@ -203,30 +202,28 @@ class Transmission:
         """
         packets: list[bytes] = []
         append = packets.append
-        writer = self._writer
-        wrap = writer.wrap
-        header = writer.header if writer.zero_checksum else b""
-        room = self.room
-        body = b""
+        finish = self._writer.finish
+        header = self._writer.header
+        size = self._datagram_size
+        packet = b""
         for data in control:
-            if body and len(body) + len(data) > room:
-                append(wrap(body))
-                body = b""
-            body += data
+            if packet and len(packet) + len(data) > size:
+                append(finish(packet))
+                packet = b""
+            packet = (packet or header) + data
         for chunk in chunks:
-            data = chunk.body
-            if not body:
-                body = data
-            elif len(body) + len(data) <= room:
-                body += data
+            if not packet:
+                packet = chunk.packet
+            elif len(packet) + len(chunk.packet) <= size + PACKET_HEADER_SIZE:
+                packet += chunk.body
             else:
-                append(header + body if header else wrap(body))
-                body = data
-        if body:
-            append(wrap(body))
+                append(finish(packet))
+                packet = chunk.packet
+        if packet:
+            append(finish(packet))
         return packets
 
     def set_datagram_size(self, datagram_size: int) -> None:
         """Fill packets of this size from now on."""
-        self.room = datagram_size - PACKET_HEADER_SIZE
+        self._datagram_size = datagram_size
         self._queue.set_datagram_size(datagram_size)
