@@ -27,9 +27,8 @@ class Engine:
     name: str
     """``peerline``, ``aiortc`` or ``wrtc``."""
     uvloop: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.name} (uvloop)" if self.uvloop else self.name
+    datagram: int = 0
+    """Bytes of the largest SCTP packet of ours; 0 for what path MTU discovery finds."""
 
 
 @dataclass(slots=True)
@@ -71,6 +70,8 @@ class WorkerProcess:
         command = [sys.executable, "-m", "bench.worker", engine.name, f"--channels={channels}"]
         if engine.uvloop:
             command.append("--uvloop")
+        if engine.datagram:
+            command.append(f"--datagram={engine.datagram}")
         process = await asyncio.create_subprocess_exec(
             *wrap(side, command),
             stdin=asyncio.subprocess.PIPE,

@@ -286,7 +286,12 @@ def main() -> None:
     parser.add_argument("engine", choices=["peerline", "aiortc", "wrtc"])
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--datagram", type=int, default=0, help="largest SCTP packet, bytes")
     options = parser.parse_args()
+    if options.datagram:
+        from peer.rtc import association
+
+        association.MAX_DATAGRAM = options.datagram
     factory = None
     if options.uvloop:
         import uvloop
