@@ -91,22 +91,16 @@ class SharedSocket(asyncio.DatagramTransport):
 
     def _on_batch(self, data: memoryview, segment: int, address: Address) -> None:
         """Cut a batch into what is DTLS (RFC 7983: first byte 20 to 63) and what is not."""
-        length = len(data)
-        if length <= segment:
-            if 19 < data[0] < 64:
-                self._on_records(data, length)
-            else:
-                self._protocol.datagram_received(data.tobytes(), address)
+        firsts = data[::segment].tobytes()
+        if min(firsts) > 19 and max(firsts) < 64:
+            self._on_records(data, segment)
             return
-        start = 0
-        for at in range(0, length, segment):
-            if not 19 < data[at] < 64:
-                if at > start:
-                    self._on_records(data[start:at], segment)
-                start = min(at + segment, length)
-                self._protocol.datagram_received(data[at:start].tobytes(), address)
-        if start < length:
-            self._on_records(data[start:], segment)
+        for at, first in enumerate(firsts):
+            datagram = data[at * segment : (at + 1) * segment]
+            if 19 < first < 64:
+                self._on_records(datagram, len(datagram))
+            else:
+                self._protocol.datagram_received(datagram.tobytes(), address)
 
     # For aioice
 

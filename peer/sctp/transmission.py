@@ -203,6 +203,7 @@ class Transmission:
         packets: list[bytes] = []
         append = packets.append
         finish = self._writer.finish
+        bare = self._writer.zero_checksum
         header = self._writer.header
         size = self._datagram_size
         packet = b""
@@ -217,7 +218,7 @@ class Transmission:
             elif len(packet) + len(chunk.packet) <= size + PACKET_HEADER_SIZE:
                 packet += chunk.body
             else:
-                append(finish(packet))
+                append(packet if bare else finish(packet))
                 packet = chunk.packet
         if packet:
             append(finish(packet))
