@@ -67,7 +67,7 @@ format: $(VENV)/.tests-installed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.bench-installed
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --write
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,7 +25,7 @@ class Engine:
     """What runs at one end."""
 
     name: str
-    """``peerline``, ``aiortc`` or ``wrtc``."""
+    """One of `bench.sides.ENGINES`."""
     uvloop: bool = False
     datagram: int = 0
     """Bytes of the largest SCTP packet of ours; 0 for what path MTU discovery finds."""
@@ -149,7 +149,9 @@ async def measure(
             figures.loaded_p95.append(loaded["p95"])
         sent, received = await sending, await receiving
         figures.rates.append(received["received"] / max(received["seconds"], 1e-9))
-        figures.cpu_per_gb.append((sent["cpu"] + received["cpu"]) * 1e9 / received["received"])
+        if "chromium" not in {engine.name for engine in engines}:  # its processes are not ours
+            used = sent["cpu"] + received["cpu"]
+            figures.cpu_per_gb.append(used * 1e9 / received["received"])
     except (TimeoutError, RuntimeError) as error:
         figures.error = type(error).__name__
     finally:

@@ -2,7 +2,7 @@
 
 The parent (`bench.channel`) starts two of these, carries their descriptions across and reads
 their figures. Commands come as JSON lines on standard input, answers go to standard output.
-Engines: ``peerline`` (our association), ``aiortc`` (as shipped), ``wrtc`` (libwebrtc).
+Engines: see `bench.sides`.
 """
 
 from __future__ import annotations
@@ -15,144 +15,12 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-if TYPE_CHECKING:
-    from peer.rtc import DataChannel
+from .sides import ENGINES, Side, open_side
 
-HIGH_WATER = 4 << 20
-LOW_WATER = 1 << 20
 PINGS = 60
 PING_INTERVAL = 0.03
-
-
-class Side(Protocol):
-    """What the measurements need of an engine. Channels are numbered from 0."""
-
-    async def offer(self) -> str: ...
-    async def answer(self, sdp: str) -> str: ...
-    async def accept(self, sdp: str) -> None: ...
-    async def opened(self) -> None: ...
-    async def send(self, channel: int, message: bytes) -> None: ...
-    async def close(self) -> None: ...
-
-
-OnMessage = Callable[[int, bytes], None]
-
-
-class AiortcSide:
-    """aiortc, or wrtc through its aiortc-like face."""
-
-    def __init__(self, module: Any, channels: int, on_message: OnMessage) -> None:
-        self._sdp_type = module.RTCSessionDescription
-        self._pc = module.RTCPeerConnection()
-        self._channels: list[Any] = []
-        self._open = [asyncio.Event() for _ in range(channels)]
-        self._low = [asyncio.Event() for _ in range(channels)]
-        for index in range(channels):
-            channel = self._pc.createDataChannel(f"c{index}", negotiated=True, id=index)
-            channel.bufferedAmountLowThreshold = LOW_WATER
-            channel.on("open", self._open[index].set)
-            channel.on("bufferedamountlow", self._low[index].set)
-            channel.on("message", lambda data, index=index: on_message(index, data))
-            self._channels.append(channel)
-
-    async def offer(self) -> str:
-        await self._pc.setLocalDescription(await self._pc.createOffer())
-        return await self._complete()
-
-    async def answer(self, sdp: str) -> str:
-        await self._pc.setRemoteDescription(self._sdp_type(sdp=sdp, type="offer"))
-        await self._pc.setLocalDescription(await self._pc.createAnswer())
-        return await self._complete()
-
-    async def _complete(self) -> str:
-        async with asyncio.timeout(10):
-            while self._pc.iceGatheringState != "complete":  # noqa: ASYNC110  (wrtc has no event)
-                await asyncio.sleep(0.001)
-        return str(self._pc.localDescription.sdp)
-
-    async def accept(self, sdp: str) -> None:
-        await self._pc.setRemoteDescription(self._sdp_type(sdp=sdp, type="answer"))
-
-    async def opened(self) -> None:
-        for channel, event in zip(self._channels, self._open, strict=True):
-            if channel.readyState != "open":
-                await event.wait()
-
-    async def send(self, channel: int, message: bytes) -> None:
-        raw = self._channels[channel]
-        if raw.bufferedAmount > HIGH_WATER:
-            self._low[channel].clear()
-            if raw.bufferedAmount > LOW_WATER:
-                await self._low[channel].wait()
-        raw.send(message)
-
-    async def close(self) -> None:
-        await self._pc.close()
-
-
-class PeerlineSide:
-    """Our own connection."""
-
-    def __init__(self, channels: int, on_message: OnMessage) -> None:
-        from peer.config import ChannelParameters
-        from peer.rtc import Connection
-
-        self._connection = Connection()
-        self._channels = []
-        self._low = [asyncio.Event() for _ in range(channels)]
-        for index in range(channels):
-            channel = self._connection.create_channel(
-                ChannelParameters(label=f"c{index}", id=index)
-            )
-            handler = _Handler(channel, index, on_message, self._low[index])
-            channel.attach(handler, low_water=LOW_WATER)
-            self._channels.append(channel)
-
-    async def offer(self) -> str:
-        return await self._connection.offer()
-
-    async def answer(self, sdp: str) -> str:
-        return await self._connection.answer(sdp)
-
-    async def accept(self, sdp: str) -> None:
-        await self._connection.accept_answer(sdp)
-
-    async def opened(self) -> None:
-        await self._connection.connected()
-
-    async def send(self, channel: int, message: bytes) -> None:
-        raw = self._channels[channel]
-        if raw.buffered > HIGH_WATER:
-            self._low[channel].clear()
-            if raw.buffered > LOW_WATER:
-                await self._low[channel].wait()
-        raw.send(message)
-
-    async def close(self) -> None:
-        await self._connection.close()
-
-
-class _Handler:
-    def __init__(
-        self, channel: DataChannel, index: int, on_message: OnMessage, low: asyncio.Event
-    ) -> None:
-        self._channel = channel
-        self._index = index
-        self._on_message = on_message
-        self._low = low
-
-    def channel_opened(self) -> None: ...
-
-    def channel_received(self, message: str | bytes) -> None:
-        self._on_message(self._index, message)  # type: ignore[arg-type]  # we send bytes only
-        self._channel.consume()
-
-    def channel_drained(self) -> None:
-        self._low.set()
-
-    def channel_closed(self, clean: bool) -> None: ...
 
 
 def cpu() -> float:
@@ -173,15 +41,8 @@ class Worker:
         self._echo: dict[int, asyncio.Future[None]] = {}
         self._pings: set[asyncio.Task[None]] = set()
         self._data_channels = channels
-        self.side: Side
         # One more channel than asked for: pings and the end marks.
-        if engine == "peerline":
-            self.side = PeerlineSide(channels + 1, self._on_message)
-        else:
-            import importlib
-
-            module = importlib.import_module("webrtc.aiortc" if engine == "wrtc" else "aiortc")
-            self.side = AiortcSide(module, channels + 1, self._on_message)
+        self.side: Side = open_side(engine, channels + 1, self._on_message)
 
     def _on_message(self, channel: int, data: bytes) -> None:
         if channel < self._data_channels:
@@ -283,7 +144,7 @@ async def serve(engine: str, channels: int) -> None:
 def main() -> None:
     """Run one side."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("engine", choices=["peerline", "aiortc", "wrtc"])
+    parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--uvloop", action="store_true")
     parser.add_argument("--datagram", type=int, default=0, help="largest SCTP packet, bytes")
