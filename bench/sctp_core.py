@@ -68,7 +68,7 @@ def _run(total: int, size: int, datagram: int, *, equal: bool) -> tuple[float, f
         z.handle_timer(now)
         while (event := z.next_event()) is not None:
             if isinstance(event, MessageReceived):
-                received += event.size
+                received += len(event.data)
                 z.consume(event.stream_id, event.size)
         to_a = z.datagrams_to_send(now)
         t2 = clock()

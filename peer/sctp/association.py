@@ -35,6 +35,7 @@ from .inbound import Inbound
 from .outgoing import NORMAL_PRIORITY, Message
 from .params import Cause, cause
 from .ppid import Ppid
+from .reassembly import OVERHEAD
 from .reset import StreamReset
 from .send_queue import SendQueue
 from .shutdown import Shutdown
@@ -441,13 +442,13 @@ class Association:
         self._resets = self._inbound.resets = None
 
     def _deliver(self, stream_id: int, ppid: int, data: bytes) -> None:
+        size = len(data) + OVERHEAD
         if ppid == Ppid.DCEP:
             self._channels.on_dcep(stream_id, data)
             if self._path is not None:
-                self._path.receiver.consume(len(data))
+                self._path.receiver.consume(size)
             return
-        size = len(data)
-        if size == 1 and ppid in _EMPTY:
+        if len(data) == 1 and ppid in _EMPTY:
             data = b""
         self._context.events.append(MessageReceived(stream_id, ppid, data, size))
 

@@ -65,7 +65,7 @@ class MessageReceived(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     """The payload; empty for the two "empty" identifiers."""
     size: int
-    """Bytes to give back with ``consume``."""
+    """Bytes to give back with ``consume``: the payload, and what it costs to keep a message."""
 
 
 class BufferedAmountLow(msgspec.Struct, frozen=True):

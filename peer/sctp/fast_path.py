@@ -88,7 +88,7 @@ class FastPath:
                     and number == number_ and append is not None and not blocks
                 ):  # fmt: skip
                     append(payload)
-                    before += length - 16
+                    before += length
                     tsns.cumulative += 1
                     expected = (tsn + 1) & MASK32
                     continue
@@ -149,10 +149,10 @@ class FastPath:
                     and (not blocks or tsns.may_extend)
                 ):  # fmt: skip
                     parts.append(payload)
-                    length -= 20
                     message.size += length
                     assembler.buffered += length
                     if blocks:
+                        length -= 20
                         tsns.extend(length)
                         room -= length
                     else:

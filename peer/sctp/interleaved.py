@@ -7,7 +7,7 @@ gap before them closes, so every fragment is touched twice at most.
 
 from __future__ import annotations
 
-from .chunks.data import BEGIN, END, UNORDERED, DataChunk
+from .chunks.data import BEGIN, END, I_DATA_HEADER, UNORDERED, DataChunk
 from .chunks.forward import Skipped
 from .errors import RemoteProtocolError
 from .params import Cause, cause
@@ -16,7 +16,9 @@ from .serial import MASK32, Tsn
 __all__ = ["InterleavedAssembler", "PartialMessage"]
 
 _MAX_MESSAGES = 1 << 16
-"""Unfinished messages at once. Each costs memory even when its fragments are tiny."""
+"""Unfinished messages at once."""
+_EARLY_OVERHEAD = 64
+"""Bytes that a fragment counts more than its chunk when one before it is missing."""
 
 
 class PartialMessage:
@@ -33,6 +35,7 @@ class PartialMessage:
         """Number of the last fragment; -1 while it is unknown."""
         self.ppid = 0
         self.size = 0
+        """Bytes of its chunks, headers included."""
 
 
 class InterleavedAssembler:
@@ -40,9 +43,10 @@ class InterleavedAssembler:
 
     def __init__(self) -> None:
         self.buffered = 0
-        """Bytes of unfinished messages."""
+        """Bytes of the chunks of unfinished messages, headers included."""
         self.messages: dict[tuple[int, int, int], PartialMessage] = {}
         """By stream id, U bit and message identifier (as on the wire)."""
+        self.unfinished = self.messages
 
     def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
         """
@@ -71,7 +75,9 @@ class InterleavedAssembler:
             message.ppid = chunk.ppid
         elif fragment == 0:
             raise RemoteProtocolError("fragment 0 without a B bit", cause(Cause.PROTOCOL_VIOLATION))
-        size = len(chunk.payload)
+        size = I_DATA_HEADER.size + len(chunk.payload)
+        if fragment != len(parts):
+            size += _EARLY_OVERHEAD
         message.size += size
         self.buffered += size
         if fragment != len(parts):
@@ -94,7 +100,7 @@ class InterleavedAssembler:
         message = self.messages[key] = PartialMessage()
         message.parts.append(payload)
         message.ppid = ppid
-        message.size = len(payload)
+        message.size = I_DATA_HEADER.size + len(payload)
         self.buffered += message.size
         return message
 

@@ -13,7 +13,7 @@ ordered one waits for its turn in its stream alone, never for another stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Protocol
 
 from .chunks.data import UNORDERED, DataChunk
@@ -24,7 +24,13 @@ from .params import Cause, cause
 from .runs import RunAssembler
 from .serial import Tsn, unwrap16, unwrap32
 
-__all__ = ["Assembler", "DeliverMessage", "Reassembly"]
+__all__ = ["OVERHEAD", "Assembler", "DeliverMessage", "Reassembly"]
+
+OVERHEAD = 256
+"""
+Bytes that a message which waits, and one that is unfinished, counts beside what it carries.
+Python needs about as much to keep it, and a peer may well send a byte at a time.
+"""
 
 DeliverMessage = Callable[[int, int, bytes], None]
 """Called with stream id, payload protocol identifier and data of each message, in turn."""
@@ -38,7 +44,9 @@ class Assembler(Protocol):
     """Puts the fragments of a message together."""
 
     buffered: int
-    """Bytes of unfinished messages."""
+    """Bytes of the chunks of unfinished messages, headers included."""
+    unfinished: Sized
+    """Unfinished messages, or pieces of them that have not met."""
 
     def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
         """Take in a fragment; return identifier and data when its message is complete."""
@@ -71,15 +79,19 @@ class Reassembly:
         Args:
             streams: Incoming streams that we offered.
             interleaving: I-DATA was agreed on.
-            limit: Bytes of unfinished and waiting messages that end the association.
+            limit: Bytes of unfinished and waiting messages, overhead included, that end the
+                association.
             max_message_size: Bytes of the largest message we accept.
         """
         self.assembler: RunAssembler | InterleavedAssembler = (
             InterleavedAssembler() if interleaving else RunAssembler()
         )
         self._unwrap = unwrap32 if interleaving else unwrap16
+        self._unfinished: Sized = self.assembler.unfinished
         self._streams: dict[int, _Stream] = {}
         self._waiting = 0
+        """Bytes of complete messages that wait for their turn."""
+        self._waiting_count = 0
         self._stream_count = streams
         self.invalid_streams: list[int] = []
         """Streams that do not exist and were used, to be reported (RFC 9260, 6.5)."""
@@ -92,6 +104,11 @@ class Reassembly:
         """Bytes that are here but not handed up yet."""
         return self.assembler.buffered + self._waiting
 
+    @property
+    def overhead(self) -> int:
+        """Bytes that it costs to keep the messages that are here but not handed up yet."""
+        return OVERHEAD * (len(self._unfinished) + self._waiting_count)
+
     def add(self, chunk: DataChunk, tsn: Tsn) -> None:
         """
         Take in a chunk that is not a duplicate, and hand up what it completes.
@@ -102,18 +119,17 @@ class Reassembly:
         message = self.assembler.add(chunk, tsn)
         if message is not None:
             self.finish(chunk.stream_id, chunk.flags & UNORDERED, chunk.message, *message)
-        self.check_limit()
 
     def check_limit(self) -> None:
         """
-        Hold the peer to the memory granted to it.
+        Hold the peer to the memory granted to it; called after every batch of datagrams.
 
         Raises:
             RemoteProtocolError: More is unfinished or waiting than we allow.
         """
-        if self.assembler.buffered + self._waiting > self._limit:
+        if self.buffered + self.overhead > self._limit:
             raise RemoteProtocolError(
-                f"more than {self._limit} bytes of unfinished messages",
+                f"unfinished messages take more than {self._limit} bytes",
                 cause(Cause.OUT_OF_RESOURCE),
             )
 
@@ -158,12 +174,14 @@ class Reassembly:
                 raise RemoteProtocolError("too many messages wait for an earlier one")
             stream.waiting[number] = (ppid, data)
             self._waiting += len(data)
+            self._waiting_count += 1
         # A number that was already delivered or given up: the message is dropped.
 
     def _deliver_waiting(self, stream_id: int, stream: _Stream) -> None:
         while (message := stream.waiting.pop(stream.next_message, None)) is not None:
             stream.next_message += 1
             self._waiting -= len(message[1])
+            self._waiting_count -= 1
             self.deliver(stream_id, *message)
 
     def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
@@ -190,6 +208,7 @@ class Reassembly:
             for waiting in sorted(n for n in stream.waiting if n <= number):
                 ppid, data = stream.waiting.pop(waiting)
                 self._waiting -= len(data)
+                self._waiting_count -= 1
                 self.deliver(stream_id, ppid, data)
             stream.next_message = number + 1
             self._deliver_waiting(stream_id, stream)
@@ -201,6 +220,7 @@ class Reassembly:
             stream = self._streams.pop(stream_id, None)
             if stream is not None:
                 self._waiting -= sum(len(data) for _, data in stream.waiting.values())
+                self._waiting_count -= len(stream.waiting)
 
 
 def _nobody(stream_id: int, ppid: int, data: bytes) -> None:

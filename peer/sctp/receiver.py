@@ -1,10 +1,11 @@
 """
 The receiving side: data chunks in, messages and SACKs out (RFC 9260, 6.2).
 
-The advertised window is what is left of ``receive_window`` after data above a hole and
-messages that the application has not taken. Fragments of a message that arrive in order do not
-count: otherwise no message larger than the window could ever be completed. Their memory is
-bounded by ``max_message_size`` instead (see ``reassembly.py``).
+The advertised window is what is left of ``receive_window`` after data above a hole, messages that
+the application has not taken, and what it costs to keep a message at all: many tiny ones fill it,
+too. Fragments of a message that arrive in order do not count: otherwise no message larger than
+the window could ever be completed. Their memory is bounded by ``max_message_size`` instead (see
+``reassembly.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .chunks.forward import ForwardTsn
 from .config import SctpConfig
 from .errors import RemoteProtocolError
 from .params import Cause, cause
-from .reassembly import DeliverMessage, Reassembly
+from .reassembly import OVERHEAD, DeliverMessage, Reassembly
 from .received import ReceivedTsns
 from .serial import MASK32, Tsn, unwrap32
 from .timers import Timer, Timers
@@ -60,12 +61,13 @@ class Receiver:
         self.reassembly = Reassembly(
             interleaving=interleaving,
             streams=config.streams,
-            limit=config.receive_window + config.max_message_size,
+            # A quarter for the headers of small fragments and the overhead of messages.
+            limit=(config.receive_window + config.max_message_size) * 5 // 4,
             max_message_size=config.max_message_size,
         )
         self.reassembly.deliver = self._on_message
         self.unread = 0
-        """Bytes of messages that the application has not taken."""
+        """Bytes of messages that the application has not taken, overhead included."""
         self.packets = 0
         """Packets with data since the last SACK."""
         self.immediate = False
@@ -78,15 +80,16 @@ class Receiver:
     @property
     def window(self) -> int:
         """a_rwnd, bytes."""
-        return max(0, self._limit - self.unread - self.tsns.out_of_order)
+        used = self.unread + self.tsns.out_of_order + self.reassembly.overhead
+        return max(0, self._limit - used)
 
     @property
     def is_full(self) -> bool:
         """New data is dropped unless it fills the first hole."""
-        return self.unread + self.tsns.out_of_order >= self._limit
+        return self.unread + self.tsns.out_of_order + self.reassembly.overhead >= self._limit
 
     def _on_message(self, stream_id: int, ppid: int, data: bytes) -> None:
-        self.unread += len(data)
+        self.unread += len(data) + OVERHEAD
         self._deliver(stream_id, ppid, data)
 
     def consume(self, size: int) -> None:

@@ -29,7 +29,7 @@ class Stats:
     buffered: int = 0
     """Bytes queued and not sent for the first time."""
     unread: int = 0
-    """Bytes received that the application has not consumed."""
+    """Bytes received that the application has not consumed, with an overhead per message."""
     reassembling: int = 0
     """Bytes received of messages that cannot be handed up yet."""
     peer_window: int = 0

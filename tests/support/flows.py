@@ -65,7 +65,7 @@ class Flow:
         """Take messages as they arrive."""
         while (event := self.receiver.next_event()) is not None:
             if isinstance(event, MessageReceived):
-                self.received += event.size
+                self.received += len(event.data)
                 self.receiver.consume(event.stream_id, event.size)
 
     def goodput(self, since: float = 0.0, until: float = float("inf")) -> float:

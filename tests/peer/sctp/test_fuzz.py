@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from peer.sctp import Association, SctpConfig, State
 from peer.sctp.chunks import (
+    BEGIN,
+    END,
+    UNORDERED,
     ChunkType,
     DataChunk,
     ForwardTsn,
@@ -148,6 +153,62 @@ def test_no_packet_raises_or_makes_memory_grow(config: SctpConfig) -> None:
                 break  # the peer broke the protocol, and an ABORT said so
         if seed % 8 == 0:
             pair.drive(seconds=100, steps=20_000)
+
+
+BEGUN, WHOLE = BEGIN, BEGIN | END
+FLOODS: dict[str, tuple[bool, Callable[[int], tuple[int, int, int, int, int]]]] = {
+    # I-DATA or not; the TSN (from the first), stream, message, fragment and flags of each chunk.
+    "unread messages": (False, lambda i: (i, 1, i & 0xFFFF, 0, WHOLE)),
+    "unread I-DATA": (True, lambda i: (i, 1, i, 0, WHOLE)),
+    "waiting messages": (False, lambda i: (i, i // 30_000, 1 + i % 30_000, 0, WHOLE)),
+    "waiting I-DATA": (True, lambda i: (i, i // 30_000, 1 + i % 30_000, 0, WHOLE)),
+    "unread above a hole": (False, lambda i: (i + 1, 1, 0, 0, WHOLE | UNORDERED)),
+    "begun above a hole": (False, lambda i: (2 * i + 1, 1, 0, 0, BEGUN)),
+    "begun I-DATA": (True, lambda i: (i, i & 0xFFF, i >> 12, 0, BEGUN)),
+    "one message": (False, lambda i: (i, 1, 0, 0, 0 if i else BEGUN)),
+    "one I-DATA message": (True, lambda i: (i, 1, 0, i, 0 if i else BEGUN)),
+    "one without its begin": (True, lambda i: (i, 1, 0, i + 1, 0)),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_what_tiny_chunks_cost_is_bounded_in_bytes_of_real_memory(flood: str) -> None:
+    """RFC 9260, 6.2: the window counts what it costs to keep a message, not its bytes alone."""
+    interleaving, chunk_of = FLOODS[flood]
+    size = 256 << 10
+    config = SctpConfig(
+        receive_window=size, max_message_size=size, interleaving=interleaving, recognise_equal=False
+    )
+    pair = AssociationPair(config)
+    pair.connect()
+    target = pair.z.association
+    header = pair.a.sent[-1][:8] + bytes(4)
+    path = target._path
+    assert path is not None
+    first = path.receiver.tsns.cumulative + 1
+    tracemalloc.start()
+    for start in range(0, 50_000, 50):
+        body = b""
+        for i in range(start, start + 50):
+            tsn, stream, message, fragment, flags = chunk_of(i)
+            body += DataChunk(
+                (first + tsn) & 0xFFFFFFFF,
+                stream,
+                message,
+                fragment,
+                53,
+                flags,
+                b"xx",
+                interleaving,
+            ).serialize()
+        target.receive_datagram(header + body, pair.now)
+        target.datagrams_to_send(pair.now)
+        if target.state is State.ENDED:
+            break
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # What nobody has read stays with the application; everything else is gone with an ABORT.
+    assert peak < 4 * size + (1 << 20)
 
 
 def test_random_bytes_are_ignored_in_every_state() -> None:
