@@ -97,19 +97,20 @@ class FastPath:
                     run = append = None
                     before = 0
                     flags_ = -1
-                if (
+                elif (
                     flags & _MESSAGE == _MESSAGE and tsn == expected and not blocks
                     and not flags & IMMEDIATE and not receiver.is_full
                 ):  # fmt: skip
                     tsns.cumulative += 1
+                    expected = (tsn + 1) & MASK32
                     reassembly.finish(stream_id, flags & UNORDERED, number, ppid, payload)
-                else:
-                    receiver.on_data(DataChunk(tsn, stream_id, number, 0, ppid, flags, payload))
-                    if not flags & END and not blocks and not receiver.is_full:
-                        run = assembler.open_run(tsns.cumulative)
-                        if run is not None:
-                            flags_, stream_, number_ = run.unordered, run.stream_id, run.number
-                            append = run.parts.append
+                    continue
+                receiver.on_data(DataChunk(tsn, stream_id, number, 0, ppid, flags, payload))
+                if not flags & END and not blocks and not receiver.is_full:
+                    run = assembler.open_run(tsns.cumulative)
+                    if run is not None:
+                        flags_, stream_, number_ = run.unordered, run.stream_id, run.number
+                        append = run.parts.append
                 expected = (tsns.cumulative + 1) & MASK32
         finally:
             if run is not None:

@@ -48,7 +48,9 @@ class InterleavedAssembler:
         """By stream id, U bit and message identifier (as on the wire)."""
         self.unfinished = self.messages
 
-    def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
+    def add(
+        self, chunk: DataChunk, tsn: Tsn, *, in_order: bool = False
+    ) -> tuple[int, bytes] | None:
         """
         Take in a fragment; return identifier and data when its message is complete.
 

@@ -48,8 +48,18 @@ class Assembler(Protocol):
     unfinished: Sized
     """Unfinished messages, or pieces of them that have not met."""
 
-    def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
-        """Take in a fragment; return identifier and data when its message is complete."""
+    def add(self, chunk: DataChunk, tsn: Tsn, *, in_order: bool) -> tuple[int, bytes] | None:
+        """
+        Take in a fragment; return identifier and data when its message is complete.
+
+        Args:
+            chunk: The fragment.
+            tsn: Unwrapped.
+            in_order: Everything before it had arrived or was given up.
+
+        Raises:
+            RemoteProtocolError: It contradicts an earlier one.
+        """
 
     def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """Forget the unfinished messages that the peer has given up."""
@@ -109,14 +119,19 @@ class Reassembly:
         """Bytes that it costs to keep the messages that are here but not handed up yet."""
         return OVERHEAD * (len(self._unfinished) + self._waiting_count)
 
-    def add(self, chunk: DataChunk, tsn: Tsn) -> None:
+    def add(self, chunk: DataChunk, tsn: Tsn, *, in_order: bool) -> None:
         """
         Take in a chunk that is not a duplicate, and hand up what it completes.
+
+        Args:
+            chunk: Any data chunk.
+            tsn: Unwrapped.
+            in_order: Everything before it had arrived or was given up.
 
         Raises:
             RemoteProtocolError: The peer sends more than it may.
         """
-        message = self.assembler.add(chunk, tsn)
+        message = self.assembler.add(chunk, tsn, in_order=in_order)
         if message is not None:
             self.finish(chunk.stream_id, chunk.flags & UNORDERED, chunk.message, *message)
 

@@ -133,7 +133,7 @@ class Receiver:
         if holes or tsns.blocks:
             # RFC 9260, 6.2: a SACK at once when a hole is seen, and when one is filled.
             self.immediate = True
-        self.reassembly.add(chunk, tsn)
+        self.reassembly.add(chunk, tsn, in_order=tsn <= tsns.cumulative)
 
     def on_forward_tsn(self, chunk: ForwardTsn) -> None:
         """Stop waiting for what the peer gave up (RFC 3758, 3.6)."""

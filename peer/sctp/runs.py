@@ -5,6 +5,11 @@ A run is found by its first and by its last TSN. A fragment extends the run that
 before it, the one that starts just after it, or joins the two; the shorter is copied into the
 longer, so no order of arrival costs more than a logarithm.
 
+A message ends before the next one begins, and its TSNs have no gap. So two runs that touch are of
+one message or meet at its border, and at or below the cumulative TSN there is one run at most,
+the one that ends with it: a fragment whose predecessor has passed and is not here is of a message
+that was given up, and never completes another.
+
 The run that ends at the cumulative TSN is the one that in-order data continues. The fast path
 (``inbound.py``) takes it out with :meth:`RunAssembler.open_run` and puts it back with
 :meth:`RunAssembler.close_run`.
@@ -16,6 +21,8 @@ from collections import deque
 
 from .chunks.data import BEGIN, DATA_HEADER, END, UNORDERED, DataChunk
 from .chunks.forward import Skipped
+from .errors import RemoteProtocolError
+from .params import Cause, cause
 from .serial import Tsn
 
 __all__ = ["Run", "RunAssembler"]
@@ -42,14 +49,26 @@ class Run:
         """Bytes of its chunks, headers included."""
 
     def continues(self, other: Run) -> bool:
-        """Tell whether this run can be the sequel of ``other``, which ends just before it."""
-        return (
-            not other.end
-            and not self.begin
-            and other.stream_id == self.stream_id
-            and other.unordered == self.unordered
-            and (other.number == self.number or bool(self.unordered))
-        )
+        """
+        Tell whether this run is the sequel of ``other``, which ends just before it.
+
+        Raises:
+            RemoteProtocolError: It is neither that nor the begin of another message (6.9).
+        """
+        if other.end and self.begin:
+            return False
+        if (
+            other.end
+            or self.begin
+            or other.stream_id != self.stream_id
+            or other.unordered != self.unordered
+            or (other.number != self.number and not self.unordered)
+        ):
+            raise RemoteProtocolError(
+                f"the fragments with TSN {other.last} and the next do not go together",
+                cause(Cause.PROTOCOL_VIOLATION),
+            )
+        return True
 
 
 class RunAssembler:
@@ -62,17 +81,28 @@ class RunAssembler:
         self.unfinished = self._by_first
         self._by_last: dict[Tsn, Run] = {}
 
-    def add(self, chunk: DataChunk, tsn: Tsn) -> tuple[int, bytes] | None:
-        """Take in a fragment; return identifier and data when its message is complete."""
-        if chunk.flags & (BEGIN | END) == BEGIN | END:
+    def add(
+        self, chunk: DataChunk, tsn: Tsn, *, in_order: bool = False
+    ) -> tuple[int, bytes] | None:
+        """
+        Take in a fragment; return identifier and data when its message is complete.
+
+        Raises:
+            RemoteProtocolError: It contradicts one that is here.
+        """
+        if not self._by_first and chunk.flags & (BEGIN | END) == BEGIN | END:
             return chunk.ppid, chunk.payload
         run = Run(chunk, tsn)
-        self.buffered += run.size
         before = self._by_last.get(tsn - 1)
+        after = self._by_first.get(tsn + 1)
+        if in_order and before is None and not run.begin:
+            if after is not None and not after.begin:
+                self._forget([after])
+            return None
+        self.buffered += run.size
         if before is not None and run.continues(before):
             self._remove(before)
             run = _join(before, run)
-        after = self._by_first.get(tsn + 1)
         if after is not None and after.continues(run):
             self._remove(after)
             run = _join(run, after)

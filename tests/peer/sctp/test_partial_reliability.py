@@ -208,3 +208,21 @@ def test_a_limited_chunk_does_not_hang_on_a_closed_window() -> None:
         pair.z.association.consume(message.stream_id, message.size)
     pair.z.reads = True
     pair.drive(until=lambda: pair.a.association.stats().unacked_chunks == 0, seconds=120)
+
+
+def test_the_rest_of_a_message_that_was_skipped_half_way_is_dropped() -> None:
+    """RFC 3758, 3.6: stock aiortc goes on sending it after the FORWARD-TSN."""
+    pair = AssociationPair(SctpConfig(interleaving=False, recognise_equal=False))
+    pair.connect()
+    tsn = _first_tsn(pair)
+
+    def fragment(place: int, flags: int, number: int) -> bytes:
+        return DataChunk(tsn + place & 0xFFFFFFFF, 0, number, 0, 53, flags, b"half").serialize()
+
+    _inject(pair, fragment(0, BEGIN, 1))
+    _inject(pair, _forward(pair, tsn + 1, Skipped(0, False, 1)))
+    _inject(pair, fragment(3, 0, 1))
+    _inject(pair, fragment(2, 0, 1), fragment(4, END, 1))
+    assert pair.z.association.stats().reassembling == 0
+    _inject(pair, fragment(5, BEGIN, 2), fragment(6, END, 2))
+    assert _received(pair) == [b"halfhalf"]
