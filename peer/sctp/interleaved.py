@@ -2,16 +2,19 @@
 Messages out of I-DATA chunks: by message and fragment number (RFC 8260, 2.2.3).
 
 Fragments in order are appended; those that came early wait beside and are drained when the
-gap before them closes, so every fragment is touched twice at most.
+gap before them closes, so every fragment is touched twice at most. The unfinished messages of
+a stream are listed by number, for what is skipped or reset to be found without a search.
 """
 
 from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
 
 from .chunks.data import BEGIN, END, I_DATA_HEADER, UNORDERED, DataChunk
 from .chunks.forward import Skipped
 from .errors import RemoteProtocolError
 from .params import Cause, cause
-from .serial import MASK32, Tsn
+from .serial import MASK32, Tsn, unwrap32
 
 __all__ = ["InterleavedAssembler", "PartialMessage"]
 
@@ -24,9 +27,11 @@ _EARLY_OVERHEAD = 64
 class PartialMessage:
     """A message of which some fragments have arrived."""
 
-    __slots__ = ("early", "last", "parts", "ppid", "size")
+    __slots__ = ("early", "last", "number", "parts", "ppid", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        """Message identifier, unwrapped."""
         self.parts: list[bytes] = []
         """Fragments 0 to n-1."""
         self.early: dict[int, bytes] = {}
@@ -47,6 +52,8 @@ class InterleavedAssembler:
         self.messages: dict[tuple[int, int, int], PartialMessage] = {}
         """By stream id, U bit and message identifier (as on the wire)."""
         self.unfinished = self.messages
+        self._numbers: dict[tuple[int, int], list[int]] = {}
+        """Unwrapped identifiers of ``messages``, ascending, by stream id and U bit."""
 
     def add(
         self, chunk: DataChunk, tsn: Tsn, *, in_order: bool = False
@@ -64,7 +71,7 @@ class InterleavedAssembler:
         if message is None:
             if len(self.messages) >= _MAX_MESSAGES:
                 raise RemoteProtocolError("too many unfinished messages")
-            message = self.messages[key] = PartialMessage()
+            message = self._start(key)
         parts = message.parts
         fragment = chunk.fragment
         if chunk.flags & END:
@@ -99,34 +106,58 @@ class InterleavedAssembler:
         """
         if key in self.messages or len(self.messages) >= _MAX_MESSAGES:
             return None
-        message = self.messages[key] = PartialMessage()
+        message = self._start(key)
         message.parts.append(payload)
         message.ppid = ppid
         message.size = I_DATA_HEADER.size + len(payload)
         self.buffered += message.size
         return message
 
+    def _start(self, key: tuple[int, int, int]) -> PartialMessage:
+        stream_id, unordered, number = key
+        numbers = self._numbers.get((stream_id, unordered))
+        if numbers is None:
+            self._numbers[stream_id, unordered] = [number]
+        else:
+            number = unwrap32(number, numbers[-1])
+            insort(numbers, number)
+        message = self.messages[key] = PartialMessage(number)
+        return message
+
     def complete(self, key: tuple[int, int, int]) -> tuple[int, bytes]:
         """Forget a message that is whole; return its identifier and data."""
         message = self.messages.pop(key)
         self.buffered -= message.size
+        numbers = self._numbers[key[:2]]
+        if len(numbers) > 1:
+            del numbers[bisect_left(numbers, message.number)]
+        else:
+            del self._numbers[key[:2]]
         return message.ppid, b"".join(message.parts)
 
-    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """Forget unfinished messages up to the skipped ones (RFC 8260, 2.3.1)."""
-        limits = {(stream_id, unordered): last for stream_id, unordered, last in skipped}
-        gone = [
-            key
-            for key in self.messages
-            if (limit := limits.get((key[0], bool(key[1])))) is not None
-            and (limit - key[2]) & MASK32 < 1 << 31
-        ]
-        self._forget(gone)
+        for stream_id, unordered, last in skipped:
+            key = (stream_id, UNORDERED if unordered else 0)
+            numbers = self._numbers.get(key)
+            if numbers is not None:
+                self._forget(key, bisect_right(numbers, unwrap32(last, numbers[-1])))
 
-    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
+    def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
         """Forget the unfinished messages of these streams; ``None`` for all."""
-        self._forget([k for k in self.messages if stream_ids is None or k[0] in stream_ids])
-
-    def _forget(self, keys: list[tuple[int, int, int]]) -> None:
+        keys = (
+            list(self._numbers)
+            if stream_ids is None
+            else [(stream_id, flag) for stream_id in stream_ids for flag in (0, UNORDERED)]
+        )
         for key in keys:
-            self.buffered -= self.messages.pop(key).size
+            self._forget(key, len(self._numbers.get(key, ())))
+
+    def _forget(self, key: tuple[int, int], count: int) -> None:
+        """Forget the first unfinished messages of a stream."""
+        numbers = self._numbers.get(key, [])
+        for number in numbers[:count]:
+            self.buffered -= self.messages.pop((*key, number & MASK32)).size
+        del numbers[:count]
+        if not numbers:
+            self._numbers.pop(key, None)

@@ -14,6 +14,7 @@ ordered one waits for its turn in its stream alone, never for another stream.
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
+from heapq import heappop, heappush
 from typing import Protocol
 
 from .chunks.data import UNORDERED, DataChunk
@@ -61,22 +62,24 @@ class Assembler(Protocol):
             RemoteProtocolError: It contradicts an earlier one.
         """
 
-    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """Forget the unfinished messages that the peer has given up."""
 
-    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
+    def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
         """Forget the unfinished messages of these streams; ``None`` for all."""
 
 
 class _Stream:
     """An incoming stream: the turn it is at, and the complete messages that came too early."""
 
-    __slots__ = ("next_message", "waiting")
+    __slots__ = ("next_message", "order", "waiting")
 
     def __init__(self) -> None:
         self.next_message = 0
         """Unwrapped sequence number of the next ordered message."""
         self.waiting: dict[int, tuple[int, bytes]] = {}
+        self.order: list[int] = []
+        """The numbers in ``waiting``, as a heap."""
 
 
 class Reassembly:
@@ -183,54 +186,60 @@ class Reassembly:
             stream.next_message = turn + 1
             self.deliver(stream_id, ppid, data)
             if stream.waiting:
-                self._deliver_waiting(stream_id, stream)
+                self._advance(stream_id, stream, turn + 1)
         elif number > turn and number not in stream.waiting:
             if len(stream.waiting) >= _MAX_WAITING_PER_STREAM:
                 raise RemoteProtocolError("too many messages wait for an earlier one")
             stream.waiting[number] = (ppid, data)
+            heappush(stream.order, number)
             self._waiting += len(data)
             self._waiting_count += 1
         # A number that was already delivered or given up: the message is dropped.
 
-    def _deliver_waiting(self, stream_id: int, stream: _Stream) -> None:
-        while (message := stream.waiting.pop(stream.next_message, None)) is not None:
-            stream.next_message += 1
-            self._waiting -= len(message[1])
+    def _advance(self, stream_id: int, stream: _Stream, turn: int) -> None:
+        """Go on to ``turn``: hand up what waited for a turn up to it, and what follows at once."""
+        order = stream.order
+        while order and order[0] <= turn:
+            number = heappop(order)
+            ppid, data = stream.waiting.pop(number)
+            turn = max(turn, number + 1)
+            self._waiting -= len(data)
             self._waiting_count -= 1
-            self.deliver(stream_id, *message)
+            self.deliver(stream_id, ppid, data)
+        stream.next_message = turn
 
-    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """
         Obey a FORWARD-TSN (RFC 3758, 3.6) or I-FORWARD-TSN (RFC 8260, 2.3.1).
 
         Messages up to the skipped one that are complete are handed up; then the stream goes on.
 
         Args:
-            forwarded: The TSN that the peer says may be skipped to, unwrapped.
+            left: The cumulative TSN up to now, unwrapped.
+            forwarded: The TSN that the peer says may be skipped to.
             reached: The cumulative TSN that results.
             skipped: The last abandoned message of each stream.
         """
-        self.assembler.skip(forwarded, reached, skipped)
+        self.assembler.skip(left, forwarded, reached, skipped)
         for stream_id, unordered, message in skipped:
-            if unordered:
+            if unordered or stream_id >= self._stream_count:
                 continue
             stream = self._streams.get(stream_id)
             if stream is None:
                 stream = self._streams[stream_id] = _Stream()
             number = self._unwrap(message, stream.next_message)
-            if number < stream.next_message:
-                continue
-            for waiting in sorted(n for n in stream.waiting if n <= number):
-                ppid, data = stream.waiting.pop(waiting)
-                self._waiting -= len(data)
-                self._waiting_count -= 1
-                self.deliver(stream_id, ppid, data)
-            stream.next_message = number + 1
-            self._deliver_waiting(stream_id, stream)
+            if number >= stream.next_message:
+                self._advance(stream_id, stream, number + 1)
 
-    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
-        """Number these streams (``None``: all) from zero again (RFC 6525, 5.2.2)."""
-        self.assembler.reset_streams(stream_ids)
+    def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
+        """
+        Number these streams (``None``: all) from zero again (RFC 6525, 5.2.2).
+
+        Args:
+            stream_ids: The peer has reset them.
+            reached: The cumulative TSN, unwrapped; what was sent before the reset has arrived.
+        """
+        self.assembler.reset_streams(stream_ids, reached)
         for stream_id in list(self._streams) if stream_ids is None else stream_ids:
             stream = self._streams.pop(stream_id, None)
             if stream is not None:

@@ -137,12 +137,17 @@ class Receiver:
 
     def on_forward_tsn(self, chunk: ForwardTsn) -> None:
         """Stop waiting for what the peer gave up (RFC 3758, 3.6)."""
-        tsn = unwrap32(chunk.new_cumulative_tsn, self.tsns.cumulative)
+        left = self.tsns.cumulative
+        tsn = unwrap32(chunk.new_cumulative_tsn, left)
         self.packets += 1
         if self.tsns.forward(tsn):
-            self.reassembly.skip(tsn, self.tsns.cumulative, chunk.skipped)
+            self.reassembly.skip(left, tsn, self.tsns.cumulative, chunk.skipped)
         else:
             self.immediate = True
+
+    def on_reset(self, stream_ids: frozenset[int] | None) -> None:
+        """The peer numbers these streams from zero again; ``None`` for all (RFC 6525, 5.2.2)."""
+        self.reassembly.reset_streams(stream_ids, self.tsns.cumulative)
 
     def has_received(self, wire_tsn: int) -> bool:
         """Tell whether everything up to a TSN of the peer has arrived."""

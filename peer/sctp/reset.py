@@ -218,7 +218,7 @@ class StreamReset:
         self._deferred = None
         self._last_result = Result.PERFORMED
         streams = frozenset(request.streams) or None
-        self._receiver.reassembly.reset_streams(streams)
+        self._receiver.on_reset(streams)
         self._on_incoming(streams)
 
     def _on_incoming_request(self, request: IncomingReset) -> None:

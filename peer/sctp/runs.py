@@ -130,32 +130,34 @@ class RunAssembler:
         del self._by_first[run.first]
         del self._by_last[run.last]
 
-    def skip(self, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
+    def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """
         Forget what the peer has given up (RFC 3758, 3.6).
 
-        Up to ``reached`` everything is here or will never be: a run that lacks the fragment
-        before it or after it there is dead. So is one around ``forwarded``, an abandoned TSN.
+        Up to ``reached`` everything is here or will never be, so every run there is dead but one
+        that ends with it and has its begin. That one is, too, when it is around ``forwarded``, an
+        abandoned TSN.
         """
+        passed = [self._by_last[left]] if left in self._by_last else []
+        if reached - left > len(self._by_first):
+            passed += [run for first, run in self._by_first.items() if left < first <= reached]
+        else:
+            steps = range(left + 1, reached + 1)
+            passed += [self._by_first[tsn] for tsn in steps if tsn in self._by_first]
         self._forget(
-            [
-                run
-                for run in self._by_first.values()
-                if (not run.begin and run.first <= reached + 1)
-                or (not run.end and run.last < reached)
-                or run.first <= forwarded <= run.last
-            ]
+            [run for run in passed if not run.begin or run.last < reached or run.first <= forwarded]
         )
 
-    def reset_streams(self, stream_ids: frozenset[int] | None) -> None:
-        """Forget the unfinished messages of these streams; ``None`` for all."""
-        self._forget(
-            [
-                run
-                for run in self._by_first.values()
-                if stream_ids is None or run.stream_id in stream_ids
-            ]
-        )
+    def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
+        """
+        Forget the unfinished messages of these streams; ``None`` for all.
+
+        No run at or below ``reached`` is left but the one that ends with it, and what is above was
+        sent after the reset.
+        """
+        run = self._by_last.get(reached)
+        if run is not None and (stream_ids is None or run.stream_id in stream_ids):
+            self._forget([run])
 
     def _forget(self, runs: list[Run]) -> None:
         for run in runs:
