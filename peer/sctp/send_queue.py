@@ -279,12 +279,9 @@ class SendQueue:
         before another message begins, because TSNs of a DATA message must be consecutive.
         """
         stream = self.streams.get(message.stream_id)
-        if stream is None or not stream.messages or message not in stream.messages:
-            return
-        if stream.messages[0] is message:
-            stream.messages.popleft()
-        else:
-            stream.messages.remove(message)
+        if stream is None or not stream.messages or stream.messages[0] is not message:
+            return  # all of it was cut: only the first message of a stream is ever in the making
+        stream.messages.popleft()
         if self._current is stream and message.position > 0:
             self._current = None
             stream.queued = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
@@ -20,9 +21,13 @@ from peer.sctp.chunks import (
     Skipped,
 )
 from peer.sctp.chunks.reconfig import reconfig
+from peer.sctp.congestion.base import Flight
+from peer.sctp.outgoing import Message
+from peer.sctp.send_queue import SendQueue
 from tests.support.pair import AssociationPair
 
 FEW, MANY = 30, 3000
+INFINITY = float("inf")
 
 
 def _steps(call: Callable[[], object]) -> int:
@@ -122,3 +127,24 @@ def _resets(count: int, *, interleaving: bool) -> int:
 )
 def test_work_does_not_grow_with_what_waits(work: Callable[[int], int]) -> None:
     assert work(MANY) < 1.5 * work(FEW)
+
+
+class _Unsearchable(deque[Message]):
+    def __contains__(self, message: object) -> bool:
+        raise AssertionError("the queue is searched")
+
+
+def test_giving_up_what_was_cut_does_not_search_what_is_queued() -> None:
+    """RFC 3758, 3.5."""
+    queue = SendQueue(datagram_size=1188, overhead=65)
+    queue.stream(1).messages = _Unsearchable()
+    lost, queued = (Message(1, 53, b"x", 0, True, 0, INFINITY) for _ in range(2))
+    for message in (lost, queued):
+        queue.push(message)
+    flight = Flight(0.0, 0, 0.0, 0.0, 0, 0, False)
+    queue.begin(interleaving=False, initial_tsn=1)
+    queue.cut(budget=1, max_chunks=1, sequence=0, flight=flight, now=0.0)
+    queue.discard(lost)
+    assert list(queue.stream(1).messages) == [queued]
+    queue.discard(queued)
+    assert queue.buffered == 0
