@@ -309,11 +309,7 @@ class Association:
             raise LocalProtocolError("SCTP carries no empty message (see peer.sctp.ppid)")
         if limit and size > limit:
             raise LocalProtocolError(f"a message of {size} bytes; the peer accepts {limit}")
-        peer = self._context.peer
-        streams = self._config.streams
-        if self._path is not None and peer is not None:
-            streams = min(streams, peer.inbound_streams)
-        if not 0 <= message.stream_id < streams:
+        if not 0 <= message.stream_id < self._context.streams:
             raise LocalProtocolError(f"there is no stream {message.stream_id}")
         stream = self._queue.streams.get(message.stream_id)
         if stream is not None and stream.closing:
@@ -423,6 +419,7 @@ class Association:
         context.events.append(
             Established(features.equal, features.interleaving, context.writer.zero_checksum)
         )
+        self._queue.limit_streams(context.streams)
         self._channels.on_established(self._resets)
         self._heartbeat.start(now)
         if self._shutdown_wanted:

@@ -98,7 +98,7 @@ class Channels:
             stream_id = self._free_id()
         elif stream_id in self._channels:
             raise LocalProtocolError(f"stream {stream_id} has a channel")
-        elif not 0 <= stream_id < self._context.config.streams:
+        elif not 0 <= stream_id < self._context.streams:
             raise LocalProtocolError(f"there is no stream {stream_id}")
         state = ChannelState.OPEN if negotiated else ChannelState.OPENING
         channel = Channel(stream_id, parameters, state)
@@ -117,7 +117,7 @@ class Channels:
         A peer forgets its channel when it hears our answer to its reset. That answer may be
         lost, and stock aiortc fails an assertion when the id comes back before the repetition.
         """
-        limit = self._context.config.streams
+        limit = self._context.streams
         first = 0 if self._context.config.client else 1
         for stream_id in chain(range(self._next_id, limit, 2), range(first, self._next_id, 2)):
             if stream_id not in self._channels:
@@ -187,11 +187,17 @@ class Channels:
     # The association's
 
     def on_established(self, resets: StreamReset | None) -> None:
-        """Announce negotiated channels, and close those that were closed meanwhile."""
+        """
+        Announce negotiated channels, and close those that were closed meanwhile.
+
+        Those whose stream the peer does not take can never open, and are closed, too.
+        """
         self.established = True
         self.resets = resets
         for channel in list(self._channels.values()):
-            if channel.state is ChannelState.OPEN:
+            if channel.stream_id >= self._context.streams:
+                self._forget(channel)
+            elif channel.state is ChannelState.OPEN:
                 self._announce(channel)
             elif channel.state is ChannelState.CLOSING:
                 self._start_closing(channel)
@@ -205,6 +211,8 @@ class Channels:
 
     def on_dcep(self, stream_id: int, data: bytes) -> None:
         """Handle a message with the identifier 50 (RFC 8832, 6)."""
+        if stream_id >= self._context.streams:
+            return  # the peer takes nothing on it: no answer, and no reset
         channel = self._channels.get(stream_id)
         if data[0] == dcep.ACK_TYPE:
             if channel is not None and channel.state is ChannelState.OPENING:

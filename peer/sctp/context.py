@@ -48,6 +48,16 @@ class Context:
         self.local: Side | None = None
         self.peer: Side | None = None
 
+    @property
+    def streams(self) -> int:
+        """
+        Streams that we may send on: what we offer, or what the peer takes if that is less.
+
+        RFC 9260, 5.1.1.
+        """
+        ours = self.config.streams
+        return ours if self.peer is None else min(ours, self.peer.inbound_streams)
+
     def random_uint32(self) -> int:
         """Return an unpredictable number from 1 to 2**32 - 1 (RFC 9260, 5.3.1: tags are not 0)."""
         return int.from_bytes(self.random(4), "big") or 1

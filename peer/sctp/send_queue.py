@@ -307,6 +307,14 @@ class SendQueue:
         self.drained.clear()
         self.expired.clear()
 
+    def limit_streams(self, count: int) -> None:
+        """Forget what was queued before the peer said that it takes only ``count`` streams."""
+        for stream_id in [number for number in self.streams if number >= count]:
+            stream = self.streams.pop(stream_id)
+            self.buffered -= stream.buffered
+            stream.buffered = 0
+            stream.messages.clear()
+
     def resume_stream(self, stream_id: int) -> None:
         """Let a paused stream go on with the numbers it had: the reset was denied."""
         stream = self.stream(stream_id)

@@ -134,6 +134,36 @@ def test_ids_are_taken_in_turn_and_again_when_all_were_used() -> None:
     assert [pair.a.association.open_channel("x") for _ in range(3)] == [2, 4, 0]
 
 
+def test_no_channel_is_opened_on_a_stream_that_the_peer_does_not_take() -> None:
+    """RFC 9260, 5.1.1: the peer takes 6 streams, so there are three of our parity."""
+    pair = AssociationPair(SctpConfig(), z_config=SctpConfig(streams=6))
+    pair.connect()
+    a = pair.a.association
+    assert [a.open_channel("x") for _ in range(3)] == [0, 2, 4]
+    with pytest.raises(LocalProtocolError):
+        a.open_channel("x")
+    with pytest.raises(LocalProtocolError):
+        a.open_channel("x", stream_id=6, negotiated=True)
+    pair.drive(until=lambda: len(pair.a.of(ChannelOpened)) == 3)
+
+
+def test_channels_from_before_the_peer_told_its_streams_close_when_it_does() -> None:
+    """RFC 9260, 5.1.1."""
+    pair = AssociationPair(SctpConfig(), z_config=SctpConfig(streams=6))
+    a = pair.a.association
+    early = [a.open_channel("x") for _ in range(4)]
+    for stream_id in early:
+        a.send_message(stream_id, f"early {stream_id}", pair.now)
+    a.send(9, 53, b"without a channel", now=pair.now)
+    pair.connect()
+    pair.drive(until=lambda: len(pair.z.of(MessageReceived)) == 3)
+    assert [event.stream_id for event in pair.a.of(ChannelClosed)] == [6]
+    assert a.stats().buffered == 0
+    pair.drive(until=lambda: a.all_acknowledged)
+    with pytest.raises(LocalProtocolError):
+        a.send_message(6, "late", pair.now)
+
+
 def test_both_sides_may_close_at_once(pair: AssociationPair) -> None:
     stream_id = _open(pair)
     pair.a.association.close_channel(stream_id)
