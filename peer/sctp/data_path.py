@@ -54,6 +54,7 @@ class DataPath:
         queue.begin(
             interleaving=interleaving,
             initial_tsn=local.initial_tsn,
+            partial_reliability=self.features.partial_reliability,
             header=context.writer.header,
         )
         self.rtt = RttEstimator(

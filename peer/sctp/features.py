@@ -76,13 +76,16 @@ class Features:
 
     def params(self) -> list[Param]:
         """Return the parameters that say so."""
-        chunks = [ChunkType.FORWARD_TSN, ChunkType.RE_CONFIG]
+        chunks: list[int] = []
+        params: list[Param] = []
+        if self.partial_reliability:
+            chunks.append(ChunkType.FORWARD_TSN)
+            params.append(Param(ParamType.FORWARD_TSN_SUPPORTED, b""))
+        if self.reset:
+            chunks.append(ChunkType.RE_CONFIG)
         if self.interleaving:
             chunks += [ChunkType.I_DATA, ChunkType.I_FORWARD_TSN]
-        params = [
-            Param(ParamType.FORWARD_TSN_SUPPORTED, b""),
-            Param(ParamType.SUPPORTED_EXTENSIONS, bytes(chunks)),
-        ]
+        params.append(Param(ParamType.SUPPORTED_EXTENSIONS, bytes(chunks)))
         if self.zero_checksum:
             params.append(Param(ParamType.ZERO_CHECKSUM, _DTLS))
         if self.equal:

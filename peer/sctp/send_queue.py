@@ -29,6 +29,7 @@ _HEAD_START = 1 << 14
 _SLICE = 8
 """Fragments of one message in a row when another stream waits and interleaving is on."""
 _I_DATA = int(ChunkType.I_DATA)
+_INFINITY = float("inf")
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -42,6 +43,7 @@ class SendQueue:
             overhead: Bytes that the layers below add to a packet.
         """
         self._interleaving = False
+        self._partial_reliability = True
         self._header = bytes(PACKET_HEADER_SIZE)
         self._header_size = DATA_HEADER.size
         self._overhead = overhead
@@ -67,7 +69,12 @@ class SendQueue:
         """What the next fragment gets."""
 
     def begin(
-        self, *, interleaving: bool, initial_tsn: Tsn, header: bytes = bytes(PACKET_HEADER_SIZE)
+        self,
+        *,
+        interleaving: bool,
+        initial_tsn: Tsn,
+        partial_reliability: bool = True,
+        header: bytes = bytes(PACKET_HEADER_SIZE),
     ) -> None:
         """
         The association is up: cut fragments from now on.
@@ -75,9 +82,11 @@ class SendQueue:
         Args:
             interleaving: I-DATA instead of DATA.
             initial_tsn: The first fragment gets this.
+            partial_reliability: The peer can be told to skip what has a TSN (RFC 3758).
             header: The common header of our packets, with a zero checksum.
         """
         self._interleaving = interleaving
+        self._partial_reliability = partial_reliability
         self._header = header
         self._header_size = I_DATA_HEADER.size if interleaving else DATA_HEADER.size
         self.next_tsn = initial_tsn
@@ -261,6 +270,11 @@ class SendQueue:
         return spent
 
     def _give_number(self, stream: OutgoingStream, message: Message) -> None:
+        """Number a message that is about to be cut, and so to take TSNs."""
+        if not self._partial_reliability:
+            # RFC 3758, 3.3: the peer waits for every TSN, so it is never given up from now on.
+            message.limited = False
+            message.expires_at = _INFINITY
         if not message.unordered:
             message.number = stream.next_ordered & (MASK32 if self._interleaving else MASK16)
             stream.next_ordered += 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from peer.sctp import MessageReceived, SctpConfig
 from peer.sctp.chunks import BEGIN, END, ChunkType, DataChunk, ForwardTsn, Skipped
+from peer.sctp.features import Features
 from peer.sctp.packet import split_chunks
 from tests.support.pair import AssociationPair, has, kinds
 
@@ -226,3 +228,28 @@ def test_the_rest_of_a_message_that_was_skipped_half_way_is_dropped() -> None:
     assert pair.z.association.stats().reassembling == 0
     _inject(pair, fragment(5, BEGIN, 2), fragment(6, END, 2))
     assert _received(pair) == [b"halfhalf"]
+
+
+@pytest.mark.parametrize("interleaving", [True, False], ids=["i-data", "data"])
+def test_nothing_with_a_tsn_is_given_up_with_a_peer_that_cannot_skip(
+    monkeypatch: pytest.MonkeyPatch, interleaving: bool
+) -> None:
+    """RFC 3758, 3.3: no FORWARD-TSN for who did not offer it, so all is sent until it is there."""
+    offered = Features.ours
+
+    def without_skipping(config: SctpConfig) -> Features:
+        return replace(offered(config), partial_reliability=config.client)
+
+    monkeypatch.setattr(Features, "ours", without_skipping)
+    pair = AssociationPair(SctpConfig(interleaving=interleaving))
+    pair.connect()
+    pair.a_to_z.drop = _data_packets([3])
+    a = pair.a.association
+    a.send(1, 53, b"sent once", now=pair.now, max_retransmits=0)
+    a.send(1, 53, bytes(300_000), now=pair.now, max_lifetime=0.01)
+    pair.step()
+    a.send(1, 53, b"too late to begin", now=pair.now, max_lifetime=0.0)
+    a.send(1, 53, b"the end", now=pair.now)
+    pair.drive(until=lambda: len(_received(pair)) == 3, seconds=30)
+    assert _received(pair) == [b"sent once", bytes(300_000), b"the end"]
+    assert not any({C.FORWARD_TSN, C.I_FORWARD_TSN} & set(kinds(p)) for p in pair.a.sent)
