@@ -24,8 +24,6 @@ from .transmission import Transmission
 
 __all__ = ["DataPath"]
 
-_PROBES_BEFORE_TIMEOUT = 2
-
 FOREIGN_DATAGRAM = 1432
 """Bytes of the largest packet for an implementation that is not this one: with DTLS (37), UDP and
 IPv4 it fills Ethernet's 1500, which every one of them reads."""
@@ -65,11 +63,25 @@ class DataPath:
         )
         self.outstanding = Outstanding(local.initial_tsn)
         self.abandonment = Abandonment(queue, self.outstanding, interleaving=interleaving)
+        self.pmtu = PathMtu(
+            base=config.datagram_size,
+            # Who is not known to read more may not be sent more, not even as a probe: libwebrtc
+            # reads a DTLS record into 2048 bytes, and a longer one ends its connection.
+            maximum=(
+                config.max_datagram_size
+                if self.features.equal
+                else min(config.max_datagram_size, FOREIGN_DATAGRAM)
+            ),
+            timers=context.timers,
+            random=context.random,
+            on_change=self._on_mtu_changed,
+        )
         self.retransmission = Retransmission(
             queue=queue,
             outstanding=self.outstanding,
             abandonment=self.abandonment,
             controller=self.controller,
+            pmtu=self.pmtu,
             rtt=self.rtt,
             timers=context.timers,
             window=peer.window,
@@ -100,18 +112,6 @@ class DataPath:
             reader.header,
             crc32c(reader.header),
             zero=config.zero_checksum,
-        )
-        self.pmtu = PathMtu(
-            base=config.datagram_size,
-            # Who is not known to read more may not be sent more, not even as a probe: libwebrtc
-            # reads a DTLS record into 2048 bytes, and a longer one ends its connection.
-            maximum=(
-                config.max_datagram_size
-                if self.features.equal
-                else min(config.max_datagram_size, FOREIGN_DATAGRAM)
-            ),
-            timers=context.timers,
-            random=context.random,
         )
         self.probes: list[OutgoingChunk] = []
         """Chunks that leave next, whatever holds the others back."""
@@ -154,7 +154,7 @@ class DataPath:
         chunks = self.pmtu.probe(now, self.rtt.timeout())
         return None if chunks is None else self._context.writer.wrap(chunks)
 
-    def on_mtu_changed(self) -> None:
+    def _on_mtu_changed(self) -> None:
         """Use the packet size that path MTU discovery now allows."""
         self.transmission.set_datagram_size(self.pmtu.size)
         self.controller.on_mss(self.pmtu.size + self._context.config.overhead)
@@ -162,9 +162,6 @@ class DataPath:
     def on_probe_timer(self, now: float) -> None:
         """Handle ``PROBE``."""
         self.probes = self.retransmission.on_probe_timer(now)
-        in_a_row = self.retransmission.expiries - _PROBES_BEFORE_TIMEOUT
-        if self.pmtu.on_timeouts(in_a_row, now):
-            self.on_mtu_changed()
 
     def after_batch(self) -> None:
         """

@@ -108,8 +108,8 @@ class Inbound:
         if path is None:
             return
         info = heartbeat_info(chunk.value)
-        if not self._heartbeat.on_ack(info, now) and path.pmtu.on_ack(info, now):
-            path.on_mtu_changed()
+        if not self._heartbeat.on_ack(info, now):
+            path.pmtu.on_ack(info, now)
 
     def _on_abort(self, chunk: RawChunk, now: float) -> None:
         self._on_end(Ending.ABORTED_BY_PEER, describe_causes(chunk.value))

@@ -74,11 +74,18 @@ class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
     abandoned: bool = False
     unreported: bool = False
     """Too old to be in flight, but a cut SACK did not say whether it arrived."""
+    shared: int = 0
+    """Bytes of the packet that it last left in, up to its own end, if it was not the first."""
 
     @property
     def body(self) -> bytes:
         """The chunk in wire form, for a packet that it shares."""
         return self.packet[PACKET_HEADER_SIZE:]
+
+    @property
+    def packet_size(self) -> int:
+        """Bytes that had to get through for it to arrive, when it last left."""
+        return self.shared or len(self.packet)
 
 
 class OutgoingStream:

@@ -6,15 +6,19 @@ its HEARTBEAT ACK, which is small, proves that the size got through. Data is sen
 after that, so a lost probe costs nothing. The search tries the largest size first (loopback
 and equal peers on jumbo frames are common, and one probe settles them), then bisects.
 
-A path may shrink: when T3-rtx expires again and again with large packets, they may be
-vanishing in a black hole (4.3), and the base size is used until a new search succeeds.
+A path may shrink, and swallow what is too large for it without a word: a black hole (4.3). It
+is suspected when packets larger than the base size are lost in one round trip after another and
+none so large arrives, whatever smaller ones do. The base size is used then, until a new search
+succeeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 
 from .chunks.control import heartbeat, padding
+from .outgoing import OutgoingChunk
 from .packet import PACKET_HEADER_SIZE
 from .timers import Timer, Timers
 
@@ -26,8 +30,12 @@ _MAX_PROBES = 3
 """RFC 8899, 5.1.2."""
 _RAISE_AFTER = 600.0
 """RFC 8899, 5.1.1: PMTU_RAISE_TIMER, seconds."""
+_SEARCH_AGAIN_AFTER = 60.0
+"""Seconds from a black hole to the next search. For a while the layer below may let the network
+fragment packets that were cut before, and a probe that is fragmented proves nothing."""
 _MIN_PROBE_TIMEOUT = 0.25
-_BLACK_HOLE_TIMEOUTS = 2
+_BLACK_HOLE_ROUNDS = 3
+"""Rounds of loss in a row, of large packets alone, that make a black hole."""
 _INFO_SIZE = 8
 _HEARTBEAT_SIZE = 8 + _INFO_SIZE
 
@@ -36,7 +44,13 @@ class PathMtu:
     """The search for the packet size of the path."""
 
     def __init__(
-        self, *, base: int, maximum: int, timers: Timers, random: Callable[[int], bytes]
+        self,
+        *,
+        base: int,
+        maximum: int,
+        timers: Timers,
+        random: Callable[[int], bytes],
+        on_change: Callable[[], None],
     ) -> None:
         """
         Args:
@@ -44,10 +58,12 @@ class PathMtu:
             maximum: Largest size to try, bytes.
             timers: ``PMTU`` is ours.
             random: Returns that many unpredictable bytes.
+            on_change: Called when ``size`` has changed.
         """
         maximum -= maximum % 4
         self._timers = timers
         self._random = random
+        self._on_change = on_change
         sizes = {size for size in _SIZES if base < size < maximum}
         if maximum > base:
             sizes.add(maximum)
@@ -59,6 +75,11 @@ class PathMtu:
         self._trying = 0
         self._probes = 0
         self._nonce = b""
+        self._rounds_lost = 0
+        """Rounds in which large packets were lost since one of their size arrived."""
+        self._smallest_lost = 0
+        """Bytes of the smallest of them."""
+        self._round_ended_at = -math.inf
 
     @property
     def size(self) -> int:
@@ -86,21 +107,16 @@ class PathMtu:
         size = self._sizes[self._trying] - PACKET_HEADER_SIZE
         return heartbeat(self._nonce) + padding(size - _HEARTBEAT_SIZE)
 
-    def on_ack(self, info: bytes, now: float) -> bool:
-        """
-        Handle a HEARTBEAT ACK.
-
-        Returns:
-            Whether ``size`` has changed.
-        """
+    def on_ack(self, info: bytes, now: float) -> None:
+        """Handle a HEARTBEAT ACK."""
         if not self._nonce or info != self._nonce:
-            return False
+            return
         self._nonce = b""
         self._probes = 0
         self._confirmed = self._trying
         self._timers.stop(Timer.PMTU)
         self._rest_if_done(now)
-        return True
+        self._on_change()
 
     def on_timer(self, now: float) -> None:
         """Handle ``PMTU``: a probe was lost, or it is time to look for more."""
@@ -117,19 +133,38 @@ class PathMtu:
         if self._failed - self._confirmed <= 1 and self._failed < len(self._sizes):
             self._timers.start(Timer.PMTU, now + _RAISE_AFTER)
 
-    def on_timeouts(self, in_a_row: int, now: float) -> bool:
-        """
-        Suspect a black hole when T3-rtx has expired several times in a row.
+    # What the loss of data says
 
-        Returns:
-            Whether ``size`` has changed.
+    def on_lost(self, chunks: Iterable[OutgoingChunk], now: float) -> None:
         """
-        if in_a_row < _BLACK_HOLE_TIMEOUTS or self._confirmed == 0:
-            return False
-        self._failed = self._confirmed
+        Take in what was declared lost, or is missed, at one moment.
+
+        Timeouts alone would not show a black hole: small packets may be acknowledged all along.
+        """
+        lost = [
+            chunk.packet_size
+            for chunk in chunks
+            if chunk.flight.sent_at >= self._round_ended_at
+            and self._sizes[0] < chunk.packet_size <= self.size
+        ]
+        if not lost:
+            return
+        self._round_ended_at = now
+        self._smallest_lost = min(self._smallest_lost, *lost) if self._rounds_lost else min(lost)
+        self._rounds_lost += 1
+        if self._rounds_lost == _BLACK_HOLE_ROUNDS:
+            self._fall_back(now)
+
+    def on_delivered(self, chunks: Iterable[OutgoingChunk]) -> None:
+        """Take in what has arrived: where one large packet gets through, others do."""
+        if self._rounds_lost and any(c.packet_size >= self._smallest_lost for c in chunks):
+            self._rounds_lost = 0
+
+    def _fall_back(self, now: float) -> None:
+        self._rounds_lost = 0
         self._confirmed = 0
+        self._failed = len(self._sizes)
         self._nonce = b""
         self._probes = 0
-        self._timers.stop(Timer.PMTU)
-        self._rest_if_done(now)
-        return True
+        self._timers.start(Timer.PMTU, now + _SEARCH_AGAIN_AFTER)
+        self._on_change()

@@ -17,6 +17,7 @@ from .abandonment import Abandonment
 from .congestion.base import AckSample, CongestionController, LossSample
 from .outgoing import OutgoingChunk
 from .outstanding import Outstanding
+from .pmtu import PathMtu
 from .rto import RttEstimator
 from .send_queue import SendQueue
 from .serial import Tsn, unwrap32
@@ -49,6 +50,7 @@ class Retransmission:
         outstanding: Outstanding,
         abandonment: Abandonment,
         controller: CongestionController,
+        pmtu: PathMtu,
         rtt: RttEstimator,
         timers: Timers,
         window: int,
@@ -60,6 +62,7 @@ class Retransmission:
             outstanding: What is in flight.
             abandonment: What may be given up.
             controller: Is told of deliveries and losses.
+            pmtu: Is told of them too.
             rtt: Is told of round trips.
             timers: ``PROBE`` and ``LOSS`` are ours.
             window: The peer's a_rwnd from its INIT or INIT ACK.
@@ -69,6 +72,7 @@ class Retransmission:
         self._outstanding = outstanding
         self._abandonment = abandonment
         self._controller = controller
+        self._pmtu = pmtu
         self._rtt = rtt
         self._timers = timers
         self._equal = equal
@@ -116,6 +120,7 @@ class Retransmission:
                 self._abandonment.abandon(chunk.message)
                 continue
             chunk.lost = False
+            chunk.shared = 0
             chunk.retransmissions += 1
             self.retransmitted += 1
             return chunk
@@ -160,6 +165,7 @@ class Retransmission:
             self.errors = 0
         if newly:
             self.expiries = self.errors = 0
+            self._pmtu.on_delivered(newly)
             self._on_delivered(newly, prior_in_flight, now)
         if outstanding.unacked:
             if newly or self._timers.deadline(Timer.PROBE) is None:
@@ -309,6 +315,7 @@ class Retransmission:
         self._controller.on_loss(
             LossSample(now, size, outstanding.in_flight, self.lost_bytes, self.delivered, latest)
         )
+        self._pmtu.on_lost(chunks, now)
         return size
 
     # When nothing is heard
@@ -364,7 +371,9 @@ class Retransmission:
                 if chunk not in probes:
                     probes.append(chunk)
                 break
+        self._pmtu.on_lost(probes, now)
         for chunk in probes:
+            chunk.shared = 0
             chunk.retransmissions += 1
         self.retransmitted += len(probes)
         return probes
@@ -402,3 +411,4 @@ class Retransmission:
         self.lost_bytes += in_flight
         self._episode.on_lost(fresh, now=now, sent_at=now)
         self._controller.on_timeout(now=now, in_flight=in_flight)
+        self._pmtu.on_lost(lost, now)

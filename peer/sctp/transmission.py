@@ -3,7 +3,8 @@ One burst: what may leave now, in packets (RFC 9260, 6.1 and 6.10).
 
 Four things hold it back: the pacer, the congestion window, the peer's window and the number of
 packets a call may make. First goes what was lost, then what is new; chunks that fill a packet
-go alone, small ones share.
+go alone, small ones share. A packet that was lost may have been too large for the path, so what
+is sent again, and control chunks, share one of the base size only.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Transmission:
         self._writer = writer
         self._pacer = Pacer()
         self._max_burst = max_burst
-        self._datagram_size = datagram_size
+        self._base_size = self._datagram_size = datagram_size
         self._sequence = 0
         self._more = False
         self.sent = 0
@@ -205,21 +206,26 @@ class Transmission:
         finish = self._writer.finish
         bare = self._writer.zero_checksum
         header = self._writer.header
-        size = self._datagram_size
+        base = self._base_size + PACKET_HEADER_SIZE
+        full = self._datagram_size + PACKET_HEADER_SIZE
         packet = b""
         for data in control:
-            if packet and len(packet) + len(data) > size:
+            if packet and len(packet) + len(data) > self._base_size:
                 append(finish(packet))
                 packet = b""
             packet = (packet or header) + data
+        limit = base if packet or (chunks and chunks[0].retransmissions) else full
         for chunk in chunks:
             if not packet:
                 packet = chunk.packet
-            elif len(packet) + len(chunk.packet) <= size + PACKET_HEADER_SIZE:
+            elif len(packet) + len(chunk.packet) <= limit:
                 packet += chunk.body
+                chunk.shared = len(packet)
             else:
                 append(packet if bare else finish(packet))
                 packet = chunk.packet
+                if limit != full and not chunk.retransmissions:
+                    limit = full  # what was lost goes first: all that follows is new
         if packet:
             append(finish(packet))
         return packets

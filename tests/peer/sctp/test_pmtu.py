@@ -63,6 +63,91 @@ def test_a_black_hole_is_noticed_and_data_goes_on_in_smaller_packets() -> None:
     assert max(len(p) for p in pair.a.sent[new:] if ChunkType.I_DATA in kinds(p)) < 4092
 
 
+def _wide() -> AssociationPair:
+    """A pair that has found packets of the largest size to get through."""
+    pair = AssociationPair(SctpConfig(max_datagram_size=1432), link=Link(delay=0.025))
+    pair.connect()
+    pair.drive(seconds=5)
+    pair.a.association.send(1, 53, bytes(500_000), now=pair.now)
+    pair.drive(seconds=5)
+    assert pair.a.association.datagram_size == 1432
+    return pair
+
+
+def _shrunk(pair: AssociationPair) -> bool:
+    return pair.a.association.datagram_size == 1188
+
+
+def test_a_black_hole_is_noticed_while_small_packets_get_through() -> None:
+    """4.3: their acknowledgements keep T3-rtx from ever expiring."""
+    pair = _wide()
+    pair.a_to_z.mtu = 1300
+    pair.a.association.send(1, 53, bytes(20_000), now=pair.now)
+    for _ in range(5):
+        pair.a.association.send(2, 51, b"hi", now=pair.now)
+        pair.drive(seconds=0.1)
+    assert _shrunk(pair)
+    assert len([m for m in pair.z.of(MessageReceived) if m.stream_id == 2]) == 5
+
+
+def test_small_packets_are_not_lost_with_large_ones_again_and_again() -> None:
+    """4.3: what was lost goes again in a packet that every path carries."""
+    pair = _wide()
+    pair.a_to_z.mtu = 1200
+    # Less than a full packet, so that there is room behind it for something small.
+    pair.a.association.send(1, 53, bytes(1300), now=pair.now)
+    pair.a.association.send(2, 51, b"hi", now=pair.now)
+    assert len(pair.a.association.datagrams_to_send(pair.now)) == 1
+    pair.drive(until=lambda: bool([m for m in pair.z.of(MessageReceived) if m.stream_id == 2]))
+    assert not _shrunk(pair)
+
+
+def test_a_black_hole_that_swallows_packets_of_small_chunks_is_noticed() -> None:
+    """4.3: no chunk is too large for the path here, only what they share is."""
+    pair = _wide()
+    pair.a_to_z.mtu = 1300
+    for _ in range(20):
+        for _ in range(4):
+            pair.a.association.send(1, 53, bytes(320), now=pair.now)
+        pair.drive(until=lambda: pair.a.association.all_acknowledged)
+    assert _shrunk(pair)
+
+
+def test_large_packets_that_fit_do_not_hide_the_loss_of_larger_ones() -> None:
+    """4.3."""
+    pair = _wide()
+    pair.a_to_z.mtu = 1300
+    pair.a.association.send(1, 53, bytes(1400), now=pair.now)
+    for _ in range(20):
+        pair.a.association.send(2, 53, bytes(1240), now=pair.now)
+        pair.drive(seconds=0.1)
+    assert _shrunk(pair)
+
+
+def test_a_lossy_path_is_not_mistaken_for_a_black_hole() -> None:
+    """4.3: some large packets arrive."""
+    pair = _wide()
+    pair.a_to_z.loss = pair.z_to_a.loss = 0.05
+    for _ in range(30):
+        pair.a.association.send(1, 53, bytes(50_000), now=pair.now)
+        pair.drive(until=lambda: pair.a.association.all_acknowledged)
+    assert not _shrunk(pair)
+
+
+def test_after_a_black_hole_the_search_waits_until_nothing_is_fragmented_any_more() -> None:
+    """6.2: a probe that arrives in fragments proves nothing."""
+    pair = _wide()
+    pair.a_to_z.mtu = 1300
+    pair.a.association.send(1, 53, bytes(20_000), now=pair.now)
+    pair.drive(until=lambda: _shrunk(pair))
+    pair.a_to_z.mtu = 1 << 16
+    pair.drive(seconds=50)
+    assert _shrunk(pair)
+    pair.a_to_z.mtu = 1300
+    pair.drive(seconds=50)
+    assert pair.a.association.datagram_size == 1252
+
+
 def test_a_path_that_grew_is_found_out_after_ten_minutes() -> None:
     """5.1.1: PMTU_RAISE_TIMER."""
     pair = AssociationPair(SctpConfig(max_datagram_size=1432), link=Link(mtu=1300))

@@ -11,6 +11,7 @@ from peer.sctp.congestion.base import AckSample, LossSample
 from peer.sctp.outgoing import Message, OutgoingChunk
 from peer.sctp.outstanding import Outstanding
 from peer.sctp.packet import PacketWriter
+from peer.sctp.pmtu import PathMtu
 from peer.sctp.retransmission import Retransmission
 from peer.sctp.rto import RttEstimator
 from peer.sctp.send_queue import SendQueue
@@ -70,6 +71,9 @@ class Sender:
         self.retransmission = Retransmission(
             queue=self.queue, outstanding=self.outstanding, abandonment=abandonment,
             controller=self.controller, timers=self.timers, window=1 << 30, equal=True,
+            pmtu=PathMtu(
+                base=1188, maximum=1188, timers=self.timers, random=bytes, on_change=lambda: None
+            ),
             rtt=RttEstimator(initial=1.0, minimum=0.2, maximum=30.0),
         )  # fmt: skip
         self.transmission = Transmission(
