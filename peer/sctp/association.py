@@ -143,6 +143,7 @@ class Association:
         if path is None:
             return
         path.after_batch()
+        self._check_path()
         if path.receiver.packets and machine.state is State.SHUTDOWN_SENT:
             self._shutdown.on_data(
                 now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
@@ -489,6 +490,12 @@ class Association:
         attempts = self._resets.attempts if self._resets is not None else 0
         if max(errors, attempts) > self._config.max_retransmissions:
             self._abort(cause(Cause.USER_ABORT), Ending.UNREACHABLE, "the peer does not answer")
+        elif self._path.pmtu.stuck:
+            self._abort(
+                cause(Cause.USER_ABORT),
+                Ending.UNREACHABLE,
+                "the path has shrunk, and does not carry what was cut for it before",
+            )
 
     def _abort(self, causes: bytes, ending: Ending, message: str) -> None:
         context = self._context

@@ -72,6 +72,7 @@ class DataPath:
                 if self.features.equal
                 else min(config.max_datagram_size, FOREIGN_DATAGRAM)
             ),
+            max_retransmissions=config.max_retransmissions,
             timers=context.timers,
             random=context.random,
             on_change=self._on_mtu_changed,

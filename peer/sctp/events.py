@@ -88,7 +88,7 @@ class Ending(enum.Enum):
     PROTOCOL_ERROR = "protocol error"
     """The peer broke the protocol; we sent an ABORT."""
     UNREACHABLE = "unreachable"
-    """The peer did not answer for too long (RFC 9260, 8.1)."""
+    """The peer did not answer for too long (RFC 9260, 8.1), or the path carries too little."""
 
 
 class AssociationEnded(msgspec.Struct, frozen=True):

@@ -9,7 +9,8 @@ and equal peers on jumbo frames are common, and one probe settles them), then bi
 A path may shrink, and swallow what is too large for it without a word: a black hole (4.3). It
 is suspected when packets larger than the base size are lost in one round trip after another and
 none so large arrives, whatever smaller ones do. The base size is used then, until a new search
-succeeds.
+succeeds. What was cut before cannot be cut again, because its TSN is taken: when the network
+does not fragment it either, it is stuck, and so is the association.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class PathMtu:
         *,
         base: int,
         maximum: int,
+        max_retransmissions: int,
         timers: Timers,
         random: Callable[[int], bytes],
         on_change: Callable[[], None],
@@ -56,11 +58,13 @@ class PathMtu:
         Args:
             base: SCTP packet size that is taken for granted, bytes.
             maximum: Largest size to try, bytes.
+            max_retransmissions: Of a chunk that is too large for the path.
             timers: ``PMTU`` is ours.
             random: Returns that many unpredictable bytes.
             on_change: Called when ``size`` has changed.
         """
         maximum -= maximum % 4
+        self._max_retransmissions = max_retransmissions
         self._timers = timers
         self._random = random
         self._on_change = on_change
@@ -79,6 +83,8 @@ class PathMtu:
         """Rounds in which large packets were lost since one of their size arrived."""
         self._smallest_lost = 0
         """Bytes of the smallest of them."""
+        self.stuck = False
+        """A chunk too large for the path was sent as often as it may be, and has not arrived."""
         self._round_ended_at = -math.inf
 
     @property
@@ -141,12 +147,16 @@ class PathMtu:
 
         Timeouts alone would not show a black hole: small packets may be acknowledged all along.
         """
-        lost = [
-            chunk.packet_size
-            for chunk in chunks
-            if chunk.flight.sent_at >= self._round_ended_at
-            and self._sizes[0] < chunk.packet_size <= self.size
-        ]
+        base, size = self._sizes[0], self.size
+        lost = []
+        for chunk in chunks:
+            if chunk.packet_size <= base:
+                continue
+            if chunk.packet_size <= size:
+                if chunk.flight.sent_at >= self._round_ended_at:
+                    lost.append(chunk.packet_size)
+            elif chunk.retransmissions >= self._max_retransmissions and not chunk.abandoned:
+                self.stuck = True
         if not lost:
             return
         self._round_ended_at = now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peer.sctp import MessageReceived, SctpConfig
+from peer.sctp import AssociationEnded, Ending, MessageReceived, SctpConfig, State
 from peer.sctp.chunks import ChunkType
 from tests.support.pair import AssociationPair, Link, kinds
 
@@ -118,7 +118,7 @@ def test_large_packets_that_fit_do_not_hide_the_loss_of_larger_ones() -> None:
     pair = _wide()
     pair.a_to_z.mtu = 1300
     pair.a.association.send(1, 53, bytes(1400), now=pair.now)
-    for _ in range(20):
+    for _ in range(5):
         pair.a.association.send(2, 53, bytes(1240), now=pair.now)
         pair.drive(seconds=0.1)
     assert _shrunk(pair)
@@ -132,6 +132,36 @@ def test_a_lossy_path_is_not_mistaken_for_a_black_hole() -> None:
         pair.a.association.send(1, 53, bytes(50_000), now=pair.now)
         pair.drive(until=lambda: pair.a.association.all_acknowledged)
     assert not _shrunk(pair)
+
+
+@pytest.mark.parametrize("chat", [True, False], ids=["beside small messages", "alone"])
+def test_what_can_never_get_through_ends_the_association(chat: bool) -> None:
+    """RFC 8899, 4.3: cut before, and the network drops fragments too."""
+    pair = _wide()
+    pair.a_to_z.mtu = 1250
+    pair.a.association.send(1, 53, bytes(300_000), now=pair.now)
+
+    def ended() -> bool:
+        association = pair.a.association
+        if chat and association.state is State.ESTABLISHED and association.all_acknowledged:
+            raise AssertionError("it got through")
+        if chat and association.state is State.ESTABLISHED and not association.buffered_amount(2):
+            association.send(2, 51, b"hi", now=pair.now)
+        return bool(pair.a.of(AssociationEnded))
+
+    pair.drive(until=ended, seconds=300)
+    assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE
+    pair.drive(until=lambda: bool(pair.z.of(AssociationEnded)))
+
+
+def test_what_the_network_fragments_gets_through() -> None:
+    pair = _wide()
+    pair.a_to_z.mtu = 1300
+    pair.a.association.send(1, 53, bytes(20_000), now=pair.now)
+    pair.drive(until=lambda: _shrunk(pair))
+    pair.a_to_z.mtu = 1 << 16
+    pair.a_to_z.loss = 0.1
+    pair.drive(until=lambda: len(pair.z.of(MessageReceived)) == 2)
 
 
 def test_after_a_black_hole_the_search_waits_until_nothing_is_fragmented_any_more() -> None:

@@ -72,7 +72,8 @@ class Sender:
             queue=self.queue, outstanding=self.outstanding, abandonment=abandonment,
             controller=self.controller, timers=self.timers, window=1 << 30, equal=True,
             pmtu=PathMtu(
-                base=1188, maximum=1188, timers=self.timers, random=bytes, on_change=lambda: None
+                base=1188, maximum=1188, max_retransmissions=10, timers=self.timers,
+                random=bytes, on_change=lambda: None,
             ),
             rtt=RttEstimator(initial=1.0, minimum=0.2, maximum=30.0),
         )  # fmt: skip
