@@ -442,6 +442,7 @@ class AssociationChannel:
         if self._state in (ChannelState.CLOSING, ChannelState.CLOSED):
             return
         self._state = ChannelState.CLOSING
+        self._consume_all()
         if self._bound and self._id is not None:
             self._transport.close_channel(self._id)
 
@@ -465,6 +466,9 @@ class AssociationChannel:
     def received(self, event: MessageReceived) -> None:
         """A message came."""
         self._unconsumed.append(event.size)
+        if self._state is ChannelState.CLOSING:
+            # The other side's reset comes behind all it has queued: it must find room.
+            self._consume_all()
         try:
             message = decode_payload(event.ppid, event.data)
         except UnicodeDecodeError:
@@ -483,5 +487,12 @@ class AssociationChannel:
         """It is over."""
         if self._state is not ChannelState.CLOSED:
             self._state = ChannelState.CLOSED
+            self._consume_all()
             if self._handler is not None:
                 self._handler.channel_closed(clean)
+
+    def _consume_all(self) -> None:
+        """Nobody need read from here on: the window belongs to the other channels."""
+        if self._unconsumed and self._id is not None:
+            self._transport.consume(self._id, sum(self._unconsumed))
+            self._unconsumed.clear()

@@ -66,7 +66,8 @@ class DataChannel(Protocol):
     def consume(self) -> None:
         """Tell that the oldest message not yet consumed was used: the window opens by its size.
 
-        Only our own engine has a window that counts what waits; aiortc's ignores it.
+        Only our own engine has a window that counts what waits; aiortc's ignores it. A channel
+        that is being closed, by whichever side, takes no share of it any longer.
         """
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from peer.errors import (
     LinkLost,
     MessageTooLarge,
 )
+from peer.rtc import Connection
 from tests.support.links import LinkPair, link_pair
 
 
@@ -29,6 +30,11 @@ async def channel_pair(
         ours = await pair.ours.open_channel("test", **parameters)
         theirs = await anext(pair.theirs.channels())
         yield ours, theirs, pair
+
+
+def with_window() -> Connection:
+    """A connection whose receive window counts what was not read; stock aiortc's does not."""
+    return Connection(engine="peerline")
 
 
 async def collected(channel: Channel) -> list[str | bytes]:
@@ -184,6 +190,46 @@ async def test_a_reader_that_falls_behind_loses_the_channel_not_the_link() -> No
             async for message in theirs:
                 received += len(message)
         assert received == 150_000
+        await pair.ours.chat.send("still here")
+
+
+async def test_closed_channels_give_back_the_window_that_was_not_read() -> None:
+    """RFC 9260, 6.2: a_rwnd is shared by all streams; what nobody will read must not hold it."""
+    async with link_pair(make_connection=with_window) as pair, asyncio.timeout(30):
+        for closed_by_reader in (True, False) * 5:  # together more than a window
+            ours = await pair.ours.open_channel("one look")
+            theirs = await anext(pair.theirs.channels())
+            for _ in range(17):
+                await ours.send(bytes(60_000))
+            assert await theirs.receive() == bytes(60_000)
+            await (theirs if closed_by_reader else ours).close()
+            await asyncio.gather(ours.wait_closed(), theirs.wait_closed())
+        await pair.ours.chat.send("still here")
+
+
+async def test_a_reader_may_close_while_more_than_the_window_is_on_its_way() -> None:
+    """RFC 8831, 6.7: the other side resets its stream behind all that it has queued."""
+    async with link_pair(make_connection=with_window) as pair, asyncio.timeout(30):
+        ours = await pair.ours.open_channel("one look")
+        theirs = await anext(pair.theirs.channels())
+        for _ in range(300):
+            ours.send_now(bytes(60_000))
+        assert await theirs.receive() == bytes(60_000)
+        await asyncio.gather(theirs.close(), ours.wait_closed())
+        await pair.ours.chat.send("still here")
+
+
+async def test_overflowing_channels_take_no_share_of_the_window_with_them() -> None:
+    slow = LinkConfig(receive_limit=900_000)
+    async with link_pair(None, slow, make_connection=with_window) as pair, asyncio.timeout(30):
+        for _ in range(10):
+            ours = await pair.ours.open_channel("nobody reads")
+            theirs = await anext(pair.theirs.channels())
+            for _ in range(16):
+                ours.send_now(bytes(60_000))
+            with pytest.raises(ChannelOverflow):
+                await theirs.wait_closed()
+            await ours.wait_closed()
         await pair.ours.chat.send("still here")
 
 
