@@ -232,7 +232,7 @@ class Channels:
             return
         channel = Channel(stream_id, parameters, ChannelState.OPEN, by_peer=True)
         self._channels[stream_id] = channel
-        self._queue.stream(stream_id).weight = parameters.priority or 1
+        self._queue.stream(stream_id).weight = parameters.priority
         self._announce(channel)
         self._send(stream_id, Ppid.DCEP, dcep.ACK)
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from .errors import Malformed
+from .outgoing import NORMAL_PRIORITY
 
 __all__ = ["ACK", "ACK_TYPE", "OPEN_TYPE", "DataChannelOpen"]
 
@@ -76,7 +77,8 @@ class DataChannelOpen:
             ordered=not kind & _UNORDERED,
             max_retransmits=reliability if kind & 3 == _MAX_RETRANSMITS else None,
             max_lifetime=reliability / 1000 if kind & 3 == _MAX_LIFETIME else None,
-            priority=priority,
+            # aiortc and Firefox write 0 for "none given", not for "after everything else".
+            priority=priority or NORMAL_PRIORITY,
         )
 
     def serialize(self) -> bytes:

@@ -17,6 +17,7 @@ from peer.sctp.chunks import UNORDERED, ChunkType
 from peer.sctp.dcep import DataChannelOpen
 from peer.sctp.errors import Malformed
 from peer.sctp.packet import split_chunks
+from peer.sctp.ppid import Ppid
 from tests.support.pair import AssociationPair, Link, drop_first, has
 
 C = ChunkType
@@ -43,6 +44,16 @@ def test_a_channel_opens_with_its_parameters_on_the_other_side(pair: Association
     pair.drive(until=lambda: bool(pair.a.of(ChannelOpened)))
     (opened,) = pair.z.of(ChannelOpened)
     assert opened == ChannelOpened(0, "größe", "p", False, None, 1.5, 512, True)
+
+
+def test_a_channel_opened_without_a_priority_has_the_normal_one(pair: AssociationPair) -> None:
+    """RFC 8831, 6.4. aiortc and Firefox write 0; the answers on it must not starve."""
+    none_given = DataChannelOpen("x", "", True, None, None, 0).serialize()
+    pair.a.association.send(0, Ppid.DCEP, none_given, now=pair.now)
+    pair.drive(until=lambda: bool(pair.z.of(ChannelOpened)))
+    (opened,) = pair.z.of(ChannelOpened)
+    assert opened.priority == 256
+    assert pair.z.association._queue.stream(0).weight == 256
 
 
 def test_the_client_takes_even_streams_and_the_server_odd_ones(pair: AssociationPair) -> None:
