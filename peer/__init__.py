@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .channel import Channel
     from .chat import MessageReceived
     from .codes import Code
-    from .config import ChannelParameters, LinkConfig, Timeouts
+    from .config import ChannelParameters, LinkConfig, Priority, Timeouts
     from .errors import (
         ChannelClosed,
         ChannelError,
@@ -84,6 +84,7 @@ _HOME = {
     "PeerInfo": "events",
     "PeerLeft": "errors",
     "PeerTimeout": "errors",
+    "Priority": "config",
     "Progress": "transfers",
     "ProtocolError": "errors",
     "Refused": "errors",
@@ -126,6 +127,7 @@ __all__ = [
     "PeerInfo",
     "PeerLeft",
     "PeerTimeout",
+    "Priority",
     "Progress",
     "ProtocolError",
     "Refused",

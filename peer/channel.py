@@ -109,6 +109,11 @@ class Channel:
         return self._parameters.max_lifetime
 
     @property
+    def priority(self) -> int:
+        """Its share of the path beside other channels; see `Priority`."""
+        return self._parameters.priority
+
+    @property
     def id(self) -> int | None:
         """Its stream number, once it has one."""
         return self._raw.id

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
-__all__ = ["ChannelParameters", "LinkConfig", "Timeouts"]
+__all__ = ["ChannelParameters", "LinkConfig", "Priority", "Timeouts"]
+
+
+class Priority(IntEnum):
+    """Shares of the path that channels with much to send get beside each other (RFC 8831, 6.4)."""
+
+    BELOW_NORMAL = 128
+    NORMAL = 256
+    HIGH = 512
+    EXTRA_HIGH = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +29,9 @@ class ChannelParameters:
             it arrives.
         max_lifetime: seconds after which a message that has not arrived is given up; None: never.
         protocol: name and version of what is spoken on the channel; ASCII.
+        priority: share of the path beside other channels: a `Priority` or any number in 1..65535.
+            Twice the number gets twice the bytes while both have something to send. aiortc's
+            engine takes no notice of it.
         id: stream number both sides agreed on beforehand (both open the channel themselves);
             None: the other side is told, and gets the channel from `Link.channels()`.
     """
@@ -28,6 +41,7 @@ class ChannelParameters:
     max_retransmits: int | None = None
     max_lifetime: float | None = None
     protocol: str = ""
+    priority: int = Priority.NORMAL
     id: int | None = None
 
     def __post_init__(self) -> None:
@@ -42,6 +56,8 @@ class ChannelParameters:
             raise ValueError("max_retransmits must be in 0..65535")
         if self.max_lifetime is not None and not 0.001 <= self.max_lifetime <= 65.535:
             raise ValueError("max_lifetime must be in 0.001..65.535 seconds")
+        if not 1 <= self.priority <= 65535:
+            raise ValueError("a channel's priority must be in 1..65535")
         if self.id is not None and not 0 <= self.id <= 65534:
             raise ValueError("a channel's id must be in 0..65534")
 

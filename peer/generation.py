@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 
 from .channel import Channel
-from .config import ChannelParameters, LinkConfig
+from .config import ChannelParameters, LinkConfig, Priority
 from .control import ByeReceived, Control, HelloReceived
 from .errors import (
     LinkClosed,
@@ -29,9 +29,18 @@ __all__ = [
     "goodbye",
 ]
 
-CONTROL = ChannelParameters(label="control", protocol="peerline.control.1", id=0)
-CHAT = ChannelParameters(label="chat", protocol="peerline.chat.1", id=1)
-BLOCKS = ChannelParameters(label="blocks", protocol="peerline.blocks.1", ordered=False, id=2)
+# What goes wrong or waits for an answer is known before what merely takes long goes on.
+CONTROL = ChannelParameters(
+    label="control", protocol="peerline.control.1", priority=Priority.EXTRA_HIGH, id=0
+)
+CHAT = ChannelParameters(label="chat", protocol="peerline.chat.1", priority=Priority.HIGH, id=1)
+BLOCKS = ChannelParameters(
+    label="blocks",
+    protocol="peerline.blocks.1",
+    ordered=False,
+    priority=Priority.BELOW_NORMAL,
+    id=2,
+)
 VERIFICATION_FAILED = "verification_failed"
 """Code of the goodbye of a side that was shown another nonce than was committed to."""
 FIRST_FREE_ID = 3

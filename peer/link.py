@@ -11,7 +11,7 @@ from typing import Self
 from .arrivals import Arrivals
 from .channel import Channel
 from .chat_line import ChatLine
-from .config import ChannelParameters, LinkConfig
+from .config import ChannelParameters, LinkConfig, Priority
 from .control import ByeReceived, HelloReceived, OtherMessage, PeerSilent
 from .errors import LinkClosed, LinkLost, PeerError
 from .events import Path, PeerInfo
@@ -128,6 +128,7 @@ class Link:
         max_retransmits: int | None = None,
         max_lifetime: float | None = None,
         protocol: str = "",
+        priority: int = Priority.NORMAL,
         id: int | None = None,
     ) -> Channel:
         """Open a data channel, and wait until it can send.
@@ -138,6 +139,7 @@ class Link:
             max_retransmits: how often a lost message is sent again; None: until it arrives.
             max_lifetime: seconds after which a message is given up; None: never.
             protocol: name of what is spoken on it, ASCII.
+            priority: share of the path beside other channels, a `Priority` or a number in 1..65535.
             id: a stream number that both sides open by themselves, from 3 on; None: the other side
                 is told, and gets the channel from `channels`.
 
@@ -153,6 +155,7 @@ class Link:
             max_retransmits=max_retransmits,
             max_lifetime=max_lifetime,
             protocol=protocol,
+            priority=priority,
             id=id,
         )
         self._check_open()

@@ -238,6 +238,7 @@ class AssociationTransport:
             ordered=p.ordered,
             max_retransmits=p.max_retransmits,
             max_lifetime=p.max_lifetime,
+            priority=p.priority,
             stream_id=p.id,
             negotiated=p.id is not None,
         )
@@ -362,6 +363,7 @@ class AssociationTransport:
                 max_retransmits=None if retransmits is None else min(retransmits, 65535),
                 max_lifetime=None if lifetime is None else min(max(lifetime, 0.001), 65.535),
                 protocol=event.protocol.encode("ascii", "replace").decode("ascii"),
+                priority=event.priority,
             ),
         )
         self._channels[event.stream_id] = channel

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from peer.channel import Channel
-from peer.config import ChannelParameters, LinkConfig
+from peer.config import ChannelParameters, LinkConfig, Priority
 from peer.errors import (
     ChannelClosed,
     ChannelOverflow,
@@ -32,8 +32,8 @@ async def channel_pair(
         yield ours, theirs, pair
 
 
-def with_window() -> Connection:
-    """A connection whose receive window counts what was not read; stock aiortc's does not."""
+def own_engine() -> Connection:
+    """A connection with our SCTP, whatever the environment says: aiortc's does less."""
     return Connection(engine="peerline")
 
 
@@ -62,8 +62,18 @@ async def test_both_sides_see_the_same_parameters() -> None:
             assert channel.ordered is False
             assert channel.max_retransmits == 2
             assert channel.max_lifetime is None
+            assert channel.priority == 256
         assert ours.id == theirs.id
         assert "test" in repr(ours)
+
+
+async def test_both_sides_know_the_priority() -> None:
+    """RFC 8832, 5.1: the field of DATA_CHANNEL_OPEN; aiortc's own SCTP has no use for it."""
+    async with link_pair(make_connection=own_engine) as pair, asyncio.timeout(30):
+        for priority in (Priority.BELOW_NORMAL, Priority.EXTRA_HIGH, 1, 65535):
+            ours = await pair.ours.open_channel("test", priority=priority)
+            theirs = await anext(pair.theirs.channels())
+            assert (ours.priority, theirs.priority) == (priority, priority)
 
 
 async def test_bytes_like_messages_arrive_as_bytes() -> None:
@@ -195,7 +205,7 @@ async def test_a_reader_that_falls_behind_loses_the_channel_not_the_link() -> No
 
 async def test_closed_channels_give_back_the_window_that_was_not_read() -> None:
     """RFC 9260, 6.2: a_rwnd is shared by all streams; what nobody will read must not hold it."""
-    async with link_pair(make_connection=with_window) as pair, asyncio.timeout(30):
+    async with link_pair(make_connection=own_engine) as pair, asyncio.timeout(30):
         for closed_by_reader in (True, False) * 5:  # together more than a window
             ours = await pair.ours.open_channel("one look")
             theirs = await anext(pair.theirs.channels())
@@ -209,7 +219,7 @@ async def test_closed_channels_give_back_the_window_that_was_not_read() -> None:
 
 async def test_a_reader_may_close_while_more_than_the_window_is_on_its_way() -> None:
     """RFC 8831, 6.7: the other side resets its stream behind all that it has queued."""
-    async with link_pair(make_connection=with_window) as pair, asyncio.timeout(30):
+    async with link_pair(make_connection=own_engine) as pair, asyncio.timeout(30):
         ours = await pair.ours.open_channel("one look")
         theirs = await anext(pair.theirs.channels())
         for _ in range(300):
@@ -221,7 +231,7 @@ async def test_a_reader_may_close_while_more_than_the_window_is_on_its_way() -> 
 
 async def test_overflowing_channels_take_no_share_of_the_window_with_them() -> None:
     slow = LinkConfig(receive_limit=900_000)
-    async with link_pair(None, slow, make_connection=with_window) as pair, asyncio.timeout(30):
+    async with link_pair(None, slow, make_connection=own_engine) as pair, asyncio.timeout(30):
         for _ in range(10):
             ours = await pair.ours.open_channel("nobody reads")
             theirs = await anext(pair.theirs.channels())
@@ -270,6 +280,8 @@ async def test_peerlines_own_ids_are_taken(id: int) -> None:
         {"max_retransmits": 1, "max_lifetime": 1.0},
         {"max_retransmits": -1},
         {"max_lifetime": 0.0},
+        {"priority": 0},
+        {"priority": 65536},
         {"id": 65535},
         {"label": "x" * 65536},
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,17 @@ from peer.config import LinkConfig, Timeouts
 from peer.errors import LinkClosed, LinkLost, PeerTimeout, ProtocolError
 from peer.generation import CONTROL, Generation
 from peer.rtc import Connection, ConnectionState
+from peer.transfers import Stage
 from tests.support.connections import connect
 from tests.support.leftovers import nothing_left_behind
 from tests.support.links import link_pair
 
 QUICK = LinkConfig(ping_interval=0.02, lost_after=0.2, timeouts=Timeouts(hello=0.2, close=0.5))
+
+
+def own_engine() -> Connection:
+    """A connection with our SCTP, whatever the environment says: aiortc's knows no priorities."""
+    return Connection(engine="peerline")
 
 
 async def test_the_two_ends_know_each_other() -> None:
@@ -33,6 +40,25 @@ async def test_a_chat_message_returns_when_it_has_arrived() -> None:
         message = await pair.theirs.chat.receive()
         assert message.text == "ünï ☃\nsecond line"
         assert message.id == 1
+
+
+async def test_a_chat_message_passes_a_transfer(tmp_path: Path) -> None:
+    """RFC 8831, 6.4: the transfer waits behind what people wait for."""
+    source = tmp_path / "film.mkv"
+    source.write_bytes(bytes(24 << 20))
+    async with link_pair(make_connection=own_engine) as pair, asyncio.timeout(60):
+        outgoing = await pair.ours.send_files(source)
+        incoming = await anext(pair.theirs.transfers())
+        await incoming.accept(tmp_path / "there")
+        async for progress in outgoing.updates(interval=0):
+            if progress.bytes_done:
+                break
+        await pair.ours.chat.send("It is on its way.")
+        await pair.theirs.chat.send("Good.")
+        assert outgoing.progress.stage is incoming.progress.stage is Stage.RUNNING
+        assert (await pair.theirs.chat.receive()).text == "It is on its way."
+        assert (await pair.ours.chat.receive()).text == "Good."
+        await asyncio.gather(outgoing.done(), incoming.done())
 
 
 async def test_chat_goes_both_ways_at_once_and_in_order() -> None:
