@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final, Literal, TypeAlias
 
-__all__ = ["ChannelParameters", "LinkConfig", "Priority", "Timeouts"]
+__all__ = ["ENGINES", "ChannelParameters", "EngineName", "LinkConfig", "Priority", "Timeouts"]
+
+EngineName: TypeAlias = Literal["peerline", "aiortc"]
+"""What carries the channels: Peerline's own SCTP association, or aiortc's."""
+ENGINES: Final = ("peerline", "aiortc")
 
 
 class Priority(IntEnum):
@@ -102,6 +107,8 @@ class LinkConfig:
         low_water: `send` goes on once no more than this many bytes are buffered.
         receive_limit: bytes that may wait to be received on a channel; more breaks the channel
             (`ChannelOverflow`), since WebRTC cannot slow a sender down on one channel alone.
+        engine: what carries the channels, one of `ENGINES`; None: what the environment says
+            (``PEERLINE_ENGINE``), or Peerline's own.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -111,3 +118,8 @@ class LinkConfig:
     high_water: int = 1024 * 1024
     low_water: int = 256 * 1024
     receive_limit: int = 64 * 1024 * 1024
+    engine: EngineName | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine is not None and self.engine not in ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {self.engine!r}")

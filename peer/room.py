@@ -312,7 +312,7 @@ class Room:
         from .rtc import Connection
 
         policy = "relay" if self._relay_only else self._ice.policy
-        return Connection(self._ice.servers, policy=policy)
+        return Connection(self._ice.servers, policy=policy, engine=self._config.engine)
 
     def _send(self, peer: str, signal: OutgoingSignal) -> None:
         self._client.send(

@@ -13,6 +13,8 @@ from . import options
 from .exits import UsageProblem, run
 
 if TYPE_CHECKING:
+    from peer.config import EngineName
+
     from .chat_faces import Face
     from .meeting import Reach
 
@@ -49,6 +51,7 @@ def chat(
     lan: bool,
     ice_config: Path | None,
     relay_only: bool,
+    engine: EngineName | None,
     verbose: bool,
 ) -> int:
     """Talk to somebody, and exchange files on the way.
@@ -71,6 +74,7 @@ def chat(
             lan=lan,
             ice_config=ice_config,
             relay_only=relay_only,
+            engine=engine,
         )
         await _chat(
             target,

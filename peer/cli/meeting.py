@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peer.codes import Code
+from peer.config import LinkConfig
 from peer.errors import ServerUnreachable
 
 from . import registry
@@ -19,6 +20,7 @@ from .exits import UsageProblem
 from .servers import ServerAddress
 
 if TYPE_CHECKING:
+    from peer.config import EngineName
     from peer.room import Room
     from signaling.ice_servers import IceConfig
 
@@ -44,6 +46,8 @@ class Reach:
     name: str
     lan: bool
     relay_only: bool
+    engine: EngineName | None
+    """What carries the data; None: Peerline's own."""
     ice: IceConfig | None
     """In place of what the server hands out; None takes the server's."""
 
@@ -56,6 +60,7 @@ class Reach:
         lan: bool,
         ice_config: Path | None,
         relay_only: bool,
+        engine: EngineName | None,
     ) -> Reach:
         """Check what was typed.
 
@@ -68,6 +73,7 @@ class Reach:
             name=name or "",
             lan=lan,
             relay_only=relay_only,
+            engine=engine,
             ice=_read_ice(ice_config),
         )
 
@@ -171,6 +177,7 @@ def join(reach: Reach, server: ServerAddress, **where: Any) -> AbstractAsyncCont
         ice=reach.ice,
         relay_only=reach.relay_only,
         ssl=server.ssl_context,
+        config=LinkConfig(engine=reach.engine),
         **where,
     )
 
@@ -185,6 +192,7 @@ def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncConte
         ice=reach.ice,
         relay_only=reach.relay_only,
         ssl=server.ssl_context,
+        config=LinkConfig(engine=reach.engine),
     )
 
 

@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from peer.config import ENGINES
+
 from .settings import ENVIRONMENT
 
 __all__ = [
+    "engine_option",
     "ice_config_option",
     "lan_option",
     "name_option",
@@ -55,6 +58,11 @@ lan_option = _option(
     default=True,
     help="Be found, or look, on the local network; otherwise on this machine alone.",
 )
+engine_option = _option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="What carries the data: Peerline's own SCTP, unless you ask for aiortc's.",
+)
 words_option = _option(
     "--words",
     type=click.IntRange(2, 8),
@@ -91,6 +99,7 @@ def reaching(command: Command) -> Command:
     """Add what every command has that reaches for another person."""
     for option in (
         verbose_option,
+        engine_option,
         relay_only_option,
         ice_config_option,
         name_option,

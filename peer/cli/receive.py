@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options
 from .exits import run
+
+if TYPE_CHECKING:
+    from peer.config import EngineName
 
 __all__ = ["receive"]
 
@@ -28,6 +32,7 @@ def receive(
     lan: bool,
     ice_config: Path | None,
     relay_only: bool,
+    engine: EngineName | None,
     verbose: bool,
 ) -> int:
     """Receive what somebody sends you.
@@ -43,7 +48,12 @@ def receive(
         from .receiving import receive_files
 
         reach = Reach.from_flags(
-            server=server, name=name, lan=lan, ice_config=ice_config, relay_only=relay_only
+            server=server,
+            name=name,
+            lan=lan,
+            ice_config=ice_config,
+            relay_only=relay_only,
+            engine=engine,
         )
         await receive_files(code, reach, out=out, yes=yes, overwrite=overwrite)
 

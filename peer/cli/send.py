@@ -12,6 +12,8 @@ from . import options
 from .exits import run
 
 if TYPE_CHECKING:
+    from peer.config import EngineName
+
     from .meeting import Reach
 
 __all__ = ["send"]
@@ -39,6 +41,7 @@ def send(
     lan: bool,
     ice_config: Path | None,
     relay_only: bool,
+    engine: EngineName | None,
     verbose: bool,
 ) -> int:
     """Send files and folders to somebody.
@@ -55,7 +58,12 @@ def send(
         from .meeting import Reach
 
         reach = Reach.from_flags(
-            server=server, name=name, lan=lan, ice_config=ice_config, relay_only=relay_only
+            server=server,
+            name=name,
+            lan=lan,
+            ice_config=ice_config,
+            relay_only=relay_only,
+            engine=engine,
         )
         await _send(paths, reach, words=words, show_qr=qr, port=port)
 

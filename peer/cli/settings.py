@@ -50,6 +50,7 @@ _KEYS: Mapping[str, _Key] = {
     "ice-config": _Key(str, _EVERYWHERE, is_path=True),
     "relay-only": _Key(bool, _EVERYWHERE),
     "lan": _Key(bool, _EVERYWHERE),
+    "engine": _Key(str, _EVERYWHERE),
     "words": _Key(int, _INVITING),
     "qr": _Key(bool, _INVITING),
     "port": _Key(int, _INVITING),

@@ -18,14 +18,14 @@ from aiortc import (
 )
 from aiortc.sdp import candidate_from_sdp
 
-from peer.config import ChannelParameters
+from peer.config import ChannelParameters, EngineName
 from peer.errors import LinkClosed, LinkLost, NoPath, PeerError, ProtocolError, VerificationFailed
 from peer.events import Path
 
 from . import sdp
 from .association import PeerConnection
 from .channels import DataChannel
-from .engine import Engine, EngineName, chosen_engine
+from .engine import Engine, chosen_engine
 from .gathering import Gatherer, GatheringTimes
 from .mdns import MdnsResolver, is_mdns_name
 from .servers import ServerEntry, endpoints
@@ -91,7 +91,9 @@ class Connection:
             engine: what carries the channels; None: what the environment says, or ours.
         """
         relay_only = policy == "relay"
-        stock = (engine or chosen_engine()) == "aiortc"
+        engine = engine or chosen_engine()
+        logger.info("channels are carried by the engine %s", engine)
+        stock = engine == "aiortc"
         self._pc: RTCPeerConnection = (RTCPeerConnection if stock else PeerConnection)(
             RTCConfiguration(
                 iceServers=[],  # the Gatherer asks them; None would mean Google's

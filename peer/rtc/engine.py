@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Final, Literal, Protocol, TypeAlias, cast
+from typing import Final, Protocol, cast
 
-from peer.config import ChannelParameters
+from peer.config import ENGINES, ChannelParameters, EngineName
 
 from .channels import DataChannel
 
-__all__ = ["ENGINES", "Engine", "EngineName", "chosen_engine"]
+__all__ = ["Engine", "chosen_engine"]
 
-EngineName: TypeAlias = Literal["peerline", "aiortc"]
-ENGINES: Final = ("peerline", "aiortc")
 VARIABLE: Final = "PEERLINE_ENGINE"
 
 

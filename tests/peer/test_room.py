@@ -11,7 +11,7 @@ import pytest_asyncio
 
 import peer
 from peer.codes import Code
-from peer.config import LinkConfig, Timeouts
+from peer.config import EngineName, LinkConfig, Timeouts
 from peer.errors import (
     CodeError,
     LinkClosed,
@@ -25,6 +25,8 @@ from peer.errors import (
 from peer.link import Link
 from peer.room import Room
 from peer.rtc import Connection
+from peer.rtc.association import AssociationTransport
+from peer.rtc.stock import StockEngine
 from signaling.ice_servers import IceConfig
 from signaling.server import SignalingServer
 from tests.support.leftovers import nothing_left_behind
@@ -42,6 +44,29 @@ async def hosting(server: SignalingServer) -> AsyncIterator[tuple[Room, Code]]:
     async with peer.host(server.urls[0], name="alice") as room:
         assert room.code is not None
         yield room, room.code
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "engine"),
+    [
+        (None, "", AssociationTransport),
+        (None, "aiortc", StockEngine),
+        ("aiortc", "peerline", StockEngine),
+        ("peerline", "aiortc", AssociationTransport),
+    ],
+)
+async def test_the_engine_is_the_one_asked_for_or_the_environments(
+    monkeypatch: pytest.MonkeyPatch, asked: EngineName | None, environment: str, engine: type
+) -> None:
+    monkeypatch.setenv("PEERLINE_ENGINE", environment)
+    async with linked(config=LinkConfig(engine=asked)) as pair:
+        for link in (pair.host, pair.guest):
+            assert isinstance(link._generation.connection._engine, engine)
+
+
+def test_an_engine_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="engine must be one of peerline, aiortc, not 'usrsctp'"):
+        LinkConfig(engine="usrsctp")  # type: ignore[arg-type]
 
 
 def another(code: Code) -> Code:

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
-from peer.config import ChannelParameters
+from peer.config import ChannelParameters, EngineName
 from peer.errors import ChannelClosed
 from peer.rtc import Connection
 from peer.rtc import shared_socket as shared_socket_module
 from peer.rtc.association import AssociationTransport
-from peer.rtc.engine import EngineName, chosen_engine
+from peer.rtc.engine import chosen_engine
 from peer.rtc.packets import BatchedPath, SinglePath
 from peer.rtc.records import NativeRecords, PlainRecords
 from tests.support.connections import CONTROL, RecordingHandler, connect

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from peer.config import ChannelParameters
+from peer.config import ChannelParameters, EngineName
 from peer.rtc import Connection
-from peer.rtc.engine import EngineName
 from tests.support.connections import CONTROL, RecordingHandler, recorded
 
 __all__ = ["Foreign", "ForeignChannel", "Meeting", "meeting"]

@@ -51,6 +51,7 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
         (["7-guitar-ocean"], "To receive with it: peerline receive 7-guitar-ocean"),
         (["https://x.org/#7-guitar-ocean"], "To receive with it: peerline receive"),
         (["--nonsense"], "No such option"),
+        (["receive", "--engine", "usrsctp"], "'usrsctp' is not one of 'peerline', 'aiortc'"),
         ([], "Usage: peerline"),
     ],
 )
@@ -78,3 +79,21 @@ def test_broken_config_file_is_usage(
     monkeypatch.setenv("PEERLINE_CONFIG", str(path))
     assert run(["receive", "7-guitar-ocean"]) == 2
     assert "Did you mean `server`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["send", "."], ["receive"], ["chat"]])
+def test_an_unknown_engine_is_usage_wherever_it_is_named(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('engine = "usrsctp"')
+    monkeypatch.delenv("PEERLINE_ENGINE", raising=False)
+    monkeypatch.setenv("PEERLINE_CONFIG", str(path))
+    assert run(command) == 2
+    assert "'usrsctp' is not one of" in capsys.readouterr().err
+    monkeypatch.setenv("PEERLINE_ENGINE", "raw")
+    assert run(command) == 2
+    assert "'raw' is not one of" in capsys.readouterr().err

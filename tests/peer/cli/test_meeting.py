@@ -24,7 +24,9 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reach(*, server: str | None = None, use_lan: bool = False, ice: Path | None = None) -> Reach:
-    return Reach.from_flags(server=server, name=None, lan=use_lan, ice_config=ice, relay_only=False)
+    return Reach.from_flags(
+        server=server, name=None, lan=use_lan, ice_config=ice, relay_only=False, engine=None
+    )
 
 
 async def test_given_server_is_used_whatever_else_there_is() -> None:

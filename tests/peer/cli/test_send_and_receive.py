@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -393,6 +394,31 @@ def test_settings_come_from_flags_then_environment_then_file(
         with Piped("receive", code, "--out", "got", env=env, cwd=tmp_path) as bob:
             bob.err.expect("Connected to environment")
             alice.err.expect("Connected to file")
+            assert bob.wait() == 0
+            assert alice.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "used"),
+    [
+        ((), "", "aiortc"),
+        ((), "peerline", "peerline"),
+        (("--engine", "peerline"), "aiortc", "peerline"),
+    ],
+    ids=["file", "environment", "flag"],
+)
+def test_the_engine_comes_from_the_flag_then_the_environment_then_the_file(
+    env: Environment, server: str, tmp_path: Path, flags: Sequence[str], environment: str, used: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    config = Path(env["XDG_CONFIG_HOME"]) / "peerline" / "config.toml"
+    config.parent.mkdir()
+    config.write_text(f'server = "{server}"\nengine = "aiortc"\n')
+    own = {**env, "PEERLINE_ENGINE": environment}
+    with Piped("send", "file", "--verbose", *flags, env=own, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        with Piped("receive", code, "--yes", "--out", "got", env=env, cwd=tmp_path) as bob:
+            alice.err.expect(f"channels are carried by the engine {used}")
             assert bob.wait() == 0
             assert alice.wait() == 0
 
