@@ -201,52 +201,52 @@ class SendQueue:
         number = message.number
         ppid = message.ppid
         flags = message.unordered
-        if position == 0:
-            flags |= BEGIN
         tracked = message if message.limited else None
         interleaving = self._interleaving
-        header_size = self._header_size
-        overhead = self._overhead
         # Fragments of one size, not full ones and a rest: as many packets, and a batch of equal
         # packets costs one system call.
         count = -(-(total - position) // self.payload_size)
         size = -(-(total - position) // (4 * count)) * 4
+        length = self._header_size + size
+        wire = PACKET_HEADER_SIZE + length + self._overhead
+        if budget < limit * wire:
+            limit = max(1, int(-(-budget // wire)))
         # Cut out of a view, so that the payload is copied once, into the packet.
-        source = memoryview(data) if total - position > size else data
+        source = memoryview(data) if count > 1 else data
         header = self._header
         tsn = self.next_tsn
         append = chunks.append
         pack_data = DATA_HEADER.pack
         pack_i_data = I_DATA_HEADER.pack
+        end = min(position + limit * size, total)
         spent = 0
+        padding = b""
+        bounds = 0 if position else BEGIN
         # The sender's hottest loop: one turn per packet.
-        while True:
-            if position + size >= total:
-                size = total - position
-                flags |= END
+        for at in range(position, end, size):
+            if at + size >= total:
+                size = total - at
+                length = self._header_size + size
+                padding = _PADDING[size & 3]
+                wire = PACKET_HEADER_SIZE + length + len(padding) + self._overhead
+                bounds |= END
             if interleaving:
                 chunk = pack_i_data(
-                    _I_DATA, flags, header_size + size, tsn & MASK32, stream_id, 0,
+                    _I_DATA, flags | bounds, length, tsn & MASK32, stream_id, 0,
                     number, fragment if fragment else ppid,
                 )  # fmt: skip
                 fragment += 1
             else:
-                chunk = pack_data(
-                    0, flags, header_size + size, tsn & MASK32, stream_id, number, ppid
-                )
-            packet = header + chunk + source[position : position + size]
-            if size & 3:
-                packet += _PADDING[size & 3]
-            wire = len(packet) + overhead
+                chunk = pack_data(0, flags | bounds, length, tsn & MASK32, stream_id, number, ppid)
+            packet = header + chunk + source[at : at + size]
+            if padding:
+                packet += padding
             append(OutgoingChunk(tsn, packet, size, wire, sequence, flight, tracked))
             tsn += 1
             sequence += 1
             spent += wire
-            position += size
-            flags &= ~BEGIN
-            limit -= 1
-            if position >= total or not limit or spent >= budget:
-                break
+            bounds = 0
+        position = end
         if tracked is not None:
             message.tsns.extend(range(self.next_tsn, tsn))
         self.next_tsn = tsn
