@@ -452,9 +452,7 @@ class Association:
 
     def _on_round_trip(self, rtt: float) -> None:
         if self._path is not None:
-            self._path.retransmission.errors = 0
-            if self._path.rtt.smoothed == 0.0:
-                self._path.rtt.update(rtt)
+            self._path.on_round_trip(rtt)
 
     def _on_timer(self, timer: Timer, now: float) -> None:
         path = self._path

@@ -76,6 +76,7 @@ class DataPath:
             timers=context.timers,
             random=context.random,
             on_change=self._on_mtu_changed,
+            on_round_trip=self.on_round_trip,
         )
         self.retransmission = Retransmission(
             queue=queue,
@@ -154,6 +155,12 @@ class DataPath:
         """Return the packet of the next path MTU probe, if one is due."""
         chunks = self.pmtu.probe(now, self.rtt.timeout())
         return None if chunks is None else self._context.writer.wrap(chunks)
+
+    def on_round_trip(self, rtt: float) -> None:
+        """Something else than data was answered after ``rtt`` seconds (RFC 9260, 8.1 and 8.3)."""
+        self.retransmission.errors = 0
+        if self.rtt.smoothed == 0.0:
+            self.rtt.update(rtt)
 
     def _on_mtu_changed(self) -> None:
         """Use the packet size that path MTU discovery now allows."""

@@ -53,6 +53,7 @@ class PathMtu:
         timers: Timers,
         random: Callable[[int], bytes],
         on_change: Callable[[], None],
+        on_round_trip: Callable[[float], None],
     ) -> None:
         """
         Args:
@@ -62,12 +63,14 @@ class PathMtu:
             timers: ``PMTU`` is ours.
             random: Returns that many unpredictable bytes.
             on_change: Called when ``size`` has changed.
+            on_round_trip: Told the seconds that the answer to a probe took.
         """
         maximum -= maximum % 4
         self._max_retransmissions = max_retransmissions
         self._timers = timers
         self._random = random
         self._on_change = on_change
+        self._on_round_trip = on_round_trip
         sizes = {size for size in _SIZES if base < size < maximum}
         if maximum > base:
             sizes.add(maximum)
@@ -78,14 +81,15 @@ class PathMtu:
         """Index of the smallest size that did not."""
         self._trying = 0
         self._probes = 0
+        self._probed_at = 0.0
         self._nonce = b""
         self._rounds_lost = 0
         """Rounds in which large packets were lost since one of their size arrived."""
         self._smallest_lost = 0
         """Bytes of the smallest of them."""
+        self._round_ended_at = -math.inf
         self.stuck = False
         """A chunk too large for the path was sent as often as it may be, and has not arrived."""
-        self._round_ended_at = -math.inf
 
     @property
     def size(self) -> int:
@@ -109,6 +113,7 @@ class PathMtu:
             self._trying = self._failed - 1 if untried else (self._confirmed + self._failed) // 2
         self._probes += 1
         self._nonce = self._random(_INFO_SIZE)
+        self._probed_at = now
         self._timers.start(Timer.PMTU, now + max(timeout, _MIN_PROBE_TIMEOUT))
         size = self._sizes[self._trying] - PACKET_HEADER_SIZE
         return heartbeat(self._nonce) + padding(size - _HEARTBEAT_SIZE)
@@ -118,6 +123,7 @@ class PathMtu:
         if not self._nonce or info != self._nonce:
             return
         self._nonce = b""
+        self._on_round_trip(now - self._probed_at)
         self._probes = 0
         self._confirmed = self._trying
         self._timers.stop(Timer.PMTU)

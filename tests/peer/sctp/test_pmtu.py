@@ -32,6 +32,15 @@ def test_the_largest_size_that_gets_through_is_found(mtu: int, maximum: int, fou
     assert max(len(p) for p in pair.a.sent if ChunkType.I_DATA in kinds(p)) == found
 
 
+def test_the_answer_to_a_probe_is_the_first_round_trip_known() -> None:
+    """RFC 9260, 6.3.1, C2: a side that has sent no data yet need not wait for RTO.Initial."""
+    pair = AssociationPair(SctpConfig(max_datagram_size=1432), link=Link(delay=0.025))
+    pair.connect()
+    assert pair.a.association.stats().srtt == 0.0
+    pair.drive(until=lambda: pair.a.association.datagram_size == 1432)
+    assert pair.a.association.stats().srtt == pytest.approx(0.05)
+
+
 def test_nothing_is_probed_when_the_size_is_fixed() -> None:
     pair = AssociationPair(SctpConfig())
     pair.connect()
