@@ -56,7 +56,8 @@ MAX_DATAGRAM = 16_364
 SINGLE_DATAGRAM = 1188
 """SCTP packet size where the path below is aiortc's: never probed for more."""
 FRAGMENTING = 30.0
-"""Seconds for which packets may be fragmented after the path has shrunk."""
+"""Seconds for which packets may be fragmented after the path has shrunk. Less than the minute that
+path MTU discovery rests then: a probe that arrives in fragments would tell nothing."""
 FOREIGN_SEGMENTS = 16
 """Packets of one send to other engines, whose sockets may buffer no more than some 90."""
 
@@ -289,6 +290,8 @@ class AssociationTransport:
         if size < self._datagram_size and isinstance(self._path, BatchedPath):
             logger.info("the path carries no packets of %d bytes any more", self._datagram_size)
             self._path.allow_fragments(True)
+            if self._fragmenting is not None:
+                self._fragmenting.cancel()
             self._fragmenting = self._loop.call_later(
                 FRAGMENTING, self._path.allow_fragments, False
             )

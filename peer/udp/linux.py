@@ -20,6 +20,9 @@ SOL_UDP = 17
 UDP_SEGMENT = 103
 UDP_GRO = 104
 
+MAX_SEGMENTS = 64
+"""``UDP_MAX_SEGMENTS`` of the kernels before 6.9."""
+
 IP_MTU_DISCOVER = 10
 IPV6_MTU_DISCOVER = 23
 PMTUDISC_DONT = 0
@@ -39,8 +42,7 @@ class SegmentingSocket:
     `max_segments` becomes 1 for good.
     """
 
-    max_segments = 64
-    """``UDP_MAX_SEGMENTS`` of the kernels before 6.9."""
+    max_segments = MAX_SEGMENTS
 
     def __init__(self, sock: socket.socket) -> None:
         """Take `sock` over.
@@ -51,6 +53,7 @@ class SegmentingSocket:
         sock.getsockopt(SOL_UDP, UDP_SEGMENT)
         sock.setsockopt(SOL_UDP, UDP_GRO, 1)
         self._sock = sock
+        self._refused = False
 
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
         """See `BatchSocket.send`."""
@@ -63,6 +66,7 @@ class SegmentingSocket:
         except OSError as error:
             if error.errno not in _REFUSALS:
                 raise
+            self._refused = True
             self.max_segments = 1
             raise SegmentationRefused(error.errno, "no batches on this path") from error
 
@@ -76,8 +80,9 @@ class SegmentingSocket:
         return length, segment, cast(Address, address)
 
     def allow_fragments(self, allow: bool) -> None:
-        """See `BatchSocket.allow_fragments`."""
+        """See `BatchSocket.allow_fragments`. The kernel never fragments the segments of a batch."""
         set_fragments(self._sock, allow)
+        self.max_segments = 1 if allow or self._refused else MAX_SEGMENTS
 
     def fileno(self) -> int:
         """See `BatchSocket.fileno`."""

@@ -20,6 +20,7 @@ from peer.rtc.packets import BatchedPath, SinglePath
 from peer.rtc.records import NativeRecords, PlainRecords
 from tests.support.connections import CONTROL, RecordingHandler, connect
 from tests.support.leftovers import nothing_left_behind
+from tests.support.netns import Network, own_network, set_loopback_mtu
 
 BLOCK = 65_536
 
@@ -96,6 +97,43 @@ async def test_packets_go_in_batches_on_a_plain_socket_and_grow_with_the_path() 
         association = transport_of(a)._association
         assert association is not None
         assert association.stats().datagram_size > 1188
+
+
+def test_a_stream_survives_that_the_path_shrinks_under_it() -> None:
+    """What was cut for the larger path goes in IP fragments, what is cut later does not."""
+
+    async def story() -> None:
+        async with pair_of("peerline", "peerline") as (a, b):
+            await stream(a, b, 200)
+            association = transport_of(a)._association
+            assert association is not None
+            assert association.datagram_size > 1300
+            set_loopback_mtu(1300)
+            await stream(a, b, 100)
+            assert association.datagram_size == 1188
+            await stream(b, a, 100)
+
+    with own_network(Network.LOOPBACK_ONLY), asyncio.Runner() as runner:
+        runner.run(story())
+
+
+async def test_fragments_are_allowed_for_as_long_after_the_last_shrinking_as_after_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with pair_of("peerline", "peerline") as (a, b):
+        await stream(a, b, 4)
+        transport = transport_of(a)
+        assert isinstance(transport._path, BatchedPath)
+        allowed: list[bool] = []
+        monkeypatch.setattr(transport._path, "allow_fragments", allowed.append)
+        transport._datagram_size = 1432
+        transport._watch_path_mtu(1188)
+        first = transport._fragmenting
+        transport._watch_path_mtu(1432)
+        transport._watch_path_mtu(1188)
+        assert first is not None
+        assert first.cancelled()
+        assert allowed == [True, True]
 
 
 async def test_an_event_loop_that_watches_no_descriptors_gets_single_packets(

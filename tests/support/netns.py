@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LAN_ADDRESS", "Network", "has_default_route", "own_network"]
+__all__ = ["LAN_ADDRESS", "Network", "has_default_route", "own_network", "set_loopback_mtu"]
 
 LAN_ADDRESS: Final = "10.7.0.1"
 
@@ -84,6 +84,11 @@ def own_network(kind: str = Network.LAN) -> Iterator[bool]:
                 raise OSError(ctypes.get_errno(), "cannot go back to the machine's network")
     finally:
         os.close(before)
+
+
+def set_loopback_mtu(size: int) -> None:
+    """Let `lo` of this thread's network carry IP packets of so many bytes."""
+    _ip(f"link set lo mtu {size}")
 
 
 def _ip(command: str) -> None:

@@ -15,6 +15,7 @@ import uvloop
 from peer.udp import Address, BatchSocket, UdpEndpoint, open_batch_socket
 from peer.udp.batch import SegmentationRefused
 from peer.udp.fallback import PlainSocket
+from tests.support.netns import Network, own_network, set_loopback_mtu
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -105,6 +106,26 @@ async def test_linux_moves_many_datagrams_a_call() -> None:
     assert (length, segment) == (64_000, 1000)
     sock.close()
     other.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it can be chosen")
+def test_what_may_be_fragmented_arrives_although_no_packet_carries_it() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        a, b = Sink(open_batch_socket(bound()), loop), Sink(open_batch_socket(bound()), loop)
+        set_loopback_mtu(1300)
+        payload = b"".join(bytes([n]) * 1400 for n in range(5))
+        a.endpoint.send(b"too large" * 150, 1350, b.endpoint.getsockname())
+        a.endpoint.allow_fragments(True)
+        a.endpoint.send(payload, 1400, b.endpoint.getsockname())
+        assert await b.received(5) == [bytes([n]) * 1400 for n in range(5)]
+        a.endpoint.allow_fragments(False)
+        assert a.endpoint.max_segments > 1
+        a.endpoint.close()
+        b.endpoint.close()
+
+    with own_network(Network.LOOPBACK_ONLY), asyncio.Runner() as runner:
+        runner.run(story())
 
 
 class Scripted:
