@@ -62,6 +62,9 @@ class Handshake:
         self._on_failed = on_failed
         self._secret = context.random(32)
         self._attempts = 0
+        """Times that the present INIT or COOKIE ECHO was sent again."""
+        self._restarts = 0
+        """Times that we began anew because our cookie was stale."""
         self._cookie = b""
 
     def connect(self, now: float) -> None:
@@ -69,7 +72,7 @@ class Handshake:
         context = self._context
         context.local = self._new_side()
         context.machine.fire(StateEvent.CONNECT)
-        self._attempts = 0
+        self._attempts = self._restarts = 0
         self._send_init(now)
 
     def _new_side(self) -> Side:
@@ -285,9 +288,14 @@ class Handshake:
         self._on_established(now)
 
     def on_stale_cookie(self, now: float) -> None:
-        """Our COOKIE ECHO took too long: begin again (5.2.6)."""
-        if self._context.machine.state is State.COOKIE_ECHOED:
-            self._context.timers.stop(Timer.T1_COOKIE)
-            self._context.machine.fire(StateEvent.STALE_COOKIE)
-            self._attempts += 1
-            self._send_init(now)
+        """Our COOKIE ECHO took too long: begin again, so often as an INIT may be sent (5.2.6)."""
+        if self._context.machine.state is not State.COOKIE_ECHOED:
+            return
+        self._restarts += 1
+        if self._restarts > self._context.config.max_init_retransmissions:
+            self._on_failed("the other side finds every cookie of its own stale")
+            return
+        self._context.timers.stop(Timer.T1_COOKIE)
+        self._context.machine.fire(StateEvent.STALE_COOKIE)
+        self._attempts = 0
+        self._send_init(now)

@@ -198,6 +198,15 @@ def test_a_stale_cookie_is_refused_and_the_handshake_begins_again() -> None:
     assert a.count(C.INIT) == 2
 
 
+def test_a_peer_whose_cookies_are_always_stale_is_given_up() -> None:
+    """5.2.6: beginning again counts as sending INIT again."""
+    pair = AssociationPair(SctpConfig(cookie_lifetime=-1.0, max_init_retransmissions=3))
+    pair.a.association.connect(pair.now)
+    pair.drive(until=lambda: bool(pair.a.of(AssociationEnded)))
+    assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE
+    assert _sent(pair)[0] == [C.INIT, C.COOKIE_ECHO] * 4
+
+
 def test_a_peer_that_lost_its_memory_restarts_the_association() -> None:
     """5.2.4 A: the tie-tags match, both tags are new."""
     pair = AssociationPair()
