@@ -115,6 +115,8 @@ class World:
         until = simulation.now + seconds
         simulation.run(until=until)
         simulation.now = max(simulation.now, until)  # nothing may have been left to happen
+        for side in self.sides:
+            side.drain(simulation.now)  # sending has its events, too
 
     def all_end(self) -> None:
         """Run until no side has a channel."""
