@@ -88,7 +88,6 @@ class Association:
             self._inbound.handlers(),
             on_init=self._handshake.on_init,
             on_cookie_echo=self._handshake.on_cookie_echo,
-            on_shutdown_ack=self._shutdown.on_shutdown_ack,
         )
 
     # The five verbs

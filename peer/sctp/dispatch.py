@@ -17,7 +17,7 @@ from .crc32c import has_valid_checksum
 from .errors import Malformed
 from .packet import parse_header, split_chunks
 from .params import Cause, cause, pad
-from .state import State
+from .state import SETTING_UP, State
 
 __all__ = ["Dispatcher", "Handler"]
 
@@ -29,6 +29,7 @@ _CHECKED = frozenset({ChunkType.INIT, ChunkType.COOKIE_ECHO})
 _SILENT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE, ChunkType.COOKIE_ACK,
                      ChunkType.ERROR})  # fmt: skip
 """RFC 9260, 8.4: packets out of the blue with one of these get no answer."""
+_MAY_REFLECT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE})
 _MAX_CONTROL = 256
 """Answers that may wait. A flood of requests in one batch gets no more than that."""
 
@@ -43,7 +44,6 @@ class Dispatcher:
         *,
         on_init: Callable[[bytes, float], None],
         on_cookie_echo: Callable[[bytes, int, float], bool],
-        on_shutdown_ack: Callable[[int], None],
     ) -> None:
         """
         Args:
@@ -51,13 +51,11 @@ class Dispatcher:
             handlers: By chunk type, for all chunks that need a valid tag.
             on_init: Called with value and time.
             on_cookie_echo: Called with value, tag and time; whether the packet goes on.
-            on_shutdown_ack: Called with the packet's tag.
         """
         self._context = context
         self._handlers = handlers
         self._on_init = on_init
         self._on_cookie_echo = on_cookie_echo
-        self._on_shutdown_ack = on_shutdown_ack
 
     def receive(self, datagram: bytes, now: float) -> bool:
         """
@@ -96,15 +94,15 @@ class Dispatcher:
             if not self._on_cookie_echo(first.value, tag, now):
                 return False
             chunks = chunks[1:]
-        elif not self._has_good_tag(first, tag):
+        elif self._is_out_of_the_blue(first):
             self._answer_out_of_the_blue(kinds, tag)
             return False
+        elif not self._has_good_tag(first, tag):
+            return False  # discarded silently (8.5)
         for chunk in chunks:
             if context.machine.state is State.ENDED:
                 break
-            if chunk.kind == ChunkType.SHUTDOWN_ACK:
-                self._on_shutdown_ack(tag)
-            elif not self._handle(chunk, now):
+            if not self._handle(chunk, now):
                 break
         return True
 
@@ -115,27 +113,23 @@ class Dispatcher:
             return True
         return has_valid_checksum(datagram)
 
-    def _has_good_tag(self, first: RawChunk, tag: int) -> bool:
+    def _is_out_of_the_blue(self, first: RawChunk) -> bool:
+        """Tell whether a packet belongs to no association of ours, whatever its tag (8.4)."""
         context = self._context
         if context.local is None or context.machine.state is State.ENDED:
-            return False
-        if first.kind in (ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE):
-            # 8.5.1 B and C: with the T bit it is the tag that we send to the peer.
-            if first.flags & TAG_REFLECTED:
-                return context.peer is not None and tag == context.peer.tag
-            return tag == context.local.tag
-        if first.kind == ChunkType.SHUTDOWN_ACK and context.machine.state in (
-            State.COOKIE_WAIT,
-            State.COOKIE_ECHOED,
-        ):
-            return True  # 8.5.1 E
-        return tag == context.local.tag
+            return True
+        # 8.5.1 E: it answers an association that is no more.
+        return first.kind == ChunkType.SHUTDOWN_ACK and context.machine.state in SETTING_UP
+
+    def _has_good_tag(self, first: RawChunk, tag: int) -> bool:
+        local, peer = self._context.local, self._context.peer
+        if first.kind in _MAY_REFLECT and first.flags & TAG_REFLECTED:
+            # 8.5.1 B and C: it is the tag that we send to the peer.
+            return peer is not None and tag == peer.tag
+        return local is not None and tag == local.tag
 
     def _answer_out_of_the_blue(self, kinds: set[int], tag: int) -> None:
-        """Answer a packet that belongs to no association of ours (8.4)."""
         context = self._context
-        if context.local is not None and context.machine.state is not State.ENDED:
-            return  # a wrong tag: discarded silently (8.5)
         if kinds & _SILENT or len(context.packets) >= _MAX_CONTROL:
             return
         if ChunkType.SHUTDOWN_ACK in kinds:

@@ -26,7 +26,7 @@ from .cookie import Cookie
 from .errors import RemoteProtocolError
 from .features import Features, unrecognised_params
 from .params import Cause, Param, ParamType, cause
-from .state import State, StateEvent
+from .state import SETTING_UP, State, StateEvent
 from .timers import Timer
 
 __all__ = ["Handshake"]
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 _MIN_WINDOW = 1500
 """RFC 9260, 3.3.2: a smaller a_rwnd is not allowed."""
-_SETTING_UP = frozenset({State.COOKIE_WAIT, State.COOKIE_ECHOED})
 
 
 class Handshake:
@@ -170,7 +169,7 @@ class Handshake:
             return
         local = self._new_side()
         local_tie = peer_tie = 0
-        if state in _SETTING_UP and context.local is not None:
+        if state in SETTING_UP and context.local is not None:
             # 5.2.1: a collision. The same tag and TSN as in our own INIT.
             local = context.local
             peer_tie = context.peer.tag if context.peer is not None else 0
@@ -246,9 +245,9 @@ class Handshake:
             self._establish(cookie, now)
         elif same_local and same_peer:
             # Action D: our COOKIE ACK was lost, or the peer's cookie overtook it.
-            if state in _SETTING_UP:
+            if state in SETTING_UP:
                 self._establish(cookie, now)
-        elif same_local and state in _SETTING_UP:
+        elif same_local and state in SETTING_UP:
             # Action B: both sides initiated at about the same time.
             self._establish(cookie, now)
         elif (

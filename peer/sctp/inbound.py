@@ -62,6 +62,7 @@ class Inbound:
             ChunkType.ABORT: self._on_abort,
             ChunkType.ERROR: self._on_error,
             ChunkType.SHUTDOWN: self._on_shutdown,
+            ChunkType.SHUTDOWN_ACK: lambda chunk, now: self._shutdown.on_shutdown_ack(),
             ChunkType.SHUTDOWN_COMPLETE: lambda c, now: self._shutdown.on_shutdown_complete(),
             ChunkType.FORWARD_TSN: self._on_forward_tsn,
             ChunkType.I_FORWARD_TSN: self._on_forward_tsn,

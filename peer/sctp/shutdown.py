@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .chunks.base import ChunkType, serialize_chunk
-from .chunks.control import TAG_REFLECTED, shutdown
+from .chunks.control import shutdown
 from .context import Context
 from .events import Ending
 from .state import State, StateEvent
@@ -88,22 +88,13 @@ class Shutdown:
         if self._context.machine.state is State.SHUTDOWN_SENT:
             self._send(now, cumulative, timeout)
 
-    def on_shutdown_ack(self, tag: int) -> None:
-        """
-        Handle SHUTDOWN ACK.
-
-        Args:
-            tag: Verification tag of its packet.
-        """
+    def on_shutdown_ack(self) -> None:
+        """Handle SHUTDOWN ACK; in other states it is discarded (8.5.1 E: or out of the blue)."""
         context = self._context
         if context.machine.state in (State.SHUTDOWN_SENT, State.SHUTDOWN_ACK_SENT):
             complete = serialize_chunk(ChunkType.SHUTDOWN_COMPLETE)
             context.packets.append(context.writer.wrap_checked(complete))
             self._on_end(Ending.SHUTDOWN, "")
-        elif context.machine.state in (State.COOKIE_WAIT, State.COOKIE_ECHOED, State.ENDED):
-            # 8.5.1 E: it answers an association that is no more.
-            complete = serialize_chunk(ChunkType.SHUTDOWN_COMPLETE, TAG_REFLECTED)
-            context.packets.append(context.writer.wrap_checked(complete, tag=tag))
 
     def on_shutdown_complete(self) -> None:
         """Handle SHUTDOWN COMPLETE; in other states it is discarded."""

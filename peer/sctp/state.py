@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 import logging
 
-__all__ = ["TRANSITIONS", "State", "StateEvent", "StateMachine"]
+__all__ = ["SETTING_UP", "TRANSITIONS", "State", "StateEvent", "StateMachine"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class StateEvent(enum.Enum):
     ALL_ACKED = "everything acknowledged"
     END = "the end"
 
+
+SETTING_UP = frozenset({State.COOKIE_WAIT, State.COOKIE_ECHOED})
 
 _E = StateEvent
 _S = State

@@ -231,6 +231,27 @@ def test_a_packet_with_a_wrong_tag_is_discarded_in_silence() -> None:
     assert pair.a.association.state is State.ESTABLISHED
 
 
+@pytest.mark.parametrize("state", [State.COOKIE_WAIT, State.COOKIE_ECHOED])
+def test_a_shutdown_ack_while_setting_up_is_of_an_older_association(state: State) -> None:
+    """8.5.1 E, 8.4, 5: it is answered whatever its tag, and nothing else of its packet counts."""
+    pair = AssociationPair()
+    pair.a.association.connect(pair.now)
+    pair.drive(until=lambda: pair.a.association.state is state)
+    pair.a.association.datagrams_to_send(pair.now)
+    ack = serialize_chunk(C.SHUTDOWN_ACK)
+    packet = PacketWriter(5000, 5000).wrap_checked(ack, tag=0xDEADBEEF)
+    pair.a.association.receive_datagram(packet, pair.now)
+    (answer,) = pair.a.association.datagrams_to_send(pair.now)
+    assert kinds(answer) == [C.SHUTDOWN_COMPLETE]
+    assert split_chunks(answer)[0].flags == 1
+    assert answer[4:8] == bytes.fromhex("deadbeef")
+    for chunk in (C.ABORT, C.HEARTBEAT):
+        body = ack + serialize_chunk(chunk)
+        packet = PacketWriter(5000, 5000).wrap_checked(body, tag=0xDEADBEEF)
+        pair.a.association.receive_datagram(packet, pair.now)
+    assert pair.a.association.state is state
+
+
 def test_a_packet_out_of_the_blue_is_answered_with_an_abort_that_reflects_its_tag() -> None:
     """8.4, 8."""
     association = Association(SctpConfig(), random=random.Random(1).randbytes)
