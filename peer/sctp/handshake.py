@@ -126,20 +126,12 @@ class Handshake:
 
     def _parse(self, value: bytes) -> tuple[Init, Side, list[Param]]:
         """
-        Check an INIT or INIT ACK (3.3.2).
+        Return an INIT or INIT ACK, what it says of its sender, and what we do not know of it.
 
         Raises:
-            RemoteProtocolError: A mandatory field has a value that is not allowed.
+            Malformed: It does not parse.
         """
         init = Init.parse(0, value)
-        if init.initiate_tag == 0 or not init.outbound_streams or not init.inbound_streams:
-            raise RemoteProtocolError(
-                "INIT with a zero tag or no streams", cause(Cause.INVALID_PARAMETER)
-            )
-        if init.window < _MIN_WINDOW:
-            raise RemoteProtocolError(
-                f"INIT with a window of {init.window} bytes", cause(Cause.INVALID_PARAMETER)
-            )
         features, unrecognised = Features.parse(init.params)
         side = Side(
             init.initiate_tag,
@@ -155,13 +147,15 @@ class Handshake:
         """Answer an INIT with a cookie, in whatever state (5.1 B, 5.2.1, 5.2.2)."""
         context = self._context
         state = context.machine.state
+        init, peer, unrecognised = self._parse(value)
+        if peer.tag == 0:
+            return  # 3.3.2: discarded silently
         try:
-            _, peer, unrecognised = self._parse(value)
+            _check(init)
         except RemoteProtocolError as error:
-            # 8.5.1: an ABORT to an INIT carries the INIT's tag when there is one.
-            tag = int.from_bytes(value[:4], "big")
-            abort = serialize_chunk(ChunkType.ABORT, 0 if tag else TAG_REFLECTED, error.cause)
-            context.packets.append(context.writer.wrap_checked(abort, tag=tag))
+            # 8.4, 3: it carries the tag of the INIT.
+            abort = serialize_chunk(ChunkType.ABORT, 0, error.cause)
+            context.packets.append(context.writer.wrap_checked(abort, tag=peer.tag))
             return
         if state is State.SHUTDOWN_ACK_SENT:
             # 9.2: the peer missed our SHUTDOWN ACK.
@@ -192,17 +186,23 @@ class Handshake:
             RemoteProtocolError: There is no cookie in it, or a field is not allowed.
         """
         context = self._context
-        if context.machine.state is not State.COOKIE_WAIT:
+        if context.machine.state is not State.COOKIE_WAIT or context.local is None:
             return
         init, peer, unrecognised = self._parse(value)
+        if peer.tag == 0:
+            # 3.3.3: there is no tag for an ABORT but the one it came with.
+            abort = serialize_chunk(ChunkType.ABORT, TAG_REFLECTED)
+            context.packets.append(context.writer.wrap_checked(abort, tag=context.local.tag))
+            raise RemoteProtocolError("INIT ACK with a zero tag", cause(Cause.INVALID_PARAMETER))
+        context.peer = peer  # from here on an ABORT finds its way
+        context.writer.set_peer(peer.tag, zero_checksum=False)
+        _check(init)
         cookies = [p.value for p in init.params if p.kind == ParamType.STATE_COOKIE]
         if not cookies:
             missing = b"\0\0\0\1" + ParamType.STATE_COOKIE.to_bytes(2, "big")
             raise RemoteProtocolError(
                 "INIT ACK without a cookie", cause(Cause.MISSING_PARAMETER, missing)
             )
-        context.peer = peer
-        context.writer.set_peer(peer.tag, zero_checksum=False)
         context.timers.stop(Timer.T1_INIT)
         context.machine.fire(StateEvent.INIT_ACK)
         self._cookie = cookies[0]
@@ -294,7 +294,23 @@ class Handshake:
         if self._restarts > self._context.config.max_init_retransmissions:
             self._on_failed("the other side finds every cookie of its own stale")
             return
+        self._context.peer = None
         self._context.timers.stop(Timer.T1_COOKIE)
         self._context.machine.fire(StateEvent.STALE_COOKIE)
         self._attempts = 0
         self._send_init(now)
+
+
+def _check(init: Init) -> None:
+    """
+    Check the fields of an INIT or INIT ACK (3.3.2, 3.3.3).
+
+    Raises:
+        RemoteProtocolError: One has a value that is not allowed.
+    """
+    if not init.outbound_streams or not init.inbound_streams:
+        raise RemoteProtocolError("INIT with no streams", cause(Cause.INVALID_PARAMETER))
+    if init.window < _MIN_WINDOW:
+        raise RemoteProtocolError(
+            f"INIT with a window of {init.window} bytes", cause(Cause.INVALID_PARAMETER)
+        )

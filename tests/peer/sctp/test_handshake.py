@@ -22,7 +22,7 @@ from peer.sctp import (
 from peer.sctp.chunks import ChunkType, Init, serialize_chunk
 from peer.sctp.crc32c import has_valid_checksum
 from peer.sctp.packet import PacketWriter, split_chunks
-from peer.sctp.params import Param, ParamType
+from peer.sctp.params import Cause, Param, ParamType, parse_params
 from tests.support.pair import AssociationPair, Link, drop_first, has, kinds
 
 C = ChunkType
@@ -142,12 +142,11 @@ def test_an_unknown_parameter_is_reported_or_skipped_as_its_upper_bits_say() -> 
 @pytest.mark.parametrize(
     "init",
     [
-        Init(0, 100_000, 10, 10, 1),
         Init(5, 100_000, 0, 10, 1),
         Init(5, 100_000, 10, 0, 1),
         Init(5, 1499, 10, 10, 1),
     ],
-    ids=["no tag", "no outbound streams", "no inbound streams", "tiny window"],
+    ids=["no outbound streams", "no inbound streams", "tiny window"],
 )
 def test_an_init_with_a_forbidden_field_is_answered_with_abort(init: Init) -> None:
     """3.3.2."""
@@ -155,6 +154,62 @@ def test_an_init_with_a_forbidden_field_is_answered_with_abort(init: Init) -> No
     packet = PacketWriter(5000, 5000).wrap_checked(init.serialize(C.INIT), tag=0)
     association.receive_datagram(packet, 0.0)
     assert [kinds(p) for p in association.datagrams_to_send(0.0)] == [[C.ABORT]]
+
+
+def test_an_init_without_a_tag_is_discarded_in_silence() -> None:
+    """3.3.2 (RFC 4960 wanted an ABORT)."""
+    association = Association(SctpConfig(client=False), random=random.Random(1).randbytes)
+    init = Init(0, 100_000, 10, 10, 1).serialize(C.INIT)
+    association.receive_datagram(PacketWriter(5000, 5000).wrap_checked(init, tag=0), 0.0)
+    assert association.datagrams_to_send(0.0) == []
+    assert association.state is State.CLOSED
+
+
+_COOKIE = (Param(ParamType.STATE_COOKIE, b"cookie"),)
+
+
+@pytest.mark.parametrize(
+    ("ack", "cause"),
+    [
+        (Init(5, 100_000, 0, 10, 1, _COOKIE), Cause.INVALID_PARAMETER),
+        (Init(5, 100_000, 10, 0, 1, _COOKIE), Cause.INVALID_PARAMETER),
+        (Init(5, 1499, 10, 10, 1, _COOKIE), Cause.INVALID_PARAMETER),
+        (Init(5, 100_000, 10, 10, 1), Cause.MISSING_PARAMETER),
+    ],
+    ids=["no outbound streams", "no inbound streams", "tiny window", "no cookie"],
+)
+def test_an_init_ack_with_a_forbidden_field_ends_the_attempt_with_abort(
+    ack: Init, cause: Cause
+) -> None:
+    """3.3.3, 3.3.10.2; the ABORT carries the tag of the INIT ACK."""
+    association = Association(SctpConfig(), random=random.Random(1).randbytes)
+    association.connect(0.0)
+    (init,) = association.datagrams_to_send(0.0)
+    tag = int.from_bytes(split_chunks(init)[0].value[:4], "big")
+    packet = PacketWriter(5000, 5000).wrap_checked(ack.serialize(C.INIT_ACK), tag=tag)
+    association.receive_datagram(packet, 0.0)
+    (answer,) = association.datagrams_to_send(0.0)
+    assert kinds(answer) == [C.ABORT]
+    assert answer[4:8] == (5).to_bytes(4, "big")
+    assert [p.kind for p in parse_params(split_chunks(answer)[0].value)] == [cause]
+    assert association.state is State.ENDED
+
+
+def test_an_init_ack_without_a_tag_ends_the_attempt() -> None:
+    """3.3.3: the ABORT reflects our own tag."""
+    association = Association(SctpConfig(), random=random.Random(1).randbytes)
+    association.connect(0.0)
+    (init,) = association.datagrams_to_send(0.0)
+    tag = int.from_bytes(split_chunks(init)[0].value[:4], "big")
+    ack = Init(0, 100_000, 10, 10, 1, _COOKIE).serialize(C.INIT_ACK)
+    association.receive_datagram(PacketWriter(5000, 5000).wrap_checked(ack, tag=tag), 0.0)
+    (answer,) = association.datagrams_to_send(0.0)
+    assert kinds(answer) == [C.ABORT]
+    assert answer[4:8] == tag.to_bytes(4, "big")
+    assert split_chunks(answer)[0].flags == 1
+    ended = association.next_event()
+    assert isinstance(ended, AssociationEnded)
+    assert ended.ending is Ending.PROTOCOL_ERROR
 
 
 def test_an_init_keeps_nothing_until_its_cookie_comes_back() -> None:
