@@ -73,6 +73,7 @@ class Association:
         )
         self._shutdown = Shutdown(self._context, self._end)
         self._shutdown_wanted = False
+        """The application wants it to end, if need be once it is established, or again."""
         self._heartbeat = Heartbeat(self._context, self._on_round_trip)
         self._path: DataPath | None = None
         self._resets: StreamReset | None = None
@@ -371,13 +372,12 @@ class Association:
 
     def shutdown(self, now: float) -> None:
         """End in order: everything queued on both sides is delivered first (RFC 9260, 9.2)."""
-        state = self.state
-        if state is State.ESTABLISHED:
-            self._shutdown.start(now)
-        elif state is State.CLOSED:
+        if self.state is State.CLOSED:
             self._end(Ending.SHUTDOWN, "")
-        elif state in (State.COOKIE_WAIT, State.COOKIE_ECHOED):
+        elif self.state is not State.ENDED:
             self._shutdown_wanted = True
+            if self.state is State.ESTABLISHED:
+                self._shutdown.start(now)
 
     def abort(self, reason: str = "") -> None:
         """End now; what is queued is lost (RFC 9260, 9.1)."""

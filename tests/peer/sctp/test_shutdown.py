@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from peer.sctp import (
+    Association,
     AssociationEnded,
     Ending,
     LocalProtocolError,
     MessageReceived,
+    Restarted,
     SctpConfig,
     State,
 )
@@ -74,6 +78,20 @@ def test_shutdown_before_the_handshake_is_over_waits_for_it() -> None:
     pair.a.association.shutdown(pair.now)
     pair.drive(until=lambda: _both_ended(pair))
     assert pair.a.of(AssociationEnded)[0].ending is Ending.SHUTDOWN
+
+
+def test_a_restart_by_the_peer_does_not_undo_a_shutdown() -> None:
+    """5.2.4, action A, in SHUTDOWN PENDING."""
+    pair = AssociationPair()
+    pair.connect()
+    pair.a.association.send(1, 53, bytes(200_000), now=pair.now)
+    pair.a.association.shutdown(pair.now)
+    assert pair.a.association.state is State.SHUTDOWN_PENDING
+    pair.z.association = Association(SctpConfig(client=False), random=random.Random(9).randbytes)
+    pair.z.association.connect(pair.now)
+    pair.drive(until=lambda: _both_ended(pair))
+    assert pair.a.of(Restarted)
+    assert {end.of(AssociationEnded)[0].ending for end in (pair.a, pair.z)} == {Ending.SHUTDOWN}
 
 
 def test_abort_ends_both_at_once_with_its_reason() -> None:
