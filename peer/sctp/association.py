@@ -415,6 +415,7 @@ class Association:
                 peer_tsn=context.peer.initial_tsn,
                 on_outgoing=self._channels.on_outgoing_reset,
                 on_incoming=self._channels.on_incoming_reset,
+                on_asked=self._channels.on_reset_wanted,
             )
         context.events.append(
             Established(features.equal, features.interleaving, context.writer.zero_checksum)

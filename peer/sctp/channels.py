@@ -236,6 +236,14 @@ class Channels:
         self._announce(channel)
         self._send(stream_id, Ppid.DCEP, dcep.ACK)
 
+    def on_reset_wanted(self, stream_id: int) -> None:
+        """The peer wants our stream reset (RFC 6525, 5.2.3): with it goes its channel."""
+        channel = self._channels.get(stream_id)
+        if channel is None and self.resets is not None:
+            self.resets.reset(stream_id)
+        elif channel is not None and channel.state is not ChannelState.CLOSING:
+            self._start_closing(channel)
+
     def on_incoming_reset(self, stream_ids: frozenset[int] | None) -> None:
         """The peer will send no more on these streams (RFC 8831, 6.7): reset ours too."""
         for stream_id in list(self._channels) if stream_ids is None else stream_ids:

@@ -46,6 +46,7 @@ class StreamReset:
         peer_tsn: int,
         on_outgoing: StreamsReset,
         on_incoming: StreamsReset,
+        on_asked: Callable[[int], None],
     ) -> None:
         """
         Args:
@@ -56,12 +57,14 @@ class StreamReset:
             peer_tsn: The peer's.
             on_outgoing: Told when streams of ours are reset.
             on_incoming: Told when streams of the peer are reset.
+            on_asked: Told a stream of ours that the peer wants reset.
         """
         self._context = context
         self._queue = queue
         self._receiver = receiver
         self._on_outgoing = on_outgoing
         self._on_incoming = on_incoming
+        self._on_asked = on_asked
         self._next_request = local_tsn
         self._wanted: set[int] = set()
         """Streams to reset whose queue is not empty yet."""
@@ -226,5 +229,5 @@ class StreamReset:
         if not self._is_new(request.request):
             return
         for stream_id in request.streams or tuple(self._queue.streams):
-            self.reset(stream_id)
+            self._on_asked(stream_id)
         self._answer(request.request, Result.PERFORMED)

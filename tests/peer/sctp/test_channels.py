@@ -14,9 +14,10 @@ from peer.sctp import (
     decode_payload,
 )
 from peer.sctp.chunks import UNORDERED, ChunkType
+from peer.sctp.chunks.reconfig import IncomingReset, reconfig
 from peer.sctp.dcep import DataChannelOpen
 from peer.sctp.errors import Malformed
-from peer.sctp.packet import split_chunks
+from peer.sctp.packet import PacketWriter, split_chunks
 from peer.sctp.ppid import Ppid
 from tests.support.pair import AssociationPair, Link, drop_first, has
 
@@ -276,3 +277,19 @@ def test_many_channels_open_in_one_round_trip() -> None:
     pair.drive(until=lambda: len(pair.a.of(ChannelOpened)) == 200)
     assert pair.now - start < 0.5
     assert not any(has(C.ABORT)(p) for p in pair.z.sent)
+
+
+def test_a_peer_that_wants_our_stream_reset_closes_its_channel(pair: AssociationPair) -> None:
+    """RFC 6525, 5.2.3; RFC 8831, 6.7: the channel takes no more, and ends on both sides."""
+    stream_id = _open(pair)
+    theirs = pair.z.association._resets  # which asks for no such thing by itself
+    assert theirs is not None
+    request = reconfig(IncomingReset(theirs._next_request, (stream_id,)).param())
+    theirs._next_request += 1
+    tag = int.from_bytes(pair.z.sent[-1][4:8], "big")
+    packet = PacketWriter(5000, 5000).wrap_checked(request, tag=tag)
+    pair.a.association.receive_datagram(packet, pair.now)
+    with pytest.raises(LocalProtocolError, match="not open"):
+        pair.a.association.send_message(stream_id, "too late", pair.now)
+    pair.drive(until=lambda: bool(pair.a.of(ChannelClosed) and pair.z.of(ChannelClosed)))
+    assert pair.z.of(ChannelClosed) == pair.a.of(ChannelClosed) == [ChannelClosed(stream_id)]
