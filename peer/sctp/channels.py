@@ -49,6 +49,8 @@ class Channel:
     """Its ``ChannelOpened`` was told."""
     incoming_reset: bool = False
     outgoing_reset: bool = False
+    next_open: bytes = b""
+    """An OPEN that has come before the answer to our reset, for when that is here."""
 
 
 class Channels:
@@ -218,13 +220,20 @@ class Channels:
             if channel is not None and channel.state is ChannelState.OPENING:
                 channel.state = ChannelState.OPEN
                 self._announce(channel)
-            return
+        elif data[0] == dcep.OPEN_TYPE:
+            if channel is None:
+                self._on_open(stream_id, data)
+            elif channel.state is not ChannelState.CLOSING:
+                # In use, or opened by both sides at once: closed, and not acknowledged.
+                self._start_closing(channel)
+            elif channel.incoming_reset:
+                channel.next_open = data
+
+    def _on_open(self, stream_id: int, data: bytes) -> None:
         try:
             parameters = dcep.DataChannelOpen.parse(data)
         except Malformed:
             parameters = None
-        if channel is not None:
-            return  # open already, or opened by both sides at once
         if parameters is None or len(self._channels) >= self._context.config.max_channels:
             # RFC 8832, 6: what cannot be opened is reset.
             if self.resets is not None:
@@ -266,6 +275,8 @@ class Channels:
     def _finish(self, channel: Channel) -> None:
         if channel.incoming_reset and channel.outgoing_reset:
             self._forget(channel)
+            if channel.next_open:
+                self._on_open(channel.stream_id, channel.next_open)
 
 
 def make_message(

@@ -67,3 +67,21 @@ def test_messages_that_meet_at_their_borders_are_none_of_its_business(
 def test_the_end_of_a_message_without_its_begin_is_not_kept(pair: AssociationPair) -> None:
     _send(pair, [(1, 1, 0, END), (2, 1, 1, 0), (4, 1, 1, 0), (3, 1, 1, 0), (5, 1, 1, END)])
     assert pair.z.association.stats().reassembling == 0
+
+
+@pytest.mark.parametrize("interleaving", [True, False], ids=["DATA", "I-DATA"])
+def test_the_kind_of_data_chunk_that_was_not_agreed_on_ends_the_association(
+    interleaving: bool,
+) -> None:
+    """RFC 8260, 2.2.1: never both in one association."""
+    pair = AssociationPair(SctpConfig(interleaving=interleaving))
+    pair.connect()
+    path = pair.z.association._path
+    assert path is not None
+    tsn = (path.receiver.tsns.cumulative + 1) & 0xFFFFFFFF
+    header = pair.a.sent[-1][:8] + bytes(4)
+    wrong = DataChunk(tsn, 1, 0, 0, 53, WHOLE, b"x", interleaved=not interleaving).serialize()
+    pair.z.association.receive_datagram(header + wrong, pair.now)
+    pair.flush(pair.z)
+    assert pair.z.of(AssociationEnded)[0].ending is Ending.PROTOCOL_ERROR
+    assert has(ChunkType.ABORT)(pair.z.sent[-1])

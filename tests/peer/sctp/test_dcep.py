@@ -1,0 +1,146 @@
+"""RFC 8832: what opens a channel, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from peer.sctp import ChannelClosed, ChannelOpened, LocalProtocolError, SctpConfig
+from peer.sctp.chunks import ChunkType
+from peer.sctp.dcep import DataChannelOpen
+from peer.sctp.params import ParamType
+from peer.sctp.ppid import Ppid
+from tests.support.pair import AssociationPair, has
+
+OPEN = DataChannelOpen("label", "", True, None, None, 256).serialize()
+
+
+@pytest.fixture(params=[True, False], ids=["equal", "other"])
+def pair(request: pytest.FixtureRequest) -> AssociationPair:
+    pair = AssociationPair(SctpConfig(recognise_equal=request.param, interleaving=request.param))
+    pair.connect()
+    return pair
+
+
+def _send(pair: AssociationPair, stream_id: int, data: bytes) -> None:
+    """Send a message of the protocol from ``a`` to ``z``, past the channels of ``a``."""
+    pair.z.sent.clear()
+    pair.a.association.send(stream_id, Ppid.DCEP, data, now=pair.now)
+    pair.drive(seconds=2)
+
+
+def _resets(pair: AssociationPair) -> bool:
+    return any(map(has(ChunkType.RE_CONFIG), pair.z.sent))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        OPEN[:-1],
+        OPEN + b"x",
+        OPEN[:1] + b"\x03" + OPEN[2:],
+        OPEN[:1] + b"\x7f" + OPEN[2:],
+        OPEN[:-5] + b"\xff\xfe\xfd\xfc\xfb",
+        OPEN[:5],
+    ],
+    ids=["cut", "long", "channel type 3", "channel type 0x7f", "not UTF-8", "header cut"],
+)
+def test_an_open_that_is_not_well_formed_is_answered_by_a_reset(
+    pair: AssociationPair, message: bytes
+) -> None:
+    """RFC 8832, 6."""
+    _send(pair, 0, message)
+    assert _resets(pair)
+    assert not pair.z.of(ChannelOpened)
+    _send(pair, 0, OPEN)  # the stream can be used again
+    assert len(pair.z.of(ChannelOpened)) == 1
+
+
+@pytest.mark.parametrize("kind", [0, 1, 4, 0xFF])
+def test_a_message_type_that_is_not_known_changes_nothing(pair: AssociationPair, kind: int) -> None:
+    """RFC 8832, 8.2.1: types 0 and 1 are reserved, the others not given out."""
+    _send(pair, 0, bytes([kind]) + OPEN[1:])
+    assert not _resets(pair)
+    _send(pair, 0, OPEN)
+    _send(pair, 0, bytes([kind]))
+    assert not _resets(pair)
+    assert len(pair.z.of(ChannelOpened)) == 1
+
+
+@pytest.mark.parametrize("negotiated", [True, False])
+def test_an_open_on_a_stream_in_use_closes_its_channel(
+    pair: AssociationPair, negotiated: bool
+) -> None:
+    """RFC 8832, 6: the channel is closed, and the OPEN not acknowledged."""
+    z = pair.z.association
+    if negotiated:
+        z.open_channel("used", stream_id=4, negotiated=True)
+    else:
+        _send(pair, 4, OPEN)
+    pair.drive(seconds=2)
+    _send(pair, 4, OPEN)
+    assert _resets(pair)
+    with pytest.raises(LocalProtocolError):
+        z.send_message(4, "closing", pair.now)
+    assert len(pair.z.of(ChannelOpened)) == 1
+
+
+def test_a_channel_that_both_sides_open_in_band_closes_on_both(pair: AssociationPair) -> None:
+    """RFC 8832, 6: with one id, neither knows which of the two it is."""
+    for end in (pair.a, pair.z):
+        end.association.open_channel("mine", stream_id=4)
+    pair.drive(
+        until=lambda: all(end.of(ChannelClosed) == [ChannelClosed(4)] for end in (pair.a, pair.z))
+    )
+    assert not pair.a.of(ChannelOpened) + pair.z.of(ChannelOpened)
+
+
+def test_an_id_of_the_other_parity_is_accepted(pair: AssociationPair) -> None:
+    """Otherwise than in RFC 8832, 6: werift chooses by its ICE role, and libwebrtc takes any."""
+    pair.z.association.open_channel("even, from the server", stream_id=6)
+    pair.drive(until=lambda: bool(pair.z.of(ChannelOpened) and pair.a.of(ChannelOpened)))
+
+
+def test_an_open_that_overtakes_the_answer_to_our_reset_is_not_lost(pair: AssociationPair) -> None:
+    """RFC 6525, 5.2.2: the peer may use the stream again when it has reset both directions."""
+    a = pair.a.association
+    a.open_channel("first", stream_id=0)
+    pair.drive(until=lambda: bool(pair.a.of(ChannelOpened)))
+    a.close_channel(0)
+    lost: list[bytes] = []
+
+    def drop(datagram: bytes) -> bool:
+        answers = (
+            datagram[12] == ChunkType.RE_CONFIG and datagram[17] == ParamType.RECONFIG_RESPONSE
+        )
+        lost.extend([datagram] * answers)
+        return answers and len(lost) == 1
+
+    pair.a_to_z.drop = drop
+    pair.drive(until=lambda: bool(pair.a.of(ChannelClosed)))
+    a.open_channel("second", stream_id=0)
+    pair.drive(seconds=0.015)
+    assert len(lost) == 1
+    assert not pair.z.of(ChannelClosed)
+    pair.drive(until=lambda: len(pair.a.of(ChannelOpened)) == 2)
+    assert [event.label for event in pair.z.of(ChannelOpened)] == ["first", "second"]
+    assert pair.z.of(ChannelClosed) == [ChannelClosed(0)]
+
+
+def test_when_every_id_is_taken_the_caller_is_told() -> None:
+    """RFC 8832, 6: the server has the odd ones."""
+    pair = AssociationPair(SctpConfig(streams=6))
+    pair.connect()
+    z = pair.z.association
+    assert [z.open_channel("x") for _ in range(3)] == [1, 3, 5]
+    with pytest.raises(LocalProtocolError, match="every stream"):
+        z.open_channel("x")
+
+
+def test_there_are_no_more_channels_than_allowed() -> None:
+    pair = AssociationPair(SctpConfig(max_channels=2))
+    pair.connect()
+    a = pair.a.association
+    for _ in range(2):
+        a.open_channel("x")
+    with pytest.raises(LocalProtocolError, match="2 channels already"):
+        a.open_channel("x")
