@@ -83,6 +83,7 @@ class Generation:
 
         Raises:
             ValueError: its id is taken.
+            ChannelError: there is no room for another channel.
             LinkLost: the connection is over.
         """
         return self._wrap(self.connection.create_channel(parameters), parameters)

@@ -145,6 +145,8 @@ class Link:
 
         Raises:
             ValueError: an argument makes no sense, or the id is taken.
+            ChannelError: there are as many channels as there can be, or the other side closed
+                this one (`ChannelClosed`).
             LinkLost: the link broke, or was closed (`LinkClosed`).
         """
         if id is not None and id < FIRST_FREE_ID:

@@ -23,7 +23,7 @@ from aiortc import (
 )
 
 from peer.config import ChannelParameters
-from peer.errors import ChannelClosed
+from peer.errors import ChannelClosed, ChannelError
 from peer.sctp import (
     Association,
     AssociationEnded,
@@ -139,7 +139,11 @@ class AssociationTransport:
         self.transport._register_data_receiver(self)
         early, self._early = self._early, []
         for channel in early:
-            self._open(channel)
+            try:
+                self._open(channel)
+            except ChannelError as error:
+                logger.info("%s", error)
+                channel.ended(clean=True)
         self._association.connect(self._loop.time())
         self._drive()
 
@@ -233,16 +237,19 @@ class AssociationTransport:
     def _open(self, channel: AssociationChannel) -> None:
         assert self._association is not None
         p = channel.parameters
-        stream_id = self._association.open_channel(
-            p.label,
-            protocol=p.protocol,
-            ordered=p.ordered,
-            max_retransmits=p.max_retransmits,
-            max_lifetime=p.max_lifetime,
-            priority=p.priority,
-            stream_id=p.id,
-            negotiated=p.id is not None,
-        )
+        try:
+            stream_id = self._association.open_channel(
+                p.label,
+                protocol=p.protocol,
+                ordered=p.ordered,
+                max_retransmits=p.max_retransmits,
+                max_lifetime=p.max_lifetime,
+                priority=p.priority,
+                stream_id=p.id,
+                negotiated=p.id is not None,
+            )
+        except LocalProtocolError as error:
+            raise ChannelError(f"The channel cannot be opened: {error}.") from error
         self._channels[stream_id] = channel
         channel.set_id(stream_id)
 

@@ -135,6 +135,7 @@ class Connection:
 
         Raises:
             ValueError: if its id is taken.
+            ChannelError: if there is no room for another channel.
             LinkLost: if the connection is over.
         """
         if self._state is ConnectionState.ENDED:

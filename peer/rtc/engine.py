@@ -48,5 +48,6 @@ class Engine(Protocol):
 
         Raises:
             ValueError: its id is taken.
+            ChannelError: there is no room for another channel.
             aiortc.InvalidStateError: the connection is closed.
         """

@@ -11,13 +11,14 @@ import pytest
 import uvloop
 
 from peer.config import ChannelParameters, EngineName
-from peer.errors import ChannelClosed
+from peer.errors import ChannelClosed, ChannelError
 from peer.rtc import Connection
 from peer.rtc import shared_socket as shared_socket_module
 from peer.rtc.association import AssociationTransport
 from peer.rtc.engine import chosen_engine
 from peer.rtc.packets import BatchedPath, SinglePath
 from peer.rtc.records import NativeRecords, PlainRecords
+from peer.sctp import SctpConfig
 from tests.support.connections import CONTROL, RecordingHandler, connect
 from tests.support.leftovers import nothing_left_behind
 from tests.support.netns import Network, own_network, set_loopback_mtu
@@ -293,3 +294,24 @@ async def test_a_message_larger_than_the_other_side_accepts_is_refused() -> None
             a.channel.send("☃" * (6 << 20))
         a.channel.send("still open")
         assert await asyncio.wait_for(b.messages.get(), 10) == "still open"
+
+
+async def test_one_channel_too_many_is_refused_and_the_others_stay() -> None:
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
+    try:
+        a = RecordingHandler(offerer.create_channel(CONTROL))
+        b = RecordingHandler(answerer.create_channel(CONTROL))
+        early = [
+            RecordingHandler(offerer.create_channel(ChannelParameters(label="x")))
+            for _ in range(SctpConfig().max_channels)
+        ]
+        await connect(offerer, answerer)
+        async with asyncio.timeout(10):
+            await early[-1].closed.wait()  # the last of them did not fit beside the first
+        assert not any(handler.closed.is_set() for handler in early[:-1])
+        with pytest.raises(ChannelError, match="4096 channels already"):
+            offerer.create_channel(ChannelParameters(label="x"))
+        a.channel.send("still open")
+        assert await asyncio.wait_for(b.messages.get(), 10) == "still open"
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
