@@ -138,7 +138,8 @@ class AssociationTransport:
         )
         self.transport._register_data_receiver(self)
         early, self._early = self._early, []
-        for channel in early:
+        # Those that take any id last, or one of them may take what both sides agreed on.
+        for channel in sorted(early, key=lambda channel: channel.parameters.id is None):
             try:
                 self._open(channel)
             except ChannelError as error:

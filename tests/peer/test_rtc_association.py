@@ -315,3 +315,21 @@ async def test_one_channel_too_many_is_refused_and_the_others_stay() -> None:
         assert await asyncio.wait_for(b.messages.get(), 10) == "still open"
     finally:
         await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_a_channel_that_takes_any_id_leaves_those_that_were_agreed_on() -> None:
+    """RFC 8832, 6: ids are given out once DTLS has said who is the client."""
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
+    try:
+        for connection in (offerer, answerer):
+            connection.create_channel(ChannelParameters(label="any id"))
+        agreed = [
+            RecordingHandler(connection.create_channel(ChannelParameters(label="agreed", id=id)))
+            for connection in (offerer, answerer)
+            for id in (0, 1)
+        ]
+        await connect(offerer, answerer)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(handler.opened.wait() for handler in agreed))
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
