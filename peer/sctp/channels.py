@@ -49,6 +49,8 @@ class Channel:
     """Its ``ChannelOpened`` was told."""
     incoming_reset: bool = False
     outgoing_reset: bool = False
+    held: int = 0
+    """Bytes of OPENs of the peer that are kept for it."""
     next_open: bytes = b""
     """An OPEN that has come before the answer to our reset, for when that is here."""
 
@@ -64,6 +66,8 @@ class Channels:
         self.resets: StreamReset | None = None
         """Set when the association is established and the peer can reset streams."""
         self.established = False
+        self._held = 0
+        """Bytes of OPENs of the peer: labels and protocols, which are no data in the window."""
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -172,6 +176,7 @@ class Channels:
 
     def _forget(self, channel: Channel) -> None:
         del self._channels[channel.stream_id]
+        self._held -= channel.held
         self._context.events.append(ChannelClosed(channel.stream_id))
 
     def _announce(self, channel: Channel) -> None:
@@ -226,21 +231,31 @@ class Channels:
             elif channel.state is not ChannelState.CLOSING:
                 # In use, or opened by both sides at once: closed, and not acknowledged.
                 self._start_closing(channel)
-            elif channel.incoming_reset:
+            elif channel.incoming_reset and not channel.next_open and self._has_room(data):
                 channel.next_open = data
+                self._hold(channel, data)
+
+    def _has_room(self, data: bytes) -> bool:
+        return self._held + len(data) <= self._context.config.receive_window
+
+    def _hold(self, channel: Channel, data: bytes) -> None:
+        channel.held += len(data)
+        self._held += len(data)
 
     def _on_open(self, stream_id: int, data: bytes) -> None:
         try:
             parameters = dcep.DataChannelOpen.parse(data)
         except Malformed:
             parameters = None
-        if parameters is None or len(self._channels) >= self._context.config.max_channels:
+        room = len(self._channels) < self._context.config.max_channels and self._has_room(data)
+        if parameters is None or not room:
             # RFC 8832, 6: what cannot be opened is reset.
             if self.resets is not None:
                 self.resets.reset(stream_id)
             return
         channel = Channel(stream_id, parameters, ChannelState.OPEN, by_peer=True)
         self._channels[stream_id] = channel
+        self._hold(channel, data)
         self._queue.stream(stream_id).weight = parameters.priority
         self._announce(channel)
         self._send(stream_id, Ppid.DCEP, dcep.ACK)

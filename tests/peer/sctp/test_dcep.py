@@ -144,3 +144,17 @@ def test_there_are_no_more_channels_than_allowed() -> None:
         a.open_channel("x")
     with pytest.raises(LocalProtocolError, match="2 channels already"):
         a.open_channel("x")
+
+
+def test_labels_take_no_more_memory_than_data_may() -> None:
+    """RFC 8832, 5.1: a label has up to 65535 bytes, and there may be thousands of channels."""
+    pair = AssociationPair(SctpConfig(receive_window=200_000))
+    pair.connect()
+    a = pair.a.association
+    channels = [a.open_channel("x" * 60_000) for _ in range(5)]
+    pair.drive(until=lambda: len(pair.a.of(ChannelClosed)) == 2)
+    assert len(pair.z.of(ChannelOpened)) == 3
+    a.close_channel(channels[0])
+    pair.drive(until=lambda: len(pair.z.of(ChannelClosed)) == 1)
+    a.open_channel("x" * 60_000)
+    pair.drive(until=lambda: len(pair.z.of(ChannelOpened)) == 4)
