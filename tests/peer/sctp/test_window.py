@@ -97,3 +97,20 @@ def test_out_of_order_data_counts_in_the_window() -> None:
     pair.a.association.send(1, 53, bytes(500 * KIB), now=pair.now)
     pair.drive(until=lambda: bool(pair.z.of(MessageReceived)))
     assert pair.z.of(MessageReceived)[0].data == bytes(500 * KIB)
+
+
+def test_a_flood_of_tiny_messages_to_a_slow_reader_arrives(pair: AssociationPair) -> None:
+    """6.2: what it costs to keep them closes the window long before their bytes would."""
+    pair.z.reads = False
+    count = 3000
+    for _ in range(count):
+        pair.a.association.send(1, 53, b"tiny", now=pair.now)
+    read = 0
+    while read < count:
+        pair.drive(until=lambda n=read: len(pair.z.of(MessageReceived)) > n, seconds=10)  # type: ignore[misc]
+        # What fills holes is taken also when what is above them has filled the window.
+        assert pair.z.association.stats().unread < 2 * 64 * KIB
+        for message in pair.z.of(MessageReceived)[read:]:
+            pair.z.association.consume(message.stream_id, message.size)
+            read += 1
+    assert pair.a.association.stats().chunks_sent < 3 * count
