@@ -23,7 +23,7 @@ class StockEngine:
         self.on_open: Callable[[], None] = lambda: None
         self.on_heard: Callable[[], None] = lambda: None
         self.on_ended: Callable[[str], None] = lambda reason: None
-        pc.on("datachannel", lambda raw: self.on_channel(StockChannel(raw, self._is_alive)))
+        pc.on("datachannel", self._on_channel)
 
     @property
     def backlog(self) -> object:
@@ -50,7 +50,19 @@ class StockEngine:
             id=parameters.id,
         )
         raw.on("open", lambda: self.on_open())
-        return StockChannel(raw, self._is_alive)
+        return StockChannel(raw, parameters, self._is_alive)
+
+    def _on_channel(self, raw: RTCDataChannel) -> None:
+        lifetime, retransmits = raw.maxPacketLifeTime, raw.maxRetransmits
+        parameters = ChannelParameters(
+            # A label from elsewhere may be anything; ours are ASCII.
+            label=raw.label.encode("ascii", "replace").decode("ascii"),
+            ordered=raw.ordered,
+            max_retransmits=None if retransmits is None else min(retransmits, 65535),
+            max_lifetime=None if lifetime is None else min(max(lifetime, 1), 65535) / 1000,
+            protocol=raw.protocol.encode("ascii", "replace").decode("ascii"),
+        )
+        self.on_channel(StockChannel(raw, parameters, self._is_alive))
 
     def _is_alive(self) -> bool:
         return self._pc.sctp is not None and self._pc.sctp.state == "connected"
@@ -59,19 +71,13 @@ class StockEngine:
 class StockChannel:
     """An `RTCDataChannel` as a `DataChannel`."""
 
-    def __init__(self, raw: RTCDataChannel, is_alive: Callable[[], bool]) -> None:
+    def __init__(
+        self, raw: RTCDataChannel, parameters: ChannelParameters, is_alive: Callable[[], bool]
+    ) -> None:
+        self.parameters = parameters
         self._raw = raw
         self._is_alive = is_alive
         self._handler: ChannelHandler | None = None
-        lifetime = raw.maxPacketLifeTime
-        self.parameters = ChannelParameters(
-            # A label from elsewhere may be anything; ours are ASCII.
-            label=raw.label.encode("ascii", "replace").decode("ascii"),
-            ordered=raw.ordered,
-            max_retransmits=None if raw.maxRetransmits is None else min(raw.maxRetransmits, 65535),
-            max_lifetime=None if lifetime is None else min(max(lifetime, 1), 65535) / 1000,
-            protocol=raw.protocol.encode("ascii", "replace").decode("ascii"),
-        )
         raw.on("open", self._on_open)
         raw.on("message", self._on_message)
         raw.on("bufferedamountlow", self._on_low)

@@ -111,6 +111,7 @@ async def test_a_negotiated_channel_opens_without_telling() -> None:
     async with connected_pair() as (_, _, offerer, answerer):
         ours = RecordingHandler(offerer.create_channel(parameters))
         theirs = RecordingHandler(answerer.create_channel(parameters))
+        assert ours.channel.parameters == theirs.channel.parameters == parameters
         ours.channel.send("hello")
         assert await theirs.messages.get() == "hello"
         with pytest.raises(ValueError, match="20"):
