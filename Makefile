@@ -9,8 +9,10 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
 # Run with both engines: aiortc's SCTP is the fallback, so it must carry everything, too.
+# Of the others, those against libwebrtc take both by themselves.
 END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_link.py \
-    tests/peer/test_room.py tests/interop/test_libwebrtc.py tests/turn
+    tests/peer/test_room.py tests/peer/cli/test_send_and_receive.py tests/peer/cli/test_chat.py \
+    tests/turn
 
 WERIFT := tests/interop/werift
 WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json

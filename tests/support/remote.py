@@ -219,7 +219,7 @@ async def meeting(
     Args:
         settings: of the other stack's RTCPeerConnection.
     """
-    ours = Connection(engine="peerline")
+    ours = Connection()
     control = RecordingHandler(ours.create_channel(CONTROL))
     incoming = recorded(ours)
     try:

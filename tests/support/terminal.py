@@ -30,9 +30,8 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Za-z0-9]|[
 
 def clean_environment(home: Path, **extra: str) -> dict[str, str]:
     """An environment in which the command touches nothing outside of `home`."""
-    kept = {
-        name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ
-    }
+    names = ("PATH", "LANG", "VIRTUAL_ENV", "PEERLINE_ENGINE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     folders = {
         "HOME": home,
         "XDG_CONFIG_HOME": home / "config",
