@@ -85,6 +85,33 @@ async def test_attributes_of_a_live_connection_are_where_they_were() -> None:
         assert ice._protocols
 
 
+async def test_the_attribute_that_our_transport_is_put_into_is_where_it_was() -> None:
+    pc = RTCPeerConnection()
+    name = "_RTCPeerConnection__sctp"
+    assert name in vars(pc), f"RTCPeerConnection has no {name} any more; association.py sets it"
+    await pc.close()
+
+
+def test_what_aiortc_asks_of_whoever_receives_its_data_is_known() -> None:
+    """Packets from a relay come by this call; a new name would find nobody."""
+    from peer.rtc.association import AssociationTransport
+
+    assert _asked_of("_data_receiver", RTCDtlsTransport) == {"_handle_data"}
+    assert inspect.iscoroutinefunction(AssociationTransport._handle_data)
+    assert list(inspect.signature(AssociationTransport._handle_data).parameters) == ["self", "data"]
+
+
+def _asked_of(name: str, user: type) -> set[str]:
+    """The attributes of `name`, or of an attribute of that name, that the module of `user` uses."""
+    tree = ast.parse(inspect.getsource(inspect.getmodule(user) or user))
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and name in (getattr(node.value, "attr", None), getattr(node.value, "id", None))
+    }
+
+
 async def test_aiortcs_queues_are_where_the_stock_engine_looks() -> None:
     connection = Connection(engine="aiortc")
     try:
@@ -101,15 +128,7 @@ def test_what_rtcpeerconnection_asks_of_its_sctp_transport_is_known() -> None:
     """A new use of the transport in aiortc must be met by `AssociationTransport`."""
     from peer.rtc.association import AssociationTransport
 
-    tree = ast.parse(inspect.getsource(inspect.getmodule(RTCPeerConnection) or RTCPeerConnection))
-    asked = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            of = node.value
-            if (isinstance(of, ast.Attribute) and of.attr == "__sctp") or (
-                isinstance(of, ast.Name) and of.id == "sctp"
-            ):
-                asked.add(node.attr)
+    asked = _asked_of("__sctp", RTCPeerConnection) | _asked_of("sctp", RTCPeerConnection)
     ours = set(dir(AssociationTransport)) | {"transport", "state"}
     # `on` belongs to the making of aiortc's own transport, `mid` is in `dir` as a class attribute.
     assert asked - ours == {"on"}
