@@ -19,7 +19,10 @@ MAX_DATAGRAM = 65507
 
 
 class SegmentationRefused(OSError):
-    """The kernel took no batch; nothing was sent and `max_segments` is 1 from now on."""
+    """The kernel took no batch; nothing was sent, and one by one it can be.
+
+    `max_segments` is 1 from now on where it will never take one.
+    """
 
 
 class BatchSocket(Protocol):
@@ -35,7 +38,7 @@ class BatchSocket(Protocol):
 
         Raises:
             BlockingIOError: The socket is full; nothing of `data` was sent.
-            SegmentationRefused: No batches here; send again, one by one.
+            SegmentationRefused: Not as a batch; send again, one by one.
             OSError: The kernel refused it for good (message too long, unreachable ...).
         """
 

@@ -127,11 +127,12 @@ class UdpEndpoint:
         retransmits, or finds the path dead, as it would had a router dropped them.
         """
         done = 0
+        step = min(self._sock.max_segments, MAX_DATAGRAM // segment or 1) * segment
         while done < len(data):
-            step = min(self._sock.max_segments, MAX_DATAGRAM // segment or 1) * segment
             try:
                 self._sock.send(data[done : done + step], segment, address)
             except SegmentationRefused:
+                step = segment
                 continue
             except (BlockingIOError, InterruptedError):
                 break

@@ -29,7 +29,7 @@ PMTUDISC_DONT = 0
 PMTUDISC_PROBE = 3
 """Set "don't fragment" but ignore the kernel's idea of the path MTU: we probe for ourselves."""
 
-_REFUSALS = {errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
+_REFUSALS = {errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
 
 _SEGMENT = Struct("=H")
 _CONTROL_SPACE = socket.CMSG_SPACE(4)
@@ -39,7 +39,8 @@ class SegmentingSocket:
     """A `BatchSocket` that sends with ``UDP_SEGMENT`` and receives with ``UDP_GRO``.
 
     When the kernel or a device refuses a segmented send (no checksum offload, an odd tunnel),
-    `max_segments` becomes 1 for good.
+    `max_segments` becomes 1 for good. ``EINVAL`` concerns the one batch: older kernels say
+    so of segments that have become too large for the interface, where later ones say ``EMSGSIZE``.
     """
 
     max_segments = MAX_SEGMENTS
@@ -64,11 +65,12 @@ class SegmentingSocket:
         try:
             self._sock.sendmsg([data], control, 0, address)
         except OSError as error:
-            if error.errno not in _REFUSALS:
+            if error.errno in _REFUSALS:
+                self._refused = True
+                self.max_segments = 1
+            elif error.errno != errno.EINVAL:
                 raise
-            self._refused = True
-            self.max_segments = 1
-            raise SegmentationRefused(error.errno, "no batches on this path") from error
+            raise SegmentationRefused(error.errno, "no batch of these") from error
 
     def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
         """See `BatchSocket.receive`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import uvloop
 from peer.udp import Address, BatchSocket, UdpEndpoint, open_batch_socket
 from peer.udp.batch import SegmentationRefused
 from peer.udp.fallback import PlainSocket
+from peer.udp.linux import SOL_UDP, UDP_GRO, UDP_SEGMENT
 from tests.support.netns import Network, own_network, set_loopback_mtu
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -126,6 +128,73 @@ def test_what_may_be_fragmented_arrives_although_no_packet_carries_it() -> None:
 
     with own_network(Network.LOOPBACK_ONLY), asyncio.Runner() as runner:
         runner.run(story())
+
+
+class Refusing(socket.socket):
+    """A socket of a kernel that takes no batches, and says so with this error."""
+
+    error = 0
+
+    def sendmsg(self, *arguments: object) -> int:
+        raise OSError(self.error, os.strerror(self.error))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batches are Linux's")
+@pytest.mark.parametrize("code", [errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT])
+async def test_a_refusal_of_batches_is_taken_for_good(code: int) -> None:
+    loop = asyncio.get_running_loop()
+    raw = Refusing(socket.AF_INET, socket.SOCK_DGRAM)
+    raw.error = code
+    raw.bind(("127.0.0.1", 0))
+    a, b = Sink(open_batch_socket(raw), loop), Sink(open_batch_socket(bound()), loop)
+    payload = b"".join(bytes([n]) * 100 for n in range(30))
+    a.endpoint.send(payload, 100, b.endpoint.getsockname())
+    assert b"".join(await b.received(30)) == payload
+    assert a.endpoint.max_segments == 1
+    assert a.errors == []
+    a.endpoint.close()
+    b.endpoint.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batches are Linux's")
+async def test_a_batch_that_the_kernel_refuses_goes_one_by_one_and_the_next_is_a_batch() -> None:
+    """Real: without checksums the kernel cannot segment, and says EINVAL."""
+    so_no_check = 11
+    loop = asyncio.get_running_loop()
+    raw = bound()
+    a, b = Sink(open_batch_socket(raw), loop), Sink(open_batch_socket(bound()), loop)
+    payload = b"".join(bytes([n]) * 100 for n in range(30))
+    for refused in (True, False):
+        raw.setsockopt(socket.SOL_SOCKET, so_no_check, refused)
+        a.endpoint.send(payload, 100, b.endpoint.getsockname())
+        assert b"".join(await b.received(30)) == payload
+        b.datagrams.clear()
+        assert a.endpoint.max_segments == 64
+    assert a.errors == []
+    a.endpoint.close()
+    b.endpoint.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batches are Linux's")
+@pytest.mark.parametrize("missing", [UDP_SEGMENT, UDP_GRO])
+def test_a_kernel_without_batches_gets_the_plain_socket(missing: int) -> None:
+    class Old(socket.socket):
+        def setsockopt(self, level: int, option: int, *value: object) -> None:
+            self._check(level, option)
+            super().setsockopt(level, option, *value)  # type: ignore[call-overload]
+
+        def getsockopt(self, level: int, option: int, *size: int) -> object:  # type: ignore[override]
+            self._check(level, option)
+            return super().getsockopt(level, option, *size)
+
+        def _check(self, level: int, option: int) -> None:
+            if (level, option) == (SOL_UDP, missing):
+                raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    opened = open_batch_socket(Old(socket.AF_INET, socket.SOCK_DGRAM))
+    assert isinstance(opened, PlainSocket)
+    assert opened.max_segments == 1
+    opened.close()
 
 
 class Scripted:
