@@ -1,12 +1,13 @@
 """Datagrams in batches: many packets a system call where the kernel can, one where it cannot.
 
-`batch.open_batch_socket` wraps a bound UDP socket; `endpoint.UdpEndpoint` drives it from an
-asyncio or uvloop event loop. Nothing here knows what the datagrams mean.
+`open_batch_socket` wraps a bound UDP socket; `UdpEndpoint` drives it from an asyncio or uvloop
+event loop. Nothing here knows what the datagrams mean.
 """
 
 from __future__ import annotations
 
-from .batch import Address, BatchSocket, open_batch_socket
+from .batch import Address, BatchSocket
 from .endpoint import UdpEndpoint
+from .opening import open_batch_socket
 
 __all__ = ["Address", "BatchSocket", "UdpEndpoint", "open_batch_socket"]
