@@ -276,6 +276,57 @@ def test_a_peer_that_lost_its_memory_restarts_the_association() -> None:
     pair.drive(until=lambda: [m.data for m in pair.z.of(MessageReceived)] == [b"after"])
 
 
+def test_a_cookie_that_comes_late_changes_nothing() -> None:
+    """5.2.4, action C: the peer's tag is known, ours is another by now, and no tie-tags."""
+    pair = AssociationPair()
+    pair.z.association.connect(pair.now)
+    late: list[bytes] = []
+
+    def hold_back(datagram: bytes) -> bool:
+        """Let z's INIT reach a while it is closed, and keep the cookie that comes of it."""
+        if has(C.COOKIE_ECHO)(datagram):
+            late.append(datagram)
+            pair.z_to_a.drop = None
+        return has(C.COOKIE_ECHO)(datagram)
+
+    pair.z_to_a.drop = hold_back
+    pair.drive(until=lambda: bool(late))
+    pair.a.association.connect(pair.now)
+    pair.drive(until=lambda: pair.a.association.state is State.ESTABLISHED)
+    told = len(pair.a.events)
+    tag = pair.a.association._context.local
+    pair.a.association.receive_datagram(late[0], pair.now)
+    assert pair.a.association.datagrams_to_send(pair.now) == []
+    assert pair.a.association.next_event() is None
+    assert len(pair.a.events) == told
+    assert pair.a.association._context.local is tag
+    pair.z.association.send(1, 53, b"still the same", now=pair.now)
+    pair.drive(until=lambda: bool(pair.a.of(MessageReceived)))
+
+
+def test_a_cookie_of_a_restarted_peer_does_not_stop_a_shutdown() -> None:
+    """5.2.4, action A, in SHUTDOWN ACK SENT; 3.3.10.10."""
+    pair = AssociationPair()
+    pair.connect()
+    # A new peer has its cookie from before the shutdown.
+    reborn = Association(SctpConfig(client=False), random=random.Random(9).randbytes)
+    reborn.connect(pair.now)
+    pair.a.association.receive_datagrams(reborn.datagrams_to_send(pair.now), pair.now)
+    reborn.receive_datagrams(pair.a.association.datagrams_to_send(pair.now), pair.now)
+    (echo,) = reborn.datagrams_to_send(pair.now)
+    assert kinds(echo) == [C.COOKIE_ECHO]
+    pair.a_to_z.drop = has(C.SHUTDOWN_ACK)
+    pair.z.association.shutdown(pair.now)
+    pair.drive(until=lambda: pair.a.association.state is State.SHUTDOWN_ACK_SENT)
+    pair.a.association.datagrams_to_send(pair.now)
+    pair.a.association.receive_datagram(echo, pair.now)
+    (answer,) = pair.a.association.datagrams_to_send(pair.now)
+    shutdown_ack, error = split_chunks(answer)
+    assert (shutdown_ack.kind, error.kind) == (C.SHUTDOWN_ACK, C.ERROR)
+    assert parse_params(error.value) == [(Cause.COOKIE_WHILE_SHUTTING_DOWN, b"")]
+    assert pair.a.association.state is State.SHUTDOWN_ACK_SENT
+
+
 def test_a_packet_with_a_wrong_tag_is_discarded_in_silence() -> None:
     """8.5."""
     pair = AssociationPair()

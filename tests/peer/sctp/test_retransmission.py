@@ -130,6 +130,19 @@ def test_one_later_delivery_makes_a_loss_once_it_is_late(sender: Sender) -> None
     assert sender.burst(0.12) == [1]
 
 
+def test_what_was_sent_twice_tells_no_round_trip(sender: Sender) -> None:
+    """RFC 9260, 6.3.1, C5 (Karn): which of the two was answered is anybody's guess."""
+    rtt = sender.retransmission._rtt
+    sender.send(1, 0.0)
+    sender.sack(1, 0.1)
+    sender.send(5, 1.0)
+    sender.sack(1, 1.1, (3, 6))
+    known = (rtt.smoothed, rtt.latest)
+    assert sender.burst(1.1) == [2]
+    sender.sack(6, 1.5)
+    assert (rtt.smoothed, rtt.latest) == known
+
+
 def test_a_lost_retransmission_is_noticed_without_a_timeout(sender: Sender) -> None:
     """RFC 8985, 1: by order of transmission, not of TSN."""
     sender.send(10, 0.0)
