@@ -377,7 +377,7 @@ class Association:
         elif self.state is not State.ENDED:
             self._shutdown_wanted = True
             if self.state is State.ESTABLISHED:
-                self._shutdown.start(now)
+                self._shutdown.start()
 
     def abort(self, reason: str = "") -> None:
         """End now; what is queued is lost (RFC 9260, 9.1)."""
@@ -424,7 +424,7 @@ class Association:
         self._channels.on_established(self._resets)
         self._heartbeat.start(now)
         if self._shutdown_wanted:
-            self._shutdown.start(now)
+            self._shutdown.start()
 
     def _on_restart(self, now: float) -> None:
         """The peer lost its memory: so does the data path (RFC 9260, 5.2.4.1)."""

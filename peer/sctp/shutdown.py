@@ -34,11 +34,9 @@ class Shutdown:
         self._on_end = on_end
         self._attempts = 0
 
-    def start(self, now: float) -> None:
+    def start(self) -> None:
         """Stop taking data; SHUTDOWN follows when everything is acknowledged."""
         self._context.machine.fire(StateEvent.SHUTDOWN_REQUESTED)
-        guard = now + _GUARD_ROUNDS * self._context.config.rto_max
-        self._context.timers.start(Timer.T5_SHUTDOWN_GUARD, guard)
 
     def advance(self, now: float, *, cumulative: int, timeout: float) -> None:
         """
@@ -51,7 +49,9 @@ class Shutdown:
         """
         machine = self._context.machine
         if machine.state in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED):
-            machine.fire(StateEvent.ALL_ACKED)
+            if machine.fire(StateEvent.ALL_ACKED) is State.SHUTDOWN_SENT:
+                guard = now + _GUARD_ROUNDS * self._context.config.rto_max
+                self._context.timers.start(Timer.T5_SHUTDOWN_GUARD, guard)
             self._attempts = 0
             self._send(now, cumulative, timeout)
 

@@ -21,7 +21,7 @@ class Timer(enum.IntEnum):
     T2_SHUTDOWN = 2
     """No answer to SHUTDOWN or SHUTDOWN ACK: send it again (RFC 9260, 9.2)."""
     T5_SHUTDOWN_GUARD = 3
-    """The shutdown as a whole takes too long: abort (RFC 9260, 9.2)."""
+    """The shutdown takes too long since SHUTDOWN was sent: abort (RFC 9260, 9.2)."""
     PROBE = 4
     """Nothing was acknowledged for a while: probe the tail, then T3-rtx (RFC 9260, 6.3.3)."""
     LOSS = 5

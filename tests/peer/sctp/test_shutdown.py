@@ -17,13 +17,17 @@ from peer.sctp import (
     State,
 )
 from peer.sctp.chunks import ChunkType
-from tests.support.pair import AssociationPair, drop_first, has, kinds
+from tests.support.pair import AssociationPair, End, drop_first, has, kinds
 
 C = ChunkType
 
 
+def _ended(end: End) -> bool:
+    return bool(end.of(AssociationEnded))
+
+
 def _both_ended(pair: AssociationPair) -> bool:
-    return bool(pair.a.of(AssociationEnded) and pair.z.of(AssociationEnded))
+    return _ended(pair.a) and _ended(pair.z)
 
 
 def test_shutdown_delivers_everything_first_on_both_sides() -> None:
@@ -92,6 +96,39 @@ def test_a_restart_by_the_peer_does_not_undo_a_shutdown() -> None:
     pair.drive(until=lambda: _both_ended(pair))
     assert pair.a.of(Restarted)
     assert {end.of(AssociationEnded)[0].ending for end in (pair.a, pair.z)} == {Ending.SHUTDOWN}
+
+
+def test_a_shutdown_that_never_ends_is_broken_off() -> None:
+    """9.2: T5-shutdown-guard, against a peer that goes on and on with its data."""
+    pair = AssociationPair(SctpConfig(rto_max=2.0))
+    pair.connect()
+    pair.a_to_z.drop = has(C.SHUTDOWN)
+    pair.a.association.shutdown(pair.now)
+    pair.drive(until=lambda: pair.a.association.state is State.SHUTDOWN_SENT)
+    began = pair.now
+    while pair.a.association.state is not State.ENDED:
+        pair.z.association.send(1, 53, b"on and on", now=pair.now)
+        pair.drive(until=lambda: pair.z.association.all_acknowledged or _ended(pair.a))
+        assert pair.now < began + 11
+    assert pair.now - began == pytest.approx(10, abs=0.1)
+    assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE
+
+
+def test_a_shutdown_waits_for_as_long_as_what_is_queued_takes() -> None:
+    """9.2: the guard runs from SHUTDOWN on, not while data is delivered."""
+    pair = AssociationPair(SctpConfig(rto_max=1.0, receive_window=20_000, interleaving=False))
+    pair.connect()
+    pair.z.reads = False
+    for _ in range(100):
+        pair.a.association.send(1, 53, bytes(1000), now=pair.now)
+    pair.a.association.shutdown(pair.now)
+    for _ in range(200):
+        pair.drive(seconds=0.1)
+        if pair.z.association.stats().unread:
+            pair.z.association.consume(1, 1000)
+    pair.drive(until=lambda: _both_ended(pair))
+    assert len(pair.z.of(MessageReceived)) == 100
+    assert pair.a.of(AssociationEnded)[0].ending is Ending.SHUTDOWN
 
 
 def test_abort_ends_both_at_once_with_its_reason() -> None:
