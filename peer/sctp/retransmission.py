@@ -29,6 +29,9 @@ __all__ = ["Retransmission"]
 _PACKET_THRESHOLD = 3
 _MAX_PACKET_THRESHOLD = 200
 _TIME_FACTOR = 1.125
+_MAX_TIME_FACTOR = 2.0
+_TIME_STEP = 0.125
+"""A path that reorders by much of a round trip is given more of it (RFC 8985, 6.2, step 4)."""
 _TIME_MARGIN = 0.001
 """Both ends work in millisecond rounds: earlier is never certain."""
 _PROBES = 2
@@ -88,6 +91,7 @@ class Retransmission:
         self._delivered_up_to = 0
         """Highest place in the order of transmission that was delivered."""
         self._packet_threshold = _PACKET_THRESHOLD
+        self._time_factor = _TIME_FACTOR
         self._threshold_raised_at: Tsn = 0
         self.delivered = 0
         self.delivered_at = 0.0
@@ -239,10 +243,12 @@ class Retransmission:
         else:
             return
         self.spurious += 1
-        if base > self._threshold_raised_at and self._packet_threshold < _MAX_PACKET_THRESHOLD:
+        if base > self._threshold_raised_at:
             # The path reorders: wait for more evidence, raised at most once per round.
             self._threshold_raised_at = self._queue.next_tsn
-            self._packet_threshold += 1 + self._packet_threshold // 4
+            more = self._packet_threshold * 5 // 4 + 1
+            self._packet_threshold = min(more, _MAX_PACKET_THRESHOLD)
+            self._time_factor = min(self._time_factor + _TIME_STEP, _MAX_TIME_FACTOR)
 
     # What is lost
 
@@ -252,7 +258,7 @@ class Retransmission:
         reported_to = outstanding.reported_to
         unreported = self._unreported
         order = self._order
-        window = max(self._rtt.smoothed, self._rtt.latest) * _TIME_FACTOR + _TIME_MARGIN
+        window = max(self._rtt.smoothed, self._rtt.latest) * self._time_factor + _TIME_MARGIN
         lost: list[OutgoingChunk] = []
         while unreported and (unreported[0].acked or unreported[0].tsn <= reported_to):
             chunk = unreported.popleft()

@@ -102,6 +102,21 @@ def test_reordering_is_noticed_and_does_not_slow() -> None:
     assert stats.chunks_retransmitted < 0.005 * stats.chunks_sent
 
 
+@pytest.mark.parametrize(
+    ("jitter", "share"), [(0.005, 0.93), (0.020, 0.80)], ids=["5 ms", "20 ms"]
+)
+@pytest.mark.parametrize("equal", [True, False], ids=["equal", "other"])
+def test_jitter_is_not_taken_for_loss(jitter: float, share: float, equal: bool) -> None:
+    # Packets leave every half millisecond, so that 20 ms put each behind dozens of later ones, and
+    # some of them later than the mean round trip by more than an eighth: RFC 8985, 6.2, step 4.
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE, jitter=jitter), 8.0, equal=equal)
+    stats = flow.sender.stats()
+    assert flow.goodput(2.0) >= share * _LIMIT
+    assert network.there.dropped == 0
+    assert stats.chunks_retransmitted < 0.005 * stats.chunks_sent
+    assert stats.timeouts == 0
+
+
 def test_peer_that_acknowledges_every_second_packet() -> None:
     network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, equal=False)
     assert flow.goodput(1.0) >= 0.97 * _LIMIT
