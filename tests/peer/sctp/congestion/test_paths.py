@@ -117,6 +117,17 @@ def test_jitter_is_not_taken_for_loss(jitter: float, share: float, equal: bool) 
     assert stats.timeouts == 0
 
 
+@pytest.mark.parametrize(("loss", "share"), [(0.0, 0.97), (0.01, 0.93)], ids=["no loss", "1 %"])
+def test_packets_that_arrive_twice_cost_nothing(loss: float, share: float) -> None:
+    conditions = Conditions(delay=_DELAY, rate=_RATE, duplicate=0.05, loss=loss)
+    network, flow = _run(conditions, 8.0)
+    stats = flow.sender.stats()
+    assert flow.goodput(2.0) >= share * _LIMIT * (1 - loss)
+    # A SACK that names a duplicate tells nothing of what was sent once.
+    assert stats.chunks_retransmitted <= network.there.lost
+    assert stats.spurious_losses <= 2
+
+
 def test_peer_that_acknowledges_every_second_packet() -> None:
     network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, equal=False)
     assert flow.goodput(1.0) >= 0.97 * _LIMIT
