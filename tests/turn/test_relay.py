@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -40,6 +41,24 @@ async def test_relay_only_peers_talk_through_the_server(coturn: Coturn, transpor
         payload = bytes(range(256)) * 256
         ours.channel.send(payload)
         assert await theirs.messages.get() == payload
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_stream_arrives_whole_through_the_server(coturn: Coturn, transport: str) -> None:
+    pieces = [bytes([n]) * 65_536 for n in range(48)]  # 3 MB
+    async with (
+        nothing_left_behind(),
+        connected_pair([coturn.entry(transport)], policy="relay") as (ours, theirs, _, _),
+    ):
+        for piece in pieces:
+            ours.channel.send(piece)
+        received = hashlib.sha256()
+        for _ in pieces:
+            message = await theirs.messages.get()
+            assert isinstance(message, bytes)
+            received.update(message)
+            theirs.channel.consume()
+    assert received.digest() == hashlib.sha256(b"".join(pieces)).digest()
 
 
 async def test_relay_only_peers_show_no_address_of_their_own(coturn: Coturn) -> None:
