@@ -102,9 +102,7 @@ def test_reordering_is_noticed_and_does_not_slow() -> None:
     assert stats.chunks_retransmitted < 0.005 * stats.chunks_sent
 
 
-@pytest.mark.parametrize(
-    ("jitter", "share"), [(0.005, 0.93), (0.020, 0.80)], ids=["5 ms", "20 ms"]
-)
+@pytest.mark.parametrize(("jitter", "share"), [(0.005, 0.93), (0.020, 0.80)], ids=["5 ms", "20 ms"])
 @pytest.mark.parametrize("equal", [True, False], ids=["equal", "other"])
 def test_jitter_is_not_taken_for_loss(jitter: float, share: float, equal: bool) -> None:
     # Packets leave every half millisecond, so that 20 ms put each behind dozens of later ones, and
