@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -34,11 +33,11 @@ from peer.sctp import (
     MessageReceived,
     Restarted,
     SctpConfig,
-    decode_payload,
 )
 from peer.sctp import ChannelClosed as ChannelReset
 
-from .channels import ChannelHandler, ChannelState, DataChannel
+from .association_channel import AssociationChannel
+from .channels import DataChannel
 from .packets import BatchedPath, PacketPath, SinglePath, batched_path
 
 __all__ = ["AssociationTransport", "PeerConnection"]
@@ -402,110 +401,3 @@ class AssociationTransport:
         self._early.clear()
         for channel in channels:
             channel.ended(clean=False)
-
-
-class AssociationChannel:
-    """A channel of our association as a `DataChannel`."""
-
-    def __init__(self, transport: AssociationTransport, parameters: ChannelParameters) -> None:
-        self.parameters = parameters
-        self._transport = transport
-        self._id: int | None = parameters.id
-        self._bound = False
-        self._state = ChannelState.CONNECTING
-        self._handler: ChannelHandler | None = None
-        self._low_water = 0
-        self._unconsumed: deque[int] = deque()
-
-    @property
-    def id(self) -> int | None:
-        """See `DataChannel.id`."""
-        return self._id
-
-    @property
-    def state(self) -> ChannelState:
-        """See `DataChannel.state`."""
-        return self._state
-
-    @property
-    def buffered(self) -> int:
-        """See `DataChannel.buffered`."""
-        return self._transport.buffered_amount(self._id) if self._id is not None else 0
-
-    def attach(self, handler: ChannelHandler, *, low_water: int) -> None:
-        """See `DataChannel.attach`."""
-        self._handler = handler
-        self._low_water = low_water
-        if self._bound and self._id is not None:
-            self._transport.set_low_water(self._id, low_water)
-
-    def send(self, message: str | bytes) -> None:
-        """See `DataChannel.send`."""
-        if self._state is not ChannelState.OPEN or self._id is None:
-            raise ChannelClosed
-        self._transport.send(self._id, message)
-
-    def consume(self) -> None:
-        """See `DataChannel.consume`."""
-        if self._unconsumed and self._id is not None:
-            self._transport.consume(self._id, self._unconsumed.popleft())
-
-    def close(self) -> None:
-        """See `DataChannel.close`."""
-        if self._state in (ChannelState.CLOSING, ChannelState.CLOSED):
-            return
-        self._state = ChannelState.CLOSING
-        self._consume_all()
-        if self._bound and self._id is not None:
-            self._transport.close_channel(self._id)
-
-    # For the transport
-
-    def set_id(self, stream_id: int) -> None:
-        """The association knows it by this number."""
-        self._id = stream_id
-        self._bound = True
-        self._transport.set_low_water(stream_id, self._low_water)
-        if self._state is ChannelState.CLOSING:
-            self._transport.close_channel(stream_id)
-
-    def opened(self) -> None:
-        """It can send."""
-        if self._state is ChannelState.CONNECTING:
-            self._state = ChannelState.OPEN
-            if self._handler is not None:
-                self._handler.channel_opened()
-
-    def received(self, event: MessageReceived) -> None:
-        """A message came."""
-        self._unconsumed.append(event.size)
-        if self._state is ChannelState.CLOSING:
-            # The other side's reset comes behind all it has queued: it must find room.
-            self._consume_all()
-        try:
-            message = decode_payload(event.ppid, event.data)
-        except UnicodeDecodeError:
-            message = event.data.decode(errors="replace")
-        if self._handler is None:
-            self.consume()
-        else:
-            self._handler.channel_received(message)
-
-    def drained(self) -> None:
-        """What is buffered fell to the low-water mark."""
-        if self._handler is not None:
-            self._handler.channel_drained()
-
-    def ended(self, *, clean: bool) -> None:
-        """It is over."""
-        if self._state is not ChannelState.CLOSED:
-            self._state = ChannelState.CLOSED
-            self._consume_all()
-            if self._handler is not None:
-                self._handler.channel_closed(clean)
-
-    def _consume_all(self) -> None:
-        """Nobody need read from here on: the window belongs to the other channels."""
-        if self._unconsumed and self._id is not None:
-            self._transport.consume(self._id, sum(self._unconsumed))
-            self._unconsumed.clear()
