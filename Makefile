@@ -69,6 +69,7 @@ format: $(VENV)/.tests-installed
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.bench-installed
+	@tests/system-packages bench
 	$(BIN)/python -m bench --write
 
 clean:
