@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, Self, TypeVar
 
 from .errors import LinkClosed, PeerError
@@ -23,6 +24,10 @@ class Arrivals(Generic[Item]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def waiting(self) -> Iterator[Item]:
+        """What has come and nobody has asked for yet."""
+        return iter(self._items)
 
     def put(self, item: Item) -> None:
         """Something has come."""

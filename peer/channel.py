@@ -67,7 +67,8 @@ class Channel:
         self._end_of_link = end_of_link
         self._heard = heard
         self._received: deque[str | bytes] = deque()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
+        """What was received and nobody has taken, with something for each message."""
         self._receiver: Callable[[str | bytes], None] | None = None
         self._error: PeerError | None = None
         self._ended = asyncio.Event()
@@ -188,7 +189,7 @@ class Channel:
             self._readable.clear()
             await self._readable.wait()
         message = self._received.popleft()
-        self._waiting_bytes -= len(message) + OVERHEAD
+        self.waiting_bytes -= len(message) + OVERHEAD
         self._raw.consume()
         return message
 
@@ -207,7 +208,7 @@ class Channel:
         while self._received:
             receiver(self._received.popleft())
             self._raw.consume()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
 
     # Opening and closing
 
@@ -267,7 +268,7 @@ class Channel:
             self._raw.consume()
             return
         size = len(message) + OVERHEAD
-        if self._waiting_bytes + size > self._config.receive_limit:
+        if self.waiting_bytes + size > self._config.receive_limit:
             self._end(
                 ChannelOverflow(
                     f"More than {self._config.receive_limit} bytes arrived on the channel "
@@ -277,7 +278,7 @@ class Channel:
             self._raw.close()
             return
         self._received.append(message)
-        self._waiting_bytes += size
+        self.waiting_bytes += size
         self._readable.set()
 
     def channel_drained(self) -> None:

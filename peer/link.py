@@ -38,7 +38,8 @@ class _Port:
 
 
 MAX_WAITING_CHANNELS = 256
-"""Channels opened by the other side that nobody has asked for yet; more are refused."""
+"""Channels opened by the other side that nobody has asked for yet; more are refused, and so are
+those that come when together they have brought more than `LinkConfig.receive_limit`."""
 
 
 class Link:
@@ -284,7 +285,13 @@ class Link:
 
     def _on_channel(self, raw: DataChannel) -> None:
         channel = self._generation.adopt(raw)
-        if len(self._incoming) >= MAX_WAITING_CHANNELS or self.closed:
+        # A channel that is closed again keeps what it brought, outside any window.
+        brought = sum(waiting.waiting_bytes for waiting in self._incoming.waiting())
+        if (
+            len(self._incoming) >= MAX_WAITING_CHANNELS
+            or brought > self._config.receive_limit
+            or self.closed
+        ):
             raw.close()
             return
         self._incoming.put(channel)

@@ -190,6 +190,24 @@ async def test_channels_that_nobody_asks_for_are_refused_beyond_a_bound(
         assert len(pair.theirs.channels()) == 2
 
 
+async def test_channels_that_nobody_asks_for_hold_a_bounded_amount() -> None:
+    careful = LinkConfig(receive_limit=500_000)
+    async with link_pair(None, careful) as pair, asyncio.timeout(20):
+        for _ in range(3):
+            channel = await pair.ours.open_channel("brought, and gone")
+            for _ in range(4):
+                await channel.send(bytes(50_000))
+            await channel.close()
+        refused = await pair.ours.open_channel("one too many")
+        await refused.wait_closed()
+        assert len(pair.theirs.channels()) == 3
+        async for message in await anext(pair.theirs.channels()):
+            assert message == bytes(50_000)
+        await pair.ours.open_channel("there is room again")
+        labels = [(await anext(pair.theirs.channels())).label for _ in range(3)]
+        assert labels[-1] == "there is room again"
+
+
 # The hello
 
 
