@@ -55,8 +55,8 @@ async def run(names: list[str], options: Options, *, write: bool) -> dict[str, A
         if write:
             quick = " --quick" if options.quick else ""
             command = f"python -m bench{quick} --runs {options.runs} --only {name}"
-            note = f"{command}`, {when}, on {machine()}; medians of `{options.runs}"
-            write_section(RESULTS, name, note, section.tables)
+            origin = f"`{command}`, {when}, on {machine()}; medians."
+            write_section(RESULTS, name, origin, section.tables)
             if name == "links" and options.links == LINKS:
                 shutil.copyfile(OUT / "links.svg", HERE / "links.svg")
     return results

@@ -53,14 +53,20 @@ class Table:
         return "\n".join([*lines, "", self.note] if self.note else lines)
 
 
-def write_section(page: Path, name: str, command: str, tables: list[Table]) -> None:
+def write_section(page: Path, name: str, origin: str, tables: list[Table]) -> None:
     """Replace what stands between the marks of a section by newer tables.
+
+    Args:
+        page: Markdown.
+        name: Of the section.
+        origin: What printed them, when and where: a sentence above them.
+        tables: In order.
 
     Raises:
         ValueError: the page has no such section.
     """
     text = page.read_text(encoding="utf-8")
-    body = "\n\n".join([f"`{command}`", *(table.markdown() for table in tables)])
+    body = "\n\n".join([origin, *(table.markdown() for table in tables)])
     marks = (f"<!-- measured: {name} -->", f"<!-- end: {name} -->")
     pattern = re.escape(marks[0]) + ".*?" + re.escape(marks[1])
     replaced, count = re.subn(
