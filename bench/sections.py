@@ -43,6 +43,7 @@ BASIC = ("peerline", "aiortc", "wrtc")
 ON_LINKS = (
     "peerline", "aiortc", "wrtc", "peerline to wrtc", "peerline to Chromium", "wrtc to peerline",
 )  # fmt: skip
+QUICK_ON_LINKS = ("peerline", "wrtc", "peerline to wrtc", "peerline to Chromium")
 DRAWN = ("peerline", "peerline to wrtc", "wrtc", "aiortc")
 SIZES = (200, 1024, 16_384, 65_536, 262_144)
 COLUMNS = (
@@ -186,10 +187,11 @@ async def links(options: Options) -> Section:
     """One stream over each emulated link, start-up included; plain TCP over the same."""
     tables, figures, groups = [], [], []
     seconds = 6.0 if options.quick else 10.0
+    names = QUICK_ON_LINKS if options.quick else ON_LINKS
     for shape in options.links:
         with EmulatedLink(shape) as link:
             table, rows = await _compare(
-                shape.name, ON_LINKS, options.runs, wrap=link.command, host=ADDRESS_B,
+                shape.name, names, options.runs, wrap=link.command, host=ADDRESS_B,
                 limit=shape.goodput_limit(), seconds=seconds, reference=True,
             )  # fmt: skip
         tables.append(table)
