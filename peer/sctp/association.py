@@ -176,9 +176,7 @@ class Association:
             # Its messages had expired: no acknowledgement would have brought us here again.
             packets += path.datagrams(now, may_send_data=False)
         if machine.state is State.ESTABLISHED:
-            probe = path.mtu_probe(now)
-            if probe is not None:
-                packets.append(probe)
+            packets += path.mtu_probes(now)
         elif path.all_acked:
             cumulative = path.receiver.cumulative_wire
             self._shutdown.advance(now, cumulative=cumulative, timeout=path.timeout)

@@ -151,10 +151,10 @@ class DataPath:
             return []
         return self.transmission.pack(control, chunks)
 
-    def mtu_probe(self, now: float) -> bytes | None:
-        """Return the packet of the next path MTU probe, if one is due."""
-        chunks = self.pmtu.probe(now, self.rtt.timeout())
-        return None if chunks is None else self._context.writer.wrap(chunks)
+    def mtu_probes(self, now: float) -> list[bytes]:
+        """Return the packets of path MTU probes that are due."""
+        wrap = self._context.writer.wrap
+        return [wrap(chunks) for chunks in self.pmtu.probes(now, self.rtt.timeout())]
 
     def on_round_trip(self, rtt: float) -> None:
         """Something else than data was answered after ``rtt`` seconds (RFC 9260, 8.1 and 8.3)."""

@@ -3,8 +3,9 @@ How large a packet the path carries (RFC 8899, with padded HEARTBEATs as its sec
 
 A probe is a HEARTBEAT and a PAD chunk (RFC 4820) that fill one packet of the size in question;
 its HEARTBEAT ACK, which is small, proves that the size got through. Data is sent larger only
-after that, so a lost probe costs nothing. The search tries the largest size first (loopback
-and equal peers on jumbo frames are common, and one probe settles them), then bisects.
+after that, so a lost probe costs nothing. Several sizes are probed at a time: the first round
+asks for the largest (loopback, and equal peers on jumbo frames) and for what common paths carry,
+so that one round trip is enough on most; later rounds narrow down what is left.
 
 A path may shrink, and swallow what is too large for it without a word: a black hole (4.3). It
 is suspected when packets larger than the base size are lost in one round trip after another and
@@ -27,6 +28,10 @@ __all__ = ["PathMtu"]
 
 _SIZES = (1232, 1252, 1332, 1380, 1404, 1412, 1424, 1432, 1440, 2040, 4092, 8176, 8928, 16364)
 """SCTP packets that fill common links once IP, UDP and DTLS headers are added; all % 4 == 0."""
+_LIKELY = (1332, 1404, 1432)
+"""What fits through most tunnels, through PPPoE and the like, and through Ethernet."""
+_AT_ONCE = 4
+"""Sizes probed in one round."""
 _MAX_PROBES = 3
 """RFC 8899, 5.1.2."""
 _RAISE_AFTER = 600.0
@@ -79,10 +84,12 @@ class PathMtu:
         """Index of the largest size that got through."""
         self._failed = len(self._sizes)
         """Index of the smallest size that did not."""
-        self._trying = 0
-        self._probes = 0
-        self._probed_at = 0.0
-        self._nonce = b""
+        self._round: list[int] = []
+        """Indices of the sizes that are being probed, and not confirmed yet; ascending."""
+        self._attempts = 0
+        """How often those were sent."""
+        self._sent: dict[bytes, tuple[int, float]] = {}
+        """Of each unanswered probe of the round, by its nonce: index and time."""
         self._rounds_lost = 0
         """Rounds in which large packets were lost since one of their size arrived."""
         self._smallest_lost = 0
@@ -96,52 +103,63 @@ class PathMtu:
         """Bytes of the largest SCTP packet to send."""
         return self._sizes[self._confirmed]
 
-    def probe(self, now: float, timeout: float) -> bytes | None:
+    def probes(self, now: float, timeout: float) -> list[bytes]:
         """
-        Return the chunks of the next probe, or ``None`` when there is nothing to find out.
+        Return the chunks of the probes that are due: of each what fills one packet.
 
         Args:
             now: Monotonic time in seconds.
             timeout: RTO in seconds.
         """
-        if self._nonce or self._timers.deadline(Timer.PMTU) is not None:
-            return None
-        if self._failed - self._confirmed <= 1:
-            return None
-        if self._probes == 0:
-            untried = self._confirmed == 0 and self._failed == len(self._sizes)
-            self._trying = self._failed - 1 if untried else (self._confirmed + self._failed) // 2
-        self._probes += 1
-        self._nonce = self._random(_INFO_SIZE)
-        self._probed_at = now
+        if self._timers.deadline(Timer.PMTU) is not None:
+            return []
+        if not self._round:
+            self._round = self._choose()
+            if not self._round:
+                return []
+        self._attempts += 1
         self._timers.start(Timer.PMTU, now + max(timeout, _MIN_PROBE_TIMEOUT))
-        size = self._sizes[self._trying] - PACKET_HEADER_SIZE
-        return heartbeat(self._nonce) + padding(size - _HEARTBEAT_SIZE)
+        chunks = []
+        for index in self._round:
+            nonce = self._random(_INFO_SIZE)
+            self._sent[nonce] = index, now
+            size = self._sizes[index] - PACKET_HEADER_SIZE
+            chunks.append(heartbeat(nonce) + padding(size - _HEARTBEAT_SIZE))
+        return chunks
+
+    def _choose(self) -> list[int]:
+        """Choose what to probe next, among what is larger than confirmed and has not failed."""
+        first, end = self._confirmed + 1, self._failed
+        if self._confirmed == 0 and end == len(self._sizes):
+            return [i for i in range(first, end) if self._sizes[i] in _LIKELY or i == end - 1]
+        return sorted({first + (end - first) * k // _AT_ONCE for k in range(_AT_ONCE)} - {end})
 
     def on_ack(self, info: bytes, now: float) -> None:
         """Handle a HEARTBEAT ACK."""
-        if not self._nonce or info != self._nonce:
+        if info not in self._sent:
             return
-        self._nonce = b""
-        self._on_round_trip(now - self._probed_at)
-        self._probes = 0
-        self._confirmed = self._trying
-        self._timers.stop(Timer.PMTU)
-        self._rest_if_done(now)
-        self._on_change()
+        index, sent_at = self._sent.pop(info)
+        self._on_round_trip(now - sent_at)
+        if index > self._confirmed:
+            self._confirmed = index
+            self._on_change()
+        self._round = [i for i in self._round if i > index]
+        if not self._round:
+            self._timers.stop(Timer.PMTU)
+            self._end_round(now)
 
     def on_timer(self, now: float) -> None:
-        """Handle ``PMTU``: a probe was lost, or it is time to look for more."""
-        if not self._nonce:
+        """Handle ``PMTU``: probes were lost, or it is time to look for more."""
+        if not self._round:
             self._failed = len(self._sizes)
-            return
-        self._nonce = b""
-        if self._probes >= _MAX_PROBES:
-            self._failed = self._trying
-            self._probes = 0
-            self._rest_if_done(now)
+        elif self._attempts >= _MAX_PROBES:
+            self._failed = self._round[0]
+            self._end_round(now)
 
-    def _rest_if_done(self, now: float) -> None:
+    def _end_round(self, now: float) -> None:
+        self._round = []
+        self._attempts = 0
+        self._sent.clear()
         if self._failed - self._confirmed <= 1 and self._failed < len(self._sizes):
             self._timers.start(Timer.PMTU, now + _RAISE_AFTER)
 
@@ -180,7 +198,6 @@ class PathMtu:
         self._rounds_lost = 0
         self._confirmed = 0
         self._failed = len(self._sizes)
-        self._nonce = b""
-        self._probes = 0
+        self._end_round(now)
         self._timers.start(Timer.PMTU, now + _SEARCH_AGAIN_AFTER)
         self._on_change()
