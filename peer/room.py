@@ -22,6 +22,7 @@ import os
 import ssl as ssl_module
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -353,6 +354,17 @@ class Room:
 
 
 @contextlib.asynccontextmanager
+async def _loading() -> AsyncIterator[None]:
+    """Load what sets links up, in a thread: it takes as long as several round trips."""
+    loop = asyncio.get_running_loop()
+    loaded = loop.run_in_executor(None, import_module, f"{__package__}.establish")
+    try:
+        yield
+    finally:
+        await loaded
+
+
+@contextlib.asynccontextmanager
 async def host(
     server: str,
     *,
@@ -396,10 +408,11 @@ async def host(
         relay_only=relay_only,
         config=config,
     )
-    try:
-        yield room
-    finally:
-        await room.close()
+    async with _loading():  # while the code is being said
+        try:
+            yield room
+        finally:
+            await room.close()
 
 
 @contextlib.asynccontextmanager
@@ -445,17 +458,18 @@ async def join(
     else:
         hello = Hello(room=room, name=fit_name(name) or None)
         secret = None if password is None else password_bytes(password)
-    client = await SignalingClient.join(server, hello, ssl=ssl, timeout=config.timeouts.join)
-    joined = Room(
-        client,
-        code=code,
-        password=secret,
-        name=fit_name(name),
-        ice=ice,
-        relay_only=relay_only,
-        config=config,
-    )
-    try:
-        yield joined
-    finally:
-        await joined.close()
+    async with _loading():  # while the server is being reached
+        client = await SignalingClient.join(server, hello, ssl=ssl, timeout=config.timeouts.join)
+        joined = Room(
+            client,
+            code=code,
+            password=secret,
+            name=fit_name(name),
+            ice=ice,
+            relay_only=relay_only,
+            config=config,
+        )
+        try:
+            yield joined
+        finally:
+            await joined.close()
