@@ -33,6 +33,8 @@ from peer.sctp import (
     MessageReceived,
     Restarted,
     SctpConfig,
+    parse_proposal,
+    propose,
 )
 from peer.sctp import ChannelClosed as ChannelReset
 
@@ -92,6 +94,8 @@ class AssociationTransport:
         self.on_open: Callable[[], None] = lambda: None
         self.on_heard: Callable[[], None] = lambda: None
         self.on_ended: Callable[[str], None] = lambda reason: None
+        self.proposal = propose(SctpConfig(), os.urandom)
+        self._accepted_proposal = b""
         self._loop = asyncio.get_running_loop()
         self._association: Association | None = None
         self._path: PacketPath | None = None
@@ -144,7 +148,10 @@ class AssociationTransport:
             except ChannelError as error:
                 logger.info("%s", error)
                 channel.ended(clean=True)
-        self._association.connect(self._loop.time())
+        accepted = self._accepted_proposal
+        self._association.connect(
+            self._loop.time(), proposals=(self.proposal, accepted) if accepted else None
+        )
         self._drive()
 
     async def _handle_data(self, data: bytes) -> None:
@@ -170,6 +177,16 @@ class AssociationTransport:
         self.transport._unregister_data_receiver(self)
 
     # For the connection
+
+    def accept_proposal(self, proposal: bytes) -> bool:
+        """See `engine.Engine.accept_proposal`."""
+        try:
+            parse_proposal(proposal)
+        except LocalProtocolError as error:
+            logger.info("setting up with a handshake: %s", error)
+            return False
+        self._accepted_proposal = proposal
+        return True
 
     @property
     def backlog(self) -> object:

@@ -118,6 +118,7 @@ class Connection:
         self._early: list[str] = []
         self._candidates = 0
         self._remote: sdp.RemoteDescription | None = None
+        self._proposal_accepted = False
         self._local_fingerprint = b""
         self._state = ConnectionState.NEW
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -347,6 +348,9 @@ class Connection:
         if self._gatherer is not None and self._gatherer.pending:
             self._background(self._announce_end())
             text = sdp.without_end_of_candidates(text)
+        # In an answer it says that the offer's is accepted.
+        if self._engine.proposal and (self._remote is None or self._proposal_accepted):
+            text = sdp.with_proposal(text, self._engine.proposal)
         return text
 
     async def _announce_end(self) -> None:
@@ -357,6 +361,10 @@ class Connection:
 
     async def _apply(self, text: str, kind: str) -> None:
         remote = sdp.RemoteDescription.parse(text)
+        if remote.proposal:
+            self._proposal_accepted = self._engine.accept_proposal(remote.proposal)
+            if kind == "answer" and not self._proposal_accepted:
+                raise ProtocolError("The other side's answer makes no sense: its a=sctp-init.")
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=remote.sdp, type=kind))
         except InvalidStateError:

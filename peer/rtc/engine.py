@@ -39,6 +39,12 @@ class Engine(Protocol):
     on_ended: Callable[[str], None]
     """Called when the engine gave up, or the other side ended it, with the reason for a log."""
 
+    proposal: bytes
+    """Goes with our description, so that there need be no handshake; empty if there must."""
+
+    def accept_proposal(self, proposal: bytes) -> bool:
+        """Take what came with the other side's description; False if it cannot be used."""
+
     @property
     def backlog(self) -> object:
         """None when everything sent has been acknowledged; else a value that progress changes."""

@@ -5,12 +5,20 @@ Only what aiortc gets wrong or does not tell is done here; it parses the rest it
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass
 
 from peer.errors import ProtocolError
 
-__all__ = ["RemoteDescription", "candidate_lines", "fingerprint", "without_end_of_candidates"]
+__all__ = [
+    "RemoteDescription",
+    "candidate_lines",
+    "fingerprint",
+    "with_proposal",
+    "without_end_of_candidates",
+]
 
 MAX_SIZE = 48 * 1024
 MAX_CANDIDATES = 64
@@ -25,6 +33,7 @@ _FINGERPRINT = re.compile(
     r"^a=fingerprint:sha-256 ([0-9A-F]{2}(?::[0-9A-F]{2}){31})\r?$", re.I | re.M
 )
 _MAX_MESSAGE_SIZE = re.compile(r"^a=max-message-size:(\d{1,10})\r?$", re.MULTILINE)
+_PROPOSAL = re.compile(r"^a=sctp-init:([A-Za-z0-9+/=]{1,1024})\r?$", re.MULTILINE)
 _MEDIA = re.compile(r"^m=(\w+)", re.MULTILINE)
 
 
@@ -39,12 +48,14 @@ class RemoteDescription:
         candidates: the candidate lines that were taken out, without `a=`.
         fingerprint: of the DTLS certificate, SHA-256, 32 bytes.
         max_message_size: largest message the other side accepts, in bytes.
+        proposal: an SCTP INIT chunk (draft-hancke-tsvwg-snap); empty if there is none.
     """
 
     sdp: str
     candidates: tuple[str, ...]
     fingerprint: bytes
     max_message_size: int
+    proposal: bytes
 
     @classmethod
     def parse(cls, sdp: str) -> RemoteDescription:
@@ -67,6 +78,7 @@ class RemoteDescription:
             candidates=candidate_lines(sdp)[:MAX_CANDIDATES],
             fingerprint=digest,
             max_message_size=limit or UNLIMITED_MESSAGE_SIZE,
+            proposal=_proposal(sdp),
         )
 
 
@@ -79,6 +91,19 @@ def fingerprint(sdp: str) -> bytes | None:
     """The SHA-256 fingerprint of a description's certificate (RFC 8122), 32 bytes."""
     match = _FINGERPRINT.search(sdp)
     return bytes.fromhex(match[1].replace(":", "")) if match else None
+
+
+def with_proposal(sdp: str, chunk: bytes) -> str:
+    """The same description of data channels, with an SCTP INIT chunk."""
+    return f"{sdp}a=sctp-init:{base64.b64encode(chunk).decode()}\r\n"
+
+
+def _proposal(sdp: str) -> bytes:
+    match = _PROPOSAL.search(sdp)
+    try:
+        return base64.b64decode(match[1], validate=True) if match else b""
+    except binascii.Error:
+        return b""
 
 
 def without_end_of_candidates(sdp: str) -> str:

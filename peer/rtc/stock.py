@@ -25,6 +25,12 @@ class StockEngine:
         self.on_ended: Callable[[str], None] = lambda reason: None
         pc.on("datachannel", self._on_channel)
 
+    proposal = b""
+
+    def accept_proposal(self, proposal: bytes) -> bool:
+        """See `engine.Engine.accept_proposal`: aiortc knows none."""
+        return False
+
     @property
     def backlog(self) -> object:
         """See `engine.Engine.backlog`."""

@@ -21,6 +21,7 @@ from .events import (
     Restarted,
 )
 from .ppid import Ppid, decode_payload, encode_payload
+from .side import parse_proposal, propose
 from .state import State
 from .stats import Stats
 
@@ -42,4 +43,6 @@ __all__ = [
     "Stats",
     "decode_payload",
     "encode_payload",
+    "parse_proposal",
+    "propose",
 ]

@@ -39,6 +39,7 @@ from .reassembly import OVERHEAD
 from .reset import StreamReset
 from .send_queue import SendQueue
 from .shutdown import Shutdown
+from .side import parse_proposal
 from .state import State, StateEvent
 from .stats import Stats
 from .timers import Timer
@@ -210,16 +211,25 @@ class Association:
 
     # What the application asks
 
-    def connect(self, now: float) -> None:
+    def connect(self, now: float, *, proposals: tuple[bytes, bytes] | None = None) -> None:
         """
         Begin the handshake. Both sides may, and in WebRTC both do.
 
+        Args:
+            now: Monotonic time in seconds.
+            proposals: What ``propose`` made for us, and what the peer's description had: both
+                go without a handshake then. The peer must do so, too.
+
         Raises:
-            LocalProtocolError: It has begun, or is over.
+            LocalProtocolError: It has begun, or is over; or a proposal cannot be used.
         """
         if self.state is not State.CLOSED:
             raise LocalProtocolError(f"cannot connect: {self.state.value}")
-        self._handshake.connect(now)
+        if proposals is None:
+            self._handshake.connect(now)
+        else:
+            ours, peers = proposals
+            self._handshake.skip(parse_proposal(ours), parse_proposal(peers), now)
 
     def open_channel(
         self,

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .config import SctpConfig
 from .events import Event
-from .features import Features
 from .packet import PacketWriter
+from .side import Side
 from .state import StateMachine
 from .timers import Timers
 
-__all__ = ["Context", "Side"]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What one side said of itself in INIT or INIT ACK."""
-
-    tag: int
-    """Packets toward it carry this verification tag."""
-    initial_tsn: int
-    window: int
-    """a_rwnd, bytes."""
-    outbound_streams: int
-    inbound_streams: int
-    features: Features
+__all__ = ["Context"]
 
 
 class Context:
@@ -57,10 +42,6 @@ class Context:
         """
         ours = self.config.streams
         return ours if self.peer is None else min(ours, self.peer.inbound_streams)
-
-    def random_uint32(self) -> int:
-        """Return an unpredictable number from 1 to 2**32 - 1 (RFC 9260, 5.3.1: tags are not 0)."""
-        return int.from_bytes(self.random(4), "big") or 1
 
     def send(self, chunk: bytes) -> None:
         """Queue a control chunk."""

@@ -16,8 +16,8 @@ import hmac
 from dataclasses import dataclass
 from struct import Struct
 
-from .context import Side
 from .features import Features
+from .side import Side
 
 __all__ = ["Cookie"]
 

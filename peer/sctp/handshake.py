@@ -11,6 +11,9 @@ Setting the association up (RFC 9260, 5).
 In WebRTC both sides send INIT (RFC 8831, 6.1), so the collision of 5.2.1 is the usual case:
 each answers the other's INIT with the tag and TSN of its own, and whichever COOKIE ECHO
 arrives first establishes the association (5.2.4, action B or D).
+
+Both need two round trips. Where the session descriptions carried INIT chunks, each side knows
+all of the other, and there is no handshake (``side``).
 """
 
 from __future__ import annotations
@@ -20,21 +23,18 @@ from collections.abc import Callable
 
 from .chunks.base import ChunkType, serialize_chunk
 from .chunks.control import TAG_REFLECTED
-from .chunks.setup import Init
-from .context import Context, Side
+from .context import Context
 from .cookie import Cookie
 from .errors import RemoteProtocolError
-from .features import Features, unrecognised_params
+from .features import unrecognised_params
 from .params import Cause, Param, ParamType, cause
+from .side import Side
 from .state import SETTING_UP, State, StateEvent
 from .timers import Timer
 
 __all__ = ["Handshake"]
 
 logger = logging.getLogger(__name__)
-
-_MIN_WINDOW = 1500
-"""RFC 9260, 3.3.2: a smaller a_rwnd is not allowed."""
 
 
 class Handshake:
@@ -69,35 +69,22 @@ class Handshake:
     def connect(self, now: float) -> None:
         """Send INIT (5.1 A)."""
         context = self._context
-        context.local = self._new_side()
+        context.local = Side.new(context.config, context.random)
         context.machine.fire(StateEvent.CONNECT)
         self._attempts = self._restarts = 0
         self._send_init(now)
 
-    def _new_side(self) -> Side:
-        context = self._context
-        config = context.config
-        return Side(
-            tag=context.random_uint32(),
-            initial_tsn=context.random_uint32(),
-            window=config.receive_window,
-            outbound_streams=config.streams,
-            inbound_streams=config.streams,
-            features=Features.ours(config),
-        )
-
-    def _init_chunk(self, side: Side, kind: ChunkType, extra: list[Param]) -> bytes:
-        params = (*side.features.params(), *extra)
-        return Init(
-            side.tag, side.window, side.outbound_streams, side.inbound_streams,
-            side.initial_tsn, params,
-        ).serialize(kind)  # fmt: skip
+    def skip(self, local: Side, peer: Side, now: float) -> None:
+        """Begin with both sides known beforehand: data may flow at once."""
+        self._context.local, self._context.peer = local, peer
+        self._context.machine.fire(StateEvent.PROPOSED)
+        self._on_established(now)
 
     def _send_init(self, now: float) -> None:
         context = self._context
         if context.local is None:
             raise AssertionError("INIT before connect")
-        chunk = self._init_chunk(context.local, ChunkType.INIT, [])
+        chunk = context.local.serialize(ChunkType.INIT)
         # 8.5.1 A: a packet with an INIT has a verification tag of 0.
         context.packets.append(context.writer.wrap_checked(chunk, tag=0))
         self._restart_timer(Timer.T1_INIT, now)
@@ -124,34 +111,15 @@ class Handshake:
 
     # The peer's side of it
 
-    def _parse(self, value: bytes) -> tuple[Init, Side, list[Param]]:
-        """
-        Return an INIT or INIT ACK, what it says of its sender, and what we do not know of it.
-
-        Raises:
-            Malformed: It does not parse.
-        """
-        init = Init.parse(0, value)
-        features, unrecognised = Features.parse(init.params)
-        side = Side(
-            init.initiate_tag,
-            init.initial_tsn,
-            init.window,
-            init.outbound_streams,
-            init.inbound_streams,
-            features,
-        )
-        return init, side, unrecognised
-
     def on_init(self, value: bytes, now: float) -> None:
         """Answer an INIT with a cookie, in whatever state (5.1 B, 5.2.1, 5.2.2)."""
         context = self._context
         state = context.machine.state
-        init, peer, unrecognised = self._parse(value)
+        peer, _, unrecognised = Side.parse(value)
         if peer.tag == 0:
             return  # 3.3.2: discarded silently
         try:
-            _check(init)
+            peer.check()
         except RemoteProtocolError as error:
             # 8.4, 3: it carries the tag of the INIT.
             abort = serialize_chunk(ChunkType.ABORT, 0, error.cause)
@@ -161,7 +129,7 @@ class Handshake:
             # 9.2: the peer missed our SHUTDOWN ACK.
             context.send(serialize_chunk(ChunkType.SHUTDOWN_ACK))
             return
-        local = self._new_side()
+        local = Side.new(context.config, context.random)
         local_tie = peer_tie = 0
         if state in SETTING_UP and context.local is not None:
             # 5.2.1: a collision. The same tag and TSN as in our own INIT.
@@ -175,7 +143,7 @@ class Handshake:
             Param(ParamType.STATE_COOKIE, cookie.serialize(self._secret)),
             *unrecognised_params(unrecognised),
         ]
-        chunk = self._init_chunk(local, ChunkType.INIT_ACK, params)
+        chunk = local.serialize(ChunkType.INIT_ACK, params)
         context.packets.append(context.writer.wrap_checked(chunk, tag=peer.tag))
 
     def on_init_ack(self, value: bytes, now: float) -> None:
@@ -188,7 +156,7 @@ class Handshake:
         context = self._context
         if context.machine.state is not State.COOKIE_WAIT or context.local is None:
             return
-        init, peer, unrecognised = self._parse(value)
+        peer, params, unrecognised = Side.parse(value)
         if peer.tag == 0:
             # 3.3.3: there is no tag for an ABORT but the one it came with.
             abort = serialize_chunk(ChunkType.ABORT, TAG_REFLECTED)
@@ -196,8 +164,8 @@ class Handshake:
             raise RemoteProtocolError("INIT ACK with a zero tag", cause(Cause.INVALID_PARAMETER))
         context.peer = peer  # from here on an ABORT finds its way
         context.writer.set_peer(peer.tag, zero_checksum=False)
-        _check(init)
-        cookies = [p.value for p in init.params if p.kind == ParamType.STATE_COOKIE]
+        peer.check()
+        cookies = [p.value for p in params if p.kind == ParamType.STATE_COOKIE]
         if not cookies:
             missing = b"\0\0\0\1" + ParamType.STATE_COOKIE.to_bytes(2, "big")
             raise RemoteProtocolError(
@@ -299,18 +267,3 @@ class Handshake:
         self._context.machine.fire(StateEvent.STALE_COOKIE)
         self._attempts = 0
         self._send_init(now)
-
-
-def _check(init: Init) -> None:
-    """
-    Check the fields of an INIT or INIT ACK (3.3.2, 3.3.3).
-
-    Raises:
-        RemoteProtocolError: One has a value that is not allowed.
-    """
-    if not init.outbound_streams or not init.inbound_streams:
-        raise RemoteProtocolError("INIT with no streams", cause(Cause.INVALID_PARAMETER))
-    if init.window < _MIN_WINDOW:
-        raise RemoteProtocolError(
-            f"INIT with a window of {init.window} bytes", cause(Cause.INVALID_PARAMETER)
-        )

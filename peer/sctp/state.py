@@ -9,6 +9,7 @@ decided by the handlers, before they fire an event).
 
     CLOSED --connect--> COOKIE_WAIT --INIT ACK--> COOKIE_ECHOED --COOKIE ACK--> ESTABLISHED
        \\------------------------ COOKIE ECHO (from any of the three) ---------------^
+       \\------------------------ both sides known beforehand ----------------------^
 
     ESTABLISHED --shutdown()--> SHUTDOWN_PENDING --all acked--> SHUTDOWN_SENT --ACK--> CLOSED
     ESTABLISHED --SHUTDOWN--> SHUTDOWN_RECEIVED --all acked--> SHUTDOWN_ACK_SENT --> CLOSED
@@ -42,6 +43,7 @@ class StateEvent(enum.Enum):
     """What moves an association from one state to the next."""
 
     CONNECT = "connect"
+    PROPOSED = "both sides known beforehand"
     INIT_ACK = "INIT ACK accepted"
     COOKIE_ECHO = "COOKIE ECHO accepted"
     COOKIE_ACK = "COOKIE ACK received"
@@ -60,6 +62,7 @@ _S = State
 TRANSITIONS: dict[State, dict[StateEvent, State]] = {
     _S.CLOSED: {
         _E.CONNECT: _S.COOKIE_WAIT,
+        _E.PROPOSED: _S.ESTABLISHED,
         _E.COOKIE_ECHO: _S.ESTABLISHED,
         _E.END: _S.ENDED,
     },

@@ -63,6 +63,17 @@ both_offers = pytest.mark.parametrize(
 
 
 @both_offers
+async def test_the_handshake_is_left_out_where_both_know_how(
+    page: BarePage, we_offer: bool
+) -> None:
+    """draft-hancke-tsvwg-snap."""
+    async with meeting(page, we_offer, LossyPath()) as met:
+        left_out = all("a=sctp-init:" in description for description in met.descriptions)
+        assert left_out is (page.browser == "chromium without handshake")
+        await met.control.come_back("hello")
+
+
+@both_offers
 async def test_messages_of_every_size_arrive_on_channels_of_every_mode(
     page: BarePage, we_offer: bool
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -179,6 +180,71 @@ async def test_connected_raises_when_closed_meanwhile() -> None:
     await connection.close()
     with pytest.raises(LinkClosed):
         await waiting
+
+
+PROPOSAL = re.compile(r"^a=sctp-init:.*\r\n", re.MULTILINE)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["without a handshake", "with one"])
+async def test_a_side_that_proposes_nothing_is_set_up_with_a_handshake(known: bool) -> None:
+    """draft-hancke-tsvwg-snap: only if both descriptions have it, the handshake is left out."""
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
+    ours = RecordingHandler(offerer.create_channel(CONTROL))
+    theirs = RecordingHandler(answerer.create_channel(CONTROL))
+    try:
+        offer = await offerer.offer()
+        assert PROPOSAL.search(offer)
+        answer = await answerer.answer(offer if known else PROPOSAL.sub("", offer))
+        assert bool(PROPOSAL.search(answer)) is known
+        await offerer.accept_answer(answer)
+        async with asyncio.timeout(20):
+            await asyncio.gather(offerer.connected(), answerer.connected())
+        ours.channel.send("hello")
+        assert await theirs.messages.get() == "hello"
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_an_offer_that_proposes_nonsense_is_answered_without() -> None:
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
+    ours = RecordingHandler(offerer.create_channel(CONTROL))
+    theirs = RecordingHandler(answerer.create_channel(CONTROL))
+    try:
+        offer = PROPOSAL.sub("a=sctp-init:AQAABA==\r\n", await offerer.offer())
+        answer = await answerer.answer(offer)
+        assert not PROPOSAL.search(answer)
+        await offerer.accept_answer(answer)
+        async with asyncio.timeout(20):
+            await asyncio.gather(offerer.connected(), answerer.connected())
+        ours.channel.send("hello")
+        assert await theirs.messages.get() == "hello"
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_an_answer_that_proposes_nonsense_is_refused() -> None:
+    """It left its handshake out: there is nothing to fall back on."""
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
+    for connection in (offerer, answerer):
+        connection.create_channel(CONTROL)
+    try:
+        answer = await answerer.answer(await offerer.offer())
+        with pytest.raises(ProtocolError, match="sctp-init"):
+            await offerer.accept_answer(PROPOSAL.sub("a=sctp-init:AQAABA==\r\n", answer))
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_stock_aiortc_is_set_up_with_a_handshake() -> None:
+    offerer, answerer = Connection(engine="peerline"), Connection(engine="aiortc")
+    ours = RecordingHandler(offerer.create_channel(CONTROL))
+    theirs = RecordingHandler(answerer.create_channel(CONTROL))
+    try:
+        await connect(offerer, answerer)
+        ours.channel.send("hello")
+        assert await theirs.messages.get() == "hello"
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
 
 
 async def test_a_swapped_fingerprint_fails_verification() -> None:

@@ -170,6 +170,8 @@ class Meeting:
     control: Pair
     incoming: asyncio.Queue[RecordingHandler]
     path: LossyPath
+    descriptions: tuple[str, str]
+    """Offer and answer."""
 
     async def channel(self, parameters: ChannelParameters, *, opened_by_us: bool) -> Pair:
         """A channel that one side opens and the other is told of, or that both open."""
@@ -237,7 +239,7 @@ async def meeting(
             await ours.connected()
             await pair.call("opened")
             assert ours.path is not None and ours.path.remote_type == "prflx"
-            yield Meeting(ours, remote, pair, incoming, path)
+            yield Meeting(ours, remote, pair, incoming, path, (offer, answer))
             await remote.call("leave")
     finally:
         await ours.close()
