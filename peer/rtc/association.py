@@ -41,6 +41,8 @@ from peer.sctp import ChannelClosed as ChannelReset
 from .association_channel import AssociationChannel
 from .channels import DataChannel
 from .packets import BatchedPath, PacketPath, SinglePath, batched_path
+from .records import early_packets
+from .repeats import FlightRepeater
 
 __all__ = ["AssociationTransport", "PeerConnection"]
 
@@ -89,6 +91,7 @@ class AssociationTransport:
 
     def __init__(self, dtls: RTCDtlsTransport) -> None:
         self.transport = dtls
+        self._repeater = FlightRepeater(dtls.transport)
         self.state = "new"
         self.on_channel: Callable[[DataChannel], None] = lambda channel: None
         self.on_open: Callable[[], None] = lambda: None
@@ -152,6 +155,9 @@ class AssociationTransport:
         self._association.connect(
             self._loop.time(), proposals=(self.proposal, accepted) if accepted else None
         )
+        connection = self.transport._ssl
+        if connection is not None and (packets := early_packets(connection)):
+            self._receive(packets)
         self._drive()
 
     async def _handle_data(self, data: bytes) -> None:
@@ -272,6 +278,7 @@ class AssociationTransport:
 
     def _receive(self, packets: list[bytes]) -> None:
         if self._association is not None:
+            self._repeater.stop()  # whoever sends data has finished the handshake
             self._association.receive_datagrams(packets, self._loop.time())
             self.on_heard()
 
@@ -407,6 +414,7 @@ class AssociationTransport:
     def _close(self) -> None:
         """Everything is over; nothing is sent or told after this."""
         self.state = "closed"
+        self._repeater.stop()
         if self._timer is not None:
             self._timer.cancel()
         if self._soon is not None:

@@ -22,6 +22,7 @@ from aioice import Candidate, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol
 
+from .repeats import repeat_requests
 from .servers import Endpoint, look_up
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Gatherer:
             addresses = list(LOOPBACK)  # a machine that has no other: two programs on it
         self.addresses = addresses
         hosts = await self._gather_own(component, addresses)
+        for protocol in self._ice._protocols:
+            repeat_requests(protocol)
         protocols = [
             protocol
             for protocol in self._ice._protocols
@@ -197,6 +200,7 @@ class Gatherer:
     async def _ask_turn(self, endpoint: Endpoint, component: int) -> Candidate:
         """Get an address on a TURN server (RFC 8656 section 7)."""
         relay = await _allocate(endpoint, lambda: StunProtocol(self._ice))
+        repeat_requests(relay)
         host, port = relay.transport.get_extra_info("sockname")
         related = relay.transport.get_extra_info("related_address")
         if self._relay_only:

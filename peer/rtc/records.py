@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 
 from OpenSSL import SSL
 
-__all__ = ["NativeRecords", "PlainRecords", "RecordLayer", "record_layer"]
+__all__ = ["NativeRecords", "PlainRecords", "RecordLayer", "early_packets", "record_layer"]
 
 Packets: TypeAlias = Sequence[bytes]
 
@@ -53,6 +53,19 @@ def record_layer(connection: SSL.Connection) -> RecordLayer:
         return NativeRecords(connection)
     except AttributeError:
         return PlainRecords(connection)
+
+
+def early_packets(connection: SSL.Connection) -> list[bytes]:
+    """Packets that overtook the end of the handshake: OpenSSL has kept their records.
+
+    Unless they are taken out first, every read returns one that came earlier instead.
+    """
+    packets: list[bytes] = []
+    try:
+        while True:
+            packets.append(connection.recv(BUFFER))
+    except SSL.Error:  # no more, or closed already, which the next read tells
+        return packets
 
 
 class NativeRecords:

@@ -458,9 +458,9 @@ class Association:
             data = b""
         self._context.events.append(MessageReceived(stream_id, ppid, data, size))
 
-    def _on_round_trip(self, rtt: float) -> None:
+    def _on_round_trip(self, rtt: float, now: float) -> None:
         if self._path is not None:
-            self._path.on_round_trip(rtt)
+            self._path.on_round_trip(rtt, now)
 
     def _on_timer(self, timer: Timer, now: float) -> None:
         path = self._path

@@ -38,7 +38,8 @@ class SctpConfig:
     max_burst: int = 106
     """Packets per call of ``datagrams_to_send``; bounds how long one call takes."""
 
-    rto_initial: float = 1.0
+    rto_initial: float = 0.5
+    """RFC 9260, 16 recommends 1 s; libwebrtc starts with as much as this."""
     rto_min: float = 0.2
     """RFC 9260, 16 recommends 1 s; every WebRTC stack goes lower because paths are short."""
     rto_max: float = 30.0

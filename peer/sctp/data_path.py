@@ -156,11 +156,12 @@ class DataPath:
         wrap = self._context.writer.wrap
         return [wrap(chunks) for chunks in self.pmtu.probes(now, self.rtt.timeout())]
 
-    def on_round_trip(self, rtt: float) -> None:
+    def on_round_trip(self, rtt: float, now: float) -> None:
         """Something else than data was answered after ``rtt`` seconds (RFC 9260, 8.1 and 8.3)."""
         self.retransmission.errors = 0
         if self.rtt.smoothed == 0.0:
             self.rtt.update(rtt)
+            self.retransmission.on_first_round_trip(now)
 
     def _on_mtu_changed(self) -> None:
         """Use the packet size that path MTU discovery now allows."""

@@ -23,11 +23,11 @@ _NONCE_SIZE = 8
 class Heartbeat:
     """Asks now and then, and takes round trips from the answers."""
 
-    def __init__(self, context: Context, on_round_trip: Callable[[float], None]) -> None:
+    def __init__(self, context: Context, on_round_trip: Callable[[float, float], None]) -> None:
         """
         Args:
             context: For sending and for the timer ``HEARTBEAT``.
-            on_round_trip: Told the seconds an answer took.
+            on_round_trip: Told the seconds an answer took, and the time.
         """
         self._context = context
         self._on_round_trip = on_round_trip
@@ -85,5 +85,5 @@ class Heartbeat:
             return False
         self._nonce = b""
         self.on_answer(now)
-        self._on_round_trip(max(0.0, now - sent_at))
+        self._on_round_trip(max(0.0, now - sent_at), now)
         return True

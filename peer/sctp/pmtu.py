@@ -58,7 +58,7 @@ class PathMtu:
         timers: Timers,
         random: Callable[[int], bytes],
         on_change: Callable[[], None],
-        on_round_trip: Callable[[float], None],
+        on_round_trip: Callable[[float, float], None],
     ) -> None:
         """
         Args:
@@ -68,7 +68,7 @@ class PathMtu:
             timers: ``PMTU`` is ours.
             random: Returns that many unpredictable bytes.
             on_change: Called when ``size`` has changed.
-            on_round_trip: Told the seconds that the answer to a probe took.
+            on_round_trip: Told the seconds that the answer to a probe took, and the time.
         """
         maximum -= maximum % 4
         self._max_retransmissions = max_retransmissions
@@ -139,7 +139,7 @@ class PathMtu:
         if info not in self._sent:
             return
         index, sent_at = self._sent.pop(info)
-        self._on_round_trip(now - sent_at)
+        self._on_round_trip(now - sent_at, now)
         if index > self._confirmed:
             self._confirmed = index
             self._on_change()

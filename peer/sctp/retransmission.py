@@ -114,6 +114,11 @@ class Retransmission:
         self._order.extend(chunks)
         self._timers.start(Timer.PROBE, now + self._probe_timeout())
 
+    def on_first_round_trip(self, now: float) -> None:
+        """Now that it is known how long an answer takes, do not wait for RTO.Initial."""
+        if self._timers.deadline(Timer.PROBE) is not None:
+            self._timers.start(Timer.PROBE, now + self._probe_timeout())
+
     def next_lost(self, now: float) -> OutgoingChunk | None:
         """Take the next chunk that has to be sent again; give up those that may not be."""
         while self.lost:

@@ -37,6 +37,8 @@ RTC = Path(__file__).resolve().parents[2] / "peer" / "rtc"
         (IceConnection, "get_component_candidates", "connection.py"),
         (IceConnection, "_pair_remote_candidate", "gathering.py"),
         (IceConnection, "sort_check_list", "gathering.py"),
+        (IceConnection, "data_received", "repeats.py"),
+        (StunProtocol, "send_stun", "repeats.py"),
         (StunProtocol, "datagram_received", "shared_socket.py"),
         (StunProtocol, "error_received", "shared_socket.py"),
         (StunProtocol, "connection_lost", "shared_socket.py"),

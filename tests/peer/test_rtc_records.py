@@ -9,29 +9,43 @@ import pytest
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 from OpenSSL import SSL
 
-from peer.rtc.records import NativeRecords, PlainRecords, RecordLayer, record_layer
+from peer.rtc.records import NativeRecords, PlainRecords, RecordLayer, early_packets, record_layer
 
+SIZE = 1 << 17
 KINDS = [NativeRecords, PlainRecords]
 
 
-def established() -> tuple[SSL.Connection, SSL.Connection]:
-    """A client and a server that have shaken hands through memory."""
+def _ends() -> tuple[SSL.Connection, SSL.Connection]:
+    """A client and a server that have not begun."""
     ends = []
     for accept in (False, True):
         context = RTCCertificate.generateCertificate()._create_ssl_context(SRTP_PROFILES)
         end = SSL.Connection(context)
         end.set_accept_state() if accept else end.set_connect_state()
         ends.append(end)
+    return ends[0], ends[1]
+
+
+def shake(end: SSL.Connection) -> bool:
+    """Go on with the handshake; whether it is over for this end."""
+    try:
+        end.do_handshake()
+    except SSL.WantReadError:
+        return False
+    return True
+
+
+def established() -> tuple[SSL.Connection, SSL.Connection]:
+    """A client and a server that have shaken hands through memory."""
+    ends = _ends()
     done = [False, False]
     for turn in range(20):
         end, other = ends[turn % 2], ends[1 - turn % 2]
+        done[turn % 2] = done[turn % 2] or shake(end)
         with contextlib.suppress(SSL.WantReadError):
-            end.do_handshake()
-            done[turn % 2] = True
-        with contextlib.suppress(SSL.WantReadError):
-            other.bio_write(end.bio_read(1 << 17))
+            other.bio_write(end.bio_read(SIZE))
         if all(done):
-            return ends[0], ends[1]
+            return ends
     raise AssertionError("no handshake")
 
 
@@ -108,3 +122,25 @@ def test_the_plain_layer_serves_when_the_binding_has_moved(
     client, _ = established()
     monkeypatch.delattr(SSL, "_lib")
     assert isinstance(record_layer(client), PlainRecords)
+
+
+def test_packets_that_overtook_the_end_of_the_handshake_are_not_one_behind_for_ever() -> None:
+    """RFC 6347, 4.1: records of the next epoch may come first; OpenSSL keeps them."""
+    client, server = _ends()
+    shake(client)
+    server.bio_write(client.bio_read(SIZE))
+    while not shake(server):
+        client.bio_write(server.bio_read(SIZE))
+        shake(client)
+        server.bio_write(client.bio_read(SIZE))
+    # Only the server's last flight is missing now.
+    finished = server.bio_read(SIZE)
+    early = [b"first", b"second"]
+    for run, _ in NativeRecords(server).seal(early, 1):
+        client.bio_write(bytes(run))
+        assert not shake(client)
+    client.bio_write(finished)
+    assert shake(client)
+    assert early_packets(client) == early
+    assert early_packets(client) == []
+    assert carry(NativeRecords(server), NativeRecords(client), [b"third"]) == [b"third"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -32,6 +33,8 @@ class LossyPath:
     """Share that is held back for some milliseconds."""
     mtu: int = 65_536
     """Larger datagrams vanish; UDP payload bytes."""
+    drop: Callable[[bytes, str], bool] = lambda data, whose: False
+    """Which datagrams vanish besides; told who they go to, "ours" or "theirs"."""
     seed: int = 1
     lost: int = 0
     overtaken: int = 0
@@ -63,7 +66,7 @@ class LossyPath:
         """Send a datagram on, or not."""
         if out.is_closing() or len(data) > self.mtu:
             return
-        if self._random.random() < self.loss:
+        if self._random.random() < self.loss or self.drop(data, whose):
             self.lost += 1
             return
         self.largest[whose] = max(self.largest.get(whose, 0), len(data))

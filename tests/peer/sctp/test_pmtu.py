@@ -6,7 +6,7 @@ import pytest
 
 from peer.sctp import AssociationEnded, Ending, MessageReceived, SctpConfig, State
 from peer.sctp.chunks import ChunkType
-from tests.support.pair import AssociationPair, Link, kinds
+from tests.support.pair import AssociationPair, Link, drop_first, kinds
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,18 @@ def test_the_answer_to_a_probe_is_the_first_round_trip_known() -> None:
     assert pair.a.association.stats().srtt == 0.0
     pair.drive(until=lambda: pair.a.association.datagram_size == 1432)
     assert pair.a.association.stats().srtt == pytest.approx(0.05)
+
+
+def test_what_was_lost_before_a_round_trip_was_known_need_not_wait_for_rto_initial() -> None:
+    pair = AssociationPair(
+        SctpConfig(max_datagram_size=1432, rto_initial=1.0), link=Link(delay=0.025)
+    )
+    pair.connect()
+    pair.a_to_z.drop = drop_first(1, ChunkType.I_DATA)
+    sent_at = pair.now
+    pair.a.association.send(1, 51, b"hello", now=pair.now)
+    pair.drive(until=lambda: bool(pair.z.of(MessageReceived)))
+    assert pair.now - sent_at < 0.3
 
 
 def test_nothing_is_probed_when_the_size_is_fixed() -> None:

@@ -73,7 +73,7 @@ class Sender:
             controller=self.controller, timers=self.timers, window=1 << 30, equal=True,
             pmtu=PathMtu(
                 base=1188, maximum=1188, max_retransmissions=10, timers=self.timers,
-                random=bytes, on_change=lambda: None, on_round_trip=lambda rtt: None,
+                random=bytes, on_change=lambda: None, on_round_trip=lambda rtt, now: None,
             ),
             rtt=RttEstimator(initial=1.0, minimum=0.2, maximum=30.0),
         )  # fmt: skip

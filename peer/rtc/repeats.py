@@ -1,0 +1,122 @@
+"""What is lost while a connection comes up goes again sooner than the libraries do it.
+
+OpenSSL repeats a DTLS flight after a second and aioice a STUN request after half of one, as
+their RFCs ask of programs that know nothing of the path: one lost packet in the middle of a
+set-up then takes longer than all the rest of it. Here the same datagrams are sent once more
+after a tenth of a second, which to the other side is a path that duplicates: STUN answers the
+same request again (RFC 8489, 6.3.1), DTLS drops a record that it has seen (RFC 6347, 4.1.2.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aioice import stun
+from aioice.ice import StunProtocol
+from aiortc import RTCIceTransport
+
+__all__ = ["FlightRepeater", "repeat_requests"]
+
+FIRST = 0.1
+"""Seconds until the first repeat; each later one waits twice as long."""
+FLIGHT_REPEATS = 5
+REQUEST_REPEATS = 2
+"""aioice's own begin after half a second."""
+PACE = 0.02
+"""Seconds more for each request under way: many candidates must not flood the path."""
+_CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
+"""First bytes of the records that make up flights (RFC 6347, 4.1)."""
+
+
+class FlightRepeater:
+    """Repeats our last DTLS flight until the other side has plainly got it."""
+
+    def __init__(self, transport: RTCIceTransport) -> None:
+        """
+        Args:
+            transport: What DTLS sends and receives through.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._ice = transport._connection
+        self._send_on = transport._send
+        self._receive_on = self._ice.data_received
+        self._flight = b""
+        self._heard = b""
+        self._repeats = 0
+        self._timer: asyncio.TimerHandle | None = None
+        transport._send = self._send
+        self._ice.data_received = self._data_received  # type: ignore[method-assign]
+
+    def stop(self) -> None:
+        """The other side has got it, or the connection is over."""
+        self._flight = b""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _send(self, data: bytes) -> None:
+        await self._send_on(data)
+        if data[0] in (_CHANGE_CIPHER_SPEC, _HANDSHAKE):
+            self.stop()
+            self._flight = data
+            self._repeats = 0
+            self._timer = self._loop.call_later(FIRST, self._repeat)
+
+    def _data_received(self, data: bytes, component: int) -> None:
+        if data != self._heard:
+            self._heard = data
+            self.stop()
+        elif self._flight and self._repeats < FLIGHT_REPEATS:
+            self._repeat()  # it repeats itself: ours was lost
+        self._receive_on(data, component)
+
+    def _repeat(self) -> None:
+        pair = self._ice._nominated.get(1)
+        if pair is None or pair.protocol.transport.is_closing():
+            self.stop()
+            return
+        pair.protocol.transport.sendto(self._flight, pair.remote_addr)
+        self._repeats += 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._repeats < FLIGHT_REPEATS:
+            self._timer = self._loop.call_later(FIRST * (1 << self._repeats), self._repeat)
+
+
+def repeat_requests(protocol: StunProtocol) -> None:
+    """Repeat what a protocol asks of STUN and TURN servers and of the other side."""
+    protocol.request = _Requests(protocol)  # type: ignore[method-assign]
+
+
+class _Requests:
+    """In the place of `StunProtocol.request`."""
+
+    def __init__(self, protocol: StunProtocol) -> None:
+        self._protocol = protocol
+        self._request: Callable[..., Awaitable[tuple[stun.Message, tuple[str, int]]]]
+        self._request = protocol.request
+
+    async def __call__(
+        self,
+        request: stun.Message,
+        addr: tuple[str, int],
+        integrity_key: bytes | None = None,
+        retransmissions: int | None = None,
+    ) -> tuple[stun.Message, tuple[str, int]]:
+        loop = asyncio.get_running_loop()
+        pace = FIRST + PACE * len(self._protocol.transactions)
+        repeats = [
+            loop.call_later(pace * ((2 << n) - 1), self._repeat, request, addr)
+            for n in range(REQUEST_REPEATS)
+        ]
+        try:
+            return await self._request(request, addr, integrity_key, retransmissions)
+        finally:
+            for repeat in repeats:
+                repeat.cancel()
+
+    def _repeat(self, request: stun.Message, addr: tuple[str, int]) -> None:
+        if not self._protocol.transport.is_closing():
+            self._protocol.send_stun(request, addr)
