@@ -32,6 +32,8 @@ PROBE_RTT_DURATION = 0.1
 SLACK_TIME = 0.05
 """Longest stall of our machine that is made up for, seconds."""
 MIN_PIPE_PACKETS = 4
+FALSE_LOSS_ROUNDS = 3
+"""Round trips in which losses that ended STARTUP may prove to be none."""
 INITIAL_PACKETS = 32
 INITIAL_RTT = 0.005
 """Before a round trip is known the initial window leaves over this time, seconds."""
@@ -53,6 +55,8 @@ class BBR:
         self.slack = 0.0
         self._pipe = FullPipe()
         self._filled = False
+        self._left_for_loss_in = -math.inf
+        """Round in which losses ended STARTUP."""
         self._cycle = ProbeBandwidth(self.model, profile.random, profile.mss)
         self._outside: Phase | None = Phase.STARTUP  # of the cycle
         self._probe_rtt_ends_at = math.inf
@@ -115,6 +119,8 @@ class BBR:
 
     def on_spurious_loss(self, *, now: float) -> None:
         self.model.restore_bounds()
+        if self.model.rounds <= self._left_for_loss_in + FALSE_LOSS_ROUNDS:
+            self._reenter_startup()
 
     def on_timeout(self, *, now: float, in_flight: int) -> None:
         self.model.save_bounds()
@@ -148,9 +154,18 @@ class BBR:
         if lossy:
             delivered = sample.delivered - sample.flight.delivered
             model.inflight_hi = max(model.bdp(model.max_bw), delivered)
+            self._left_for_loss_in = model.rounds
         if self._pipe.check(model, sample) or lossy:
             self._filled = True
             self._outside = Phase.DRAIN
+
+    def _reenter_startup(self) -> None:
+        """Losses that ended STARTUP were none: the path reorders (draft, 5.5.10.1)."""
+        self._left_for_loss_in = -math.inf
+        self.model.inflight_hi = math.inf
+        self._pipe.reset(self.model.max_bw)
+        self._filled = False
+        self._outside = Phase.STARTUP
 
     # PROBE_RTT (draft, 5.3.4)
 

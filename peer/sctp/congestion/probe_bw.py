@@ -2,7 +2,8 @@
 BBR's cycle: DOWN, CRUISE, REFILL, UP (draft-ietf-ccwg-bbr, 5.3.3).
 
 Every two to three seconds, or as often as Reno would meet a loss, it fills the pipe and looks
-for more than the path was known to hold.
+for more than the path was known to hold. Departure from the draft: where it found much more, and
+no queue, it looks again at once; a path that has become ten times faster is used in two seconds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ __all__ = ["ProbeBandwidth"]
 
 RENO_ROUNDS = 63
 """Probe at least every so many round trips."""
+GREW = 1.15
+"""UP found so many times the bandwidth from before it: most likely there is still more."""
 UP_INFLIGHT = 1.25
 """UP is over when this much of the bandwidth-delay product is in flight."""
 
@@ -45,6 +48,7 @@ class ProbeBandwidth:
         """Losses now tell about what UP put in flight."""
         self._heard_last_of_up = True
         self._held_back = False
+        self._bw_before_up = math.inf
         self._up_rounds = 0
         self._up_acked = 0
         self._up_step = math.inf
@@ -134,6 +138,7 @@ class ProbeBandwidth:
         self._phase_began_at = sample.now
         self._judging = True
         self._held_back = False
+        self._bw_before_up = self._model.max_bw
         self._pipe.reset(self._model.max_bw)
         self._raise_slope(self._model.bdp(self._model.max_bw))
         self._model.begin_round(sample.delivered, sample.lost_total)
@@ -162,6 +167,9 @@ class ProbeBandwidth:
         if not self._heard_last_of_up and model.round_start:
             # A cycle of measurements is complete.
             self._heard_last_of_up = True
+            if self._judging and not model.round_queued.moved:
+                if model.max_bw >= GREW * self._bw_before_up:
+                    self._wait = 0.0
             self._judging = False
             if not sample.flight.app_limited:
                 model.advance_bw_filter()
