@@ -18,6 +18,7 @@ from .congestion.base import AckSample, CongestionController, LossSample
 from .outgoing import OutgoingChunk
 from .outstanding import Outstanding
 from .pmtu import PathMtu
+from .reordering import ReorderingTolerance
 from .rto import RttEstimator
 from .send_queue import SendQueue
 from .serial import Tsn, unwrap32
@@ -26,12 +27,6 @@ from .timers import Timer, Timers
 
 __all__ = ["Retransmission"]
 
-_PACKET_THRESHOLD = 3
-_MAX_PACKET_THRESHOLD = 200
-_TIME_FACTOR = 1.125
-_MAX_TIME_FACTOR = 2.0
-_TIME_STEP = 0.125
-"""A path that reorders by much of a round trip is given more of it (RFC 8985, 6.2, step 4)."""
 _TIME_MARGIN = 0.001
 """Both ends work in millisecond rounds: earlier is never certain."""
 _PROBES = 2
@@ -90,9 +85,7 @@ class Retransmission:
         self._episode = LossEpisode()
         self._delivered_up_to = 0
         """Highest place in the order of transmission that was delivered."""
-        self._packet_threshold = _PACKET_THRESHOLD
-        self._time_factor = _TIME_FACTOR
-        self._threshold_raised_at: Tsn = 0
+        self._tolerance = ReorderingTolerance()
         self.delivered = 0
         self.delivered_at = 0.0
         self.first_sent_at = 0.0
@@ -242,18 +235,11 @@ class Retransmission:
 
     def _on_spurious(self, tsn: Tsn, now: float) -> None:
         """A chunk that was declared lost has arrived."""
-        base = self._outstanding.base
-        if self._episode.on_spurious(tsn):
-            self._controller.on_spurious_loss(now=now)
-        else:
+        if not self._episode.on_spurious(tsn):
             return
         self.spurious += 1
-        if base > self._threshold_raised_at:
-            # The path reorders: wait for more evidence, raised at most once per round.
-            self._threshold_raised_at = self._queue.next_tsn
-            more = self._packet_threshold * 5 // 4 + 1
-            self._packet_threshold = min(more, _MAX_PACKET_THRESHOLD)
-            self._time_factor = min(self._time_factor + _TIME_STEP, _MAX_TIME_FACTOR)
+        self._controller.on_spurious_loss(now=now)
+        self._tolerance.on_spurious(self._outstanding.base, self._queue.next_tsn)
 
     # What is lost
 
@@ -263,7 +249,7 @@ class Retransmission:
         reported_to = outstanding.reported_to
         unreported = self._unreported
         order = self._order
-        window = max(self._rtt.smoothed, self._rtt.latest) * self._time_factor + _TIME_MARGIN
+        window = max(self._rtt.smoothed, self._rtt.latest) * self._tolerance.factor + _TIME_MARGIN
         lost: list[OutgoingChunk] = []
         while unreported and (unreported[0].acked or unreported[0].tsn <= reported_to):
             chunk = unreported.popleft()
@@ -291,7 +277,7 @@ class Retransmission:
                 chunk.unreported = True
                 outstanding.in_flight -= chunk.wire
                 unreported.append(order.popleft())
-            elif self._delivered_up_to - chunk.sequence >= self._packet_threshold or (
+            elif self._delivered_up_to - chunk.sequence >= self._tolerance.packets or (
                 late_at <= now
             ):
                 lost.append(order.popleft())
@@ -322,7 +308,8 @@ class Retransmission:
             outstanding.in_flight -= chunk.wire
             self.lost.append(chunk)
         self.lost_bytes += size
-        self._episode.on_lost((c.tsn for c in chunks), now=now, sent_at=latest.sent_at)
+        if self._episode.on_lost((c.tsn for c in chunks), now=now, sent_at=latest.sent_at):
+            self._tolerance.on_episode()
         self._controller.on_loss(
             LossSample(now, size, outstanding.in_flight, self.lost_bytes, self.delivered, latest)
         )

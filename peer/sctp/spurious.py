@@ -26,7 +26,7 @@ class LossEpisode:
         self._pending: set[Tsn] = set()
         self._started_at = -math.inf
 
-    def on_lost(self, tsns: Iterable[Tsn], *, now: float, sent_at: float) -> None:
+    def on_lost(self, tsns: Iterable[Tsn], *, now: float, sent_at: float) -> bool:
         """
         Add TSNs that are declared lost; begin a new episode when they left after the last began.
 
@@ -34,11 +34,16 @@ class LossEpisode:
             tsns: What is declared lost.
             now: Monotonic time in seconds.
             sent_at: When the most recent of them was sent.
+
+        Returns:
+            Whether a new episode begins.
         """
-        if sent_at > self._started_at:
+        begins = sent_at > self._started_at
+        if begins:
             self._pending.clear()
             self._started_at = now
         self._pending.update(tsns)
+        return begins
 
     def on_spurious(self, tsn: Tsn) -> bool:
         """Tell whether with ``tsn`` the last loss of the episode has proved to be none."""

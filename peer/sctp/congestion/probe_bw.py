@@ -167,9 +167,9 @@ class ProbeBandwidth:
         if not self._heard_last_of_up and model.round_start:
             # A cycle of measurements is complete.
             self._heard_last_of_up = True
-            if self._judging and not model.round_queued.moved:
-                if model.max_bw >= GREW * self._bw_before_up:
-                    self._wait = 0.0
+            grew = model.max_bw >= GREW * self._bw_before_up
+            if self._judging and grew and not model.round_queued.moved:
+                self._wait = 0.0
             self._judging = False
             if not sample.flight.app_limited:
                 model.advance_bw_filter()
