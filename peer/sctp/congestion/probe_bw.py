@@ -19,7 +19,7 @@ __all__ = ["ProbeBandwidth"]
 
 RENO_ROUNDS = 63
 """Probe at least every so many round trips."""
-GREW = 1.15
+GREW = 1.2
 """UP found so many times the bandwidth from before it: most likely there is still more."""
 UP_INFLIGHT = 1.25
 """UP is over when this much of the bandwidth-delay product is in flight."""
