@@ -17,7 +17,14 @@ from peer.errors import (
     VerificationFailed,
 )
 from peer.rtc import Connection, ConnectionState
-from tests.support.connections import CONTROL, RecordingHandler, connect, connected_pair, recorded
+from tests.support.connections import (
+    CONTROL,
+    RecordingHandler,
+    connect,
+    connected_pair,
+    recorded,
+    unconnected_pair,
+)
 from tests.support.leftovers import nothing_left_behind
 
 
@@ -183,68 +190,37 @@ async def test_connected_raises_when_closed_meanwhile() -> None:
 
 
 PROPOSAL = re.compile(r"^a=sctp-init:.*\r\n", re.MULTILINE)
+NONSENSE = "a=sctp-init:AQAABA==\r\n"
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["without a handshake", "with one"])
-async def test_a_side_that_proposes_nothing_is_set_up_with_a_handshake(known: bool) -> None:
-    """draft-hancke-tsvwg-snap: only if both descriptions have it, the handshake is left out."""
-    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
-    ours = RecordingHandler(offerer.create_channel(CONTROL))
-    theirs = RecordingHandler(answerer.create_channel(CONTROL))
-    try:
+async def test_the_handshake_is_left_out_when_both_descriptions_propose() -> None:
+    """draft-hancke-tsvwg-snap."""
+    async with unconnected_pair() as (offerer, answerer, greet):
         offer = await offerer.offer()
-        assert PROPOSAL.search(offer)
-        answer = await answerer.answer(offer if known else PROPOSAL.sub("", offer))
-        assert bool(PROPOSAL.search(answer)) is known
-        await offerer.accept_answer(answer)
-        async with asyncio.timeout(20):
-            await asyncio.gather(offerer.connected(), answerer.connected())
-        ours.channel.send("hello")
-        assert await theirs.messages.get() == "hello"
-    finally:
-        await asyncio.gather(offerer.close(), answerer.close())
-
-
-async def test_an_offer_that_proposes_nonsense_is_answered_without() -> None:
-    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
-    ours = RecordingHandler(offerer.create_channel(CONTROL))
-    theirs = RecordingHandler(answerer.create_channel(CONTROL))
-    try:
-        offer = PROPOSAL.sub("a=sctp-init:AQAABA==\r\n", await offerer.offer())
         answer = await answerer.answer(offer)
+        assert PROPOSAL.search(offer) and PROPOSAL.search(answer)
+        await greet(answer)
+
+
+@pytest.mark.parametrize("instead", ["", NONSENSE], ids=["nothing", "nonsense"])
+async def test_an_offer_that_proposes_nothing_of_use_is_answered_without(instead: str) -> None:
+    async with unconnected_pair() as (offerer, answerer, greet):
+        answer = await answerer.answer(PROPOSAL.sub(instead, await offerer.offer()))
         assert not PROPOSAL.search(answer)
-        await offerer.accept_answer(answer)
-        async with asyncio.timeout(20):
-            await asyncio.gather(offerer.connected(), answerer.connected())
-        ours.channel.send("hello")
-        assert await theirs.messages.get() == "hello"
-    finally:
-        await asyncio.gather(offerer.close(), answerer.close())
+        await greet(answer)
 
 
 async def test_an_answer_that_proposes_nonsense_is_refused() -> None:
     """It left its handshake out: there is nothing to fall back on."""
-    offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
-    for connection in (offerer, answerer):
-        connection.create_channel(CONTROL)
-    try:
+    async with unconnected_pair() as (offerer, answerer, greet):
         answer = await answerer.answer(await offerer.offer())
         with pytest.raises(ProtocolError, match="sctp-init"):
-            await offerer.accept_answer(PROPOSAL.sub("a=sctp-init:AQAABA==\r\n", answer))
-    finally:
-        await asyncio.gather(offerer.close(), answerer.close())
+            await greet(PROPOSAL.sub(NONSENSE, answer))
 
 
 async def test_stock_aiortc_is_set_up_with_a_handshake() -> None:
-    offerer, answerer = Connection(engine="peerline"), Connection(engine="aiortc")
-    ours = RecordingHandler(offerer.create_channel(CONTROL))
-    theirs = RecordingHandler(answerer.create_channel(CONTROL))
-    try:
-        await connect(offerer, answerer)
-        ours.channel.send("hello")
-        assert await theirs.messages.get() == "hello"
-    finally:
-        await asyncio.gather(offerer.close(), answerer.close())
+    async with unconnected_pair(answering="aiortc") as (offerer, answerer, greet):
+        await greet(await answerer.answer(await offerer.offer()))
 
 
 async def test_a_swapped_fingerprint_fails_verification() -> None:

@@ -8,8 +8,7 @@ from collections import Counter
 
 import pytest
 
-from peer.rtc import Connection
-from tests.support.connections import CONTROL, RecordingHandler
+from tests.support.connections import unconnected_pair
 from tests.support.leftovers import nothing_left_behind
 from tests.support.lossy import LossyPath
 
@@ -61,24 +60,11 @@ class Witness:
 async def test_what_is_lost_is_sent_again_as_it_was(chosen: range, copies: int) -> None:
     """Byte for byte: OpenSSL's own repeats, after a second, have other record numbers."""
     witness = Witness(chosen, copies)
-    async with nothing_left_behind():
-        path = LossyPath(drop=witness.drop)
-        offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
-        ours = RecordingHandler(offerer.create_channel(CONTROL))
-        theirs = RecordingHandler(answerer.create_channel(CONTROL))
-        try:
-            offer = await path.rewrite(await offerer.offer(), "ours")
-            answer = await answerer.answer(offer)
-            await offerer.accept_answer(_CANDIDATE.sub("", answer))
-            async with asyncio.timeout(20):
-                await asyncio.gather(offerer.connected(), answerer.connected())
-                ours.channel.send("hello")
-                assert await theirs.messages.get() == "hello"
-                theirs.channel.send("hello")
-                assert await ours.messages.get() == "hello"
-        finally:
-            await asyncio.gather(offerer.close(), answerer.close())
-            await path.close()
+    path = LossyPath(drop=witness.drop)
+    async with nothing_left_behind(), unconnected_pair() as (offerer, answerer, greet):
+        offer = await path.rewrite(await offerer.offer(), "ours")
+        await greet(_CANDIDATE.sub("", await answerer.answer(offer)))
+        await path.close()
     flights = {(whose, key) for whose, key in witness.dropped if not key.startswith("STUN")}
     assert witness.dropped
     assert flights <= witness.repeated
@@ -96,17 +82,10 @@ async def test_a_handshake_that_never_ends_is_repeated_a_few_times_and_no_more()
             repeated.set()
         return True
 
-    async with nothing_left_behind():
-        path = LossyPath(drop=drop)
-        offerer, answerer = Connection(engine="peerline"), Connection(engine="peerline")
-        for connection in (offerer, answerer):
-            connection.create_channel(CONTROL)
-        try:
-            offer = await path.rewrite(await offerer.offer(), "ours")
-            answer = await answerer.answer(offer)
-            await offerer.accept_answer(_CANDIDATE.sub("", answer))
-            await repeated.wait()  # by OpenSSL, which is later than all of ours
-            assert max(flights.values()) <= 6
-        finally:
-            await asyncio.gather(offerer.close(), answerer.close())
-            await path.close()
+    path = LossyPath(drop=drop)
+    async with nothing_left_behind(), unconnected_pair() as (offerer, answerer, _):
+        offer = await path.rewrite(await offerer.offer(), "ours")
+        await offerer.accept_answer(_CANDIDATE.sub("", await answerer.answer(offer)))
+        await repeated.wait()  # by OpenSSL, which is later than all of ours
+        assert max(flights.values()) <= 6
+        await path.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal
 
-from peer.config import ChannelParameters
+from peer.config import ChannelParameters, EngineName
 from peer.rtc import ChannelState, Connection, DataChannel, GatheringTimes
 from peer.rtc.servers import ServerEntry
 
-__all__ = ["RecordingHandler", "connect", "connected_pair", "recorded"]
+__all__ = ["RecordingHandler", "connect", "connected_pair", "recorded", "unconnected_pair"]
 
 CONTROL = ChannelParameters(label="control", id=0)
 
@@ -74,5 +74,31 @@ async def connected_pair(
         theirs = RecordingHandler(answerer.create_channel(CONTROL))
         await connect(offerer, answerer)
         yield ours, theirs, offerer, answerer
+    finally:
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+@contextlib.asynccontextmanager
+async def unconnected_pair(
+    answering: EngineName = "peerline",
+) -> AsyncIterator[tuple[Connection, Connection, Callable[[str], Awaitable[None]]]]:
+    """Two connections with one channel, closed at the end.
+
+    Third comes what has the offerer take an answer, and both say hello.
+    """
+    offerer, answerer = Connection(engine="peerline"), Connection(engine=answering)
+    ours = RecordingHandler(offerer.create_channel(CONTROL))
+    theirs = RecordingHandler(answerer.create_channel(CONTROL))
+
+    async def greet(answer: str) -> None:
+        await offerer.accept_answer(answer)
+        async with asyncio.timeout(20):
+            await asyncio.gather(offerer.connected(), answerer.connected())
+            for one, other in ((ours, theirs), (theirs, ours)):
+                one.channel.send("hello")
+                assert await other.messages.get() == "hello"
+
+    try:
+        yield offerer, answerer, greet
     finally:
         await asyncio.gather(offerer.close(), answerer.close())
