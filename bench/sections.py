@@ -49,6 +49,9 @@ SIZES = (200, 1024, 16_384, 65_536, 262_144)
 COLUMNS = (
     "engine", "MB/s", "ours is", "CPU s/GB", "set-up ms", "RTT idle ms", "RTT loaded ms", "p95 ms",
 )  # fmt: skip
+SMALL_FILE = 100_000
+SMALL_RUNS = 3
+"""For each run of the others: a lost packet shows in few of them."""
 TCP_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 """What magic-wormhole sends with: CUBIC as Linux comes, but some machines are set to BBR."""
 
@@ -242,34 +245,22 @@ async def latency(options: Options) -> Section:
 
 async def whole_files(options: Options) -> Section:
     """`peerline send` against `wormhole send`, start to end, over loopback and the links."""
-    # As installing does; magic-wormhole was installed, we may run from a source tree.
-    for package in ("peer", "signaling"):
-        compileall.compile_dir(HERE.parent / package, quiet=1)
+    _compile()
     table = Table(
         f"Whole files, MB/s from the receiver's start to its end; TCP is "
         f"{TCP_CONTROL.read_text().strip()}",
         ("file and path", *files.TOOLS, "ours is"),
     )
     figures = []
-    size = (100 if options.quick else 1000) * 10**6
     # Once without counting: memory that was never used has to be found first, which takes longer.
-    await asyncio.to_thread(_send_files, 10**9, "127.0.0.1", on_loopback, 1)
+    await _send_over(None, 10**9, 1)
     seconds = 4 if options.quick else 12
     situations: list[tuple[int, LinkShape | None]] = [
-        (size, None),
+        ((100 if options.quick else 1000) * 10**6, None),
         *((int(shape.rate_mbit * 1e6 / 8 * seconds), shape) for shape in options.links),
     ]
     for size, shape in situations:
-        name = shape.name if shape is not None else "loopback"
-        if shape is None:
-            rates = await asyncio.to_thread(
-                _send_files, size, "127.0.0.1", on_loopback, options.runs
-            )
-        else:
-            with EmulatedLink(shape) as link:
-                rates = await asyncio.to_thread(
-                    _send_files, size, ADDRESS_A, link.command, options.runs
-                )
+        name, rates = await _send_over(shape, size, options.runs)
         medians = [_median(values) for values in rates.values()]
         ratio = f"{medians[0] / medians[1]:.2f} x" if all(medians) else "-"
         table.rows.append(
@@ -278,6 +269,43 @@ async def whole_files(options: Options) -> Section:
         figures.append({"situation": name, "size": size, "rates": rates})
     table.show()
     return Section([table], figures)
+
+
+async def small_files(options: Options) -> Section:
+    """The same with a file that is nothing but set-up: to start, meet, connect, agree and part."""
+    _compile()
+    table = Table(
+        "A file of 100 kB, seconds from the receiver's start to its end (and the longest)",
+        ("path", *files.TOOLS, "ours takes"),
+    )
+    figures = []
+    for shape in (None, *options.links):
+        name, rates = await _send_over(shape, SMALL_FILE, options.runs * SMALL_RUNS)
+        times = [[SMALL_FILE / rate for rate in values] for values in rates.values()]
+        cells = [f"{_median(t):.2f} ({max(t):.2f})" if t else "-" for t in times]
+        ratio = f"{_median(times[0]) / _median(times[1]):.2f} x" if all(times) else "-"
+        table.rows.append((name, *cells, ratio))
+        figures.append({"situation": name, "size": SMALL_FILE, "seconds": times})
+    table.show()
+    return Section([table], figures)
+
+
+def _compile() -> None:
+    """Compile ours as installing does; magic-wormhole was installed, we may run from a tree."""
+    for package in ("peer", "signaling"):
+        compileall.compile_dir(HERE.parent / package, quiet=1)
+
+
+async def _send_over(
+    shape: LinkShape | None, size: int, runs: int
+) -> tuple[str, dict[str, list[float]]]:
+    """The name of a link, or of loopback, and the rates of both commands over it."""
+    if shape is None:
+        return "loopback", await asyncio.to_thread(
+            _send_files, size, "127.0.0.1", on_loopback, runs
+        )
+    with EmulatedLink(shape) as link:
+        return shape.name, await asyncio.to_thread(_send_files, size, ADDRESS_A, link.command, runs)
 
 
 def _send_files(size: int, host: str, wrap: Wrap, runs: int) -> dict[str, list[float]]:
@@ -321,5 +349,6 @@ SECTIONS: dict[str, Callable[[Options], Awaitable[Section]]] = {
     "links": links,
     "latency": latency,
     "files": whole_files,
+    "small": small_files,
     "sharing": sharing,
 }

@@ -83,6 +83,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("25 ms 100 Mbit bursts 1 %", _path(25, 100, loss=0.01, burst=8), 10),
     Situation("25 ms 100 Mbit reorder", _path(25, 100, reorder=0.02), 10),
     Situation("25 ms 100 Mbit, to another stack", _path(25, 100), 6, equal=False),
+    Situation("reorder 10 %, to another stack", _path(25, 100, reorder=0.1), 10, equal=False),
     Situation("25 ms 100 Mbit, 5 ms wake-ups", _path(25, 100), 6, tick=0.005),
     *(
         Situation(f"25 ms 100 Mbit{what}, stalls", path, 10, stalls=_STALLS)
