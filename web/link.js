@@ -232,11 +232,6 @@ export class Link extends EventTarget {
     return this.#transfers.offer(manifest);
   }
 
-  /** The transfers of this link, oldest first. @returns {readonly Transfer[]} */
-  get transfers() {
-    return this.#transfers.all;
-  }
-
   /** Says goodbye and closes. @returns {Promise<void>} */
   async close() {
     if (this.#state === 'closed') return;

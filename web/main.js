@@ -10,6 +10,7 @@ import { manifestFrom } from './transfer/manifest.js';
 import { ChatView } from './ui/chat.js';
 import { byId } from './ui/dom.js';
 import { FailureView } from './ui/failure.js';
+import { atStart } from './ui/format.js';
 import { Announcer } from './ui/live.js';
 import { defaultName } from './ui/names.js';
 import { OfferDialog } from './ui/offer.js';
@@ -315,7 +316,7 @@ class App {
     on('offer', (offer) => {
       this.#transfers.update(offer, name);
       this.#offers.ask(offer, name);
-      this.#announcer.say(`${name} offers ${offer.title}`);
+      this.#announcer.say(`${atStart(name)} offers ${offer.title}`);
     });
     on('progress', (transfer) => this.#progress(transfer));
     on('saved', ({ name: fileName, file }) => handOver(fileName, file));
@@ -344,13 +345,12 @@ class App {
 
   /** @param {Problem} problem */
   #ended(problem) {
-    const link = this.#link;
     this.#link = null;
     this.#room = null; // a code's room ends with its only link
     this.#offers.withdrawAll();
     this.#chat.end();
-    for (const transfer of link?.transfers ?? []) this.#transfers.update(transfer, this.#session.name);
-    this.#session.end(problem.sentence, 'Start again');
+    this.#transfers.refresh();
+    this.#session.end(problem, 'Start again');
     this.#tray.explain('', false);
     this.#announcer.say(problem.sentence);
     this.#wakefulness.want(false);

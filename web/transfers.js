@@ -43,11 +43,6 @@ export class Transfers {
     this.#nextRemote = offerer ? 1 : 0;
   }
 
-  /** Oldest first. @returns {readonly (Outgoing | Incoming)[]} */
-  get all() {
-    return this.#all;
-  }
-
   /**
    * Offers files to the other side.
    *

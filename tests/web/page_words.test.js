@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { displayName, formatBytes, formatDuration, formatRate, joinFacts, plural, splitName } from '../../web/ui/format.js';
+import { NAMELESS, atStart, displayName, formatBytes, formatDuration, formatRate, joinFacts, plural, splitName } from '../../web/ui/format.js';
 import { defaultName } from '../../web/ui/names.js';
 import { describePath } from '../../web/ui/path.js';
 import { remedy, secureRemedy } from '../../web/ui/remedies.js';
@@ -34,6 +34,11 @@ test('a name cannot turn the text around or hide in control characters', () => {
   assert.equal(displayName('photo\u202egpj.exe'), 'photo\ufffdgpj.exe');
   assert.equal(displayName('a\u0007b\nc\u2066d'), 'a\ufffdb\ufffdc\ufffdd');
   assert.equal(displayName('né 東京 😀.txt'), 'né 東京 😀.txt');
+});
+
+test('only our own words take a capital letter at the start of a sentence', () => {
+  assert.equal(atStart(NAMELESS), 'The other side');
+  assert.equal(atStart('anna'), 'anna');
 });
 
 test('a long name loses its middle, and nothing else', () => {

@@ -135,6 +135,24 @@ async def test_a_declined_offer_can_be_sent_again(person: NewPerson, tmp_path: P
     assert (await ben.gets_download())[0] == "unwanted.bin"
 
 
+async def test_what_left_the_list_stays_away_when_the_connection_ends(
+    person: NewPerson, tmp_path: Path
+) -> None:
+    anna, ben = await connect(person)
+    for name in ("kept.bin", "unwanted.bin"):
+        await anna.choose(write_file(tmp_path, name, 10))
+        if name == "kept.bin":
+            await ben.accepts()
+            await ben.gets_download()
+        else:
+            await ben.declines()
+            await anna.sees_transfer(name, "The other side declined the files.")
+    await anna.button("Disconnect").click()
+    await ben.sees("The other side ended the connection.")
+    await expect(ben.transfer("kept.bin")).to_be_visible()
+    await expect(ben.transfer("unwanted.bin")).to_be_hidden()
+
+
 async def test_escape_leaves_an_offer_open_for_later(person: NewPerson, tmp_path: Path) -> None:
     anna, ben = await connect(person)
     await anna.choose(write_file(tmp_path, "later.bin", 10))

@@ -60,6 +60,18 @@ export function displayName(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '\ufffd');
 }
 
+/** How somebody is called who gave no name. */
+export const NAMELESS = 'the other side';
+
+/**
+ * A name at the start of a sentence: our own words take a capital letter there, a person's do not.
+ *
+ * @param {string} name
+ */
+export function atStart(name) {
+  return name === NAMELESS ? 'The other side' : name;
+}
+
 /**
  * Cuts a name in a part that may shrink and one that stays (the ending), so that a long name
  * loses its middle.

@@ -2,7 +2,7 @@
 // The question whether to take offered files.
 
 import { byId, setText } from './dom.js';
-import { displayName, formatBytes, plural } from './format.js';
+import { atStart, displayName, formatBytes, plural } from './format.js';
 import { manifestRows } from './manifest.js';
 
 /** @typedef {import('../link.js').Incoming} Incoming */
@@ -64,7 +64,7 @@ export class OfferDialog {
     if (!offer) return;
     this.#shown = offer;
     const what = offer.files === 1 ? 'a file' : offer.files === 0 ? 'a folder' : plural(offer.files, 'file');
-    setText(byId('offer-title'), `${this.#name} wants to send you ${what}`);
+    setText(byId('offer-title'), `${atStart(this.#name)} wants to send you ${what}`);
     setText(byId('offer-summary'), summary(offer));
     byId('offer-list').replaceChildren(...manifestRows(offer.entries));
     const notice = byId('offer-notice');

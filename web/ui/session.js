@@ -2,10 +2,11 @@
 // The head of a connection: who is there, by which path, and the words to compare.
 
 import { byId, make, setText } from './dom.js';
-import { displayName } from './format.js';
+import { NAMELESS, displayName } from './format.js';
 import { describePath } from './path.js';
 
 /** @typedef {import('../link.js').Path} Path */
+/** @typedef {import('../problems.js').Problem} Problem */
 
 /** Who is connected, and how. */
 export class SessionView {
@@ -26,7 +27,7 @@ export class SessionView {
    * @param {boolean} link.authenticated
    */
   show({ name, sas, authenticated }) {
-    this.#name = displayName(name) || 'the other side';
+    this.#name = displayName(name) || NAMELESS;
     setText(byId('session-title'), `Connected to ${this.#name}`);
     byId('verify').hidden = !sas;
     byId('sas').replaceChildren(...(sas ?? []).map((word) => make('li', { text: word })));
@@ -54,14 +55,15 @@ export class SessionView {
   /**
    * The connection is over; what was received and said stays on the page.
    *
-   * @param {string} sentence
+   * @param {Problem} problem why
    * @param {string} label of the one button
    */
-  end(sentence, label) {
+  end({ code, sentence }, label) {
     setText(byId('session-title'), `Disconnected from ${this.#name}`);
     byId('verify').hidden = true;
     const ended = byId('ended');
     ended.hidden = false;
+    ended.dataset.code = code;
     setText(ended, sentence);
     byId('path-line').hidden = true;
     this.#leave.hidden = true;

@@ -51,6 +51,11 @@ export class TransferList {
     card.update();
   }
 
+  /** Brings what is on the list up to date; what was taken off it stays off. */
+  refresh() {
+    for (const card of this.#cards.values()) card.update();
+  }
+
   /** @param {Transfer} transfer */
   remove(transfer) {
     const element = this.#cards.get(transfer)?.element;
