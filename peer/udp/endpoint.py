@@ -156,7 +156,7 @@ class UdpEndpoint:
         self._on_writable()
 
     def _readable(self) -> None:
-        total = self._read()
+        total, _ = self._read()
         if self._closed:
             return
         now = self._loop.time()
@@ -168,23 +168,27 @@ class UdpEndpoint:
             self._next_read = self._loop.call_later(COALESCE, self._read_coalesced)
 
     def _read_coalesced(self) -> None:
-        total = self._read()
+        total, more = self._read()
         if self._closed:
             return
         if total:
-            self._next_read = self._loop.call_later(COALESCE, self._read_coalesced)
+            # What is left over must not wait, or the turn's limit would be the path's.
+            delay = 0 if more else COALESCE
+            self._next_read = self._loop.call_later(delay, self._read_coalesced)
         else:
             self._next_read = None
             self._frequent = 0
             self._loop.add_reader(self._sock.fileno(), self._readable)
 
-    def _read(self) -> int:
-        """Take what is there, up to a turn's worth; return its bytes."""
+    def _read(self) -> tuple[int, bool]:
+        """Take what is there, up to a turn's worth; return its bytes, and if more may be there."""
         total = 0
+        more = True
         for _ in range(RECEIVE_CALLS_PER_TURN):
             try:
                 length, segment, address = self._sock.receive(self._buffer)
             except (BlockingIOError, InterruptedError):
+                more = False
                 break
             except OSError as error:
                 self._on_error(error)
@@ -192,9 +196,9 @@ class UdpEndpoint:
             if length:
                 self._on_batch(self._buffer[:length], segment, address)
             if self._closed:
-                return total
+                return total, False
             total += length
             if total >= RECEIVE_BYTES_PER_TURN:
                 break
         self._on_batches_end()
-        return total
+        return total, more

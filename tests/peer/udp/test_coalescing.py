@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from peer.udp import Address, UdpEndpoint
-from peer.udp.endpoint import COALESCE, FREQUENT_TURNS
+from peer.udp.endpoint import COALESCE, FREQUENT_TURNS, RECEIVE_CALLS_PER_TURN
 
 
 class _Socket:
@@ -95,12 +95,12 @@ class _Link:
     def _end(self) -> None:
         self.turns += 1
 
-    def deliver(self, data: bytes, after: float) -> None:
+    def deliver(self, *data: bytes, after: float) -> None:
         """`data` comes in `after` so many seconds; the loop turns as a loop would."""
         end = self.loop.now + after
         self._run_timers(end)
         self.loop.now = end
-        self.socket.arrived.append(data)
+        self.socket.arrived.extend(data)
         if self.loop.reader is not None:
             self.loop.reader()
 
@@ -121,7 +121,7 @@ def test_a_fast_stream_of_single_datagrams_is_read_once_a_millisecond() -> None:
     link = _Link()
     sent = [b"%d" % n for n in range(1000)]
     for data in sent:
-        link.deliver(data, 0.0001)
+        link.deliver(data, after=0.0001)
     link.rest(0.01)
     assert link.got == sent
     assert link.turns < 130
@@ -130,30 +130,40 @@ def test_a_fast_stream_of_single_datagrams_is_read_once_a_millisecond() -> None:
 def test_slow_datagrams_are_read_as_they_come() -> None:
     link = _Link()
     for n in range(50):
-        link.deliver(b"%d" % n, 0.002)
+        link.deliver(b"%d" % n, after=0.002)
         assert len(link.got) == n + 1
 
 
 def test_after_the_stream_a_datagram_is_read_at_once_again() -> None:
     link = _Link()
     for n in range(100):
-        link.deliver(b"%d" % n, 0.0001)
+        link.deliver(b"%d" % n, after=0.0001)
     link.rest(3 * COALESCE)
-    link.deliver(b"late", 0.0)
+    link.deliver(b"late", after=0.0)
     assert link.got[-1] == b"late"
 
 
 def test_large_batches_are_read_as_they_come() -> None:
     link = _Link()
     for n in range(3 * FREQUENT_TURNS):
-        link.deliver(bytes(60_000), 0.0001)
+        link.deliver(bytes(60_000), after=0.0001)
         assert len(link.got) == n + 1
+
+
+def test_more_than_a_turn_takes_does_not_wait_for_the_next_millisecond() -> None:
+    link = _Link()
+    for n in range(100):
+        link.deliver(b"%d" % n, after=0.0001)
+    many = [b"%d" % n for n in range(10 * RECEIVE_CALLS_PER_TURN)]
+    link.deliver(*many, after=0.0001)
+    link.rest(COALESCE)
+    assert link.got[-len(many) :] == many
 
 
 def test_closing_ends_the_waiting() -> None:
     link = _Link()
     for n in range(100):
-        link.deliver(b"%d" % n, 0.0001)
+        link.deliver(b"%d" % n, after=0.0001)
     assert link.loop.timer is not None
     link.endpoint.close()
     assert link.loop.timer.cancelled
