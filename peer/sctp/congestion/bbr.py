@@ -47,7 +47,7 @@ class BBR:
     def __init__(self, profile: PathProfile) -> None:
         self._mss = profile.mss
         self._max_quantum = 40_000 if profile.equal else 20_000
-        self.model = PathModel(rtt_floor=0.004 if profile.equal else 0.001)
+        self.model = PathModel(rtt_floor=0.004 if profile.equal else 0.002)
         self._initial_cwnd = INITIAL_PACKETS * profile.mss
         self.cwnd = self._initial_cwnd
         self.pacing_rate = self.cwnd / INITIAL_RTT
