@@ -12,6 +12,10 @@ Departures from the draft, each for a measured reason (figures: ``bench/simulate
   trip is well above the lowest. Without one it counts by what it exceeds the path's background
   loss, the rate seen while nothing queued (5 %: 95 % of what the link lets through).
   Single long round trips are no queue, all of them for a while are: our machine may have stalled.
+- **Whose losses.** There a loss counts in the round that hears of it. Here what left before the
+  phase that gives back, in STARTUP or UP, does not count against the rate after it; other stacks'
+  SACKs tell of few gaps at a time and so of some losses rounds later (queue of 50 packets, to
+  libwebrtc: 80 to 88 % of the link).
 - **Not falling for ever.** There each such round takes 30 % until probing begins again. Here seven
   tenths are kept until then, unless a tenth is lost (a third of both processors taken away, 1 %
   of loss: 45 to 87 % of the link).
@@ -230,6 +234,11 @@ class PathModel:
         self._lost_before_round = lost_total
         self._queued, self._calm = _Losses(), _Losses()
         self._lowest_rtt = math.inf
+
+    def excuse(self, lost: int) -> None:
+        """Leave `lost` bytes, which the next SACK will count, out of the round."""
+        self._lost_seen += lost
+        self._lost_before_round += lost
 
     def _update_aggregation(self, sample: AckSample) -> None:
         expected = self.bw * (sample.now - self._extra_since)

@@ -42,6 +42,8 @@ class ProbeBandwidth:
         self._pipe = FullPipe()
         self._began_at = 0.0
         self._phase_began_at = 0.0
+        self._down_since = 0
+        """Bytes delivered when the latest DOWN began: what left later has a larger count."""
         self._wait = 0.0
         self._rounds = 0
         self._judging = False
@@ -60,7 +62,7 @@ class ProbeBandwidth:
         if self.phase is Phase.CRUISE:
             model.learn_background_loss()
         # Losses and queues of the round after UP are UP's own, judged by `on_loss`.
-        if self.phase is Phase.CRUISE or (self.phase is Phase.DOWN and self._heard_last_of_up):
+        if self._heard_last_of_up and self.phase in (Phase.DOWN, Phase.CRUISE):
             if model.round_in_queue:
                 model.give_way()
             elif not model.round_queued.moved:
@@ -116,6 +118,7 @@ class ProbeBandwidth:
         """Give back what probing put into queues, and draw when to probe next."""
         self.phase = Phase.DOWN
         self._phase_began_at = self._began_at = sample.now
+        self._down_since = sample.delivered
         self._heard_last_of_up = False
         self._up_step = math.inf
         # Two to three seconds, at a time that other flows do not pick too (draft, 5.3.3.5).
@@ -148,6 +151,8 @@ class ProbeBandwidth:
     def on_loss(self, sample: LossSample, cwnd: int) -> None:
         """Stop UP when it lost too much, and remember how much in flight that was (5.5.10.2)."""
         model = self._model
+        if sample.flight.delivered < self._down_since:
+            model.excuse(sample.lost)  # tells about the rate of then, not of now
         if not self._judging or not model.is_inflight_too_high(
             sample.flight, sample.lost_total, sample.delivered
         ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from peer.sctp.congestion import (
@@ -14,6 +16,8 @@ from peer.sctp.congestion import (
     PathProfile,
 )
 from peer.sctp.congestion.path_model import CUT, YIELD_FLOOR, PathModel
+from peer.sctp.congestion.phases import Phase
+from peer.sctp.congestion.probe_bw import ProbeBandwidth
 
 MSS = 1250
 PROFILE = PathProfile(MSS, equal=True, random=bytes)
@@ -42,8 +46,11 @@ def ack(
     )  # fmt: skip
 
 
-def loss(now: float, *, sent_at: float, lost: int = MSS) -> LossSample:
-    return LossSample(now, lost, 0, lost, 0, flight(sent_at))
+def loss(
+    now: float, *, sent_at: float, lost: int = MSS, prior: int = 0, lost_total: int | None = None
+) -> LossSample:
+    total = lost if lost_total is None else lost_total
+    return LossSample(now, lost, 0, total, 0, flight(sent_at, prior))
 
 
 class TestNewReno:
@@ -260,6 +267,34 @@ class TestPathModel:
             rounds.round(rtt=0.06)
         assert rounds.model.min_rtt_expired(rounds.now)  # draft, 5.3.4.3
         assert rounds.model.min_rtt == 0.05
+
+
+class TestProbeBandwidth:
+    @pytest.mark.parametrize(("sent_before", "lowers"), [(True, False), (False, True)])
+    def test_a_loss_tells_of_the_rate_at_which_its_packet_left(
+        self, sent_before: bool, lowers: bool
+    ) -> None:
+        rounds = Rounds()
+        model = rounds.model
+        cycle = ProbeBandwidth(model, bytes, MSS)
+        began_at = rounds.delivered
+        cycle.enter_down(ack(rounds.now, delivered=began_at, lost_total=rounds.lost))
+        for _ in range(3):  # a peer that tells of few gaps at once makes it so long
+            rounds.round(rtt=0.05)
+            cycle.end_round()
+            cycle.advance(
+                ack(rounds.now, delivered=rounds.delivered), cwnd=200 * MSS, quantum=10 * MSS
+            )
+        assert cycle.phase is Phase.CRUISE
+        prior = began_at - MSS if sent_before else rounds.delivered
+        lost = 30 * MSS
+        cycle.on_loss(
+            loss(rounds.now, sent_at=0.0, lost=lost, prior=prior, lost_total=rounds.lost + lost),
+            200 * MSS,
+        )
+        rounds.round(rtt=0.05, lost=30)
+        cycle.end_round()
+        assert (model.bw_lo < math.inf) is lowers
 
 
 class TestBbr:
