@@ -168,7 +168,14 @@ class UdpEndpoint:
             self._next_read = self._loop.call_later(COALESCE, self._read_coalesced)
 
     def _read_coalesced(self) -> None:
-        total, more = self._read()
+        # As it stands where a callback raises: the loop is told, and reading goes on.
+        total, more = 1, True
+        try:
+            total, more = self._read()
+        finally:
+            self._watch_again(total, more)
+
+    def _watch_again(self, total: int, more: bool) -> None:
         if self._closed:
             return
         if total:
@@ -184,21 +191,25 @@ class UdpEndpoint:
         """Take what is there, up to a turn's worth; return its bytes, and if more may be there."""
         total = 0
         more = True
-        for _ in range(RECEIVE_CALLS_PER_TURN):
-            try:
-                length, segment, address = self._sock.receive(self._buffer)
-            except (BlockingIOError, InterruptedError):
-                more = False
-                break
-            except OSError as error:
-                self._on_error(error)
-                break
-            if length:
-                self._on_batch(self._buffer[:length], segment, address)
-            if self._closed:
-                return total, False
-            total += length
-            if total >= RECEIVE_BYTES_PER_TURN:
-                break
-        self._on_batches_end()
+        try:
+            for _ in range(RECEIVE_CALLS_PER_TURN):
+                try:
+                    length, segment, address = self._sock.receive(self._buffer)
+                except (BlockingIOError, InterruptedError):
+                    more = False
+                    break
+                except OSError as error:
+                    self._on_error(error)
+                    break
+                if length:
+                    self._on_batch(self._buffer[:length], segment, address)
+                if self._closed:
+                    return total, False
+                total += length
+                if total >= RECEIVE_BYTES_PER_TURN:
+                    break
+        finally:
+            # What came before a batch whose callback raised is answered as ever.
+            if not self._closed:
+                self._on_batches_end()
         return total, more

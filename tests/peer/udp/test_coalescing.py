@@ -10,6 +10,8 @@ from typing import cast
 from peer.udp import Address, UdpEndpoint
 from peer.udp.endpoint import COALESCE, FREQUENT_TURNS, RECEIVE_CALLS_PER_TURN
 
+POISON = b"poison"
+
 
 class _Socket:
     """Has what the test puts in."""
@@ -83,17 +85,30 @@ class _Link:
         self.loop, self.socket = _Loop(), _Socket()
         self.got: list[bytes] = []
         self.turns = 0
+        self.errors: list[ValueError] = []
         self.endpoint = UdpEndpoint(
             self.socket,
             cast(asyncio.AbstractEventLoop, self.loop),
-            on_batch=lambda data, segment, address: self.got.append(bytes(data)),
+            on_batch=self._take,
             on_batches_end=self._end,
             on_writable=lambda: None,
             on_error=lambda error: None,
         )
 
+    def _take(self, data: memoryview, segment: int, address: Address) -> None:
+        if data == POISON:
+            raise ValueError("the receiver does not foresee this")
+        self.got.append(bytes(data))
+
     def _end(self) -> None:
         self.turns += 1
+
+    def _turn(self, callback: Callable[[], None]) -> None:
+        """As a loop does: an error of a callback is noted, and the loop goes on."""
+        try:
+            callback()
+        except ValueError as error:
+            self.errors.append(error)
 
     def deliver(self, *data: bytes, after: float) -> None:
         """`data` comes in `after` so many seconds; the loop turns as a loop would."""
@@ -101,20 +116,24 @@ class _Link:
         self._run_timers(end)
         self.loop.now = end
         self.socket.arrived.extend(data)
-        if self.loop.reader is not None:
-            self.loop.reader()
+        self._run_reader()
 
     def _run_timers(self, end: float) -> None:
         while (timer := self.loop.timer) is not None and timer.at <= end and not timer.cancelled:
             self.loop.timer = None
             self.loop.now = timer.at
-            timer.callback()
+            self._turn(timer.callback)
 
     def rest(self, seconds: float) -> None:
         """Nothing comes for so long."""
         end = self.loop.now + seconds
         self._run_timers(end)
         self.loop.now = end
+        self._run_reader()
+
+    def _run_reader(self) -> None:
+        while self.loop.reader is not None and self.socket.arrived:
+            self._turn(self.loop.reader)
 
 
 def test_a_fast_stream_of_single_datagrams_is_read_once_a_millisecond() -> None:
@@ -168,3 +187,21 @@ def test_closing_ends_the_waiting() -> None:
     link.endpoint.close()
     assert link.loop.timer.cancelled
     assert link.socket.closed
+
+
+def test_an_error_of_the_receiver_costs_one_datagram_while_reads_are_coalesced() -> None:
+    link = _Link()
+    sent = [b"%d" % n for n in range(100)]
+    for data in sent:
+        link.deliver(POISON, data, after=0.0001)
+    link.rest(0.1)
+    assert link.got == sent
+    assert len(link.errors) == 100
+    link.deliver(b"late", after=1.0)
+    assert link.got[-1] == b"late"
+
+
+def test_what_came_before_the_error_of_a_receiver_is_answered() -> None:
+    link = _Link()
+    link.deliver(b"first", POISON, after=1.0)
+    assert (link.got, link.turns) == ([b"first"], 1)
