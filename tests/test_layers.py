@@ -37,6 +37,7 @@ FLOORS = {
     "peer.config": 0,
     "peer.events": 0,
     "peer.codes": 1,
+    "peer.guesses": 1,
     "peer.pake": 1,
     "peer.sealing": 1,
     "peer.chat": 1,
