@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too_large"
     FORBIDDEN = "forbidden"
+    ORIGIN_REFUSED = "origin_refused"
     NO_SUCH_ROOM = "no_such_room"
     ROOM_FULL = "room_full"
     NOT_IN_ROOM = "not_in_room"
@@ -61,6 +62,7 @@ class CloseCode(IntEnum):
     REPLACED = 4006
     KICKED = 4007
     ROOM_CLOSED = 4008
+    ORIGIN_REFUSED = 4009
     TOO_MANY_ERRORS = 4010
     OVER_CAPACITY = 4100
     RATE_LIMITED = 4101

@@ -23,13 +23,14 @@ from aiohttp import WSMsgType, web
 
 from .config import ServerConfig
 from .connection import Connection
-from .errors import CloseCode
+from .errors import CloseCode, ErrorCode
 from .hub import Hub, Refusal
 from .listeners import bind, url_of
 from .messages import (
     MAX_MESSAGE_BYTES,
     SUBPROTOCOL,
     WEBSOCKET_PATH,
+    Error,
     IceOffer,
     LeaveReason,
     serialize_bytes,
@@ -45,6 +46,11 @@ __all__ = ["SignalingServer"]
 
 _log: Final = logging.getLogger("signaling")
 _RETRY_AFTER: Final = {"Retry-After": "5"}
+_ORIGIN_REFUSED: Final = Error(
+    code=ErrorCode.ORIGIN_REFUSED,
+    message="this server does not let pages of your page's origin connect",
+    retryable=False,
+)
 
 
 class SignalingServer:
@@ -203,8 +209,7 @@ class SignalingServer:
         if refusal is not None:
             raise web.HTTPServiceUnavailable(text=f"{refusal.value}\n", headers=_RETRY_AFTER)
         origin, host = request.headers.get("Origin"), request.headers.get("Host")
-        if not origin_is_allowed(origin, host, self._config.allow_origins):
-            raise web.HTTPForbidden(text="pages of this origin may not connect here\n")
+        is_welcome = origin_is_allowed(origin, host, self._config.allow_origins)
         websocket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             timeout=self._config.limits.close_timeout,
@@ -217,12 +222,14 @@ class SignalingServer:
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             return web.Response(status=426, text="this is a WebSocket\n", headers=upgrade)
         await websocket.prepare(request)
-        await self._serve(request, websocket)
+        await self._serve(request, websocket, is_welcome)
         return websocket
 
     # --- connections ---
 
-    async def _serve(self, request: web.Request, websocket: web.WebSocketResponse) -> None:
+    async def _serve(
+        self, request: web.Request, websocket: web.WebSocketResponse, is_welcome: bool
+    ) -> None:
         limits = self._config.limits
         number = next(self._numbers)
         connection = Connection(
@@ -241,6 +248,10 @@ class SignalingServer:
             if websocket.ws_protocol is None:
                 what = f"this server speaks {SUBPROTOCOL} only"
                 connection.close(CloseCode.UNSUPPORTED_VERSION, what)
+            elif not is_welcome:
+                # Said over the WebSocket: browsers show a page nothing of a refused handshake.
+                connection.send(serialize_bytes(_ORIGIN_REFUSED))
+                connection.close(CloseCode.ORIGIN_REFUSED, _ORIGIN_REFUSED.message)
             else:
                 self._apply(self._hub.connect(number, request.remote, self._now()))
             await self._read(connection)

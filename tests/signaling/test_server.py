@@ -32,7 +32,7 @@ from signaling.messages import (
 from signaling.server import SignalingServer
 from tests.support.leftovers import nothing_left_behind
 from tests.support.rawsocket import frame, open_raw
-from tests.support.signaling import Client, open_client
+from tests.support.signaling import Client, Closed, open_client
 
 ICE = IceConfig((IceServer(("turn:t.example",), "user", "very-secret"),), "relay")
 
@@ -178,10 +178,17 @@ async def test_a_plain_request_is_told_to_upgrade(server: SignalingServer) -> No
     "origin", ["https://evil.example", "http://localhost", "null", "http://127.0.0.1:1"]
 )
 async def test_strange_origins_are_refused(server: SignalingServer, origin: str) -> None:
-    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        async with open_client(server.urls[0], origin=origin):
-            pass
-    assert caught.value.status == 403
+    async with open_client(server.urls[0], origin=origin) as mallory:
+        # Said before anything is read, and nothing that is sent matters.
+        await mallory.send(Hello(room="demo"))
+        error = await mallory.expect(Error)
+        assert (error.code, error.retryable) == ("origin_refused", False)
+        assert "origin" in error.message
+        with pytest.raises(Closed) as caught:
+            await mallory.receive()
+        assert caught.value.code == CloseCode.ORIGIN_REFUSED
+        assert caught.value.reason == error.message
+        assert server.rooms == 0
 
 
 async def test_the_own_origin_may_connect(server: SignalingServer) -> None:
@@ -196,9 +203,8 @@ async def test_allowed_origins_may_connect() -> None:
     async with SignalingServer(config) as server:
         async with open_client(server.urls[0], origin="https://app.example") as alice:
             await alice.join(room="demo")
-        with pytest.raises(aiohttp.WSServerHandshakeError):
-            async with open_client(server.urls[0], origin="http://app.example"):
-                pass
+        async with open_client(server.urls[0], origin="http://app.example") as mallory:
+            assert await mallory.closed() == CloseCode.ORIGIN_REFUSED
 
 
 @pytest.mark.parametrize(
