@@ -87,6 +87,8 @@ class ExitCode(IntEnum):
     INTEGRITY = 8
     DISK = 9
     """Disk full, file exists, or no permission."""
+    LEFT_OUT = 10
+    """Done, but something was left out: it could not be read, or the other side cannot hold it."""
     INTERRUPTED = 130
 
 

@@ -27,6 +27,7 @@ from .frames import BadFrame, parse_frame
 from .manifest import Entry, Manifest
 from .messages import MESSAGE_TYPES, BadMessage, parse_message
 from .names import SafeEntry, SafePlan, display_name, safe_manifest
+from .notes import LeftOut, Notable, Notes, Renamed
 from .receiver import Receiver, ReceiverState
 from .sender import Sender, SenderState
 
@@ -44,13 +45,17 @@ __all__ = [
     "FileConfirmed",
     "FinishFile",
     "Have",
+    "LeftOut",
     "MakeDirectory",
     "MakeLink",
     "Manifest",
+    "Notable",
+    "Notes",
     "Offered",
     "ReadSegment",
     "Receiver",
     "ReceiverState",
+    "Renamed",
     "SafeEntry",
     "SafePlan",
     "Sender",

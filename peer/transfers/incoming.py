@@ -28,6 +28,7 @@ from peer.transfer.frames import Frame
 from peer.transfer.manifest import Manifest
 from peer.transfer.messages import Message
 from peer.transfer.names import SafePlan, display_name
+from peer.transfer.notes import LeftOut, Notable, Notes, Renamed, notable_entries
 from peer.transfer.receiver import Receiver, ReceiverState
 
 from .port import TransferPort
@@ -92,12 +93,29 @@ class IncomingTransfer(Transfer[Receiver]):
         self._partial_paths: tuple[Path, ...] = ()
         self._on_offered = on_offered
         self._on_accepted = on_accepted
+        self._left_out: Notes[LeftOut] = Notes()
+        self._renamed: Notes[Renamed] = Notes()
         super().__init__(Receiver(transfer, config), port, workers, on_end)
 
     @property
     def manifest(self) -> Manifest:
         """Every file, folder and link that is offered; print paths with `display_name` only."""
         return self._machine.manifest
+
+    @property
+    def notable(self) -> Notes[Notable]:
+        """Hidden and executable entries: name them to a person before they are accepted."""
+        return notable_entries(self.manifest)
+
+    @property
+    def left_out(self) -> Notes[LeftOut]:
+        """What the sender left out, and what could not be put in place here."""
+        return self._left_out
+
+    @property
+    def renamed(self) -> Notes[Renamed]:
+        """Names that this disk cannot hold, or that were taken, and what became of them."""
+        return self._renamed
 
     @property
     def problem(self) -> PeerError | None:

@@ -23,6 +23,7 @@ from peer.transfer.events import (
 from peer.transfer.manifest import Manifest
 from peer.transfer.messages import Message
 from peer.transfer.names import display_name
+from peer.transfer.notes import LeftOut, Notes, Renamed
 from peer.transfer.sender import Sender, SenderState
 
 from .port import TransferPort
@@ -79,6 +80,16 @@ class OutgoingTransfer(Transfer[Sender]):
     def manifest(self) -> Manifest:
         """Every file, folder and link that is sent."""
         return self._sources.manifest
+
+    @property
+    def left_out(self) -> Notes[LeftOut]:
+        """What cannot be read, is no file, folder or link, or has vanished meanwhile."""
+        return Notes(LeftOut(str(each.path), each.reason) for each in self.skipped)
+
+    @property
+    def renamed(self) -> Notes[Renamed]:
+        """Names that two of the paths share, and what they were sent as."""
+        return Notes()
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:

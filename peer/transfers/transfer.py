@@ -27,6 +27,7 @@ from peer.transfer.machine import Machine
 from peer.transfer.manifest import Manifest
 from peer.transfer.messages import Message
 from peer.transfer.names import display_name
+from peer.transfer.notes import LeftOut, Notes, Renamed
 
 from .port import TransferPort
 from .progress import Progress, Stage
@@ -105,6 +106,18 @@ class Transfer(ABC, Generic[AnyMachine]):
     def bytes_total(self) -> int:
         """How many bytes they have."""
         return self.manifest.bytes
+
+    # What a person should know of it
+
+    @property
+    @abstractmethod
+    def left_out(self) -> Notes[LeftOut]:
+        """What is not sent, or not put in place; complete when `done` has returned."""
+
+    @property
+    @abstractmethod
+    def renamed(self) -> Notes[Renamed]:
+        """Names that could not stay as they were; complete when `done` has returned."""
 
     # How far it is
 

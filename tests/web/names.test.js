@@ -10,6 +10,7 @@ import {
   nameKey,
   portablePart,
 } from '../../web/transfer/names.js';
+import { notableEntries } from '../../web/transfer/notable.js';
 import { vectors } from './support/vectors.js';
 
 const golden = vectors('names');
@@ -120,3 +121,14 @@ test('a taken name gets a number before its extension', () => {
   const other = freeName(long, (name) => name === long);
   assert.ok(Buffer.byteLength(other) <= MAX_PATH_PART && other.endsWith(' (1).jpg'));
 });
+
+for (const { name, entries, notable } of golden.notable) {
+  test(`what is hidden or a program is named first: ${name}`, () => {
+    const { first, total } = notableEntries(entries);
+    assert.deepEqual(
+      first.map(({ path, hidden, executable }) => [path, hidden, executable]),
+      notable,
+    );
+    assert.equal(total, notable.length);
+  });
+}

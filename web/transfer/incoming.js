@@ -2,6 +2,7 @@
 // An incoming transfer: the receiving machine, and the place where the files go.
 
 import { TransferBase, hex, sha256 } from './base.js';
+import { notableEntries } from './notable.js';
 import { Problem, asProblem, problem } from '../problems.js';
 import { formOf, openSink } from '../sink.js';
 
@@ -11,6 +12,8 @@ import { formOf, openSink } from '../sink.js';
 /** @typedef {import('./frames.js').DataFrame} DataFrame */
 /** @typedef {import('./receiver.js').Receiver} Receiver */
 /** @typedef {import('./receiver.js').ReceiverEvent} ReceiverEvent */
+/** @typedef {import('./notable.js').LeftOut} LeftOut */
+/** @typedef {import('./notable.js').Renamed} Renamed */
 /** @typedef {import('../sink.js').Sink} Sink */
 /** @typedef {import('../sink.js').Saved} Saved */
 
@@ -20,6 +23,10 @@ export class Incoming extends TransferBase {
   direction = 'in';
   /** @type {Saved[]} */
   saved = [];
+  /** Names that were changed for this disk. @type {Renamed[]} */
+  renamed = [];
+  /** What is not there although it was to be sent. @type {LeftOut[]} */
+  leftOut = [];
   #machine;
   /** @type {Sink | null} */
   #sink = null;
@@ -39,6 +46,8 @@ export class Incoming extends TransferBase {
     super(wire, id, machine.entries);
     this.#machine = machine;
     this.notice = notice;
+    /** Hidden and executable entries, to be shown first. */
+    this.notable = notableEntries(machine.entries);
     this.form = formOf(machine.entries);
     this.#unfinished = this.files;
   }

@@ -17,6 +17,8 @@ import { problem } from '../problems.js';
 export class Outgoing extends TransferBase {
   /** @readonly @type {'out'} */
   direction = 'out';
+  /** What could not be sent. @type {import('./notable.js').LeftOut[]} */
+  leftOut = [];
   #manifest;
   #machine;
   #acknowledged = 0;
@@ -33,6 +35,8 @@ export class Outgoing extends TransferBase {
    */
   constructor(wire, id, manifest) {
     super(wire, id, manifest.entries);
+    /** Names that were changed so that any machine can save them. */
+    this.renamed = manifest.renamed;
     this.#manifest = manifest;
     this.#machine = new Sender({ transfer: id, entries: manifest.entries });
     this.#flush();

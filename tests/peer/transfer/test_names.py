@@ -15,6 +15,7 @@ from peer.errors import UnsafeName
 from peer.transfer.config import MAX_ENTRIES
 from peer.transfer.manifest import Entry
 from peer.transfer.names import NameChecker, SafePlan, display_name, safe_manifest
+from peer.transfer.notes import notable_entries
 
 VECTORS = json.loads(
     (Path(__file__).parents[2] / "vectors" / "names.json").read_text(encoding="utf-8")
@@ -128,3 +129,15 @@ def fold(text: str) -> str:
 @given(st.text())
 def test_everything_can_be_shown(text: str) -> None:
     assert printable(display_name(text))
+
+
+@pytest.mark.parametrize("case", VECTORS["notable"], ids=lambda case: case["name"])
+def test_what_is_hidden_or_a_program_is_named_first(case: dict[str, Any]) -> None:
+    notes = notable_entries(entries(case))
+    assert [[note.path, note.hidden, note.executable] for note in notes] == case["notable"]
+    assert notes.total == len(case["notable"])
+
+
+def test_of_many_notes_the_first_are_kept_and_all_are_counted() -> None:
+    notes = notable_entries(file(f".{n}") for n in range(1000))
+    assert (len(notes), notes.total) == (100, 1000)

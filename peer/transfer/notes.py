@@ -1,0 +1,145 @@
+"""What a person should know of a transfer's names: before it, and when it has ended (floor 0).
+
+Lists of this kind may be long, so only the first of them are kept, with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from .manifest import DIRECTORY, FILE, Entry
+
+__all__ = ["LeftOut", "Notable", "Notes", "Renamed", "notable_entries"]
+
+NOTES: Final = 100
+"""Things of a kind that are kept by name."""
+
+_PROGRAMS: Final = frozenset(
+    {"app", "bat", "cmd", "com", "command", "cpl", "desktop", "exe", "hta", "jar", "js", "jse"}
+    | {"lnk", "msi", "pif", "ps1", "reg", "scr", "sh", "vbe", "vbs", "wsf"}
+)
+"""Endings of files that some desktop runs when they are opened."""
+
+T = TypeVar("T")
+
+
+class Notes(Generic[T]):
+    """The first things of a kind, and how many there are.
+
+    Iterating yields those that are kept; `total` counts all.
+    """
+
+    __slots__ = ("_kept", "total")
+
+    def __init__(self, notes: Iterable[T] = ()) -> None:
+        self._kept: list[T] = []
+        self.total = 0
+        """How many there are, kept or not."""
+        for note in notes:
+            self.add(note)
+
+    def add(self, note: T) -> None:
+        """Count a thing, and keep it while there is room."""
+        self.total += 1
+        if len(self._kept) < NOTES:
+            self._kept.append(note)
+
+    def count(self, more: int) -> None:
+        """Count things that nobody has named."""
+        self.total += more
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __bool__(self) -> bool:
+        return self.total > 0
+
+    def __repr__(self) -> str:
+        return f"<Notes {self.total}: {self._kept!r}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something that was not sent, or could not be put in place."""
+
+    path: str
+    """As the manifest, or the sender's person, calls it; print it with `display_name` only."""
+    reason: str
+    """To follow the path in a sentence: `is a socket`. Safe to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A name that could not stay as it was."""
+
+    path: str
+    """As it was offered; print it with `display_name` only."""
+    name: str
+    """What stands there now, from the destination down; print it with `display_name` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notable:
+    """An entry that a person should see before accepting: hidden, or a program."""
+
+    path: str
+    """As it was offered; print it with `display_name` only."""
+    hidden: bool
+    """Some part of its path begins with a dot."""
+    executable: bool
+    """A file with an `x` bit, or with the ending of a program."""
+
+
+def notable_entries(entries: Iterable[Entry]) -> Notes[Notable]:
+    """Pick the hidden and the executable entries, the hidden ones first, in order.
+
+    Folders that are hidden stand for what is in them: a hidden folder is named once, at its first
+    entry.
+    """
+    hidden: Notes[Notable] = Notes()
+    programs: Notes[Notable] = Notes()
+    folder = ""
+    for entry in entries:
+        note = notable(entry)
+        if note is None:
+            continue
+        if not note.hidden:
+            programs.add(note)
+            continue
+        within = _hidden_folder(f"{entry.path}/" if entry.kind == DIRECTORY else entry.path)
+        if within and within == folder:
+            continue
+        folder = within or folder
+        hidden.add(Notable(within, hidden=True, executable=False) if within else note)
+    notes: Notes[Notable] = Notes([*hidden, *programs])
+    notes.total = hidden.total + programs.total
+    return notes
+
+
+def notable(entry: Entry) -> Notable | None:
+    """What is notable about an entry; None for most."""
+    path = entry.path
+    hidden = path.startswith(".") or "/." in path
+    executable = entry.kind == FILE and (
+        bool((entry.mode or 0) & 0o111) or _ending(path) in _PROGRAMS
+    )
+    return Notable(path, hidden, executable) if hidden or executable else None
+
+
+def _ending(path: str) -> str:
+    _, dot, ending = path.rpartition(".")
+    return ending.lower() if dot else ""
+
+
+def _hidden_folder(path: str) -> str:
+    """The first hidden folder on the way to an entry, with its `/`; empty for none."""
+    parts = path.split("/")
+    for depth, part in enumerate(parts[:-1]):
+        if part.startswith("."):
+            return "/".join(parts[: depth + 1]) + "/"
+    return ""

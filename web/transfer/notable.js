@@ -1,0 +1,68 @@
+// @ts-check
+// What a person should see of an offer first: what is hidden, and what is a program. The same
+// rules as `peer/transfer/notes.py`, with the same vectors (tests/vectors/names.json, `notable`).
+
+/** @typedef {import('./messages.js').Entry} Entry */
+/** @typedef {{path: string, hidden: boolean, executable: boolean}} Notable */
+/** @typedef {{from: string, to: string}} Renamed a path as it was offered, and as it is saved */
+/** @typedef {{path: string, reason: string}} LeftOut `reason` follows the path in a sentence */
+
+/** Most that are kept by name. */
+const MOST = 100;
+/** Endings of files that some desktop runs when they are opened. */
+const PROGRAMS = new Set(
+  'app bat cmd com command cpl desktop exe hta jar js jse lnk msi pif ps1 reg scr sh vbe vbs wsf'.split(
+    ' ',
+  ),
+);
+
+/**
+ * Picks the hidden and the executable entries, the hidden ones first, in order. A hidden folder is
+ * named once, for all that is in it.
+ *
+ * @param {readonly Entry[]} entries
+ * @returns {{first: Notable[], total: number}} those that are kept by name, and how many there are
+ */
+export function notableEntries(entries) {
+  /** @type {Notable[]} */
+  const hidden = [];
+  /** @type {Notable[]} */
+  const programs = [];
+  let folder = '';
+  for (const entry of entries) {
+    const note = notable(entry);
+    if (note === null) continue;
+    if (!note.hidden) {
+      programs.push(note);
+      continue;
+    }
+    const within = hiddenFolder(entry.kind === 'dir' ? `${entry.path}/` : entry.path);
+    if (within !== '' && within === folder) continue;
+    folder = within || folder;
+    hidden.push(within ? { path: within, hidden: true, executable: false } : note);
+  }
+  const all = [...hidden, ...programs];
+  return { first: all.slice(0, MOST), total: all.length };
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {Notable | null}
+ */
+function notable({ path, kind, mode = 0 }) {
+  const hidden = path.startsWith('.') || path.includes('/.');
+  const ending = /\.([^.]*)$/.exec(path)?.[1].toLowerCase() ?? '';
+  const executable = kind === 'file' && ((mode & 0o111) !== 0 || PROGRAMS.has(ending));
+  return hidden || executable ? { path, hidden, executable } : null;
+}
+
+/**
+ * The first hidden folder on the way to an entry, with its `/`.
+ *
+ * @param {string} path
+ */
+function hiddenFolder(path) {
+  const parts = path.split('/');
+  const depth = parts.findIndex((part, at) => part.startsWith('.') && at < parts.length - 1);
+  return depth < 0 ? '' : `${parts.slice(0, depth + 1).join('/')}/`;
+}
