@@ -91,6 +91,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> No
 )
 @click.option(
     "--version",
+    "-V",
     is_flag=True,
     expose_value=False,
     is_eager=True,
@@ -110,13 +111,27 @@ def peerline(ctx: click.Context) -> None:
     ctx.default_map = load(config_path(), required=bool(os.environ.get("PEERLINE_CONFIG")))
 
 
+def _misused(error: click.ClickException) -> int:
+    """Say what is wrong with the command line, by way of stderr alone."""
+    import sys
+
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.format_message(), file=sys.stderr)
+        return error.exit_code
+    if context is not None:
+        print(context.get_usage(), file=sys.stderr)
+        print(f"Try '{context.command_path} --help' for help.\n", file=sys.stderr)
+    print(f"Error: {error.format_message()}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
 def run(argv: list[str]) -> int:
     """Run the command line and return the exit status; click's own errors are usage (2)."""
     try:
         status = peerline.main(argv, prog_name="peerline", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _misused(error)
     except (click.Abort, KeyboardInterrupt):
         return report(KeyboardInterrupt(), verbose=False)
     except (UsageProblem, BrokenPipeError) as error:

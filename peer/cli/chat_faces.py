@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, redirect_stderr, redirect_stdout
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from peer.chat import display_text
 
 from .exits import Interrupted
 from .lines import LineReader
+from .output import Guarded, bare
 from .screen import Part, Screen
+from .text import safe
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -111,6 +113,7 @@ class TerminalFace:
         self._session: PromptSession[str] | None = None
         self._style: BaseStyle | None = None
         self._toolbar = ""
+        self._log: TextIO | None = None
 
     async def __aenter__(self) -> Self:
         from prompt_toolkit import PromptSession
@@ -124,8 +127,12 @@ class TerminalFace:
         self._style = Style(_STYLE)
         with ExitStack() as entered:
             # stderr, like everything that a person reads; stdout stays free for a pipe.
-            entered.enter_context(create_app_session(output=create_output(stdout=sys.stderr)))
+            entered.enter_context(create_app_session(output=create_output(stdout=bare(sys.stderr))))
+            self._log = None if sys.stdout.isatty() else sys.stdout
             entered.enter_context(patch_stdout(raw=True))
+            # What others write there (a log, a warning) is guarded as it was before.
+            entered.enter_context(redirect_stdout(Guarded(sys.stdout)))
+            entered.enter_context(redirect_stderr(Guarded(sys.stderr)))
             self._session = PromptSession(
                 [("class:prompt", "> ")],
                 completer=NestedCompleter.from_nested_dict(
@@ -151,17 +158,17 @@ class TerminalFace:
         await self._stack.aclose()
 
     def message(self, name: str, text: str) -> None:
-        lines = display_text(text).split("\n")
+        lines = display_text(text).expandtabs(4).split("\n")
         self._print(("class:name", f"{name}: "), ("", lines[0]))
         for line in lines[1:]:
             self._print(("", f"    {line}"))
         # `peerline chat > log` at a terminal: the log gets what a pipe would.
-        if sys.__stdout__ is not None and not sys.__stdout__.isatty():
+        if self._log is not None:
             for line in lines:
-                print(f"{name}: {line}", file=sys.__stdout__, flush=True)
+                print(f"{name}: {line}", file=self._log, flush=True)
 
     def echo(self, name: str, text: str, mark: str) -> None:
-        first, *rest = display_text(text).split("\n")
+        first, *rest = display_text(text).expandtabs(4).split("\n")
         self._print(
             ("class:own", f"{name}: "),
             ("", first),
@@ -177,6 +184,7 @@ class TerminalFace:
         )
 
     def toolbar(self, text: str) -> None:
+        text = safe(text, joiners=True)
         if text == self._toolbar:
             return
         self._toolbar = text
@@ -196,4 +204,5 @@ class TerminalFace:
         from prompt_toolkit import print_formatted_text
         from prompt_toolkit.formatted_text import FormattedText
 
-        print_formatted_text(FormattedText(fragments), style=self._style)
+        spelled = [(style, safe(text, joiners=True)) for style, text in fragments]
+        print_formatted_text(FormattedText(spelled), style=self._style)

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from peer.errors import ExitCode, PeerError
 
-from .text import safe_line
+from .output import indented, log_to_stderr, spell
+from .text import safe_line, shorten
 
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["Interrupted", "Outcome", "UsageProblem", "outcome", "run"]
 
+_LONGEST = 4000
+"""Characters of a sentence: some quote what another machine said."""
 _DISK_ERRNOS = {
     errno.EACCES,
     errno.EDQUOT,
@@ -117,7 +120,8 @@ def report(error: BaseException, *, verbose: bool) -> int:
         if verbose:
             import traceback
 
-            traceback.print_exception(error)
+            trace = "".join(traceback.format_exception(error))
+            print(indented(spell(trace)), file=sys.stderr)
         if ending.sentence:
             print(f"peerline: {ending.sentence}", file=sys.stderr, flush=True)
     _silence_broken_stdout()
@@ -129,11 +133,7 @@ def _set_up_logging(verbose: bool) -> None:
     import logging
 
     if verbose:
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=logging.INFO,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
+        log_to_stderr(logging.INFO)
     else:
         # Without any handler, the standard library prints warnings in the middle of the screen.
         logging.getLogger().addHandler(logging.NullHandler())
@@ -192,7 +192,7 @@ def _worst(group: BaseExceptionGroup[BaseException]) -> Outcome:
 
 
 def _sentence(error: BaseException) -> str:
-    text = safe_line(str(error)) or type(error).__name__
+    text = shorten(safe_line(str(error)), _LONGEST) or type(error).__name__
     return text if text[-1] in ".!?)" else f"{text}."
 
 

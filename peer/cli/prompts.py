@@ -11,6 +11,7 @@ from peer.errors import CodeError
 
 from .exits import Interrupted
 from .lines import LineReader
+from .output import bare
 from .screen import Screen
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ async def confirm(screen: Screen, question: str, *, default: bool, lines: LineRe
     """Ask a yes-or-no question until the answer is one; the end of the input means no."""
     choices = "[Y/n]" if default else "[y/N]"
     while True:
-        screen.raw(f"{question} {choices} ")
+        screen.ask(f"{question} {choices} ")
         try:
             answer = await lines.readline()
         except asyncio.CancelledError:
@@ -57,7 +58,7 @@ async def ask_code(screen: Screen, lines: LineReader) -> str:
         CodeError: Nothing valid was given.
     """
     if not (sys.stdin.isatty() and screen.terminal):
-        screen.raw("Code: ")
+        screen.ask("Code: ")
         typed = await lines.readline()
         if not typed:
             raise CodeError("No code was given: peerline receive 7-guitar-ocean")
@@ -102,7 +103,7 @@ async def _typed_code() -> str:
         complete_style=CompleteStyle.READLINE_LIKE,
         interrupt_exception=Interrupted,
         # stdout carries payload only.
-        output=create_output(stdout=sys.stderr),
+        output=create_output(stdout=bare(sys.stderr)),
     )
     try:
         return await session.prompt_async()

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self, TextIO
 
+from .output import bare, write
+from .text import safe
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -42,7 +45,7 @@ class Screen:
         terminal: bool | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = bare(sys.stderr if stream is None else stream)
         if terminal is None:
             terminal = self._stream.isatty() and environ.get("TERM") != "dumb"
         self.terminal = terminal
@@ -69,18 +72,24 @@ class Screen:
         return (self._stream.encoding or "").lower().replace("-", "") == "utf8"
 
     def say(self, *parts: Part) -> None:
-        """Print one line for good. What came from outside goes through `text.safe` first."""
+        """Print one line for good; what could move the cursor is spelled out."""
         self.erase_status()
         self._print(parts)
         self._draw_status()
 
     def raw(self, text: str) -> None:
-        """Write text as it is: escape sequences made here, a prompt that ends in a blank."""
+        """Write text as it is: escape sequences made here, and nothing from anywhere else."""
         self.erase_status()
         self._write(text)
 
+    def ask(self, text: str) -> None:
+        """Write a question, and stay behind it."""
+        self.erase_status()
+        self._write(safe(text, joiners=True))
+
     def status(self, text: str) -> None:
         """Show what is going on at the moment, until the next status or `clear_status`."""
+        text = safe(text, joiners=True)
         if text == self._status:
             return
         if not self.terminal:
@@ -109,7 +118,10 @@ class Screen:
             self._write(f"\r{set_cell_size(self._status, room).rstrip()}\x1b[K")
 
     def _print(self, parts: tuple[Part, ...]) -> None:
-        pieces = [(part, "") if isinstance(part, str) else part for part in parts]
+        pieces = [
+            (safe(text, joiners=True), style)
+            for text, style in ((part, "") if isinstance(part, str) else part for part in parts)
+        ]
         if not self._colour:
             self._write("".join(text for text, _ in pieces) + "\n")
             return
@@ -120,11 +132,7 @@ class Screen:
         self._rich().print(line, soft_wrap=True)
 
     def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-        except UnicodeEncodeError:
-            encoding = self._stream.encoding
-            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        write(self._stream, text)
         self._stream.flush()
 
     def _rich(self) -> Console:
