@@ -21,9 +21,13 @@ Nothing below this package is loaded before it is asked for.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+# Without `typing`, which takes as long to load as the rest of the way to the command's first line.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .channel import Channel
     from .chat import MessageReceived
     from .codes import Code
