@@ -49,6 +49,8 @@ __all__ = ["AssociationTransport", "PeerConnection"]
 logger = logging.getLogger(__name__)
 
 PORT = 5000
+KEPT_EARLY = 2 << 20
+"""Bytes kept for channels of an agreed id that our side has not opened: of a window of 8 MiB."""
 MAX_MESSAGE_SIZE = 16 << 20
 """What our descriptions announce; a message is in memory as a whole."""
 OVERHEAD = 65
@@ -135,6 +137,7 @@ class AssociationTransport:
                 client=self.transport._role == "client",
                 local_port=PORT,
                 remote_port=port,
+                keep_early=KEPT_EARLY,
                 max_message_size=MAX_MESSAGE_SIZE,
                 peer_max_message_size=self._accepted,
                 max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,

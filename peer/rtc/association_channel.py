@@ -45,6 +45,10 @@ class AssociationChannel:
         self._handler: ChannelHandler | None = None
         self._low_water = 0
         self._unconsumed: deque[int] = deque()
+        self._untold: list[MessageReceived] = []
+        """What came before there was a handler."""
+        self._clean: bool | None = None
+        """How it ended; None before it has."""
 
     @property
     def id(self) -> int | None:
@@ -67,6 +71,11 @@ class AssociationChannel:
         self._low_water = low_water
         if self._bound and self._id is not None:
             self._transport.set_low_water(self._id, low_water)
+        untold, self._untold = self._untold, []
+        for event in untold:
+            self._tell(handler, event)
+        if self._clean is not None:
+            handler.channel_closed(self._clean)
 
     def send(self, message: str | bytes) -> None:
         """See `DataChannel.send`."""
@@ -111,14 +120,13 @@ class AssociationChannel:
         if self._state is ChannelState.CLOSING:
             # The other side's reset comes behind all it has queued: it must find room.
             self._consume_all()
-        try:
-            message = decode_payload(event.ppid, event.data)
-        except UnicodeDecodeError:
-            message = event.data.decode(errors="replace")
         if self._handler is None:
-            self.consume()
+            self._untold.append(event)
         else:
-            self._handler.channel_received(message)
+            self._tell(self._handler, event)
+
+    def _tell(self, handler: ChannelHandler, event: MessageReceived) -> None:
+        handler.channel_received(decode_payload(event.ppid, event.data, errors="replace"))
 
     def drained(self) -> None:
         """What is buffered fell to the low-water mark."""
@@ -129,6 +137,7 @@ class AssociationChannel:
         """It is over."""
         if self._state is not ChannelState.CLOSED:
             self._state = ChannelState.CLOSED
+            self._clean = clean
             self._consume_all()
             if self._handler is not None:
                 self._handler.channel_closed(clean)

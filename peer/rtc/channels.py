@@ -36,7 +36,7 @@ class ChannelHandler(Protocol):
 
 
 class DataChannel(Protocol):
-    """One data channel. Give it a handler before the loop runs again, or messages are lost."""
+    """One data channel. What comes before it has a handler waits for it."""
 
     parameters: ChannelParameters
 

@@ -29,7 +29,7 @@ from .engine import Engine, chosen_engine
 from .gathering import Gatherer, GatheringTimes
 from .mdns import MdnsResolver, is_mdns_name
 from .servers import ServerEntry, endpoints
-from .stock import StockEngine
+from .stock import StockEngine, StockPeerConnection
 
 if TYPE_CHECKING:
     from aioice import Candidate
@@ -94,7 +94,7 @@ class Connection:
         engine = engine or chosen_engine()
         logger.info("channels are carried by the engine %s", engine)
         stock = engine == "aiortc"
-        self._pc: RTCPeerConnection = (RTCPeerConnection if stock else PeerConnection)(
+        self._pc: RTCPeerConnection = (StockPeerConnection if stock else PeerConnection)(
             RTCConfiguration(
                 iceServers=[],  # the Gatherer asks them; None would mean Google's
                 iceTransportPolicy=RTCIceTransportPolicy.RELAY

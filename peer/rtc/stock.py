@@ -2,16 +2,82 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
-from aiortc import InvalidStateError, RTCDataChannel, RTCPeerConnection
+from aiortc import (
+    InvalidStateError,
+    RTCDataChannel,
+    RTCDataChannelParameters,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+)
+from aiortc.rtcsctptransport import RTCSctpTransport
 
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
+from peer.sctp import MessageReceived, Ppid, decode_payload
+from peer.sctp.early import EarlyMessages
 
 from .channels import ChannelHandler, ChannelState, DataChannel
 
-__all__ = ["StockEngine"]
+__all__ = ["StockEngine", "StockPeerConnection"]
+
+logger = logging.getLogger(__name__)
+
+KEPT_EARLY = 2 << 20
+"""Bytes kept for channels of an agreed id that our side has not opened."""
+OVERHEAD = 256
+"""Bytes that keeping a message counts beside its own."""
+
+
+class StockPeerConnection(RTCPeerConnection):
+    """An `RTCPeerConnection` whose SCTP transport is a `StockTransport`."""
+
+    def _RTCPeerConnection__createSctpTransport(self) -> None:
+        dtls = self._RTCPeerConnection__createDtlsTransport()  # type: ignore[attr-defined]
+        sctp = self._RTCPeerConnection__sctp = StockTransport(dtls)
+        sctp._bundled = False
+        sctp.mid = None
+        sctp.on("datachannel", lambda channel: self.emit("datachannel", channel))
+
+
+class StockTransport(RTCSctpTransport):
+    """aiortc's transport, but for what comes for a channel before our side has opened it.
+
+    aiortc drops that. Here it is kept, as in `peer.sctp.early`; what there is no room for is
+    refused by a channel that closes at once.
+    """
+
+    def __init__(self, transport: RTCDtlsTransport) -> None:
+        super().__init__(transport)
+        self._early = EarlyMessages(KEPT_EARLY)
+        self._ended_early: set[int] = set()
+
+    async def _receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
+        if pp_id == Ppid.DCEP or stream_id in self._data_channels:
+            await super()._receive(stream_id, pp_id, data)
+            return
+        if not self._early.keep(MessageReceived(stream_id, pp_id, data, len(data) + OVERHEAD)):
+            logger.info("stream %d is refused: too much came before its channel", stream_id)
+            self._early.take(stream_id)
+            refused = RTCDataChannelParameters(label="", id=stream_id, negotiated=True)
+            RTCDataChannel(self, refused).close()
+
+    async def _reset_deferred_streams(self) -> None:
+        request = self._reconfig_deferred
+        await super()._reset_deferred_streams()
+        if request is not None and self._reconfig_deferred is None:
+            self._ended_early.update(set(request.streams) - self._data_channels.keys())
+
+    def catch_up(self, channel: RTCDataChannel, stream_id: int) -> None:
+        """Tell a channel that was opened what had come for it before, be it its end."""
+        for message in self._early.take(stream_id):
+            channel.emit("message", decode_payload(message.ppid, message.data, errors="replace"))
+        if stream_id in self._ended_early:
+            self._ended_early.discard(stream_id)
+            self._data_channel_inbound_reset.add(stream_id)
+            channel.close()
 
 
 class StockEngine:
@@ -56,7 +122,10 @@ class StockEngine:
             id=parameters.id,
         )
         raw.on("open", lambda: self.on_open())
-        return StockChannel(raw, parameters, self._is_alive)
+        channel = StockChannel(raw, parameters, self._is_alive)
+        if parameters.id is not None and isinstance(self._pc.sctp, StockTransport):
+            self._pc.sctp.catch_up(raw, parameters.id)
+        return channel
 
     def _on_channel(self, raw: RTCDataChannel) -> None:
         lifetime, retransmits = raw.maxPacketLifeTime, raw.maxRetransmits
@@ -84,6 +153,8 @@ class StockChannel:
         self._raw = raw
         self._is_alive = is_alive
         self._handler: ChannelHandler | None = None
+        self._untold: list[str | bytes] = []
+        """What came before there was a handler."""
         raw.on("open", self._on_open)
         raw.on("message", self._on_message)
         raw.on("bufferedamountlow", self._on_low)
@@ -108,6 +179,11 @@ class StockChannel:
         """See `DataChannel.attach`."""
         self._handler = handler
         self._raw.bufferedAmountLowThreshold = low_water
+        untold, self._untold = self._untold, []
+        for message in untold:
+            handler.channel_received(message)
+        if self.state is ChannelState.CLOSED:
+            handler.channel_closed(self._is_alive())
 
     def send(self, message: str | bytes) -> None:
         """See `DataChannel.send`."""
@@ -128,7 +204,9 @@ class StockChannel:
             self._handler.channel_opened()
 
     def _on_message(self, message: str | bytes) -> None:
-        if self._handler is not None:
+        if self._handler is None:
+            self._untold.append(message)
+        else:
             self._handler.channel_received(message)
 
     def _on_low(self) -> None:

@@ -456,7 +456,9 @@ class Association:
             return
         if len(data) == 1 and ppid in _EMPTY:
             data = b""
-        self._context.events.append(MessageReceived(stream_id, ppid, data, size))
+        refused = self._channels.on_message(MessageReceived(stream_id, ppid, data, size))
+        if refused and self._path is not None:
+            self._path.receiver.consume(refused)
 
     def _on_round_trip(self, rtt: float, now: float) -> None:
         if self._path is not None:

@@ -14,8 +14,9 @@ from itertools import chain
 
 from . import dcep
 from .context import Context
+from .early import EarlyMessages
 from .errors import LocalProtocolError, Malformed
-from .events import ChannelClosed, ChannelOpened
+from .events import ChannelClosed, ChannelOpened, MessageReceived
 from .outgoing import Message
 from .ppid import Ppid, encode_payload
 from .reset import StreamReset
@@ -25,6 +26,8 @@ __all__ = ["Channel", "ChannelState", "Channels"]
 
 _INFINITY = float("inf")
 _MAX_TEXT = 0xFFFF
+_MAX_REFUSED = 4096
+"""Refusals that the peer has not heeded yet; of more, it is not told."""
 
 
 class ChannelState(enum.Enum):
@@ -68,6 +71,11 @@ class Channels:
         self.established = False
         self._held = 0
         """Bytes of OPENs of the peer: labels and protocols, which are no data in the window."""
+        self._early = EarlyMessages(context.config.keep_early)
+        self._refused: set[int] = set()
+        """Streams of the peer whose messages are dropped until it has reset them."""
+        self._ended_early: set[int] = set()
+        """Streams that the peer has reset while they had no channel here."""
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -106,6 +114,8 @@ class Channels:
             raise LocalProtocolError(f"stream {stream_id} has a channel")
         elif not 0 <= stream_id < self._context.streams:
             raise LocalProtocolError(f"there is no stream {stream_id}")
+        elif stream_id in self._refused:
+            raise LocalProtocolError(f"too much came on stream {stream_id} before it was opened")
         state = ChannelState.OPEN if negotiated else ChannelState.OPENING
         channel = Channel(stream_id, parameters, state)
         self._channels[stream_id] = channel
@@ -114,7 +124,17 @@ class Channels:
             self._send(stream_id, Ppid.DCEP, parameters.serialize())
         elif self.established:
             self._announce(channel)
+            self._catch_up(channel)
+        self._ended_early.discard(stream_id)
         return stream_id
+
+    def _catch_up(self, channel: Channel) -> None:
+        """Tell what has come for a channel before it was opened here, be it its end."""
+        self._context.events += self._early.take(channel.stream_id)
+        if channel.stream_id in self._ended_early:
+            self._ended_early.discard(channel.stream_id)
+            channel.incoming_reset = True
+            self._start_closing(channel)
 
     def _free_id(self) -> int:
         """
@@ -126,7 +146,7 @@ class Channels:
         limit = self._context.streams
         first = 0 if self._context.config.client else 1
         for stream_id in chain(range(self._next_id, limit, 2), range(first, self._next_id, 2)):
-            if stream_id not in self._channels:
+            if stream_id not in self._channels and stream_id not in self._refused:
                 self._next_id = stream_id + 2
                 return stream_id
         raise LocalProtocolError("every stream has a channel")
@@ -213,8 +233,36 @@ class Channels:
         """Forget every channel and tell so: the peer has restarted."""
         for channel in list(self._channels.values()):
             self._forget(channel)
+        self._early.clear()
+        self._refused.clear()
+        self._ended_early.clear()
 
     # The peer's
+
+    def on_message(self, message: MessageReceived) -> int:
+        """
+        Tell a message to the channel it is for, now or when that is opened here.
+
+        Returns:
+            Bytes to give back to the receive window: of what is refused.
+        """
+        stream_id = message.stream_id
+        channel = self._channels.get(stream_id)
+        if not self._context.config.keep_early or not (channel is None or channel.incoming_reset):
+            self._context.events.append(message)
+            return 0
+        if stream_id not in self._refused:
+            if self._early.keep(message):
+                return 0
+            self._refuse(stream_id)
+        return message.size + sum(kept.size for kept in self._early.take(stream_id))
+
+    def _refuse(self, stream_id: int) -> None:
+        """Take nothing more on a stream until the peer has reset it, and say so (RFC 8832, 6)."""
+        if len(self._refused) < _MAX_REFUSED:
+            self._refused.add(stream_id)
+            if self.resets is not None and stream_id not in self._channels:
+                self.resets.reset(stream_id)
 
     def on_dcep(self, stream_id: int, data: bytes) -> None:
         """Handle a message with the identifier 50 (RFC 8832, 6)."""
@@ -249,15 +297,15 @@ class Channels:
             parameters = None
         room = len(self._channels) < self._context.config.max_channels and self._has_room(data)
         if parameters is None or not room:
-            # RFC 8832, 6: what cannot be opened is reset.
-            if self.resets is not None:
-                self.resets.reset(stream_id)
+            self._refuse(stream_id)
             return
         channel = Channel(stream_id, parameters, ChannelState.OPEN, by_peer=True)
         self._channels[stream_id] = channel
         self._hold(channel, data)
         self._queue.stream(stream_id).weight = parameters.priority
+        self._ended_early.discard(stream_id)
         self._announce(channel)
+        self._context.events += self._early.take(stream_id)
         self._send(stream_id, Ppid.DCEP, dcep.ACK)
 
     def on_reset_wanted(self, stream_id: int) -> None:
@@ -272,6 +320,10 @@ class Channels:
         """The peer will send no more on these streams (RFC 8831, 6.7): reset ours too."""
         for stream_id in list(self._channels) if stream_ids is None else stream_ids:
             channel = self._channels.get(stream_id)
+            if stream_id in self._refused:
+                self._refused.discard(stream_id)
+            elif channel is None and self._context.config.keep_early:
+                self._ended_early.add(stream_id)
             if channel is None:
                 continue
             channel.incoming_reset = True
@@ -290,7 +342,9 @@ class Channels:
     def _finish(self, channel: Channel) -> None:
         if channel.incoming_reset and channel.outgoing_reset:
             self._forget(channel)
-            if channel.next_open:
+            if channel.stream_id in self._refused and self.resets is not None:
+                self.resets.reset(channel.stream_id)
+            elif channel.next_open:
                 self._on_open(channel.stream_id, channel.next_open)
 
 

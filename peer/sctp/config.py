@@ -21,6 +21,9 @@ class SctpConfig:
     """Streams offered in each direction (RFC 8831, 6.2 asks for 65535)."""
     max_channels: int = 4096
     """Channels that may exist at once; more from the peer are reset at once."""
+    keep_early: int = 0
+    """What may wait for channels that our side has not opened yet, out of ``receive_window``. 0
+    where streams are used without channels: then every message is told at once."""
 
     receive_window: int = 8 << 20
     """What we advertise when nothing is waiting: out-of-order data and unread messages count."""

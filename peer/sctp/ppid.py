@@ -36,15 +36,20 @@ def encode_payload(message: str | bytes) -> tuple[int, bytes]:
     return (Ppid.BINARY, message) if message else (Ppid.BINARY_EMPTY, _EMPTY)
 
 
-def decode_payload(ppid: int, data: bytes) -> str | bytes:
+def decode_payload(ppid: int, data: bytes, *, errors: str = "strict") -> str | bytes:
     """
     Return the message that ``data`` carries.
 
+    Args:
+        ppid: What it is.
+        data: Its payload.
+        errors: What to do about a string that is not UTF-8, as for ``bytes.decode``.
+
     Raises:
-        UnicodeDecodeError: A string is not UTF-8.
+        UnicodeDecodeError: A string is not UTF-8, and ``errors`` is "strict".
     """
     if ppid in (Ppid.STRING, Ppid.STRING_PARTIAL):
-        return data.decode()
+        return data.decode(errors=errors)
     if ppid == Ppid.STRING_EMPTY:
         return ""
     return b"" if ppid == Ppid.BINARY_EMPTY else data

@@ -31,6 +31,9 @@ RTC = Path(__file__).resolve().parents[2] / "peer" / "rtc"
     [
         (RTCPeerConnection, "_RTCPeerConnection__createSctpTransport", "association.py"),
         (RTCPeerConnection, "_RTCPeerConnection__createDtlsTransport", "association.py"),
+        (RTCPeerConnection, "_RTCPeerConnection__createSctpTransport", "stock.py"),
+        (RTCSctpTransport, "_receive", "stock.py"),
+        (RTCSctpTransport, "_reset_deferred_streams", "stock.py"),
         (RTCDtlsTransport, "_register_data_receiver", "association.py"),
         (RTCDtlsTransport, "_unregister_data_receiver", "association.py"),
         (RTCDtlsTransport, "_send_data", "packets.py"),
