@@ -1,5 +1,6 @@
 # make demo    the whole story on this machine: a server, two processes, a folder, a chat line
 # make test    everything the tests need, then all tests
+# make test-versions   the core tests with every other Python found, and with eager tasks
 # make lint    ruff and mypy
 # make bench   measurements (bench/), printed as tables
 
@@ -14,11 +15,15 @@ END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_
     tests/peer/test_room.py tests/peer/cli/test_send_and_receive.py tests/peer/cli/test_chat.py \
     tests/turn
 
+# Run with uvloop, and with eager tasks on every newer Python, too: tests/conftest.py.
+CORE := tests/peer/test_room.py tests/peer/test_link.py tests/peer/test_channel.py \
+    tests/peer/test_transfers.py tests/peer/test_chat.py tests/peer/test_control.py
+
 WERIFT := tests/interop/werift
 WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test test-versions lint format bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -57,7 +62,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.tests-installed $(WERIFT_INSTALLED)
 	@tests/system-packages
 	PEERLINE_ENGINE=aiortc $(BIN)/python -m pytest $(PYTEST_ARGS) $(END_TO_END)
+	PEERLINE_TEST_LOOP=uvloop $(BIN)/python -m pytest $(PYTEST_ARGS) $(CORE)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-versions:
+	@tests/python-versions $(PYTEST_ARGS) $(CORE)
 
 lint: $(VENV)/.tests-installed
 	$(BIN)/ruff check .

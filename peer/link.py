@@ -80,6 +80,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._incoming: Arrivals[Channel] = Arrivals()
         self._over = asyncio.Event()
+        self._is_closing = False
         self._closing: asyncio.Task[None] | None = None
         self._when_over: list[Callable[[], None]] = []
         self.chat = ChatLine(generation.chat_channel)
@@ -207,8 +208,8 @@ class Link:
             code: a word for programs that tells the other side why.
             message: a sentence for its person.
         """
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(code, message), name="close link")
+        self._start_closing(code, message)
+        assert self._closing is not None
         await asyncio.shield(self._closing)
 
     async def wait_closed(self) -> None:
@@ -234,6 +235,11 @@ class Link:
         await self.close()
 
     # private
+
+    def _start_closing(self, code: str = "", message: str = "") -> None:
+        if not self._is_closing:
+            self._is_closing = True  # an eager task (Python 3.12) ends up here before it is kept
+            self._closing = asyncio.create_task(self._close(code, message), name="close link")
 
     async def _close(self, code: str, message: str) -> None:
         generation = self._generation
@@ -267,8 +273,7 @@ class Link:
         self._incoming.end(error)
         for callback in self._when_over:
             callback()
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close("", ""), name="close link")
+        self._start_closing()
 
     def _check_open(self) -> None:
         if self._generation.end is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
 import ssl as ssl_module
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
+from aiohappyeyeballs import start_connection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -21,6 +24,7 @@ from websockets.exceptions import (
 )
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from signaling.messages import MAX_SERVER_MESSAGE_BYTES, SUBPROTOCOL, WEBSOCKET_PATH
 
@@ -102,20 +106,22 @@ async def _connect(url: str, ssl: ssl_module.SSLContext | None) -> ClientConnect
     """
     redirects = 0
     while True:
+        proxied = _takes_proxy(url)
+        sock = None if proxied else await _dial(url)
         try:
             return await _Connect(
                 url,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,
                 user_agent_header="peerline",
-                proxy=True if _takes_proxy(url) else None,
+                proxy=True if proxied else None,
+                sock=sock,
                 open_timeout=None,  # the caller's
                 ping_interval=None,  # the server's heartbeat serves both
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=MAX_SERVER_MESSAGE_BYTES,
                 max_queue=MAX_WAITING,
                 ssl=(ssl or True) if url.startswith("wss:") else None,
-                happy_eyeballs_delay=HAPPY_EYEBALLS,
             )
         except InvalidStatus as error:
             target = _redirection(url, error.response)
@@ -123,6 +129,23 @@ async def _connect(url: str, ssl: ssl_module.SSLContext | None) -> ClientConnect
             if target is None or redirects > MAX_REDIRECTS:
                 raise
             url = target
+
+
+async def _dial(url: str) -> socket.socket:
+    """Connect to whichever of a server's addresses answers first.
+
+    Not by `loop.create_connection`: that of uvloop tries one after the other, and that of asyncio
+    fails under eager tasks before Python 3.12.8 and 3.13.1.
+
+    Raises:
+        InvalidURI: this is no address.
+        OSError: none answers.
+        UnicodeError: the name is none.
+    """
+    uri = parse_uri(url)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(uri.host, uri.port, type=socket.SOCK_STREAM)
+    return await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS)
 
 
 def _redirection(url: str, response: Response) -> str | None:

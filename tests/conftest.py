@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
+
+LOOP = "PEERLINE_TEST_LOOP"
+"""Variable that names the event loop of the tests, one of `LOOPS`; asyncio's own without it."""
+
+
+def eager_loop() -> asyncio.AbstractEventLoop:
+    """A loop whose tasks run up to their first wait where they are made (Python 3.12)."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]  # 3.12
+    return loop
+
+
+def fast_loop() -> asyncio.AbstractEventLoop:
+    """A loop of uvloop."""
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "eager": eager_loop,
+    "uvloop": fast_loop,
+}
+
+
+if os.environ.get(LOOP):  # the hook must not answer None, and what it answers names every test
+
+    def pytest_asyncio_loop_factories(
+        config: pytest.Config, item: pytest.Item
+    ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+        """The loop that the environment names, for every test."""
+        name = os.environ[LOOP]
+        return {name: LOOPS[name]}
 
 
 def pytest_configure() -> None:

@@ -107,6 +107,8 @@ class AssociationTransport:
         self._channels: dict[int, AssociationChannel] = {}
         self._early: list[AssociationChannel] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes = 0.0
+        """When the timer fires; uvloop's cannot be asked."""
         self._soon: asyncio.Handle | None = None
         self._accepted = 0
         self._datagram_size = 0
@@ -342,9 +344,10 @@ class AssociationTransport:
                 self._soon = self._loop.call_soon(self._on_due)
             return
         if self._timer is not None:
-            if self._timer.when() <= due + 0.0005:
+            if self._wakes <= due + 0.0005:
                 return
             self._timer.cancel()
+        self._wakes = due
         self._timer = self._loop.call_at(due, self._on_timer)
 
     @property

@@ -63,7 +63,8 @@ class SinglePath:
     def send(self, packets: list[bytes]) -> None:
         """See `PacketPath.send`."""
         self._waiting += packets
-        if self._task is None:
+        # A task may be done before it is kept: an eager one (Python 3.12) that never waited.
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send(), name="send packets")
 
     async def _send(self) -> None:
@@ -74,10 +75,9 @@ class SinglePath:
                 await self._dtls._send_data(self._waiting.popleft())
         except ConnectionError:
             self._waiting.clear()  # DTLS is over; the connection finds out by itself
-        finally:
-            self._task = None
         if was_blocked:
-            self._on_writable()
+            # When this task is done, and the next packets get one of their own.
+            asyncio.get_running_loop().call_soon(self._on_writable)
 
     async def close(self) -> None:
         """See `PacketPath.close`."""

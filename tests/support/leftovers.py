@@ -29,7 +29,8 @@ def open_sockets() -> set[str]:
 
 def own_threads() -> set[threading.Thread]:
     """The threads, without those of the event loop's pool, which the loop itself ends."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+    pools = ("asyncio_", "uvloop_")
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(pools)}
 
 
 def other_tasks() -> set[asyncio.Task[object]]:

@@ -49,9 +49,10 @@ class MemoryChannel(Generic[Message]):
     async def run(self) -> None:
         """Deliver for ever; in random order when there is a seed."""
         while True:
-            await self.open.wait()
             async with self._changed:
                 await self._changed.wait_for(lambda: self._waiting)
+            await self.open.wait()
+            async with self._changed:
                 last = len(self._waiting) - 1
                 message = self._waiting.pop(self._random.randint(0, last) if self._random else 0)
                 self._changed.notify_all()
