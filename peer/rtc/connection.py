@@ -6,6 +6,7 @@ import asyncio
 import enum
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aiortc import (
@@ -16,23 +17,24 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.sdp import candidate_from_sdp
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from peer.config import ChannelParameters, EngineName
 from peer.errors import LinkClosed, LinkLost, NoPath, PeerError, ProtocolError, VerificationFailed
 from peer.events import Path
 
-from . import sdp
 from .association import PeerConnection
+from .candidates import Candidate
 from .channels import DataChannel
 from .engine import Engine, chosen_engine
 from .gathering import Gatherer, GatheringTimes
 from .mdns import MdnsResolver, is_mdns_name
+from .sdp import DEFAULT_MAX_MESSAGE_SIZE, Description
 from .servers import ServerEntry, endpoints
 from .stock import StockEngine, StockPeerConnection
 
 if TYPE_CHECKING:
-    from aioice import Candidate
+    from aioice import Candidate as IceCandidate
     from aioice import Connection as IceConnection
     from aiortc import RTCSctpTransport
 
@@ -47,6 +49,7 @@ MAX_CANDIDATES = 256
 """Candidates of the other side that are tried; each costs packets to wherever it says."""
 # What aiortc's parsers raise when they are fed what they do not expect.
 _PARSE_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
+_IMPOSTOR = "The machine at the other end is not the one that was announced."
 
 
 class ConnectionState(enum.Enum):
@@ -117,9 +120,9 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._early: list[str] = []
         self._candidates = 0
-        self._remote: sdp.RemoteDescription | None = None
+        self._remote: Description | None = None
         self._proposal_accepted = False
-        self._local_fingerprint = b""
+        self._verified = b""
         self._state = ConnectionState.NEW
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing: asyncio.Task[None] | None = None
@@ -206,12 +209,15 @@ class Connection:
 
     def add_candidate(self, candidate: str) -> None:
         """Take one more candidate of the other side (`candidate:...`); nonsense is ignored."""
-        if self._remote is None:
+        parsed = Candidate.parse(candidate)
+        if parsed is None:
+            logger.info("ignoring a candidate that makes no sense, or is of no use")
+        elif self._remote is None:
             if len(self._early) < MAX_EARLY_CANDIDATES:
                 self._early.append(candidate)
         elif self._candidates < MAX_CANDIDATES:
             self._candidates += 1
-            self._background(self._add_candidate(candidate))
+            self._background(self._add_candidate(parsed))
 
     async def connected(self) -> None:
         """Wait until the channels are open; bound it with `asyncio.timeout`.
@@ -257,17 +263,19 @@ class Connection:
     def max_message_size(self) -> int:
         """Largest message the other side accepts, in bytes."""
         remote = self._remote
-        return sdp.DEFAULT_MAX_MESSAGE_SIZE if remote is None else remote.max_message_size
+        return DEFAULT_MAX_MESSAGE_SIZE if remote is None else remote.max_message_size
 
     @property
     def local_fingerprint(self) -> bytes:
-        """SHA-256 of our DTLS certificate; empty before there is a description."""
-        return self._local_fingerprint
+        """SHA-256 of our DTLS certificate, 32 bytes."""
+        prints = self._sctp.transport.getLocalParameters().fingerprints
+        (value,) = (print.value for print in prints if print.algorithm == "sha-256")
+        return bytes.fromhex(value.replace(":", ""))
 
     @property
     def remote_fingerprint(self) -> bytes:
-        """SHA-256 of the certificate that the other side announced, which DTLS checks."""
-        return b"" if self._remote is None else self._remote.fingerprint
+        """SHA-256 of the certificate with which DTLS verified the other side; empty before."""
+        return self._verified
 
     # End
 
@@ -337,21 +345,20 @@ class Connection:
         return "; ".join(problems) + "." if problems else ""
 
     def _local_description(self) -> str:
-        text = self._pc.localDescription.sdp
-        if not sdp.candidate_lines(text):
+        ours = Description.parse(self._pc.localDescription.sdp)
+        if not ours.candidates:
             if self._relay_only:
                 raise NoPath(
                     "No TURN server gave an address, and only relaying is allowed.", self._hint()
                 )
             raise NoPath("This machine has no network address to offer.")
-        self._local_fingerprint = sdp.fingerprint(text) or b""
-        if self._gatherer is not None and self._gatherer.pending:
+        waits = self._gatherer is not None and self._gatherer.pending
+        if waits:
             self._background(self._announce_end())
-            text = sdp.without_end_of_candidates(text)
         # In an answer it says that the offer's is accepted.
-        if self._engine.proposal and (self._remote is None or self._proposal_accepted):
-            text = sdp.with_proposal(text, self._engine.proposal)
-        return text
+        proposes = self._remote is None or self._proposal_accepted
+        proposal = self._engine.proposal if proposes else b""
+        return replace(ours, complete=not waits, proposal=proposal).text()
 
     async def _announce_end(self) -> None:
         """Tell that no more candidates come, once the last server has answered or given up."""
@@ -359,14 +366,17 @@ class Connection:
         await self._gatherer.finished()
         self.on_candidate(None)
 
-    async def _apply(self, text: str, kind: str) -> None:
-        remote = sdp.RemoteDescription.parse(text)
+    async def _apply(self, text: str, kind: Literal["offer", "answer"]) -> None:
+        remote = Description.parse(text, kind)
         if remote.proposal:
             self._proposal_accepted = self._engine.accept_proposal(remote.proposal)
             if kind == "answer" and not self._proposal_accepted:
                 raise ProtocolError("The other side's answer makes no sense: its a=sctp-init.")
+        # Candidates are added one by one, so that the lookup of a `.local` name cannot hold up the
+        # answer; and aioice would give up at their end while such a lookup still runs.
+        bare = replace(remote, candidates=(), complete=False, proposal=b"").text()
         try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=remote.sdp, type=kind))
+            await self._pc.setRemoteDescription(RTCSessionDescription(sdp=bare, type=kind))
         except InvalidStateError:
             if self._state is ConnectionState.ENDED:
                 raise LinkLost from None
@@ -374,40 +384,44 @@ class Connection:
         except _PARSE_ERRORS as error:
             raise ProtocolError(f"The other side's {kind} makes no sense: {error}") from error
         self._remote = remote
-        for candidate in (*remote.candidates, *self._early):
-            self.add_candidate(candidate)
+        for line in (*(candidate.text() for candidate in remote.candidates), *self._early):
+            self.add_candidate(line)
         self._early.clear()
 
-    async def _add_candidate(self, line: str) -> None:
-        try:
-            candidate = candidate_from_sdp(line.removeprefix("candidate:"))
-        except _PARSE_ERRORS:
-            logger.info("ignoring a candidate that makes no sense")
+    async def _add_candidate(self, candidate: Candidate) -> None:
+        address: str | None = candidate.address
+        if is_mdns_name(candidate.address):
+            address = await self._resolve(candidate.address)
+        if address is None:
             return
-        if is_mdns_name(candidate.ip) and not await self._resolve(candidate):
-            return
-        candidate.sdpMLineIndex = 0
-        candidate.sdpMid = self._sctp.mid
         try:
-            await self._pc.addIceCandidate(candidate)
+            await self._pc.addIceCandidate(
+                RTCIceCandidate(
+                    component=1,
+                    foundation=candidate.foundation,
+                    ip=address,
+                    port=candidate.port,
+                    priority=candidate.priority,
+                    protocol="udp",
+                    type=candidate.type,
+                    sdpMid=self._sctp.mid,
+                    sdpMLineIndex=0,
+                )
+            )
         except _PARSE_ERRORS as error:
             logger.info("ignoring a candidate: %s", error)
 
-    async def _resolve(self, candidate: RTCIceCandidate) -> bool:
-        """Put the address in place of a `.local` name; False if it cannot be found.
+    async def _resolve(self, name: str) -> str | None:
+        """The address behind a `.local` name; None if it cannot be found.
 
         Nothing is lost then: the other side reaches us and we learn its address from that.
         """
         if self._relay_only:
-            return False  # a TURN server must not learn what the name hides
+            return None  # a TURN server must not learn what the name hides
         if self._resolver is None:
             addresses = self._gatherer.addresses if self._gatherer is not None else []
             self._resolver = MdnsResolver(addresses)
-        address = await self._resolver.resolve(candidate.ip)
-        if address is None:
-            return False
-        candidate.ip = address
-        return True
+        return await self._resolver.resolve(name)
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -428,11 +442,24 @@ class Connection:
             self.on_ended(error)
 
     def _on_first_open(self) -> None:
-        if self._state is ConnectionState.NEW:
-            self._state = ConnectionState.CONNECTED
-            self._established.set_result(None)
+        if self._state is not ConnectionState.NEW:
+            return
+        # aiortc has compared them, too; but this is what people's words vouch for.
+        verified = self._peer_certificate()
+        if self._remote is None or verified != self._remote.fingerprint:
+            self._end(VerificationFailed(_IMPOSTOR), tell=True)
+            return
+        self._verified = verified
+        self._state = ConnectionState.CONNECTED
+        self._established.set_result(None)
 
-    def _on_late_candidate(self, candidate: Candidate) -> None:
+    def _peer_certificate(self) -> bytes:
+        """SHA-256 of the certificate that the other side has proved to hold; empty if none."""
+        connection = self._sctp.transport._ssl
+        shown = connection and connection.get_peer_certificate(as_cryptography=True)
+        return shown.fingerprint(SHA256()) if shown else b""
+
+    def _on_late_candidate(self, candidate: IceCandidate) -> None:
         self.on_candidate(f"candidate:{candidate.to_sdp()}")
 
     def _on_engine_ended(self, reason: str) -> None:
@@ -445,12 +472,7 @@ class Connection:
             if self._pc.iceConnectionState == "failed" and self._state is ConnectionState.NEW:
                 self._end(self.no_path(), tell=True)
             elif self._state is ConnectionState.NEW:
-                self._end(
-                    VerificationFailed(
-                        "The machine at the other end is not the one that was announced."
-                    ),
-                    tell=True,
-                )
+                self._end(VerificationFailed(_IMPOSTOR), tell=True)
             else:
                 self._end(LinkLost(), tell=True)
         elif state == "closed":

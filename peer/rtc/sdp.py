@@ -1,6 +1,10 @@
-"""Session descriptions as text: what must be taken out, and what is to be read from them.
+"""Session descriptions (RFC 8866, 8839, 8841, 8842): the only reader of what the other side sent.
 
-Only what aiortc gets wrong or does not tell is done here; it parses the rest itself.
+aiortc reads descriptions, too, and two readers may see two things in one text: a fingerprint that
+one of them passes over is a way in for a server in the middle. So a description is read once,
+here, by the grammar of its RFCs, and aiortc is given one that is written anew from what was read
+(`Description.text`). What nobody needs is left out; what is said twice, or not as the grammar has
+it, is refused. Our own descriptions take the same way out.
 """
 
 from __future__ import annotations
@@ -8,104 +12,222 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal, Self
 
 from peer.errors import ProtocolError
 
-__all__ = [
-    "RemoteDescription",
-    "candidate_lines",
-    "fingerprint",
-    "with_proposal",
-    "without_end_of_candidates",
-]
+from .candidates import Candidate
 
-MAX_SIZE = 48 * 1024
-MAX_CANDIDATES = 64
-DEFAULT_MAX_MESSAGE_SIZE = 65536
+__all__ = ["Description", "candidate_lines", "fingerprint"]
+
+MAX_SIZE: Final = 48 * 1024
+"""Characters of a description."""
+MAX_LINES: Final = 256
+MAX_LINE: Final = 1200
+MAX_CANDIDATES: Final = 64
+"""Candidates of a description that are looked at."""
+DEFAULT_MAX_MESSAGE_SIZE: Final = 65536
 """What RFC 8841 section 6.1 says when `max-message-size` is not given."""
-UNLIMITED_MESSAGE_SIZE = 2**30
-"""Stands for `max-message-size:0`, no limit (RFC 8841 section 6); what Firefox announces."""
+UNLIMITED_MESSAGE_SIZE: Final = 2**30
+"""Stands for `max-message-size:0`, no limit (RFC 8841 section 6), and for more than we count to."""
+_DEFAULT_PORT: Final = 5000
+_FINGERPRINT_SIZE: Final = 32
 
-_CANDIDATE = re.compile(r"^a=(candidate:[^\r\n]+)\r?\n?", re.MULTILINE)
-_END = re.compile(r"^a=end-of-candidates\r?\n?", re.MULTILINE)
-_FINGERPRINT = re.compile(
-    r"^a=fingerprint:sha-256 ([0-9A-F]{2}(?::[0-9A-F]{2}){31})\r?$", re.I | re.M
-)
-_MAX_MESSAGE_SIZE = re.compile(r"^a=max-message-size:(\d{1,10})\r?$", re.MULTILINE)
-_PROPOSAL = re.compile(r"^a=sctp-init:([A-Za-z0-9+/=]{1,1024})\r?$", re.MULTILINE)
-_MEDIA = re.compile(r"^m=(\w+)", re.MULTILINE)
+_LINE: Final = re.compile(r"([a-z])=([\x20-\x7e]*)")
+_MEDIA: Final = re.compile(r"application [1-9][0-9]{0,4} (?:UDP|TCP)/DTLS/SCTP webrtc-datachannel")
+_NAME: Final = r"[!#-'*+.0-9A-Z^-~-]"  # RFC 8866, 9
+_ATTRIBUTE: Final = re.compile(rf"({_NAME}{{1,64}})(?::(.*))?")
+_FINGERPRINT: Final = re.compile(r"([A-Za-z0-9-]{1,32}) ([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,127})")
+
+_VALUES: Final = {
+    "mid": re.compile(rf"{_NAME}{{1,32}}"),
+    "ice-ufrag": re.compile(r"[A-Za-z0-9+/]{4,256}"),
+    "ice-pwd": re.compile(r"[A-Za-z0-9+/]{22,256}"),
+    "setup": re.compile(r"actpass|active|passive"),
+    "sctp-port": re.compile(r"[0-9]{1,5}"),
+    "max-message-size": re.compile(r"[0-9]{1,19}"),
+    "sctp-init": re.compile(r"[A-Za-z0-9+/]{4,1024}={0,2}"),
+}
+"""Attributes that are read, with the grammar of their values; each may be there once."""
+_MANDATORY: Final = ("ice-ufrag", "ice-pwd", "setup")
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteDescription:
-    """The other side's description, taken apart.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A description of a connection with data channels, as far as it matters.
 
     Attributes:
-        sdp: to give to aiortc: without candidates (they are added one by one, so that the
-            lookup of a `.local` name cannot hold up the answer) and without
-            `a=end-of-candidates` (aioice then gives up while such a lookup still runs).
-        candidates: the candidate lines that were taken out, without `a=`.
+        mid: name of its one section.
+        ufrag, password: of ICE (RFC 8839, 5.4).
+        setup: role in DTLS: `actpass`, `active` or `passive` (RFC 8842, 5.3).
         fingerprint: of the DTLS certificate, SHA-256, 32 bytes.
-        max_message_size: largest message the other side accepts, in bytes.
+        port: of SCTP.
+        max_message_size: largest message that is accepted, in bytes.
+        lite: whether it is an ICE-lite implementation.
+        candidates: at most `MAX_CANDIDATES`.
+        complete: whether no more candidates will come.
         proposal: an SCTP INIT chunk (draft-hancke-tsvwg-snap); empty if there is none.
     """
 
-    sdp: str
-    candidates: tuple[str, ...]
+    mid: str = "0"
+    ufrag: str
+    password: str = field(repr=False)
+    setup: str
     fingerprint: bytes
-    max_message_size: int
-    proposal: bytes
+    port: int = _DEFAULT_PORT
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE
+    lite: bool = False
+    candidates: tuple[Candidate, ...] = ()
+    complete: bool = False
+    proposal: bytes = b""
 
     @classmethod
-    def parse(cls, sdp: str) -> RemoteDescription:
-        """Take a description apart.
+    def parse(cls, text: str, kind: Literal["offer", "answer"] = "offer") -> Self:
+        """Read a description.
 
         Raises:
             ProtocolError: if it is not one of a connection with data channels only.
         """
-        if len(sdp) > MAX_SIZE:
-            raise ProtocolError("The other side's description is too long.")
-        if _MEDIA.findall(sdp) != ["application"]:
-            raise ProtocolError("The other side's description is not one of data channels.")
-        digest = fingerprint(sdp)
-        if digest is None:
-            raise ProtocolError("The other side's description has no SHA-256 fingerprint.")
-        size = _MAX_MESSAGE_SIZE.search(sdp)
-        limit = int(size[1]) if size else DEFAULT_MAX_MESSAGE_SIZE
+        values: dict[str, str] = {}
+        prints: list[bytes] = []
+        candidates: list[Candidate] = []
+        flags: set[str] = set()
+        for name, value in _attributes(text):
+            if name in _VALUES:
+                if name in values or value is None or not _VALUES[name].fullmatch(value):
+                    raise _nonsense(name)
+                values[name] = value
+            elif name == "fingerprint":
+                prints += _sha256(value or "")
+            elif name == "candidate" and len(candidates) < MAX_CANDIDATES:
+                candidate = Candidate.parse(f"candidate:{value}")
+                candidates += [] if candidate is None else [candidate]
+            elif name in ("ice-lite", "end-of-candidates"):
+                flags.add(name)
+        for name in _MANDATORY:
+            if name not in values:
+                raise _nonsense(name)
+        if len(prints) != 1:
+            raise ProtocolError(
+                "The other side's description must have one SHA-256 fingerprint, "
+                f"and has {len(prints) or 'none'}."
+            )
+        port = int(values.get("sctp-port", _DEFAULT_PORT))
+        if not 0 < port < 65536:
+            raise _nonsense("sctp-port")
+        if kind == "answer" and values["setup"] == "actpass":
+            raise _nonsense("setup")
+        size = int(values.get("max-message-size", DEFAULT_MAX_MESSAGE_SIZE))
         return cls(
-            sdp=_END.sub("", _CANDIDATE.sub("", sdp)),
-            candidates=candidate_lines(sdp)[:MAX_CANDIDATES],
-            fingerprint=digest,
-            max_message_size=limit or UNLIMITED_MESSAGE_SIZE,
-            proposal=_proposal(sdp),
+            mid=values.get("mid", "0"),
+            ufrag=values["ice-ufrag"],
+            password=values["ice-pwd"],
+            setup=values["setup"],
+            fingerprint=prints[0],
+            port=port,
+            max_message_size=min(size or UNLIMITED_MESSAGE_SIZE, UNLIMITED_MESSAGE_SIZE),
+            lite="ice-lite" in flags,
+            candidates=tuple(candidates),
+            complete="end-of-candidates" in flags,
+            proposal=_proposal(values.get("sctp-init", "")),
         )
 
+    def text(self) -> str:
+        """The description as text: what `parse` reads, and nothing else."""
+        size = 0 if self.max_message_size == UNLIMITED_MESSAGE_SIZE else self.max_message_size
+        lines = [
+            "v=0",
+            "o=- 1 1 IN IP4 0.0.0.0",
+            "s=-",
+            "t=0 0",
+            *(["a=ice-lite"] if self.lite else []),
+            f"a=group:BUNDLE {self.mid}",
+            "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+            "c=IN IP4 0.0.0.0",
+            f"a=mid:{self.mid}",
+            f"a=ice-ufrag:{self.ufrag}",
+            f"a=ice-pwd:{self.password}",
+            f"a=fingerprint:sha-256 {self.fingerprint.hex(':').upper()}",
+            f"a=setup:{self.setup}",
+            f"a=sctp-port:{self.port}",
+            f"a=max-message-size:{size}",
+            *(f"a={candidate.text()}" for candidate in self.candidates),
+            *(["a=end-of-candidates"] if self.complete else []),
+        ]
+        if self.proposal:
+            lines.append(f"a=sctp-init:{base64.b64encode(self.proposal).decode()}")
+        return "\r\n".join(lines) + "\r\n"
 
-def candidate_lines(sdp: str) -> tuple[str, ...]:
-    """The candidates of a description, each as `candidate:...`, without `a=`."""
-    return tuple(match.strip() for match in _CANDIDATE.findall(sdp))
+
+def candidate_lines(text: str) -> tuple[str, ...]:
+    """The candidates of a description, each as `candidate:...`.
+
+    Raises:
+        ProtocolError: it is no description.
+    """
+    return tuple(candidate.text() for candidate in Description.parse(text).candidates)
 
 
-def fingerprint(sdp: str) -> bytes | None:
-    """The SHA-256 fingerprint of a description's certificate (RFC 8122), 32 bytes."""
-    match = _FINGERPRINT.search(sdp)
-    return bytes.fromhex(match[1].replace(":", "")) if match else None
+def fingerprint(text: str) -> bytes:
+    """The SHA-256 fingerprint of a description's certificate (RFC 8122), 32 bytes.
+
+    Raises:
+        ProtocolError: it is no description.
+    """
+    return Description.parse(text).fingerprint
 
 
-def with_proposal(sdp: str, chunk: bytes) -> str:
-    """The same description of data channels, with an SCTP INIT chunk."""
-    return f"{sdp}a=sctp-init:{base64.b64encode(chunk).decode()}\r\n"
+def _attributes(text: str) -> Iterator[tuple[str, str | None]]:
+    """Names and values of all attributes; nothing else is of interest.
+
+    Raises:
+        ProtocolError: the text is too long, is no description, or describes something else.
+    """
+    if len(text) > MAX_SIZE:
+        raise ProtocolError("The other side's description is too long.")
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if len(lines) > MAX_LINES or any(len(line) > MAX_LINE for line in lines):
+        raise ProtocolError("The other side's description is too long.")
+    sections = 0
+    for number, line in enumerate(lines):
+        match = _LINE.fullmatch(line)
+        if match is None or (number == 0 and line != "v=0"):
+            raise ProtocolError("The other side's description makes no sense.")
+        kind, rest = match.groups()
+        if kind == "m":
+            sections += 1
+            if sections > 1 or not _MEDIA.fullmatch(rest):
+                raise ProtocolError("The other side's description is not one of data channels.")
+        elif kind == "a":
+            attribute = _ATTRIBUTE.fullmatch(rest)
+            if attribute is None:
+                raise ProtocolError("The other side's description makes no sense.")
+            yield attribute[1], attribute[2]
+    if not sections:
+        raise ProtocolError("The other side's description is not one of data channels.")
 
 
-def _proposal(sdp: str) -> bytes:
-    match = _PROPOSAL.search(sdp)
+def _sha256(value: str) -> list[bytes]:
+    """The fingerprint of an attribute, if it is a SHA-256 one; others are nothing to us."""
+    match = _FINGERPRINT.fullmatch(value)
+    if match is None:
+        raise _nonsense("fingerprint")
+    digest = bytes.fromhex(match[2].replace(":", ""))
+    if match[1].lower() != "sha-256":
+        return []
+    if len(digest) != _FINGERPRINT_SIZE:
+        raise _nonsense("fingerprint")
+    return [digest]
+
+
+def _proposal(value: str) -> bytes:
     try:
-        return base64.b64decode(match[1], validate=True) if match else b""
+        return base64.b64decode(value, validate=True)
     except binascii.Error:
-        return b""
+        raise _nonsense("sctp-init") from None
 
 
-def without_end_of_candidates(sdp: str) -> str:
-    """The same description, open for candidates that follow (RFC 8840 section 4.2)."""
-    return _END.sub("", sdp)
+def _nonsense(name: str) -> ProtocolError:
+    return ProtocolError(f"The other side's description makes no sense: its a={name}.")

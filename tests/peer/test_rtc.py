@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
 import pytest
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from peer.config import ChannelParameters
 from peer.errors import (
@@ -240,6 +242,32 @@ async def test_a_swapped_fingerprint_fails_verification() -> None:
         with pytest.raises(VerificationFailed):
             await answerer.connected()
         await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_the_certificate_is_compared_by_ourselves_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """People's words vouch for it: they must not hang on how aiortc reads and compares."""
+    monkeypatch.setattr(RTCDtlsTransport, "_validate_peer_identity", lambda self, parameters: None)
+    async with nothing_left_behind():
+        offerer, answerer = Connection(), Connection()
+        offerer.create_channel(CONTROL)
+        answerer.create_channel(CONTROL)
+        offer = await offerer.offer()
+        theirs = offerer.local_fingerprint.hex(":").upper()
+        swapped = offer.replace(theirs, os.urandom(32).hex(":").upper())
+        await offerer.accept_answer(await answerer.answer(swapped))
+        with pytest.raises(VerificationFailed):
+            await answerer.connected()
+        assert answerer.remote_fingerprint == b""
+        await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_the_fingerprint_is_that_of_the_certificate_that_was_shown() -> None:
+    async with connected_pair() as (_, _, offerer, answerer):
+        assert len(offerer.remote_fingerprint) == 32
+        assert offerer.remote_fingerprint == answerer.local_fingerprint
+        assert answerer.remote_fingerprint == offerer.local_fingerprint
 
 
 @pytest.mark.parametrize(
