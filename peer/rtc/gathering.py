@@ -72,6 +72,7 @@ class Gatherer:
         self._on_late_candidate = on_late_candidate
         self._times = times
         self._gather_own = ice.get_component_candidates
+        self._own: asyncio.Task[list[Candidate]] | None = None
         self._tasks: set[asyncio.Task[Candidate | None]] = set()
         self._found: list[Candidate] = []
         self._described = False
@@ -92,7 +93,9 @@ class Gatherer:
         if not addresses and not self._relay_only:
             addresses = list(LOOPBACK)  # a machine that has no other: two programs on it
         self.addresses = addresses
-        hosts = await self._gather_own(component, addresses)
+        # aioice knows of its sockets once all are open: cancelled before, it would lose them.
+        self._own = asyncio.create_task(self._gather_own(component, addresses), name="own sockets")
+        hosts = await asyncio.shield(self._own)
         for protocol in self._ice._protocols:
             repeat_requests(protocol)
         protocols = [
@@ -115,11 +118,12 @@ class Gatherer:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Stop asking; allocations that were made belong to the connection, which ends them."""
+        """Stop asking; sockets and allocations belong to the connection, which ends them."""
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        running = self._tasks if self._own is None else {*self._tasks, self._own}
+        if running:
+            await asyncio.wait(running)
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()

@@ -245,3 +245,16 @@ async def test_numeric_addresses_need_no_resolver() -> None:
 async def test_a_name_without_address_is_an_error(host: str) -> None:
     with pytest.raises(OSError):
         await look_up(host, 3478)
+
+
+async def test_gathering_that_is_cancelled_anywhere_leaves_no_socket() -> None:
+    for turns in range(12):
+        async with nothing_left_behind():
+            made = Connection()
+            made.create_channel(CONTROL)
+            offering = asyncio.create_task(made.offer())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            offering.cancel()
+            await asyncio.wait({offering})
+            await made.close()
