@@ -119,7 +119,11 @@ class Association:
                 path = self._path
                 if path is not None and not path.features.equal:
                     path.receiver.schedule_sack(now)
-                    if start + step < len(datagrams) and path.receiver.sack_is_due(now):
+                    if (
+                        start + step < len(datagrams)
+                        and path.receiver.sack_is_due(now)
+                        and self._context.may_answer
+                    ):
                         sack = path.receiver.make_sack(now)
                         self._context.packets.append(self._context.writer.wrap(sack))
         except RemoteProtocolError as error:

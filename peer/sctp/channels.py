@@ -26,8 +26,8 @@ __all__ = ["Channel", "ChannelState", "Channels"]
 
 _INFINITY = float("inf")
 _MAX_TEXT = 0xFFFF
-_MAX_REFUSED = 4096
-"""Refusals that the peer has not heeded yet; of more, it is not told."""
+_MAX_REMEMBERED = 4096
+"""Streams without a channel that something is known of: more refusals than these are not told."""
 
 
 class ChannelState(enum.Enum):
@@ -259,7 +259,7 @@ class Channels:
 
     def _refuse(self, stream_id: int) -> None:
         """Take nothing more on a stream until the peer has reset it, and say so (RFC 8832, 6)."""
-        if len(self._refused) < _MAX_REFUSED:
+        if len(self._refused) < _MAX_REMEMBERED:
             self._refused.add(stream_id)
             if self.resets is not None and stream_id not in self._channels:
                 self.resets.reset(stream_id)
@@ -311,9 +311,11 @@ class Channels:
     def on_reset_wanted(self, stream_id: int) -> None:
         """The peer wants our stream reset (RFC 6525, 5.2.3): with it goes its channel."""
         channel = self._channels.get(stream_id)
-        if channel is None and self.resets is not None:
-            self.resets.reset(stream_id)
-        elif channel is not None and channel.state is not ChannelState.CLOSING:
+        if channel is None:
+            # A stream that was never used, or not since it was last reset, needs none.
+            if self.resets is not None and stream_id in self._queue.streams:
+                self.resets.reset(stream_id)
+        elif channel.state is not ChannelState.CLOSING:
             self._start_closing(channel)
 
     def on_incoming_reset(self, stream_ids: frozenset[int] | None) -> None:
@@ -322,7 +324,11 @@ class Channels:
             channel = self._channels.get(stream_id)
             if stream_id in self._refused:
                 self._refused.discard(stream_id)
-            elif channel is None and self._context.config.keep_early:
+            elif (
+                channel is None
+                and self._context.config.keep_early
+                and len(self._ended_early) < _MAX_REMEMBERED
+            ):
                 self._ended_early.add(stream_id)
             if channel is None:
                 continue

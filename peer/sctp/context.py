@@ -14,6 +14,9 @@ from .timers import Timers
 
 __all__ = ["Context"]
 
+_MAX_ANSWERS = 256
+_MAX_ANSWER_BYTES = 1 << 16
+
 
 class Context:
     """Shared by the handshake, the shutdown, the resets and the association itself."""
@@ -44,5 +47,28 @@ class Context:
         return ours if self.peer is None else min(ours, self.peer.inbound_streams)
 
     def send(self, chunk: bytes) -> None:
-        """Queue a control chunk."""
+        """Queue a control chunk of our own accord."""
         self.control.append(chunk)
+
+    def answer(self, chunk: bytes) -> None:
+        """Queue a control chunk that the peer has brought about, if there is room for it."""
+        if self.may_answer:
+            self.control.append(chunk)
+
+    def answer_packet(self, packet: bytes) -> None:
+        """Queue a whole packet that the peer has brought about, if there is room for it."""
+        if self.may_answer:
+            self.packets.append(packet)
+
+    @property
+    def may_answer(self) -> bool:
+        """
+        Whether one more answer may wait to be sent.
+
+        They wait while the path below takes nothing, and a peer may go on asking. All are asked
+        for again when they do not come, so what there is no room for is as good as lost.
+        """
+        waiting = len(self.control) + len(self.packets)
+        return waiting < _MAX_ANSWERS and (
+            sum(map(len, self.control)) + sum(map(len, self.packets)) < _MAX_ANSWER_BYTES
+        )

@@ -183,7 +183,7 @@ class DataPath:
         reassembly.check_limit()
         for stream_id in reassembly.invalid_streams:
             error = cause(Cause.INVALID_STREAM, stream_id.to_bytes(2, "big") + b"\0\0")
-            self._context.send(serialize_chunk(ChunkType.ERROR, 0, error))
+            self._context.answer(serialize_chunk(ChunkType.ERROR, 0, error))
         reassembly.invalid_streams.clear()
 
     def stats(self) -> Stats:

@@ -30,8 +30,6 @@ _SILENT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE, ChunkType.COO
                      ChunkType.ERROR})  # fmt: skip
 """RFC 9260, 8.4: packets out of the blue with one of these get no answer."""
 _MAY_REFLECT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE})
-_MAX_CONTROL = 256
-"""Answers that may wait. A flood of requests in one batch gets no more than that."""
 
 
 class Dispatcher:
@@ -130,13 +128,13 @@ class Dispatcher:
 
     def _answer_out_of_the_blue(self, kinds: set[int], tag: int) -> None:
         context = self._context
-        if kinds & _SILENT or len(context.packets) >= _MAX_CONTROL:
+        if kinds & _SILENT:
             return
         if ChunkType.SHUTDOWN_ACK in kinds:
             answer = serialize_chunk(ChunkType.SHUTDOWN_COMPLETE, TAG_REFLECTED)
         else:
             answer = serialize_chunk(ChunkType.ABORT, TAG_REFLECTED)
-        context.packets.append(context.writer.wrap_checked(answer, tag=tag))
+        context.answer_packet(context.writer.wrap_checked(answer, tag=tag))
 
     def _handle(self, chunk: RawChunk, now: float) -> bool:
         """Hand a chunk to its handler; tell whether the rest of the packet is to be looked at."""
@@ -148,8 +146,8 @@ class Dispatcher:
                 return False
             return True
         # 3.2: the two upper bits of an unknown type say what to do with it.
-        if chunk.kind & 0x40 and len(self._context.control) < _MAX_CONTROL:
+        if chunk.kind & 0x40:
             whole = serialize_chunk(chunk.kind, chunk.flags, chunk.value)[:64]
             error = cause(Cause.UNRECOGNIZED_CHUNK, pad(whole))
-            self._context.send(serialize_chunk(ChunkType.ERROR, 0, error))
+            self._context.answer(serialize_chunk(ChunkType.ERROR, 0, error))
         return bool(chunk.kind & 0x80)

@@ -123,11 +123,11 @@ class Handshake:
         except RemoteProtocolError as error:
             # 8.4, 3: it carries the tag of the INIT.
             abort = serialize_chunk(ChunkType.ABORT, 0, error.cause)
-            context.packets.append(context.writer.wrap_checked(abort, tag=peer.tag))
+            context.answer_packet(context.writer.wrap_checked(abort, tag=peer.tag))
             return
         if state is State.SHUTDOWN_ACK_SENT:
             # 9.2: the peer missed our SHUTDOWN ACK.
-            context.send(serialize_chunk(ChunkType.SHUTDOWN_ACK))
+            context.answer(serialize_chunk(ChunkType.SHUTDOWN_ACK))
             return
         local = Side.new(context.config, context.random)
         local_tie = peer_tie = 0
@@ -144,7 +144,7 @@ class Handshake:
             *unrecognised_params(unrecognised),
         ]
         chunk = local.serialize(ChunkType.INIT_ACK, params)
-        context.packets.append(context.writer.wrap_checked(chunk, tag=peer.tag))
+        context.answer_packet(context.writer.wrap_checked(chunk, tag=peer.tag))
 
     def on_init_ack(self, value: bytes, now: float) -> None:
         """
@@ -178,7 +178,7 @@ class Handshake:
         self._send_cookie_echo(now)
         if unrecognised:
             reported = b"".join(p.value for p in unrecognised_params(unrecognised))
-            context.send(
+            context.answer(
                 serialize_chunk(ChunkType.ERROR, 0, cause(Cause.UNRECOGNIZED_PARAMETERS, reported))
             )
 
@@ -207,7 +207,7 @@ class Handshake:
             staleness = int((now - cookie.created - context.config.cookie_lifetime) * 1e6)
             error = cause(Cause.STALE_COOKIE, min(staleness, 0xFFFFFFFF).to_bytes(4, "big"))
             chunk = serialize_chunk(ChunkType.ERROR, 0, error)
-            context.packets.append(context.writer.wrap_checked(chunk, tag=cookie.peer.tag))
+            context.answer_packet(context.writer.wrap_checked(chunk, tag=cookie.peer.tag))
             return False
         if state is State.CLOSED:
             self._establish(cookie, now)
@@ -226,15 +226,15 @@ class Handshake:
             # Action A: the peer restarted.
             if state is State.SHUTDOWN_ACK_SENT:
                 error = cause(Cause.COOKIE_WHILE_SHUTTING_DOWN)
-                context.send(serialize_chunk(ChunkType.SHUTDOWN_ACK))
-                context.send(serialize_chunk(ChunkType.ERROR, 0, error))
+                context.answer(serialize_chunk(ChunkType.SHUTDOWN_ACK))
+                context.answer(serialize_chunk(ChunkType.ERROR, 0, error))
                 return False
             logger.debug("the peer restarted the association")
             self._on_restart(now)
             self._establish(cookie, now)
         else:
             return False  # action C: a cookie that came late
-        context.send(serialize_chunk(ChunkType.COOKIE_ACK))
+        context.answer(serialize_chunk(ChunkType.COOKIE_ACK))
         return True
 
     def _establish(self, cookie: Cookie, now: float) -> None:

@@ -102,7 +102,7 @@ class Inbound:
     def _on_heartbeat(self, chunk: RawChunk, now: float) -> None:
         if self.path is not None:
             answer = serialize_chunk(ChunkType.HEARTBEAT_ACK, 0, chunk.value)
-            self._context.send(answer)
+            self._context.answer(answer)
 
     def _on_heartbeat_ack(self, chunk: RawChunk, now: float) -> None:
         path = self.path

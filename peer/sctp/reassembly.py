@@ -69,17 +69,15 @@ class Assembler(Protocol):
         """Forget the unfinished messages of these streams; ``None`` for all."""
 
 
-class _Stream:
-    """An incoming stream: the turn it is at, and the complete messages that came too early."""
+class _Waiting:
+    """Complete messages of a stream that came before their turn."""
 
-    __slots__ = ("next_message", "order", "waiting")
+    __slots__ = ("messages", "order")
 
     def __init__(self) -> None:
-        self.next_message = 0
-        """Unwrapped sequence number of the next ordered message."""
-        self.waiting: dict[int, tuple[int, bytes]] = {}
+        self.messages: dict[int, tuple[int, bytes]] = {}
         self.order: list[int] = []
-        """The numbers in ``waiting``, as a heap."""
+        """The numbers in ``messages``, as a heap."""
 
 
 class Reassembly:
@@ -101,7 +99,10 @@ class Reassembly:
         )
         self._unwrap = unwrap32 if interleaving else unwrap16
         self._unfinished: Sized = self.assembler.unfinished
-        self._streams: dict[int, _Stream] = {}
+        self._turns: dict[int, int] = {}
+        """Unwrapped sequence number of the next ordered message, by stream."""
+        self._early: dict[int, _Waiting] = {}
+        """By stream; a peer may use all of them, so there is something only where it must be."""
         self._waiting = 0
         """Bytes of complete messages that wait for their turn."""
         self._waiting_count = 0
@@ -177,36 +178,45 @@ class Reassembly:
         if unordered:
             self.deliver(stream_id, ppid, data)
             return
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            stream = self._streams[stream_id] = _Stream()
-        turn = stream.next_message
+        turn = self._turns.get(stream_id, 0)
         number = self._unwrap(number, turn)
         if number == turn:
-            stream.next_message = turn + 1
+            self._turns[stream_id] = turn + 1
             self.deliver(stream_id, ppid, data)
-            if stream.waiting:
-                self._advance(stream_id, stream, turn + 1)
-        elif number > turn and number not in stream.waiting:
-            if len(stream.waiting) >= _MAX_WAITING_PER_STREAM:
-                raise RemoteProtocolError("too many messages wait for an earlier one")
-            stream.waiting[number] = (ppid, data)
-            heappush(stream.order, number)
-            self._waiting += len(data)
-            self._waiting_count += 1
+            if stream_id in self._early:
+                self._advance(stream_id, turn + 1)
+        elif number > turn:
+            self._keep(stream_id, number, ppid, data)
         # A number that was already delivered or given up: the message is dropped.
 
-    def _advance(self, stream_id: int, stream: _Stream, turn: int) -> None:
+    def _keep(self, stream_id: int, number: int, ppid: int, data: bytes) -> None:
+        waiting = self._early.get(stream_id)
+        if waiting is None:
+            waiting = self._early[stream_id] = _Waiting()
+        if number in waiting.messages:
+            return
+        if len(waiting.messages) >= _MAX_WAITING_PER_STREAM:
+            raise RemoteProtocolError("too many messages wait for an earlier one")
+        waiting.messages[number] = (ppid, data)
+        heappush(waiting.order, number)
+        self._waiting += len(data)
+        self._waiting_count += 1
+
+    def _advance(self, stream_id: int, turn: int) -> None:
         """Go on to ``turn``: hand up what waited for a turn up to it, and what follows at once."""
-        order = stream.order
-        while order and order[0] <= turn:
-            number = heappop(order)
-            ppid, data = stream.waiting.pop(number)
-            turn = max(turn, number + 1)
-            self._waiting -= len(data)
-            self._waiting_count -= 1
-            self.deliver(stream_id, ppid, data)
-        stream.next_message = turn
+        waiting = self._early.get(stream_id)
+        if waiting is not None:
+            order = waiting.order
+            while order and order[0] <= turn:
+                number = heappop(order)
+                ppid, data = waiting.messages.pop(number)
+                turn = max(turn, number + 1)
+                self._waiting -= len(data)
+                self._waiting_count -= 1
+                self.deliver(stream_id, ppid, data)
+            if not order:
+                del self._early[stream_id]
+        self._turns[stream_id] = turn
 
     def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
         """
@@ -224,12 +234,10 @@ class Reassembly:
         for stream_id, unordered, message in skipped:
             if unordered or stream_id >= self._stream_count:
                 continue
-            stream = self._streams.get(stream_id)
-            if stream is None:
-                stream = self._streams[stream_id] = _Stream()
-            number = self._unwrap(message, stream.next_message)
-            if number >= stream.next_message:
-                self._advance(stream_id, stream, number + 1)
+            turn = self._turns.get(stream_id, 0)
+            number = self._unwrap(message, turn)
+            if number >= turn:
+                self._advance(stream_id, number + 1)
 
     def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
         """
@@ -240,11 +248,12 @@ class Reassembly:
             reached: The cumulative TSN, unwrapped; what was sent before the reset has arrived.
         """
         self.assembler.reset_streams(stream_ids, reached)
-        for stream_id in list(self._streams) if stream_ids is None else stream_ids:
-            stream = self._streams.pop(stream_id, None)
-            if stream is not None:
-                self._waiting -= sum(len(data) for _, data in stream.waiting.values())
-                self._waiting_count -= len(stream.waiting)
+        for stream_id in {*self._turns, *self._early} if stream_ids is None else stream_ids:
+            self._turns.pop(stream_id, None)
+            waiting = self._early.pop(stream_id, None)
+            if waiting is not None:
+                self._waiting -= sum(len(data) for _, data in waiting.messages.values())
+                self._waiting_count -= len(waiting.messages)
 
 
 def _nobody(stream_id: int, ppid: int, data: bytes) -> None:

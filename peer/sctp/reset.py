@@ -205,7 +205,7 @@ class StreamReset:
         self._respond(request, result)
 
     def _respond(self, request: int, result: int) -> None:
-        self._context.send(reconfig(Response(request, result).param()))
+        self._context.answer(reconfig(Response(request, result).param()))
 
     def _on_outgoing_request(self, request: OutgoingReset) -> None:
         if not self._is_new(request.request):

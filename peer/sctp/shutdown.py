@@ -58,9 +58,9 @@ class Shutdown:
     def _send(self, now: float, cumulative: int, timeout: float) -> None:
         context = self._context
         if context.machine.state is State.SHUTDOWN_SENT:
-            context.send(shutdown(cumulative))
+            context.answer(shutdown(cumulative))
         else:
-            context.send(serialize_chunk(ChunkType.SHUTDOWN_ACK))
+            context.answer(serialize_chunk(ChunkType.SHUTDOWN_ACK))
         context.timers.start(Timer.T2_SHUTDOWN, now + timeout * (1 << min(self._attempts, 8)))
 
     def on_timer(self, now: float, *, cumulative: int, timeout: float) -> None:

@@ -14,6 +14,10 @@ RECEIVE_BYTES_PER_TURN = 200_000
 
 RECEIVE_CALLS_PER_TURN = 32
 
+MAX_WAITING = 512
+"""Batches that wait for a full socket. An owner that makes no more while it is `blocked` never has
+so many; answers to what comes in may."""
+
 COALESCE = 0.001
 """Seconds between turns while single datagrams come in faster than this, as network cards
 coalesce interrupts: a wake-up costs several times what a datagram does."""
@@ -96,7 +100,8 @@ class UdpEndpoint:
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
         """Send `data` as datagrams of `segment` bytes, at once or when the socket has room.
 
-        The caller may reuse the memory behind `data` after the call. A closed endpoint drops it.
+        The caller may reuse the memory behind `data` after the call. A closed endpoint drops it,
+        and so does one where `MAX_WAITING` batches wait already.
         """
         if self._closed:
             return
@@ -106,7 +111,8 @@ class UdpEndpoint:
                 return
             data = data[done:]
             self._loop.add_writer(self._sock.fileno(), self._writable)
-        self._waiting.append((bytes(data), segment, address))
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append((bytes(data), segment, address))
 
     def close(self) -> None:
         """Stop reading, drop what waits, close the socket. May be called twice."""

@@ -15,6 +15,7 @@ import uvloop
 
 from peer.udp import Address, BatchSocket, UdpEndpoint, open_batch_socket
 from peer.udp.batch import SegmentationRefused
+from peer.udp.endpoint import MAX_WAITING
 from peer.udp.fallback import PlainSocket
 from peer.udp.linux import SOL_UDP, UDP_GRO, UDP_SEGMENT
 from tests.support.netns import Network, own_network, set_loopback_mtu
@@ -262,6 +263,15 @@ async def test_nothing_is_lost_or_doubled_when_the_socket_is_full(refuse: bool) 
     assert (b.datagrams, a.endpoint.blocked) == (sent, False)
     a.endpoint.close()
     b.endpoint.close()
+
+
+async def test_a_full_socket_holds_a_bounded_number_of_batches_back() -> None:
+    full = Scripted(open_batch_socket(bound()), refuse=False, room=0)
+    sink = Sink(full, asyncio.get_running_loop())
+    for _ in range(2 * MAX_WAITING):
+        sink.endpoint.send(b"answer", 6, ("127.0.0.1", 9))
+    assert len(sink.endpoint._waiting) == MAX_WAITING
+    sink.endpoint.close()
 
 
 async def test_an_oversized_datagram_is_dropped_and_an_error_is_told() -> None:
