@@ -28,6 +28,7 @@ from .candidates import Candidate
 from .channels import DataChannel
 from .engine import Engine, chosen_engine
 from .gathering import Gatherer, GatheringTimes
+from .ice import adopt
 from .mdns import MdnsResolver, is_mdns_name
 from .sdp import DEFAULT_MAX_MESSAGE_SIZE, Description
 from .servers import ServerEntry, endpoints
@@ -331,7 +332,7 @@ class Connection:
 
     def _take_over_gathering(self) -> None:
         self._gatherer = Gatherer(
-            self._ice,
+            adopt(self._ice),
             self._stun,
             self._turn,
             relay_only=self._relay_only,

@@ -13,27 +13,21 @@ import asyncio
 import ipaddress
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aioice import Candidate, stun, turn
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol
 
-from .repeats import repeat_requests
+from .ice import IceConnection, IceProtocol
+from .relay import allocate
 from .servers import Endpoint, look_up
-
-if TYPE_CHECKING:
-    from aioice import Connection as IceConnection
 
 __all__ = ["Gatherer", "GatheringTimes"]
 
 logger = logging.getLogger(__name__)
 
-DELETE_TIMEOUT = 1.0
-"""Seconds that giving an allocation back to a TURN server may take (a dead one never answers)."""
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -71,7 +65,7 @@ class Gatherer:
         self._relay_only = relay_only
         self._on_late_candidate = on_late_candidate
         self._times = times
-        self._gather_own = ice.get_component_candidates
+        self._hosts: list[IceProtocol] = []
         self._own: asyncio.Task[list[Candidate]] | None = None
         self._tasks: set[asyncio.Task[Candidate | None]] = set()
         self._found: list[Candidate] = []
@@ -93,14 +87,12 @@ class Gatherer:
         if not addresses and not self._relay_only:
             addresses = list(LOOPBACK)  # a machine that has no other: two programs on it
         self.addresses = addresses
-        # aioice knows of its sockets once all are open: cancelled before, it would lose them.
-        self._own = asyncio.create_task(self._gather_own(component, addresses), name="own sockets")
+        # A socket that is being opened is in nobody's list: it must not be lost to a cancellation.
+        self._own = asyncio.create_task(self._open_all(component, addresses), name="own sockets")
         hosts = await asyncio.shield(self._own)
-        for protocol in self._ice._protocols:
-            repeat_requests(protocol)
         protocols = [
             protocol
-            for protocol in self._ice._protocols
+            for protocol in self._hosts
             if ipaddress.ip_address(protocol.local_candidate.host).version == 4
         ]
         for endpoint in self._stun if not self._relay_only else ():
@@ -124,6 +116,37 @@ class Gatherer:
         running = self._tasks if self._own is None else {*self._tasks, self._own}
         if running:
             await asyncio.wait(running)
+
+    async def _open_all(self, component: int, addresses: list[str]) -> list[Candidate]:
+        opened = [await self._open(component, address) for address in addresses]
+        return [candidate for candidate in opened if candidate is not None]
+
+    async def _open(self, component: int, address: str) -> Candidate | None:
+        """Open a socket on one of our own addresses (RFC 8445 section 5.1.1.1)."""
+        loop = asyncio.get_running_loop()
+        try:
+            transport, protocol = await loop.create_datagram_endpoint(
+                lambda: IceProtocol(self._ice), local_addr=(address, 0)
+            )
+        except OSError as error:
+            logger.info("no socket on %s: %s", address, error)
+            return None
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, turn.UDP_SOCKET_BUFFER_SIZE
+        )
+        host, port = transport.get_extra_info("sockname")[:2]
+        protocol.local_candidate = Candidate(
+            foundation=candidate_foundation("host", "udp", host),
+            component=component,
+            transport="udp",
+            priority=candidate_priority(component, "host"),
+            host=host,
+            port=port,
+            type="host",
+        )
+        self._hosts.append(protocol)
+        self._ice._protocols.append(protocol)
+        return protocol.local_candidate
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
@@ -182,7 +205,7 @@ class Gatherer:
             self._ice._local_candidates.append(candidate)
             self._on_late_candidate(candidate)
 
-    async def _ask_stun(self, endpoint: Endpoint, protocol: StunProtocol) -> Candidate:
+    async def _ask_stun(self, endpoint: Endpoint, protocol: IceProtocol) -> Candidate:
         """Learn the address that others see our socket under (RFC 8445 section 5.1.1.2)."""
         address = await look_up(endpoint.host, endpoint.port, socket.AF_INET)
         request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
@@ -203,8 +226,7 @@ class Gatherer:
 
     async def _ask_turn(self, endpoint: Endpoint, component: int) -> Candidate:
         """Get an address on a TURN server (RFC 8656 section 7)."""
-        relay = await _allocate(endpoint, lambda: StunProtocol(self._ice))
-        repeat_requests(relay)
+        relay = await allocate(endpoint, self._ice)
         host, port = relay.transport.get_extra_info("sockname")
         related = relay.transport.get_extra_info("related_address")
         if self._relay_only:
@@ -229,62 +251,3 @@ class Gatherer:
                 self._ice._pair_remote_candidate(remote)
             self._ice.sort_check_list()
         return relay.local_candidate
-
-
-class _Polite:
-    """An allocation that is given back within a bounded time, also to a dead server."""
-
-    async def delete(self) -> None:
-        try:
-            async with asyncio.timeout(DELETE_TIMEOUT):
-                await super().delete()  # type: ignore[misc]  # of the aioice class mixed in
-        except TimeoutError:
-            logger.info("the TURN server did not confirm the end of the allocation")
-
-
-class _UdpClient(_Polite, turn.TurnClientUdpProtocol):
-    pass
-
-
-class _TcpClient(_Polite, turn.TurnClientTcpProtocol):
-    pass
-
-
-async def _allocate(endpoint: Endpoint, make_protocol: Callable[[], StunProtocol]) -> StunProtocol:
-    """Connect to a TURN server and get an allocation."""
-    loop = asyncio.get_running_loop()
-    address = await look_up(endpoint.host, endpoint.port)
-
-    def client(kind: type[_UdpClient] | type[_TcpClient]) -> _UdpClient | _TcpClient:
-        return kind(
-            address,
-            username=endpoint.username,
-            password=endpoint.credential,
-            lifetime=turn.DEFAULT_ALLOCATION_LIFETIME,
-            channel_refresh_time=turn.DEFAULT_CHANNEL_REFRESH_TIME,
-        )
-
-    carrier: asyncio.BaseTransport
-    inner: _UdpClient | _TcpClient
-    if endpoint.transport == "tcp":
-        context = ssl.create_default_context() if endpoint.tls else None
-        carrier, inner = await loop.create_connection(
-            lambda: client(_TcpClient),
-            *address,
-            ssl=context,
-            server_hostname=endpoint.host if endpoint.tls else None,
-        )
-    else:
-        carrier, inner = await loop.create_datagram_endpoint(
-            lambda: client(_UdpClient), remote_addr=address
-        )
-        carrier.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVBUF, turn.UDP_SOCKET_BUFFER_SIZE
-        )
-    try:
-        protocol = make_protocol()
-        await turn.TurnTransport(inner)._connect(protocol)
-    except BaseException:
-        carrier.close()  # a refusal, or cancelled: the socket would stay behind
-        raise
-    return protocol

@@ -28,6 +28,11 @@ PORT = 5353
 QUERY_TIMES = (0.0, 0.25, 0.5, 1.0)
 """Seconds after the start of a lookup at which the question is sent."""
 LOOKUP_TIMEOUT = 3.0
+MAX_DATAGRAM = 9000
+"""Bytes of a message (RFC 6762 section 17)."""
+MAX_RECORDS = 64
+MAX_NAME = 255
+"""Bytes of a name (RFC 1035 section 2.3.4); a chain of pointers has no more links either."""
 
 TYPE_A = 1
 TYPE_AAAA = 28
@@ -54,10 +59,10 @@ def parse_answers(datagram: bytes) -> Iterator[tuple[str, str]]:
 
     Anything that is not a well-formed response yields nothing from where it goes wrong.
     """
-    if len(datagram) < 12:
+    if not 12 <= len(datagram) <= MAX_DATAGRAM:
         return
     _, flags, questions, *records = struct.unpack_from("!6H", datagram)
-    if not flags & 0x8000:
+    if not flags & 0x8000 or questions + sum(records) > MAX_RECORDS:
         return
     try:
         position = 12
@@ -87,6 +92,8 @@ def _skip_name(datagram: bytes, position: int) -> int:
             return position + 1
         if length >= 0xC0:
             return position + 2
+        if length > 63:
+            raise ValueError("a label is too long")
         position += 1 + length
 
 
@@ -95,7 +102,7 @@ def _read_name(datagram: bytes, position: int) -> tuple[str, int]:
     end = _skip_name(datagram, position)
     labels: list[str] = []
     limit = position
-    while True:
+    for _ in range(MAX_NAME):
         length = datagram[position]
         if length == 0:
             return ".".join(labels), end
@@ -106,8 +113,11 @@ def _read_name(datagram: bytes, position: int) -> tuple[str, int]:
             position = limit = target
             continue
         label = datagram[position + 1 : position + 1 + length]
+        if length > 63 or sum(map(len, labels)) + length > MAX_NAME:
+            break
         labels.append(label.decode("utf-8", "replace"))
         position += 1 + length
+    raise ValueError("a name is too long")
 
 
 class MdnsResolver(asyncio.DatagramProtocol):
@@ -161,6 +171,8 @@ class MdnsResolver(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         for name, address in parse_answers(data):
+            if ipaddress.ip_address(address).is_multicast:
+                continue  # checks would go to everybody
             for waiter in self._waiters.get(name, ()):
                 if not waiter.done():
                     waiter.set_result(address)

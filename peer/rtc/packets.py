@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
-from aioice.ice import StunProtocol
 from aioice.turn import TurnTransport
 from aiortc import RTCDtlsTransport
 
+from .ice import IceProtocol
 from .records import RecordLayer, record_layer
 from .shared_socket import SharedSocket
 
@@ -131,7 +131,7 @@ class BatchedPath:
         self._pair: CandidatePair | None = None
         self._socket: SharedSocket | None = None
         for protocol in self._ice._protocols:
-            self._take_over(protocol)
+            self._take_over(cast(IceProtocol, protocol))
         self.max_segments = 64
         """Packets of one send, if the socket takes so many."""
 
@@ -160,7 +160,7 @@ class BatchedPath:
             self._socket = pair.protocol.transport
         return self._socket
 
-    def _take_over(self, protocol: StunProtocol) -> None:
+    def _take_over(self, protocol: IceProtocol) -> None:
         if isinstance(protocol.transport, TurnTransport):
             return
         try:

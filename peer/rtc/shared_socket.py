@@ -13,19 +13,20 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from aioice.ice import StunProtocol
-
 from peer.udp import Address, UdpEndpoint, open_batch_socket
+
+from .datagrams import are_records, is_records
+from .ice import IceProtocol
 
 __all__ = ["SharedSocket"]
 
 
 class SharedSocket(asyncio.DatagramTransport):
-    """Stands in for the transport of one `aioice.ice.StunProtocol`."""
+    """Stands in for the transport of one `ice.IceProtocol`."""
 
     def __init__(
         self,
-        protocol: StunProtocol,
+        protocol: IceProtocol,
         *,
         on_records: Callable[[memoryview, int], None],
         on_batches_end: Callable[[], None],
@@ -90,16 +91,16 @@ class SharedSocket(asyncio.DatagramTransport):
         self._endpoint.send(data, segment, address)
 
     def _on_batch(self, data: memoryview, segment: int, address: Address) -> None:
-        """Cut a batch into what is DTLS (RFC 7983: first byte 20 to 63) and what is not."""
-        firsts = data[::segment].tobytes()
-        if min(firsts) > 19 and max(firsts) < 64:
+        """Cut a batch into records of the other side and what `IceProtocol` may take."""
+        known = self._protocol.receiver.knows(address)
+        if known and are_records(data, segment):
             self._on_records(data, segment)
             return
-        for at, first in enumerate(firsts):
-            datagram = data[at * segment : (at + 1) * segment]
-            if 19 < first < 64:
+        for at in range(0, len(data), segment):
+            datagram = data[at : at + segment]
+            if known and is_records(datagram):
                 self._on_records(datagram, len(datagram))
-            else:
+            elif datagram[0] < 20:
                 self._protocol.datagram_received(datagram.tobytes(), address)
 
     # For aioice

@@ -103,7 +103,7 @@ class UdpEndpoint:
         The caller may reuse the memory behind `data` after the call. A closed endpoint drops it,
         and so does one where `MAX_WAITING` batches wait already.
         """
-        if self._closed:
+        if self._closed or not data:
             return
         if not self._waiting:
             done = self._push(data, segment, address)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 
 import dns.message
 import dns.rdatatype
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +85,39 @@ def test_a_damaged_answer_never_raises(position: int, value: int) -> None:
     damaged = CHROMIUM_ANSWER[:position] + bytes([value]) + CHROMIUM_ANSWER[position + 1 :]
     list(parse_answers(damaged))
     list(parse_answers(CHROMIUM_ANSWER[:position]))
+
+
+def header(records: int) -> bytes:
+    return struct.pack("!6H", 0, 0x8400, 0, records, 0, 0)
+
+
+CHAIN_AT = 12 + len(encoded(NAME)) + 10
+CHAIN = struct.pack("!4000H", 0xC00C, *(0xC000 + CHAIN_AT + 2 * n for n in range(3999)))
+"""4000 pointers, each to the one before it, the first to the name."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        header(2) + record(encoded(NAME), 16, CHAIN) + record(b"\xdf\x00", 1, b"1234"),
+        header(65535) + record(encoded(NAME), 1, b"1234"),
+        header(1) + record(encoded(NAME), 1, b"1234") + bytes(9000),
+        header(1) + record(b"\x40" + b"a" * 64 + b"\0", 1, b"1234"),
+        header(1) + record((b"\x3f" + b"a" * 63) * 5 + b"\0", 1, b"1234"),
+    ],
+    ids=["pointers", "records", "size", "label", "name"],
+)
+def test_an_answer_that_costs_more_than_any_real_one_is_not_read(answer: bytes) -> None:
+    assert list(parse_answers(answer)) == []
+
+
+async def test_an_answer_that_leads_to_everybody_is_none() -> None:
+    resolver = MdnsResolver([])
+    waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    resolver._waiters[NAME] = {waiter}
+    answer = header(1) + record(encoded(NAME), 1, socket.inet_aton("224.0.0.251"))
+    resolver.datagram_received(answer, ("127.0.0.1", 5353))
+    assert not waiter.done()
 
 
 def test_only_random_looking_local_names_are_looked_up() -> None:

@@ -1,0 +1,138 @@
+"""What a datagram is, decided before anything with a state reads it (pure functions).
+
+Anybody may send to an open UDP port, under any source address. aioice's STUN reader raises all
+sorts of errors on attributes of the wrong length, and computes a checksum over the whole message
+for each `FINGERPRINT`; OpenSSL reads its BIO as one stream, so that a record which announces more
+than it has swallows the beginning of the next one. Here only shapes are looked at, in time linear
+in the size: what passes may still be a lie, but those readers are made for lies of this shape.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+__all__ = ["are_records", "is_records", "is_stun"]
+
+MAX_STUN = 1500
+"""Bytes. A check has some 120; RFC 8489 section 6.1 wants messages to fit into a packet."""
+MAX_ATTRIBUTES = 32
+MAX_RECORD = (1 << 14) + 2048
+"""Bytes of a protected record (RFC 5246 section 6.2.3, which RFC 6347 keeps)."""
+
+_HEADER = Struct("!HHI")
+_ATTRIBUTE = Struct("!HH")
+_STUN_HEADER = 20
+_COOKIE = 0x2112A442
+_FINGERPRINT = 0x8028
+_ERROR_CODE = 0x0009
+_SIZES = {
+    0x0003: 4,  # CHANGE-REQUEST
+    0x0008: 20,  # MESSAGE-INTEGRITY
+    0x000C: 4,  # CHANNEL-NUMBER
+    0x000D: 4,  # LIFETIME
+    0x0019: 4,  # REQUESTED-TRANSPORT
+    0x0024: 4,  # PRIORITY
+    0x0025: 0,  # USE-CANDIDATE
+    _FINGERPRINT: 4,
+    0x8029: 8,  # ICE-CONTROLLED
+    0x802A: 8,  # ICE-CONTROLLING
+}
+_ADDRESSES = frozenset((0x0001, 0x0004, 0x0005, 0x0012, 0x0016, 0x0020, 0x802B, 0x802C))
+
+_RECORD_HEADER = 13
+_CHANGE_CIPHER_SPEC, _ALERT, _APPLICATION_DATA, _ACK = 20, 21, 23, 26
+
+
+def is_stun(data: bytes | memoryview, limit: int = MAX_STUN) -> bool:
+    """Whether a datagram is a STUN message (RFC 8489 section 5) of at most `limit` bytes.
+
+    Attributes whose length is fixed have it, and `FINGERPRINT` is the last one.
+    """
+    size = len(data)
+    if not _STUN_HEADER <= size <= limit or data[0] > 3:
+        return False
+    _, length, cookie = _HEADER.unpack_from(data)
+    if cookie != _COOKIE or length != size - _STUN_HEADER or length % 4:
+        return False
+    at = _STUN_HEADER
+    for _ in range(MAX_ATTRIBUTES):
+        if at == size:
+            return True
+        kind, length = _ATTRIBUTE.unpack_from(data, at)
+        at += 4 + length + -length % 4
+        if at > size or not _has_its_size(kind, length):
+            return False
+        if kind == _FINGERPRINT and at != size:
+            return False
+    return at == size
+
+
+def _has_its_size(kind: int, length: int) -> bool:
+    if kind in _ADDRESSES:
+        return length in (8, 20)
+    if kind == _ERROR_CODE:
+        return length >= 4
+    return _SIZES.get(kind, length) == length
+
+
+def is_records(data: bytes | memoryview) -> bool:
+    """Whether a datagram consists of whole DTLS records that may count (RFC 6347 section 4.1).
+
+    An alert that is not encrypted is none of them: anybody can write it, and OpenSSL ends a
+    handshake at its word (RFC 6347 section 4.1.2.7 lets it be dropped). DTLS 1.3 has records
+    with a short header (RFC 9147 section 4); connection ids are never agreed on.
+    """
+    size = len(data)
+    if not 0 < size <= _RECORD_HEADER + MAX_RECORD:
+        return False
+    at = 0
+    while at < size:
+        kind = data[at]
+        if _CHANGE_CIPHER_SPEC <= kind <= _ACK:
+            if at + _RECORD_HEADER >= size or data[at + 1] != 0xFE:
+                return False
+            if kind == _ALERT and not (data[at + 3] or data[at + 4]):
+                return False
+            length = data[at + 11] << 8 | data[at + 12]
+            at += _RECORD_HEADER + length
+        elif kind >> 5 == 1 and not kind & 0x10:
+            header = 3 if kind & 8 else 2
+            if kind & 4:
+                if at + header + 2 > size:
+                    return False
+                length = data[at + header] << 8 | data[at + header + 1]
+                header += 2
+            else:
+                length = size - at - header
+            at += header + length
+        else:
+            return False
+        if not 0 < length <= MAX_RECORD:
+            return False
+    return at == size
+
+
+def are_records(batch: memoryview, segment: int) -> bool:
+    """Whether `is_records` holds for each datagram of `segment` bytes; the last may be shorter.
+
+    One look at a column of all headers instead of one at each header, where they are alike: data
+    of DTLS 1.2, one record a datagram.
+    """
+    whole = len(batch) // segment
+    length = segment - _RECORD_HEADER
+    if (
+        whole > 1
+        and 0 < length <= MAX_RECORD
+        and _all(batch, segment, whole, 0, _APPLICATION_DATA)
+        and _all(batch, segment, whole, 1, 0xFE)
+        and _all(batch, segment, whole, 11, length >> 8)
+        and _all(batch, segment, whole, 12, length & 0xFF)
+    ):
+        rest = batch[whole * segment :]
+        return not rest or is_records(rest)
+    return all(is_records(batch[at : at + segment]) for at in range(0, len(batch), segment))
+
+
+def _all(batch: memoryview, segment: int, whole: int, offset: int, byte: int) -> bool:
+    """Whether the first `whole` datagrams have `byte` at `offset`."""
+    return batch[offset : whole * segment : segment].tobytes().count(byte) == whole
