@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .chat import MessageReceived
     from .codes import Code
     from .config import ChannelParameters, LinkConfig, Priority, Timeouts
+    from .entering import Entering, host, join
     from .errors import (
         ChannelClosed,
         ChannelError,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     )
     from .events import Path, PeerInfo
     from .link import Link
-    from .room import Room, host, join
+    from .room import Room
     from .transfers import IncomingTransfer, OutgoingTransfer, Progress
 
 _HOME = {
@@ -72,6 +73,7 @@ _HOME = {
     "Code": "codes",
     "CodeError": "errors",
     "DiskError": "errors",
+    "Entering": "entering",
     "ExitCode": "errors",
     "IncomingTransfer": "transfers",
     "IntegrityError": "errors",
@@ -102,8 +104,8 @@ _HOME = {
     "UnsafeName": "errors",
     "VerificationFailed": "errors",
     "WrongCode": "errors",
-    "host": "room",
-    "join": "room",
+    "host": "entering",
+    "join": "entering",
 }
 
 __all__ = [
@@ -115,6 +117,7 @@ __all__ = [
     "Code",
     "CodeError",
     "DiskError",
+    "Entering",
     "ExitCode",
     "IncomingTransfer",
     "IntegrityError",

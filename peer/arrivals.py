@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
 from .errors import LinkClosed, PeerError
 
-__all__ = ["Arrivals"]
+__all__ = ["Arrivals", "Inbox"]
 
 Item = TypeVar("Item")
 
 
-class Arrivals(Generic[Item]):
-    """What has come, each once, to whoever iterates; ends when the link is closed."""
+class Inbox(Generic[Item]):
+    """Where a link puts what has come, until somebody asks for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, gone: Callable[[Item], bool] = lambda item: False) -> None:
+        """
+        Args:
+            gone: whether something that waits is not worth giving out any more.
+        """
+        self._gone = gone
         self._items: deque[Item] = deque()
         self._ready = asyncio.Event()
         self._end: PeerError | None = None
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(list(self.waiting()))
 
     def waiting(self) -> Iterator[Item]:
         """What has come and nobody has asked for yet."""
+        self._items = deque(item for item in self._items if not self._gone(item))
         return iter(self._items)
 
     def put(self, item: Item) -> None:
@@ -39,6 +45,31 @@ class Arrivals(Generic[Item]):
         self._end = self._end or error
         self._ready.set()
 
+    async def take(self) -> Item:
+        """Wait for the next one.
+
+        Raises:
+            LinkLost: the link is over, and nothing is left.
+        """
+        while not len(self):
+            if self._end is not None:
+                raise self._end
+            self._ready.clear()
+            await self._ready.wait()
+        return self._items.popleft()
+
+
+class Arrivals(Generic[Item]):
+    """What has come, each once, to whoever iterates; ends when the link is closed."""
+
+    def __init__(self, inbox: Inbox[Item]) -> None:
+        """Give out what is put into an inbox; links do this."""
+        self._inbox = inbox
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._inbox)
+
     def __aiter__(self) -> Self:
         return self
 
@@ -48,11 +79,7 @@ class Arrivals(Generic[Item]):
         Raises:
             LinkLost: the link broke.
         """
-        while not self._items:
-            if isinstance(self._end, LinkClosed):
-                raise StopAsyncIteration
-            if self._end is not None:
-                raise self._end
-            self._ready.clear()
-            await self._ready.wait()
-        return self._items.popleft()
+        try:
+            return await self._inbox.take()
+        except LinkClosed:
+            raise StopAsyncIteration from None

@@ -132,6 +132,11 @@ class Channel:
             ChannelState.CLOSED,
         )
 
+    @property
+    def _came_to_nothing(self) -> bool:
+        """Whether it was closed before anything came on it: given up while it was opened, say."""
+        return self._ended.is_set() and self._error is None and not self._received
+
     # Sending
 
     async def send(self, message: str | bytes | bytearray | memoryview) -> None:
@@ -202,7 +207,7 @@ class Channel:
         except (ChannelClosed, LinkClosed):
             raise StopAsyncIteration from None
 
-    def deliver_to(self, receiver: Callable[[str | bytes], None]) -> None:
+    def _deliver_to(self, receiver: Callable[[str | bytes], None]) -> None:
         """Hand every message to a function from now on, beginning with those that wait."""
         self._receiver = receiver
         while self._received:
@@ -222,6 +227,11 @@ class Channel:
         await self._opened.wait()
         if self._ended.is_set():
             raise self._error or ChannelClosed()
+
+    def _abandon(self) -> None:
+        """Close it without waiting for that: nobody has got it."""
+        self._raw.close()
+        self._end(None)
 
     async def close(self) -> None:
         """Close it, after what was sent; returns when the other side has closed it too.

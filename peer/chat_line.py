@@ -36,7 +36,7 @@ class ChatLine:
         self._readable = asyncio.Event()
         self._undelivered: dict[int, asyncio.Future[None]] = {}
         self._end: PeerError | None = None
-        channel.deliver_to(self._on_message)
+        channel._deliver_to(self._on_message)
 
     async def send(self, text: str) -> None:
         """Send a message; returns when the other side's program has it.

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Self
 
-from .arrivals import Arrivals
+from .arrivals import Arrivals, Inbox
 from .channel import Channel
 from .chat_line import ChatLine
 from .config import ChannelParameters, LinkConfig, Priority
@@ -78,7 +78,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._path = generation.connection.path
         self._timer: asyncio.TimerHandle | None = None
-        self._incoming: Arrivals[Channel] = Arrivals()
+        self._incoming: Inbox[Channel] = Inbox(gone=lambda channel: channel._came_to_nothing)
         self._over = asyncio.Event()
         self._is_closing = False
         self._closing: asyncio.Task[None] | None = None
@@ -87,8 +87,8 @@ class Link:
         self._transfers = Transfers(_Port(generation), offerer=offerer)
         generation.connection.on_channel = self._on_channel
         generation.connection.on_ended = self._on_ended
-        generation.control_channel.deliver_to(self._on_control)
-        generation.blocks_channel.deliver_to(self._transfers.receive_block)
+        generation.control_channel._deliver_to(self._on_control)
+        generation.blocks_channel._deliver_to(self._transfers.receive_block)
         self._pump()
         if generation.control_channel.closed:
             self._on_ended(generation.reason())
@@ -164,7 +164,11 @@ class Link:
         )
         self._check_open()
         channel = self._generation.channel(parameters)
-        await channel.opened()
+        try:
+            await channel.opened()
+        except asyncio.CancelledError:
+            channel._abandon()
+            raise
         return channel
 
     def channels(self) -> Arrivals[Channel]:
@@ -172,7 +176,7 @@ class Link:
 
         The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
         """
-        return self._incoming
+        return Arrivals(self._incoming)
 
     # Files
 
@@ -273,6 +277,7 @@ class Link:
         self._incoming.end(error)
         for callback in self._when_over:
             callback()
+        self._when_over.clear()
         self._start_closing()
 
     def _check_open(self) -> None:

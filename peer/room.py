@@ -16,12 +16,9 @@ a code, and with a code or a password it cannot read or change what the peers ag
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import ssl as ssl_module
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -29,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Self
 from signaling.ice_servers import IceConfig
 from signaling.messages import (
     Error,
-    Hello,
     IceUpdate,
     PeerEvent,
     Signal,
@@ -38,11 +34,10 @@ from signaling.messages import (
     Stats,
 )
 
-from .codes import DEFAULT_WORDS, RANDOM_BYTES, Code, make_words
+from .codes import Code
 from .config import LinkConfig
-from .errors import LinkClosed, PeerError, PeerTimeout, ServerUnreachable, WrongCode
+from .errors import LinkClosed, PeerError, PeerTimeout, WrongCode
 from .events import PeerInfo, fit_name
-from .pake import password_bytes
 from .signaling_client import SignalingClient
 
 if TYPE_CHECKING:
@@ -51,7 +46,7 @@ if TYPE_CHECKING:
     from .negotiation import OutgoingSignal
     from .rtc import Connection
 
-__all__ = ["Room", "host", "join"]
+__all__ = ["Room"]
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +177,16 @@ class Room:
             self._closing = asyncio.create_task(self._close(), name="close room")
         await asyncio.shield(self._closing)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
     async def _close(self) -> None:
+        # Our own wish, whatever else comes of it: who waits for a link is told that first.
+        self._error = None
+        self._end(LinkClosed("The room is closed."))
         # Set-ups that are cancelled tell the other side: the server's connection must outlive them.
         setting_up = self._tasks - {self._listener}
         for task in setting_up:
@@ -193,15 +197,13 @@ class Room:
         await asyncio.gather(self._client.close(), *(link.close() for link in self._links))
         self._listener.cancel()
         await asyncio.wait({self._listener})
-        self._end(LinkClosed("The room is closed."))
 
     # What the server says
 
     async def _listen(self) -> None:
         # Loading WebRTC takes a third of a second: who hosts can tell the code meanwhile.
-        await asyncio.sleep(0)
-        from . import establish as _  # noqa: F401
-
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, import_module, f"{__package__}.establish")
         for info in list(self._peers.values()):
             self._meet(info)
         try:
@@ -351,124 +353,3 @@ class Room:
             error = PeerError(f"Something unexpected happened: {fault!r}.")
             error.__cause__ = fault
             self._end(error)
-
-
-@contextlib.asynccontextmanager
-async def _loading() -> AsyncIterator[None]:
-    """Load what sets links up, in a thread: it takes as long as several round trips do."""
-    loop = asyncio.get_running_loop()
-    loaded = loop.run_in_executor(None, import_module, f"{__package__}.establish")
-    try:
-        yield
-    finally:
-        await loaded
-
-
-@contextlib.asynccontextmanager
-async def host(
-    server: str,
-    *,
-    name: str = "",
-    words: int = DEFAULT_WORDS,
-    ice: IceConfig | None = None,
-    relay_only: bool = False,
-    ssl: ssl_module.SSLContext | None = None,
-    config: LinkConfig | None = None,
-) -> AsyncIterator[Room]:
-    """Open a code room on a server, for one other side to join with its code.
-
-    Args:
-        server: URL of the server, or of its page.
-        name: what to call ourselves.
-        words: how many secret words the code has.
-        ice: STUN and TURN servers to use in place of the server's.
-        relay_only: show and use nothing but addresses of TURN servers.
-        ssl: for `https:` servers with a certificate of their own; None checks as usual.
-        config: of the link.
-
-    Raises:
-        ServerUnreachable: nothing there answers.
-        ServerRefused: the server does not want to.
-    """
-    config = config or LinkConfig()
-    secret = make_words(os.urandom(RANDOM_BYTES), words)
-    client = await SignalingClient.join(
-        server, Hello(code=True, name=fit_name(name) or None), ssl=ssl, timeout=config.timeouts.join
-    )
-    if client.welcome.code is None:
-        await client.close()
-        raise ServerUnreachable("The server gave a room without a number.")
-    code = Code(client.welcome.code, secret)
-    room = Room(
-        client,
-        code=code,
-        password=code.password,
-        name=fit_name(name),
-        ice=ice,
-        relay_only=relay_only,
-        config=config,
-    )
-    try:
-        yield room
-    finally:
-        await room.close()
-
-
-@contextlib.asynccontextmanager
-async def join(
-    server: str,
-    code: Code | str | None = None,
-    *,
-    room: str | None = None,
-    password: str | None = None,
-    name: str = "",
-    ice: IceConfig | None = None,
-    relay_only: bool = False,
-    ssl: ssl_module.SSLContext | None = None,
-    config: LinkConfig | None = None,
-) -> AsyncIterator[Room]:
-    """Join a room on a server: a code room by its code, or a named room.
-
-    Args:
-        server: URL of the server, or of its page.
-        code: as the other side said it, in whatever form `Code.parse` takes.
-        room: name of a room, instead of a code.
-        password: of the named room. Without one, links are encrypted but not authenticated.
-        name: what to call ourselves.
-        ice: STUN and TURN servers to use in place of the server's.
-        relay_only: show and use nothing but addresses of TURN servers.
-        ssl: for `https:` servers with a certificate of their own; None checks as usual.
-        config: of the links.
-
-    Raises:
-        CodeError: the code is none.
-        ServerUnreachable: nothing there answers.
-        ServerRefused: the server does not let us in, or there is no such code.
-        ValueError: neither or both of code and room, or a password for a code.
-    """
-    if (code is None) is (room is None) or (code is not None and password is not None):
-        raise ValueError("give a code, or a room and perhaps its password")
-    config = config or LinkConfig()
-    if isinstance(code, str):
-        code = Code.parse(code)
-    if code is not None:
-        hello = Hello(code=code.number, name=fit_name(name) or None)
-        secret: bytes | None = code.password
-    else:
-        hello = Hello(room=room, name=fit_name(name) or None)
-        secret = None if password is None else password_bytes(password)
-    async with _loading():  # while the server is being reached
-        client = await SignalingClient.join(server, hello, ssl=ssl, timeout=config.timeouts.join)
-        joined = Room(
-            client,
-            code=code,
-            password=secret,
-            name=fit_name(name),
-            ice=ice,
-            relay_only=relay_only,
-            config=config,
-        )
-        try:
-            yield joined
-        finally:
-            await joined.close()

@@ -58,6 +58,7 @@ FLOORS = {
     "peer.establish": 3,
     "peer.link": 3,
     "peer.room": 3,
+    "peer.entering": 3,
     "peer.cli": 4,
 }
 """Longest prefix wins; a module that no entry covers fails the test."""
