@@ -17,7 +17,7 @@ END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_
 
 # Run with uvloop, and with eager tasks on every newer Python, too: tests/conftest.py.
 CORE := tests/peer/test_room.py tests/peer/test_link.py tests/peer/test_channel.py \
-    tests/peer/test_transfers.py tests/peer/test_chat.py tests/peer/test_control.py
+    tests/peer/test_transfers.py tests/peer/test_cancelling.py
 
 WERIFT := tests/interop/werift
 WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json
