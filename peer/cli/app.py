@@ -104,7 +104,7 @@ def peerline(ctx: click.Context) -> None:
 
     \b
     On one machine:        peerline send film.mkv
-    On the other machine:  peerline receive 7-guitar-ocean
+    On the other machine:  peerline receive, and then the code: 7-guitar-ocean
     """
     from .settings import config_path, load
 

@@ -11,6 +11,7 @@ import click
 
 from . import options
 from .exits import UsageProblem, run
+from .secret import ask_password, given_code, read_descriptor
 
 if TYPE_CHECKING:
     from peer.config import EngineName
@@ -22,13 +23,20 @@ __all__ = ["chat"]
 
 
 @click.command(short_help="Talk to somebody, and exchange files on the way.")
-@click.argument("target", metavar="[CODE|LINK|ROOM]", required=False)
+@click.argument("words_of_target", metavar="[CODE|LINK|ROOM]", nargs=-1)
+@options.code_fd_option
 @click.option(
     "--password",
     metavar="TEXT",
     envvar="PEERLINE_PASSWORD",
     show_envvar=True,
     help="Password of a named room; '-' asks for it, so that nobody sees it.",
+)
+@click.option(
+    "--password-fd",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Read the password from descriptor N, so that no other user sees it; for scripts.",
 )
 @options.out_option
 @options.yes_option
@@ -38,13 +46,15 @@ __all__ = ["chat"]
 @options.port_option
 @options.reaching
 def chat(
-    target: str | None,
+    words_of_target: tuple[str, ...],
+    code_fd: int | None,
     password: str | None,
+    password_fd: int | None,
     out: Path,
     yes: bool,
     overwrite: bool,
     words: int,
-    qr: bool,
+    qr: bool | None,
     port: int,
     server: str | None,
     name: str | None,
@@ -57,13 +67,19 @@ def chat(
     """Talk to somebody, and exchange files on the way.
 
     Without an argument it makes a code for the other side. With a CODE or LINK it goes to
-    whoever made that. With the name of a ROOM it meets everybody there; this needs --server.
+    whoever made that; `peerline chat -` asks for it. With the name of a ROOM it meets everybody
+    there; this needs --server.
 
     When standard input is no terminal, each of its lines is a message, what comes in is
     printed as `name: text`, and the end of the input ends the chat.
+
+    A code or password that stands behind the command might be seen there for a blink by other
+    users of this machine. Scripts put them into the environment variables PEERLINE_CODE and
+    PEERLINE_PASSWORD, or name descriptors to read them from with --code-fd and --password-fd.
     """
-    if password == "-":  # noqa: S105 -- it is not one
-        password = click.prompt("Password of the room", hide_input=True, err=True)
+    # Before there is an event loop: it has descriptors of its own, and Ctrl-C would wait for it.
+    target = given_code(words_of_target, code_fd)
+    secret = _password(password, password_fd)
 
     async def body() -> None:
         from .meeting import Reach
@@ -79,7 +95,7 @@ def chat(
         await _chat(
             target,
             reach,
-            password=password,
+            password=secret,
             out=out,
             yes=yes,
             overwrite=overwrite,
@@ -92,7 +108,7 @@ def chat(
 
 
 async def _chat(
-    target: str | None,
+    target: str,
     reach: Reach,
     *,
     password: str | None,
@@ -100,10 +116,10 @@ async def _chat(
     yes: bool,
     overwrite: bool,
     words: int,
-    show_qr: bool,
+    show_qr: bool | None,
     port: int,
 ) -> None:
-    from . import present
+    from . import present, prompts
     from .chat_faces import LineFace, TerminalFace
     from .conversation import COMMANDS, Conversation
     from .lines import LineReader
@@ -113,15 +129,18 @@ async def _chat(
 
     async with AsyncExitStack() as stack:
         screen = stack.enter_context(Screen())
-        if target is None:
+        lines = LineReader()
+        if not target:
             if password is not None:
                 raise UsageProblem("--password belongs to a named ROOM; a code needs none.")
             invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
             room = invitation.room
             present.invitation(
-                screen, invitation, command=invitation.command("chat"), show_qr=show_qr
+                screen, invitation, command=invitation.command("chat -"), show_qr=show_qr
             )
-        elif _is_code(target):
+        elif target == "-" or _is_code(target):
+            if target == "-":
+                target = await prompts.ask_code(screen, lines)
             code, server = await locate(reach, target)
             room = await stack.enter_async_context(join(reach, server, code=code))
         else:
@@ -137,11 +156,26 @@ async def _chat(
         if sys.stdin.isatty() and screen.terminal:
             face = await stack.enter_async_context(TerminalFace(list(COMMANDS)))
         else:
-            face = await stack.enter_async_context(LineFace(screen, LineReader()))
+            face = await stack.enter_async_context(LineFace(screen, lines))
         conversation = Conversation(
             room, face, own_name=safe_line(reach.name), out=out, yes=yes, overwrite=overwrite
         )
         await conversation.run()
+
+
+def _password(given: str | None, descriptor: int | None) -> str | None:
+    """Return the password of the room, from wherever; None when there is none.
+
+    Raises:
+        UsageProblem: It is empty, was given twice, or cannot be had.
+    """
+    if descriptor is not None:
+        given = read_descriptor(descriptor, "--password-fd")
+    elif given == "-":
+        given = ask_password()
+    if given == "":
+        raise UsageProblem("The password is empty; leave it out for a room without one.")
+    return given
 
 
 def _is_code(target: str) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from peer.errors import PeerError
 
-from . import transfer_view
+from . import present, transfer_view
+from .offer import offer
 from .text import count, rate, safe_line
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class ChatFiles:
         self._yes = yes
         self._overwrite = overwrite
         self._changed = changed
-        self._offers: list[tuple[Somebody, IncomingTransfer]] = []
+        self._offers: dict[int, tuple[Somebody, IncomingTransfer]] = {}
+        self._last_offer = 0
         self._moving: dict[object, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,37 +88,82 @@ class ChatFiles:
     async def take_offers(self, somebody: Somebody) -> None:
         """Tell the person what somebody offers, or answer for them, until the link ends."""
         async for incoming in somebody.link.transfers():
-            what = _what(incoming)
             if incoming.problem is not None:
-                self._face.notice((safe_line(str(incoming.problem)), "warning"))
+                problem = safe_line(str(incoming.problem))
+                self._face.notice((f"Not received from {somebody.name}: {problem}", "warning"))
             elif self._yes:
+                await self._announce(somebody, incoming)
                 self._start(self._accept(somebody, incoming))
             elif self._face.commands:
-                self._offers.append((somebody, incoming))
-                self._face.notice(
-                    (somebody.name, "name"),
-                    f" wants to send you {what}. Type ",
-                    ("/accept", "command"),
-                    " or ",
-                    ("/decline", "command"),
-                    ".",
-                )
+                await self._ask(somebody, incoming)
             else:
                 await incoming.decline("Nobody is there to accept files.")
-                self._face.notice(f"Declined {what}: --yes accepts files.")
+                what = _what(incoming)
+                self._face.notice(f"Declined {what} from {somebody.name}: --yes accepts files.")
 
-    def answer(self, *, accept: bool) -> None:
-        """Accept or decline what was offered and still stands."""
-        offers = [(somebody, each) for somebody, each in self._offers if each.undecided]
-        self._offers.clear()
-        if not offers:
+    def answer(self, which: str, *, accept: bool) -> None:
+        """Accept or decline what was offered and still stands.
+
+        Args:
+            which: An offer's number, a person's name, `all`, or nothing if there is one alone.
+            accept: Whether to accept.
+        """
+        word = "accept" if accept else "decline"
+        standing = {number: offer for number, offer in self._offers.items() if offer[1].undecided}
+        self._offers = standing
+        which = which.strip()
+        chosen = [
+            number
+            for number, (somebody, _) in standing.items()
+            if which in ("", "all", str(number), f"#{number}")
+            or which.casefold() == somebody.name.casefold()
+        ]
+        if not standing:
             self._face.notice("Nothing was offered.")
-        for somebody, incoming in offers:
-            self._start(self._accept(somebody, incoming) if accept else incoming.decline())
+        elif not chosen:
+            self._face.notice((f"There is no offer '{safe_line(which)}'.", "warning"))
+            self._list()
+        elif not which and len(chosen) > 1:
+            # One of them may have come a moment ago, and not be the one that was meant.
+            self._face.notice(f"Which one? /{word} and its number, a name, or all:")
+            self._list()
+        else:
+            for number in chosen:
+                somebody, incoming = standing.pop(number)
+                self._start(self._accept(somebody, incoming) if accept else incoming.decline())
 
     def forget(self, somebody: Somebody) -> None:
         """Drop the offers of somebody who left."""
-        self._offers = [offer for offer in self._offers if offer[0] is not somebody]
+        for number in [number for number, each in self._offers.items() if each[0] is somebody]:
+            del self._offers[number]
+
+    async def _announce(self, somebody: Somebody, incoming: IncomingTransfer) -> None:
+        """Show what is offered."""
+        # Half a million names take their time.
+        shown = await asyncio.to_thread(
+            offer, incoming.manifest, sender=somebody.name, out=self._out
+        )
+        self._face.notice((somebody.name, "name"), f" wants to send you {_what(incoming)}.")
+        for line in shown.listing if shown.notable or len(incoming.names) > 1 else ():
+            self._face.notice(*line)
+        for line in shown.remarks:
+            self._face.notice(*line)
+
+    async def _ask(self, somebody: Somebody, incoming: IncomingTransfer) -> None:
+        """Show what is offered, and how to answer."""
+        await self._announce(somebody, incoming)
+        self._last_offer += 1
+        number = self._last_offer
+        self._offers[number] = (somebody, incoming)
+        alone = sum(each.undecided for _, each in self._offers.values()) == 1
+        which = "" if alone else f" {number}"
+        self._face.notice(
+            "Type ", (f"/accept{which}", "command"), " or ", (f"/decline{which}", "command"), "."
+        )
+
+    def _list(self) -> None:
+        for number, (somebody, incoming) in self._offers.items():
+            self._face.notice(f"    {number}  {_what(incoming)} from ", (somebody.name, "name"))
 
     async def settle(self) -> None:
         """Wait until nothing is on its way any more."""
@@ -138,7 +185,7 @@ class ChatFiles:
             took = await self._follow(outgoing, f"to {somebody.name}")
             await outgoing.done()
         except PeerError as error:
-            self._face.notice((f"Not sent: {safe_line(str(error))}", "warning"))
+            self._face.notice((f"Not sent to {somebody.name}: {safe_line(str(error))}", "warning"))
             return
         done = transfer_view.summary("Sent", outgoing, took)
         self._face.notice((f"{done}, confirmed by {somebody.name}.", "good"))
@@ -149,7 +196,9 @@ class ChatFiles:
             took = await self._follow(incoming, f"from {somebody.name}")
             await incoming.done()
         except PeerError as error:
-            self._face.notice((f"Not received: {safe_line(str(error))}", "warning"))
+            self._face.notice(
+                (f"Not received from {somebody.name}: {safe_line(str(error))}", "warning")
+            )
             return
         self._face.notice((f"{transfer_view.summary('Received', incoming, took)}:", "good"))
         for path in incoming.paths:
@@ -184,4 +233,4 @@ def _what(transfer: IncomingTransfer | OutgoingTransfer) -> str:
     """Return what a transfer is called: its first name, how many more, and the numbers."""
     first, *more = transfer.names
     names = f"{first} and {count(len(more), 'more', 'more')}" if more else first
-    return f"{names} ({transfer_view.describe(transfer.manifest)})"
+    return f"{names} ({present.describe(transfer.manifest)})"

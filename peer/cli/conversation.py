@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,7 +27,7 @@ __all__ = ["COMMANDS", "Conversation"]
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "/send": "/send FILE...   send files or folders",
-        "/accept": "/accept         take the files that were offered",
+        "/accept": "/accept         take what was offered; of several: its number, a name, or all",
         "/decline": "/decline        do not take them",
         "/sas": "/sas            show the words that are the same on both sides",
         "/path": "/path           show how the bytes travel",
@@ -36,6 +38,10 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 
 _ECHO_PATIENCE = 0.25
 """Seconds for which the echo of a message waits for its delivery mark."""
+_LINK_PATIENCE = 5.0
+"""Seconds for which the end of the input waits for those who are still connecting."""
+_SAID = 100
+"""Lines of a pipe that somebody who comes later is told, the last ones."""
 _LAST_PATIENCE = 15.0
 """Seconds for which the end of the input waits for the last deliveries."""
 
@@ -60,6 +66,11 @@ class Conversation:
         self._failed = False
         # Below the 256 that a link lets wait for their delivery.
         self._places = asyncio.Semaphore(128)
+        self._is_board = room.code is None and not face.commands
+        """A pipe into a room for many: what it says is there for whoever comes while it is open."""
+        self._said: deque[str] = deque(maxlen=_SAID)
+        self._lines_said = 0
+        self._reached: dict[str, None] = {}
 
     async def run(self) -> None:
         """Talk until the input ends or, in a code room, the other side is gone.
@@ -93,7 +104,8 @@ class Conversation:
     async def _hear(self) -> None:
         if self._room.code is not None:
             # Two places and a single use: when this link ends, so does the chat.
-            await self._attend(await self._room.link())
+            link = await self._room.link()
+            await self._attend(link, self._name_for(link))
             return
         async with asyncio.TaskGroup() as group:
             async for link in self._room:
@@ -101,18 +113,21 @@ class Conversation:
 
     async def _attend_quietly(self, link: Link) -> None:
         """Attend to one of several; that it breaks is news, not the end."""
+        name = self._name_for(link)
         try:
-            await self._attend(link)
+            await self._attend(link, name)
         except PeerError as error:
-            self._face.notice(safe_line(str(error)))
+            self._face.notice((f"{name}: {safe_line(str(error))}", "warning"))
 
-    async def _attend(self, link: Link) -> None:
-        somebody = Somebody(link, self._name_for(link))
+    async def _attend(self, link: Link, name: str) -> None:
+        somebody = Somebody(link, name)
         self._people[link.peer.id] = somebody
+        self._reached.setdefault(name)
         self._face.notice("Connected to ", (somebody.name, "name"), ".")
         if link.path is not None:
             self._face.notice(f"Path:  {present.path_in_full(link.path)}")
         self._show_words(somebody)
+        self._repeat(somebody)
         self._somebody_came.set()
         self._refresh()
         offers = asyncio.create_task(self._files.take_offers(somebody), name="chat offers")
@@ -162,41 +177,60 @@ class Conversation:
             line = line.removeprefix("/") if line.startswith("//") else line
         if not line:
             return  # an empty line of a pipe is no message
-        if not self._people:
+        if self._is_board:
+            self._said.append(line)
+            self._lines_said += 1
+        if self._people:
+            await self._places.acquire()
+            task = self._deliver(line, list(self._people.values()))
+            task.add_done_callback(lambda _: self._places.release())
+        elif not self._is_board:
             self._face.notice("Nobody is here yet.")
-            return
-        await self._places.acquire()
-        task = asyncio.create_task(self._say(line), name="chat message")
+
+    def _repeat(self, somebody: Somebody) -> None:
+        """Tell somebody who comes later what a pipe has said in this room."""
+        for line in self._said:
+            self._deliver(line, [somebody])
+        if self._lines_said > len(self._said):
+            last = count(len(self._said), "line")
+            self._face.notice(f"{somebody.name} came later and is told the last {last} alone.")
+
+    def _deliver(self, line: str, people: Sequence[Somebody]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._say(line, people), name="chat message")
         self._deliveries.add(task)
         task.add_done_callback(self._delivered)
+        return task
 
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._deliveries.discard(task)
-        self._places.release()
         self._refresh()
 
-    async def _say(self, text: str) -> None:
-        """Send one message to everybody, and show what became of it."""
+    async def _say(self, text: str, people: Sequence[Somebody]) -> None:
+        """Send one message, and show what became of it."""
         self._refresh()
         mark = ""
         delivery = asyncio.gather(
-            *(somebody.link.chat.send(text) for somebody in self._people.values()),
-            return_exceptions=True,
+            *(somebody.link.chat.send(text) for somebody in people), return_exceptions=True
         )
         try:
             done, _ = await asyncio.wait({delivery}, timeout=_ECHO_PATIENCE)
             if not done:
                 mark = "…"
                 self._face.echo(self._own_name, text, mark)
-            errors = [each for each in await delivery if isinstance(each, BaseException)]
+            results = zip(people, await delivery, strict=True)
+            failures = [each for each in results if isinstance(each[1], BaseException)]
         except asyncio.CancelledError:
             delivery.cancel()
             self._face.echo(self._own_name, text, "✗")
             raise
-        for error in errors:
-            if isinstance(error, ValueError):  # too long
-                self._face.notice((safe_line(str(error)), "warning"))
-        if errors:
+        for somebody, error in failures:
+            problem = safe_line(str(error))
+            if isinstance(error, ValueError):  # too long, for everybody
+                self._face.notice((problem, "warning"))
+                break
+            if self._room.code is None:
+                self._face.notice((f"Not delivered to {somebody.name}: {problem}", "warning"))
+        if failures:
             self._failed = self._failed or not self._face.commands
             self._face.echo(self._own_name, text, "✗")
         elif mark:
@@ -205,11 +239,23 @@ class Conversation:
             self._face.echo(self._own_name, text, "✓")
 
     async def _deliver_the_rest(self) -> None:
+        if self._is_board:
+            await self._wait_for_those_on_the_way()
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=_LAST_PATIENCE)
         if not self._face.commands:
             # What a pipe was promised arrives; who types /quit does not want to wait for files.
             await self._files.settle()
+        if self._lines_said and not self._failed:
+            self._face.notice(f"Everything reached {', '.join(self._reached)}.")
+
+    async def _wait_for_those_on_the_way(self) -> None:
+        """Wait, not for long, for those who are in the room and have no link yet."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINK_PATIENCE):
+                while self._room.peers.keys() - self._people.keys() - self._room.failures.keys():
+                    self._somebody_came.clear()
+                    await self._somebody_came.wait()
 
     # Commands
 
@@ -228,9 +274,9 @@ class Conversation:
             case "/send":
                 self._files.send(rest, list(self._people.values()))
             case "/accept":
-                self._files.answer(accept=True)
+                self._files.answer(rest, accept=True)
             case "/decline":
-                self._files.answer(accept=False)
+                self._files.answer(rest, accept=False)
             case _:
                 self._face.notice(
                     (f"There is no {safe_line(word)}; /help lists what there is.", "")

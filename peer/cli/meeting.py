@@ -90,8 +90,12 @@ class Invitation:
     """Our own server; None when one was given."""
 
     def command(self, verb: str) -> str:
-        """The command for the other side to type."""
-        line = f"peerline {verb} {self.code}"
+        """The command for the other side to type.
+
+        Without the code: the other side is asked for it, so that nobody there sees it in the list
+        of processes or in the shell's history.
+        """
+        line = f"peerline {verb}"
         if self.embedded:
             return line
         return f"{line} --server {shlex.quote(self.page.removesuffix('/'))}"

@@ -13,6 +13,7 @@ from peer.config import ENGINES
 from .settings import ENVIRONMENT
 
 __all__ = [
+    "code_fd_option",
     "engine_option",
     "ice_config_option",
     "lan_option",
@@ -44,6 +45,12 @@ server_option = _option(
     help="Signaling server to meet on; without one, a server of your own on this network.",
 )
 name_option = _option("--name", metavar="TEXT", help="What the other side calls you.")
+code_fd_option = click.option(
+    "--code-fd",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Read the code from descriptor N, so that no other user sees it; for scripts.",
+)
 ice_config_option = _option(
     "--ice-config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -71,7 +78,10 @@ words_option = _option(
     help="Words in the code: each adds 10 bits.",
 )
 qr_option = _option(
-    "--qr/--no-qr", key="qr", default=True, help="Show the link as a QR code on a terminal."
+    "--qr/--no-qr",
+    key="qr",
+    default=None,
+    help="Show the link as a QR code; if not given, on a terminal that has room for it.",
 )
 port_option = _option(
     "--port",

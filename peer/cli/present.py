@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .screen import Part, Screen
@@ -11,7 +10,7 @@ from .text import count, safe_line, shorten, size
 if TYPE_CHECKING:
     from peer.events import Path, PeerInfo
     from peer.link import Link
-    from peer.transfer.manifest import Entry
+    from peer.transfer.manifest import Manifest
 
     from .meeting import Invitation
 
@@ -19,15 +18,15 @@ __all__ = [
     "batch",
     "begin",
     "connected",
+    "describe",
     "invitation",
-    "listing",
     "path_in_full",
     "path_in_short",
     "who",
 ]
 
-_LISTED = 8
-"""Names that a listing shows before it says how many more there are."""
+_BELOW = 2
+"""Lines below an invitation: the status, or the prompt of a chat and who is there."""
 _NAMELESS = "the other side"
 _CANDIDATES = {
     "host": "own address",
@@ -79,42 +78,63 @@ def connected(screen: Screen, link: Link) -> None:
         )
 
 
-def invitation(screen: Screen, invitation: Invitation, *, command: str, show_qr: bool) -> None:
-    """Show the code, what to type elsewhere, and the link.
+def invitation(
+    screen: Screen, invitation: Invitation, *, command: str, show_qr: bool | None
+) -> None:
+    """Show the link, what to type elsewhere, and the code, which stands last.
 
     Args:
         screen: Where to.
         invitation: The room.
         command: What the other side runs, with ``--server`` where it needs one.
-        show_qr: Whether a QR code is wanted; a terminal that can show it is needed too.
+        show_qr: Whether the link is shown as a QR code, too. None: where the terminal has room for
+            it beside the rest, so that nothing that has to be typed scrolls away.
     """
-    own = invitation.embedded
+    lines = [*_link(invitation), (), *_command_and_code(invitation, command), ()]
     screen.say()
-    screen.say("Code: ", (str(invitation.code), "code"))
-    screen.say()
-    screen.say("On the other machine, run:")
-    screen.say("    ", (command, "command"))
-    if own is None or own.tls_port is not None:
-        where = "" if own is None else " there, on this network"
-        screen.say(f"or open this link in a browser{where}:")
-    else:
-        screen.say("or open this link in a browser on this machine:")
-    screen.say("    ", (invitation.link, "command"))
-    if show_qr:
+    if show_qr is not False:
         from . import qr
 
-        qr.show(screen, invitation.link)
+        drawn = qr.lines(invitation.link)
+        rows = 1 + sum(screen.rows(*line) for line in lines) + _BELOW
+        if qr.fits(screen, drawn, rows=rows) or (show_qr and qr.can_show(screen, drawn)):
+            qr.show(screen, drawn)
+            screen.say()
+        elif qr.can_show(screen, drawn):
+            needed = len(drawn) + rows
+            lines.insert(2, ((f"(as a QR code, too, in a window of {needed} lines)", "dim"),))
+    for line in lines:
+        screen.say(*line)
+
+
+def _link(invitation: Invitation) -> list[tuple[Part, ...]]:
+    own = invitation.embedded
+    if own is None:
+        where = ""
+    elif own.tls_port is not None:
+        where = " on this network"
+    else:
+        where = " on this machine"
+    lines: list[tuple[Part, ...]] = [
+        (f"In a browser{where}, open:",),
+        ("    ", (invitation.link, "command")),
+    ]
     if own is not None and own.certificate is not None:
         fingerprint = own.certificate.fingerprint
-        for line in (
-            "The browser will warn about the certificate: nobody signs one for an address of",
-            "a local network, so this machine made its own. Before you go on there, see that",
-            "its SHA-256 fingerprint is this one; then nobody sits in between:",
-            f"    {fingerprint[:48]}",
-            f"    {fingerprint[48:]}",
-        ):
-            screen.say((line, "dim"))
-    screen.say()
+        lines += [
+            (("The browser will warn: this machine signed its own certificate. SHA-256:", "dim"),),
+            ((f"    {fingerprint[:48]}", "dim"),),
+            ((f"    {fingerprint[48:]}", "dim"),),
+        ]
+    return lines
+
+
+def _command_and_code(invitation: Invitation, command: str) -> list[tuple[Part, ...]]:
+    return [
+        ("In a terminal, run this and type the code:",),
+        ("    ", (command, "command")),
+        ("Code: ", (str(invitation.code), "code")),
+    ]
 
 
 def batch(files: int, folders: int, links: int, total: int) -> str:
@@ -127,22 +147,7 @@ def batch(files: int, folders: int, links: int, total: int) -> str:
     return f"{', '.join(things)}, {size(total)}"
 
 
-def listing(entries: Sequence[Entry]) -> list[tuple[Part, ...]]:
-    """Return lines that name what is offered: files and folders at the top, with sizes."""
-    from peer.transfer.names import display_name
-
-    totals: dict[str, int] = {}
-    folders: dict[str, int] = {}
-    for entry in entries:
-        root, slash, _ = entry.path.partition("/")
-        totals[root] = totals.get(root, 0) + (entry.size or 0)
-        if slash or entry.kind == "dir":
-            folders[root] = folders.get(root, 0) + (entry.kind == "file")
-    lines: list[tuple[Part, ...]] = []
-    for root in list(totals)[:_LISTED]:
-        within = f", {count(folders[root], 'file')}" if root in folders else ""
-        name = display_name(root, 60) + ("/" if root in folders else "")
-        lines.append(("    ", (name, "name"), f"  {size(totals[root])}{within}"))
-    if len(totals) > _LISTED:
-        lines.append((f"    ... and {count(len(totals) - _LISTED, 'more', 'more')}",))
-    return lines
+def describe(manifest: Manifest) -> str:
+    """Return a transfer in numbers: ``3 files, 1 folder, 64.0 MB``."""
+    kinds = [entry.kind for entry in manifest]
+    return batch(manifest.files, kinds.count("dir"), kinds.count("link"), manifest.bytes)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .screen import Screen
 
-__all__ = ["lines", "show"]
+__all__ = ["can_show", "fits", "lines", "show"]
+
+_INDENT = "  "
 
 _BORDER = 2
 """Modules of quiet zone. The standard asks for 4; every scanner reads 2, and it fits 80x24."""
@@ -31,16 +35,19 @@ def lines(link: str) -> list[str]:
     ]
 
 
-def show(screen: Screen, link: str) -> bool:
-    """Print the code if this is a terminal that can show it; return whether it was."""
-    if not (screen.terminal and screen.unicode):
-        return False
-    drawn = lines(link)
-    if len(drawn[0]) >= screen.width:
-        return False
+def show(screen: Screen, drawn: Sequence[str]) -> None:
+    """Print a code that `lines` made."""
     # Explicit white on black: on a light terminal the code would come out inverted, which
     # some scanners do not read. It is not decoration, so NO_COLOR does not apply.
-    screen.say()
     for line in drawn:
-        screen.raw(f"  \x1b[97;40m{line}\x1b[0m\n")
-    return True
+        screen.raw(f"{_INDENT}\x1b[97;40m{line}\x1b[0m\n")
+
+
+def fits(screen: Screen, drawn: Sequence[str], *, rows: int) -> bool:
+    """Return whether a terminal can show a code and `rows` more lines below it, all at once."""
+    return can_show(screen, drawn) and len(drawn) + rows <= screen.height
+
+
+def can_show(screen: Screen, drawn: Sequence[str]) -> bool:
+    """Return whether this is a terminal that can show a code, however many lines it has."""
+    return screen.terminal and screen.unicode and len(_INDENT) + len(drawn[0]) <= screen.width

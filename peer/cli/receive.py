@@ -9,6 +9,7 @@ import click
 
 from . import options
 from .exits import run
+from .secret import given_code
 
 if TYPE_CHECKING:
     from peer.config import EngineName
@@ -17,13 +18,15 @@ __all__ = ["receive"]
 
 
 @click.command(short_help="Receive what somebody sends you.")
-@click.argument("code", metavar="[CODE|LINK]", required=False)
+@click.argument("words", metavar="[CODE|LINK]", nargs=-1)
+@options.code_fd_option
 @options.out_option
 @options.yes_option
 @options.overwrite_option
 @options.reaching
 def receive(
-    code: str | None,
+    words: tuple[str, ...],
+    code_fd: int | None,
     out: Path,
     yes: bool,
     overwrite: bool,
@@ -37,11 +40,17 @@ def receive(
 ) -> int:
     """Receive what somebody sends you.
 
-    CODE is what the sender's screen shows, such as 7-guitar-ocean; the link that is shown
-    beside it does as well. Without either, the command asks.
+    The command asks for the code that the sender's screen shows, such as 7-guitar-ocean; the
+    link that is shown beside it does as well. Either may follow the command instead, and other
+    users of this machine might then see it there for a blink. Scripts put it into the environment
+    variable PEERLINE_CODE, or name a descriptor to read it from with --code-fd; they need --yes,
+    too.
 
     Without --server, the sender is looked for on this machine and on the local network.
     """
+
+    # Before there is an event loop: it has descriptors of its own.
+    code = given_code(words, code_fd)
 
     async def body() -> None:
         from .meeting import Reach

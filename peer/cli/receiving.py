@@ -7,12 +7,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from peer.codes import Code
 from peer.errors import PeerLeft
 
 from . import present, prompts, transfer_view
+from .exits import UsageProblem
 from .lines import LineReader
 from .meeting import Reach, join, locate
+from .offer import offer
 from .screen import Screen
+from .secret import can_ask
 from .text import safe_line
 
 if TYPE_CHECKING:
@@ -27,21 +31,28 @@ __all__ = ["receive_files"]
 Result = TypeVar("Result")
 
 
-async def receive_files(
-    code: str | None, reach: Reach, *, out: Path, yes: bool, overwrite: bool
-) -> None:
+async def receive_files(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: bool) -> None:
     """Receive one batch of files.
 
     Args:
-        code: A code or a link; None asks for one.
+        code: A code or a link; empty asks for one.
         reach: How to get to the sender.
         out: Folder to put the files into.
         yes: Accept without asking.
         overwrite: Replace what exists.
 
     Raises:
+        UsageProblem: There is nobody to ask. The code can still be used.
         PeerError: Something did not work out; each kind has its exit status.
     """
+    if code == "-":
+        code = ""
+    if code:
+        Code.parse(code)
+    if not yes and not can_ask():
+        raise UsageProblem(
+            "There is no terminal on which to ask whether to accept the files: --yes accepts them."
+        )
     lines = LineReader()
     async with AsyncExitStack() as stack:
         screen = stack.enter_context(Screen())
@@ -57,12 +68,16 @@ async def receive_files(
         incoming = await _first_offer(link)
         screen.clear_status()
         sender = present.who(link.peer)
-        transfer_view.show_offer(screen, incoming, sender=sender, out=out)
-        if not yes and not await _while_open(
-            link, prompts.confirm(screen, "Accept?", default=True, lines=lines)
-        ):
-            await incoming.decline()
-            await incoming.done()
+        # Half a million names take their time.
+        offered = await asyncio.to_thread(offer, incoming.manifest, sender=sender, out=out)
+        for line in offered.lines:
+            screen.say(*line)
+        if not yes:
+            # Nobody accepts by a mere Enter what could take effect by itself.
+            answer = prompts.confirm(screen, "Accept?", default=not offered.dangerous, lines=lines)
+            if not await _while_open(link, answer):
+                await incoming.decline()
+                await incoming.done()
         await incoming.accept(out, overwrite=overwrite)
         view = transfer_view.ScreenView(
             screen,

@@ -67,6 +67,18 @@ class Screen:
         return self._rich().width if self.terminal else 80
 
     @property
+    def height(self) -> int:
+        """Lines of the terminal; 24 when there is none."""
+        return self._rich().height if self.terminal else 24
+
+    def rows(self, *parts: Part) -> int:
+        """How many lines of the terminal a line takes."""
+        from rich.cells import cell_len
+
+        text = "".join(part if isinstance(part, str) else part[0] for part in parts)
+        return max(1, -(-cell_len(text) // self.width))
+
+    @property
     def unicode(self) -> bool:
         """Whether block characters can be printed."""
         return (self._stream.encoding or "").lower().replace("-", "") == "utf8"

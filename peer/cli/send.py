@@ -34,7 +34,7 @@ __all__ = ["send"]
 def send(
     paths: tuple[Path, ...],
     words: int,
-    qr: bool,
+    qr: bool | None,
     port: int,
     server: str | None,
     name: str | None,
@@ -46,8 +46,8 @@ def send(
 ) -> int:
     """Send files and folders to somebody.
 
-    Shows a code. The other side types it after `peerline receive`, or opens the link that is
-    shown beside it in a browser. The command ends when the other side has confirmed that
+    Shows a code. The other side runs `peerline receive` and types it there, or opens the link
+    that is shown beside it in a browser. The command ends when the other side has confirmed that
     everything is in place.
 
     Without --server, the two meet on a server inside this command, which machines of the same
@@ -71,7 +71,7 @@ def send(
 
 
 async def _send(
-    paths: tuple[Path, ...], reach: Reach, *, words: int, show_qr: bool, port: int
+    paths: tuple[Path, ...], reach: Reach, *, words: int, show_qr: bool | None, port: int
 ) -> None:
     from . import present, transfer_view
     from .meeting import invite

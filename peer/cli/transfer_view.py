@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import present
+from .offer import listing
 from .progress import Meter, Pace, bar, sentence
 from .screen import Screen
-from .text import count, duration, rate, safe_line, size
+from .text import count, duration, rate
 
 if TYPE_CHECKING:
-    from peer.transfer.manifest import Manifest
     from peer.transfers import IncomingTransfer, OutgoingTransfer, Progress
 
     Transfer = OutgoingTransfer | IncomingTransfer
 
-__all__ = ["ScreenView", "describe", "follow", "list_sources", "show_offer", "summary"]
+__all__ = ["ScreenView", "follow", "list_sources", "summary"]
 
 _SHOWN = 5
 """Left-out files that are named."""
@@ -31,12 +30,6 @@ _REPEAT = 5.0
 _BAR_WIDTH = 24
 _WIDE = 100
 """Columns from which on there is room for a bar."""
-
-
-def describe(manifest: Manifest) -> str:
-    """Return a transfer in numbers: ``3 files, 1 folder, 64.0 MB``."""
-    kinds = [entry.kind for entry in manifest]
-    return present.batch(manifest.files, kinds.count("dir"), kinds.count("link"), manifest.bytes)
 
 
 async def list_sources(screen: Screen, paths: Sequence[Path]) -> None:
@@ -50,7 +43,9 @@ async def list_sources(screen: Screen, paths: Sequence[Path]) -> None:
 
     sources = await asyncio.to_thread(Sources.of, paths)
     try:
-        _show_manifest(screen, "Sending ", sources.manifest)
+        screen.say(f"Sending {present.describe(sources.manifest)}:")
+        for line in listing(sources.manifest):
+            screen.say(*line)
         for skipped in sources.skipped[:_SHOWN]:
             screen.say((str(skipped), "warning"))
         if len(sources.skipped) > _SHOWN:
@@ -60,22 +55,12 @@ async def list_sources(screen: Screen, paths: Sequence[Path]) -> None:
         sources.close()
 
 
-def show_offer(screen: Screen, incoming: IncomingTransfer, *, sender: str, out: Path) -> None:
-    """Print what is offered, and how much room there is for it."""
-    _show_manifest(screen, f"{present.begin(sender)} wants to send you ", incoming.manifest)
-    room = _free_space(out)
-    if room is not None:
-        style = "warning" if room < incoming.bytes_total else "dim"
-        where = safe_line(str(out.absolute()))
-        screen.say((f"They go into {where}, where {size(room)} are free.", style))
-
-
 def summary(verb: str, transfer: Transfer, seconds: float) -> str:
     """Return what was moved and how fast: ``Sent 3 files, 64.0 MB in 1.2 s (53.3 MB/s)``."""
     moved = transfer.bytes_total - transfer.progress.bytes_held
     took = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
     speed = f" ({rate(moved / seconds)})" if seconds > 0 and moved else ""
-    return f"{verb} {describe(transfer.manifest)} in {took}{speed}"
+    return f"{verb} {present.describe(transfer.manifest)} in {took}{speed}"
 
 
 async def follow(
@@ -150,22 +135,3 @@ class ScreenView:
         if self._screen.terminal and self._screen.unicode and self._screen.width >= _WIDE:
             return f"{bar(reading.fraction, _BAR_WIDTH)} {line}"
         return line
-
-
-def _show_manifest(screen: Screen, beginning: str, manifest: Manifest) -> None:
-    screen.say(f"{beginning}{describe(manifest)}:")
-    for line in present.listing(list(manifest)):
-        screen.say(*line)
-
-
-def _free_space(folder: Path) -> int | None:
-    """Return the bytes free where a folder is, or where it is going to be."""
-    absolute = folder.absolute()
-    for existing in (absolute, *absolute.parents):
-        try:
-            return shutil.disk_usage(existing).free
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return None
-    return None

@@ -185,7 +185,7 @@ def test_file_is_offered_accepted_and_confirmed_inside_a_chat(
             alice.enter("/send 'a picture.jpg'")
             bob.expect("alice wants to send you")
             bob.enter("/decline")
-            alice.expect("Not sent: The other side refused the files")
+            alice.expect("Not sent to bob: The other side refused the files")
             bob.enter("/accept")
             bob.expect("Nothing was offered")
             bob.enter("/quit")

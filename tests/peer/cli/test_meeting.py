@@ -86,9 +86,7 @@ async def test_what_is_no_code_is_refused_before_anything_is_searched() -> None:
 def test_other_side_is_told_the_server_only_where_it_needs_it() -> None:
     room: object = None
     invitation = Invitation(room, Code.parse(CODE), "https://example.org/x/", None)  # type: ignore[arg-type]  # the room is not asked
-    assert invitation.command("receive") == (
-        "peerline receive 7-acid-thorn --server https://example.org/x"
-    )
+    assert invitation.command("receive") == ("peerline receive --server https://example.org/x")
     assert invitation.link == f"https://example.org/x/#{CODE}"
 
 

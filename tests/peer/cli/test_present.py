@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from peer.cli import present
+from peer.cli.offer import listing
 from peer.cli.screen import Screen
 from peer.events import Path, PeerInfo
 from peer.transfer.manifest import Entry
@@ -13,7 +14,7 @@ from peer.transfer.manifest import Entry
 def shown(entries: list[Entry]) -> str:
     stream = io.StringIO()
     screen = Screen(stream)
-    for line in present.listing(entries):
+    for line in listing(entries):
         screen.say(*line)
     return stream.getvalue()
 

@@ -6,6 +6,7 @@ import io
 
 import pyte
 import segno
+from rich.console import ConsoleDimensions
 
 from peer.cli import qr
 from peer.cli.screen import Screen
@@ -48,32 +49,30 @@ def test_link_fits_a_classic_terminal() -> None:
 def test_code_is_white_on_black_whatever_the_terminal_likes() -> None:
     stream = Terminal()
     screen = Screen(stream, terminal=True, environ={"NO_COLOR": "1"})
-    screen._rich().width = 80
-    assert qr.show(screen, LINK)
+    qr.show(screen, qr.lines(LINK))
     display = pyte.Screen(80, 30)
     pyte.Stream(display).feed(stream.getvalue().replace("\n", "\r\n"))
-    corner = display.buffer[1][2]
+    corner = display.buffer[0][2]
     assert (corner.data, corner.fg, corner.bg) == ("█", "brightwhite", "black")
 
 
-def test_pipe_gets_no_code() -> None:
-    stream = Terminal()
-    assert not qr.show(Screen(stream, terminal=False), LINK)
-    assert stream.getvalue() == ""
+def fits(stream: io.StringIO, *, terminal: bool = True, columns: int = 80, lines: int = 50) -> bool:
+    screen = Screen(stream, terminal=terminal, environ={})
+    screen._rich().size = ConsoleDimensions(columns, lines)
+    return qr.fits(screen, qr.lines(LINK), rows=9)
+
+
+def test_code_is_for_terminals_that_have_room_for_it_and_what_follows() -> None:
+    height = len(qr.lines(LINK)) + 9
+    width = len(qr.lines(LINK)[0]) + 2
+    assert fits(Terminal(), columns=width, lines=height)
+    assert not fits(Terminal(), columns=width, lines=height - 1)
+    assert not fits(Terminal(), columns=width - 1, lines=height)
+    assert not fits(Terminal(), terminal=False)
 
 
 def test_terminal_without_block_characters_gets_no_code() -> None:
     class Ascii(io.StringIO):
         encoding = "ascii"
 
-    stream = Ascii()
-    assert not qr.show(Screen(stream, terminal=True), LINK)
-    assert stream.getvalue() == ""
-
-
-def test_narrow_terminal_gets_no_torn_code() -> None:
-    stream = Terminal()
-    screen = Screen(stream, terminal=True)
-    screen._rich().width = 20
-    assert not qr.show(screen, LINK)
-    assert stream.getvalue() == ""
+    assert not fits(Ascii())

@@ -68,10 +68,11 @@ def test_folder_and_file_go_from_terminal_to_terminal_without_any_server(
         alice.expect(r"Sending 5 files, 3 folders, 3\.1 MB:")
         alice.expect(r"    holiday/  3\.1 MB, 4 files")
         alice.expect(r"    notes\.txt  17 B")
-        code = code_of(alice)
-        alice.expect(rf"    peerline receive {code}\s")
-        alice.expect(rf"    http://localhost:\d+/#{code}\s")
         alice.expect("▀")  # the link as a QR code
+        link = alice.expect(r"    (http://localhost:\d+/#\S+)\s")[1]
+        alice.expect(r"    peerline receive\s")
+        code = code_of(alice)
+        assert link.endswith(f"/#{code}")
         alice.expect("Waiting for the other side")
         receiving = ("receive", code.replace("-", " ").upper(), "--out", "got", "--name", "bob")
         with Terminal(*receiving, env=env, cwd=there) as bob:
@@ -99,9 +100,10 @@ def test_folder_and_file_go_from_terminal_to_terminal_without_any_server(
 def test_server_and_pipes_leave_stdout_empty(env: Environment, server: str, tmp_path: Path) -> None:
     files = make_files(tmp_path / "holiday")
     with Piped("send", "holiday", "--server", server, env=env, cwd=tmp_path) as alice:
+        link = alice.err.expect(rf"    {server}/#(\S+)$")[1]
+        alice.err.expect(rf"    peerline receive --server {server}$")
         code = code_of(alice)
-        alice.err.expect(rf"    peerline receive {code} --server {server}$")
-        alice.err.expect(rf"    {server}/#{code}$")
+        assert link == code
         receiving = ("receive", code, "--server", server, "--yes", "--out", "got")
         with Piped(*receiving, env=env, cwd=tmp_path) as bob:
             assert bob.wait() == 0
@@ -115,8 +117,7 @@ def test_server_and_pipes_leave_stdout_empty(env: Environment, server: str, tmp_
 def test_link_carries_the_server_with_it(env: Environment, server: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     with Piped("send", "file", "--server", server, env=env, cwd=tmp_path) as alice:
-        code = code_of(alice)
-        link = alice.err.expect(rf"    (http://\S+#{code})$")[1]
+        link = alice.err.expect(r"    (http://\S+#\S+)$")[1]
         with Piped("receive", link, "--yes", "--out", "got", env=env, cwd=tmp_path) as bob:
             assert bob.wait() == 0
             assert alice.wait() == 0
@@ -164,23 +165,31 @@ def test_refusal_is_status_five_on_both_sides_and_writes_nothing(
     assert not (tmp_path / "got").exists()
 
 
-def test_nobody_to_ask_means_no(env: Environment, server: str, tmp_path: Path) -> None:
+def test_nobody_to_ask_is_usage_and_leaves_the_code_alone(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(b"content")
     with Piped("send", "file", "--server", server, env=env, cwd=tmp_path) as alice:
         code = code_of(alice)
-        with Piped("receive", code, "--server", server, env=env, cwd=tmp_path) as bob:
-            bob.close_input()
-            assert bob.wait() == 5
-            assert alice.wait() == 5
-
-
-def test_answer_can_come_through_a_pipe(env: Environment, server: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"content")
-    with Piped("send", "file", "--server", server, env=env, cwd=tmp_path) as alice:
-        code = code_of(alice)
-        receiving = ("receive", "--server", server, "--out", "got")
+        for said in ("", "y\n"):  # an answer to a question that nobody has seen is none
+            with Piped("receive", code, "--server", server, env=env, cwd=tmp_path) as bob:
+                bob.write(said)
+                bob.close_input()
+                assert bob.wait() == 2
+                assert "--yes" in bob.err.text
+        receiving = ("receive", code, "--server", server, "--yes", "--out", "got")
         with Piped(*receiving, env=env, cwd=tmp_path) as bob:
-            bob.write(f"{code}\ny\n")
+            assert bob.wait() == 0
+            assert alice.wait() == 0
+
+
+def test_code_can_come_through_a_pipe(env: Environment, server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with Piped("send", "file", "--server", server, env=env, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        receiving = ("receive", "--server", server, "--yes", "--out", "got")
+        with Piped(*receiving, env=env, cwd=tmp_path) as bob:
+            bob.write(f"{code}\n")
             assert bob.wait() == 0
             assert alice.wait() == 0
     assert (tmp_path / "got" / "file").read_bytes() == b"content"
@@ -336,8 +345,8 @@ def test_unreachable_server_is_status_three(env: Environment, tmp_path: Path) ->
     (tmp_path / "file").write_bytes(b"content")
     for arguments in (
         ("send", "file", "--server", "http://127.0.0.1:1"),
-        ("receive", "7-acid-thorn", "--server", "http://127.0.0.1:1"),
-        ("receive", "7-acid-thorn"),
+        ("receive", "7-acid-thorn", "--yes", "--server", "http://127.0.0.1:1"),
+        ("receive", "7", "acid", "thorn", "--yes"),
     ):
         with Piped(*arguments, env=env, cwd=tmp_path) as command:
             assert command.wait() == 3
@@ -353,6 +362,10 @@ def test_unreachable_server_is_status_three(env: Environment, tmp_path: Path) ->
         (("send", ".", "--words", "1"), "is not in the range"),
         (("receive", "7-nonsens-words"), "not a word of any code"),
         (("receive", "https://example.org/"), "has no code in it"),
+        (("receive", "7-acid-thorn"), "There is no terminal on which to ask"),
+        (("receive", "7-acid-thorn", "--yes", "--code-fd", "0"), "give one of the two"),
+        (("receive", "--yes", "--code-fd", "99"), "--code-fd 99"),
+        (("chat", "lobby", "--password", "-", "--server", "x"), "no terminal on which to ask"),
         (("receive", "7-acid-thorn", "--server", "ftp://x"), "starts with https://"),
         (("send", ".", "--ice-config", "ice.yaml"), "ice.yaml"),
     ],
@@ -444,8 +457,7 @@ def test_link_for_browsers_of_the_network_works_for_the_command_too(
     # On a machine with a network this is https with a certificate of its own making.
     (tmp_path / "file").write_bytes(b"content")
     with Piped("send", "file", env={**env, "PEERLINE_LAN": "1"}, cwd=tmp_path) as alice:
-        code = code_of(alice)
-        link = alice.err.expect(rf"    (https?://\S+#{code})$")[1]
+        link = alice.err.expect(r"    (https?://\S+#\S+)$")[1]
         with Piped("receive", link, "--yes", "--out", "got", env=env, cwd=tmp_path) as bob:
             assert bob.wait() == 0
             assert alice.wait() == 0
@@ -487,6 +499,7 @@ def test_no_way_between_the_two_is_status_six_on_both_sides(
     # Only relays are allowed, and the server knows none.
     with Piped("send", "file", "--relay-only", "--server", server, env=env, cwd=tmp_path) as alice:
         code = code_of(alice)
-        with Piped("receive", code, "--server", server, env=env, cwd=tmp_path) as bob:
+        receiving = ("receive", code, "--yes", "--server", server)
+        with Piped(*receiving, env=env, cwd=tmp_path) as bob:
             assert alice.wait() == 6
             assert bob.wait() == 6
