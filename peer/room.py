@@ -62,6 +62,7 @@ class Room:
     Attributes:
         id: the room's name, or its number.
         me: our own peer id.
+        server: the address of the server's page; with a scheme, even if none was given.
         code: what the other side needs to join; None for a named room.
     """
 
@@ -80,6 +81,7 @@ class Room:
         welcome = client.welcome
         self.id = welcome.room
         self.me = welcome.peer
+        self.server = client.page
         self.code = code
         self._is_code_room = welcome.code is not None
         self._client = client

@@ -29,7 +29,7 @@ from signaling.messages import (
 )
 
 from .errors import PeerTimeout, ServerRefused, ServerUnreachable
-from .signaling_socket import CLOSE_TIMEOUT, open_socket, shown, websocket_url
+from .signaling_socket import CLOSE_TIMEOUT, open_first, page_url, shown, websocket_urls
 
 __all__ = ["SignalingClient"]
 
@@ -98,10 +98,10 @@ class SignalingClient:
             ServerRefused: it does not let us into the room.
             PeerTimeout: it does not answer in time.
         """
-        url = websocket_url(server)
+        urls = websocket_urls(server)
         try:
             async with asyncio.timeout(timeout):
-                socket = await open_socket(url, ssl)
+                socket, url = await open_first(urls, ssl)
                 client = cls(socket, url)
                 try:
                     await client._enter(hello)
@@ -109,8 +109,13 @@ class SignalingClient:
                     await client._hang_up()
                     raise
         except TimeoutError:
-            raise PeerTimeout("join", f"The server {shown(url)} does not answer.") from None
+            raise PeerTimeout("join", f"The server {shown(urls[0])} does not answer.") from None
         return client
+
+    @property
+    def page(self) -> str:
+        """The address of the server's page, by the scheme under which the server answered."""
+        return page_url(self._url)
 
     def send(self, message: ClientMessage) -> None:
         """Send a message soon, at the pace that the server allows."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import ssl as ssl_module
+from collections.abc import Sequence
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -30,10 +32,22 @@ from signaling.messages import MAX_SERVER_MESSAGE_BYTES, SUBPROTOCOL, WEBSOCKET_
 
 from .errors import ServerUnreachable
 
-__all__ = ["CLOSE_TIMEOUT", "open_socket", "shown", "websocket_url"]
+__all__ = [
+    "CLOSE_TIMEOUT",
+    "open_first",
+    "open_socket",
+    "page_url",
+    "shown",
+    "websocket_url",
+    "websocket_urls",
+]
+
+logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for saying goodbye."""
+TLS_PATIENCE = 4.0
+"""Seconds for an answer over TLS, where that is a guess."""
 MAX_WAITING = 64
 """Messages that wait to be taken before no more are read from the network."""
 MAX_REDIRECTS = 5
@@ -63,9 +77,76 @@ def websocket_url(server: str) -> str:
     return urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
 
 
+def websocket_urls(server: str) -> tuple[str, ...]:
+    """The addresses under which a server may be, the best first; see `open_first`.
+
+    A scheme decides. Without one it is TLS, and plain where nothing speaks TLS; on this machine,
+    where nobody is in between, it is plain.
+
+    Raises:
+        ServerUnreachable: it is no address.
+    """
+    plain = websocket_url(server)
+    if "://" in server or _is_loopback(urlsplit(plain).hostname or ""):
+        return (plain,)
+    return (websocket_url(f"https://{server.strip()}"), plain)
+
+
+def page_url(url: str) -> str:
+    """The address of the page that belongs to a WebSocket's."""
+    return f"http{url.removeprefix('ws').removesuffix(WEBSOCKET_PATH)}/"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def shown(url: str) -> str:
     """Host and port of an address, without what may be secret."""
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+async def open_first(
+    urls: Sequence[str], ssl: ssl_module.SSLContext | None
+) -> tuple[ClientConnection, str]:
+    """Connect to the first address that a server answers at; bound it with `asyncio.timeout`.
+
+    To a server that speaks TLS nobody talks without it: a certificate that is not trusted, or any
+    answer that came by TLS, is the end. One that stands in between can pretend that there is no
+    TLS, as ever where a person has not asked for it; what the peers say to each other is sealed.
+
+    Args:
+        urls: from `websocket_urls`.
+        ssl: for `wss:`; None checks certificates as usual.
+
+    Returns:
+        the connection, and its address.
+
+    Raises:
+        ServerUnreachable: nothing there answers, or not as a signaling server.
+    """
+    for url in urls[:-1]:
+        try:
+            async with asyncio.timeout(TLS_PATIENCE):
+                return await open_socket(url, ssl), url
+        except TimeoutError as error:
+            logger.info("%s does not answer over TLS: %r", shown(url), error)
+        except ServerUnreachable as error:
+            if not _has_no_tls(error.__cause__):
+                raise
+            logger.info("%s", error)
+    return await open_socket(urls[-1], ssl), urls[-1]
+
+
+def _has_no_tls(error: BaseException | None) -> bool:
+    """Whether a connection failed before anything came by TLS."""
+    if isinstance(error, ssl_module.SSLCertVerificationError):
+        return False
+    silent = isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError)
+    return silent or isinstance(error, OSError)
 
 
 async def open_socket(url: str, ssl: ssl_module.SSLContext | None) -> ClientConnection:

@@ -122,7 +122,7 @@ async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invita
         if reach.server is not None:
             room = await stack.enter_async_context(_host(reach, reach.server, words))
             assert room.code is not None
-            yield Invitation(room, room.code, reach.server.page, None)
+            yield Invitation(room, room.code, room.server, None)
             return
         from signaling.ice_servers import IceConfig
 
@@ -176,7 +176,7 @@ def join(reach: Reach, server: ServerAddress, **where: Any) -> AbstractAsyncCont
     import peer
 
     return peer.join(
-        server.websocket,
+        server.target,
         name=reach.name,
         ice=reach.ice,
         relay_only=reach.relay_only,
@@ -190,7 +190,7 @@ def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncConte
     import peer
 
     return peer.host(
-        server.websocket,
+        server.target,
         name=reach.name,
         words=words,
         ice=reach.ice,

@@ -24,17 +24,20 @@ class ServerAddress:
     """
 
     page: str
+    scheme_given: bool = True
+    """Otherwise `page` has a guess, and `target` leaves it open."""
 
     @classmethod
     def parse(cls, text: str) -> ServerAddress:
         """Read an address: a host, a host and port, a URL of the page or of the WebSocket.
 
-        Without a scheme it is https, and http on this machine.
+        Without a scheme it is whatever the server speaks: see `peer.signaling_socket.open_first`.
 
         Raises:
             UsageProblem: It is no address; the text says why.
         """
         typed = text.strip()
+        scheme_given = "://" in typed
         if "://" not in typed:
             host = urlsplit(f"//{typed}").hostname or ""
             typed = f"{'http' if _is_loopback(host) else 'https'}://{typed}"
@@ -53,13 +56,18 @@ class ServerAddress:
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         path = parts.path.removesuffix("/").removesuffix(_SOCKET_PATH).removesuffix("/")
         netloc = host if port is None else f"{host}:{port}"
-        return cls(urlunsplit((scheme, netloc, f"{path}/", "", "")))
+        return cls(urlunsplit((scheme, netloc, f"{path}/", "", "")), scheme_given)
 
     @property
     def websocket(self) -> str:
         """The WebSocket's URL."""
         scheme = "wss" if self.page.startswith("https:") else "ws"
         return f"{scheme}{self.page[self.page.index(':') : -1]}{_SOCKET_PATH}"
+
+    @property
+    def target(self) -> str:
+        """What to tell the library: the WebSocket's URL, without a scheme if none was given."""
+        return self.websocket if self.scheme_given else self.websocket.partition("://")[2]
 
     @property
     def host(self) -> str:

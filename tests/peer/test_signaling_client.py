@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from peer import signaling_socket
 from peer.errors import PeerTimeout, ServerRefused, ServerUnreachable
 from peer.signaling_client import SignalingClient
-from peer.signaling_socket import websocket_url
+from peer.signaling_socket import websocket_url, websocket_urls
 from signaling.config import Listener, ServerConfig
 from signaling.messages import (
     SUBPROTOCOL,
@@ -86,6 +87,74 @@ def test_any_form_of_address_leads_to_the_websocket(server: str, url: str) -> No
 def test_what_is_no_address_is_refused(server: str) -> None:
     with pytest.raises(ServerUnreachable, match="address"):
         websocket_url(server)
+
+
+@pytest.mark.parametrize(
+    ("server", "urls"),
+    [
+        ("example.org", ("wss://example.org/v1/ws", "ws://example.org/v1/ws")),
+        (" 10.0.0.1:80/x ", ("wss://10.0.0.1:80/x/v1/ws", "ws://10.0.0.1:80/x/v1/ws")),
+        ("[fd66::1]:8080", ("wss://[fd66::1]:8080/v1/ws", "ws://[fd66::1]:8080/v1/ws")),
+        ("localhost:8080", ("ws://localhost:8080/v1/ws",)),
+        ("127.1.2.3:8080", ("ws://127.1.2.3:8080/v1/ws",)),
+        ("[::1]", ("ws://[::1]/v1/ws",)),
+        ("http://example.org", ("ws://example.org/v1/ws",)),
+        ("wss://example.org", ("wss://example.org/v1/ws",)),
+    ],
+)
+def test_without_a_scheme_it_is_tls_first_but_on_this_machine(
+    server: str, urls: tuple[str, ...]
+) -> None:
+    assert websocket_urls(server) == urls
+
+
+@pytest.fixture
+def not_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback stands for another machine."""
+    monkeypatch.setattr(signaling_socket, "_is_loopback", lambda host: False)
+
+
+@pytest.mark.usefixtures("not_this_machine")
+async def test_server_without_tls_is_found_where_no_scheme_asks_for_it() -> None:
+    asyncio.get_running_loop().set_debug(False)  # it logs handshakes that fail on purpose
+    async with nothing_left_behind(), running_server() as server:
+        client = await SignalingClient.join(server.urls[0].partition("://")[2], HELLO)
+        assert client.page == f"{server.urls[0]}/"
+        await client.close()
+
+
+@pytest.mark.usefixtures("not_this_machine")
+async def test_server_with_tls_is_never_talked_to_without_it(tmp_path: Path) -> None:
+    asyncio.get_running_loop().set_debug(False)  # it logs handshakes that fail on purpose
+    files = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(files.certificate))
+    context = server_context(files.certificate, files.key)
+    config = ServerConfig(listeners=(Listener("127.0.0.1", 0, context),))
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        target = server.urls[0].partition("://")[2]
+        client = await SignalingClient.join(target, HELLO, ssl=trust)
+        assert client.page == f"https://{target}/"
+        await client.close()
+        with pytest.raises(ServerUnreachable, match="is not trusted"):
+            await SignalingClient.join(target, HELLO)
+
+
+@pytest.mark.usefixtures("not_this_machine")
+async def test_server_that_never_answers_over_tls_costs_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signaling_socket, "TLS_PATIENCE", 0.05)
+    ends = asyncio.Event()
+
+    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ends.wait()
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        with pytest.raises(PeerTimeout):
+            await SignalingClient.join(f"127.0.0.1:{port}", HELLO, timeout=0.3)
+        ends.set()
 
 
 async def test_joining_a_real_server_gives_its_welcome() -> None:

@@ -63,3 +63,8 @@ def test_self_made_certificates_are_accepted_on_private_addresses_alone(url: str
 )
 def test_certificates_of_public_servers_are_checked_as_usual(url: str) -> None:
     assert ServerAddress.parse(url).ssl_context is None
+
+
+def test_scheme_that_was_not_typed_is_left_to_what_the_server_speaks() -> None:
+    assert ServerAddress.parse("example.org:8443").target == "example.org:8443/v1/ws"
+    assert ServerAddress.parse("http://example.org").target == "ws://example.org/v1/ws"
