@@ -55,7 +55,8 @@ class EmbeddedServer:
         """What the link starts with: HTTPS on the network, else plain HTTP on this machine."""
         if self.tls_port is None or not self.addresses:
             return f"http://localhost:{self.port}"
-        return f"https://{self.addresses[0]}:{self.tls_port}"
+        first = self.addresses[0]
+        return f"https://{f'[{first}]' if ':' in first else first}:{self.tls_port}"
 
     async def announce(self, number: str) -> None:
         """Make the room findable by its number, on this machine and on its networks.
@@ -99,7 +100,10 @@ async def embedded_server(
     addresses = lan.local_addresses() if use_lan else ()
     secure = _secure(addresses) if addresses else None
     # On every interface: being found on the network is the purpose.
-    host = "0.0.0.0" if addresses else _LOOPBACK
+    host: str | None = _LOOPBACK
+    if addresses:
+        # None is IPv6, too.
+        host = None if any(":" in address for address in addresses) else "0.0.0.0"
     listeners = [Listener(host, port)]
     if secure:
         listeners.append(Listener(host, 0, secure[1]))

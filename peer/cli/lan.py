@@ -16,8 +16,12 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .registry import NumberTaken
+
+if TYPE_CHECKING:
+    from zeroconf.asyncio import AsyncZeroconf
 
 __all__ = ["Announcement", "announce", "find", "local_addresses"]
 
@@ -44,24 +48,28 @@ class Announcement:
 
 
 def local_addresses() -> tuple[str, ...]:
-    """Return this machine's IPv4 addresses on its networks, the default route's first.
+    """Return this machine's addresses on its networks, the default route's first, IPv6 last.
 
-    Loopback is left out. IPv6 too: a link-local address needs a zone, which no link can
-    carry, and a network with other IPv6 addresses alone still has servers to meet on.
+    Loopback is left out, and link-local IPv6: such an address needs a zone, which no link can
+    carry.
     """
     import ifaddr
 
     found = [
-        ipaddress.ip_address(each.ip)
+        # An IPv6 address comes with its flow and its zone.
+        ipaddress.ip_address(each.ip if isinstance(each.ip, str) else each.ip[0])
         for adapter in ifaddr.get_adapters()
         for each in adapter.ips
-        if isinstance(each.ip, str)
     ]
     first = _default_route()
-    usable = [str(address) for address in found if not address.is_loopback]
+    usable = [
+        address
+        for address in found
+        if not (address.is_loopback or (address.version == 6 and address.is_link_local))
+    ]
     # 169.254.x.x is what a machine gives itself where nobody hands out addresses.
-    usable.sort(key=lambda text: (text != first, text.startswith("169.254.")))
-    return tuple(dict.fromkeys(usable))
+    usable.sort(key=lambda each: (each.version, str(each) != first, each.is_link_local))
+    return tuple(dict.fromkeys(map(str, usable)))
 
 
 @asynccontextmanager
@@ -72,8 +80,8 @@ async def announce(announcement: Announcement) -> AsyncIterator[None]:
         NumberTaken: Somebody else on the network announces that number.
         OSError: This machine has no network that carries multicast.
     """
-    from zeroconf import Error, IPVersion
-    from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+    from zeroconf import Error
+    from zeroconf.asyncio import AsyncServiceInfo
 
     info = AsyncServiceInfo(
         _TYPE,
@@ -83,7 +91,7 @@ async def announce(announcement: Announcement) -> AsyncIterator[None]:
         properties={"v": _VERSION, "path": "/v1/ws", "tls": str(announcement.tls_port or "")},
         server=f"peerline-{secrets.token_hex(4)}.local.",
     )
-    zeroconf = AsyncZeroconf(interfaces=list(announcement.addresses), ip_version=IPVersion.V4Only)
+    zeroconf = _open(announcement.addresses)
     try:
         # Our own question in place of the library's three probes (RFC 6762 section 8.1),
         # which take over a second: the person waits for the code meanwhile.
@@ -116,14 +124,14 @@ async def find(number: str, *, timeout: float) -> Announcement | None:
     Returns:
         Where it is; None when nobody answers, or there is no network to ask.
     """
-    from zeroconf import Error, IPVersion
-    from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+    from zeroconf import Error
+    from zeroconf.asyncio import AsyncServiceInfo
 
-    addresses = list(local_addresses())
+    addresses = local_addresses()
     if not addresses:
         return None
     try:
-        zeroconf = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
+        zeroconf = _open(addresses)
     except OSError as error:
         logger.debug("no multicast here: %s", error)
         return None
@@ -137,6 +145,27 @@ async def find(number: str, *, timeout: float) -> Announcement | None:
         return None
     finally:
         await zeroconf.async_close()
+
+
+def _open(addresses: Sequence[str]) -> AsyncZeroconf:
+    """Speak multicast DNS on the networks of these addresses.
+
+    Raises:
+        OSError: None of them carries multicast.
+    """
+    from zeroconf import IPVersion
+    from zeroconf.asyncio import AsyncZeroconf
+
+    fours = [address for address in addresses if ":" not in address]
+    sixes = [address for address in addresses if ":" in address]
+    if not fours:
+        return AsyncZeroconf(interfaces=sixes, ip_version=IPVersion.V6Only)
+    if sixes:
+        try:
+            return AsyncZeroconf(interfaces=[*fours, *sixes], ip_version=IPVersion.All)
+        except (OSError, RuntimeError) as error:
+            logger.info("no multicast over IPv6: %s", error)
+    return AsyncZeroconf(interfaces=fours, ip_version=IPVersion.V4Only)
 
 
 def _parse(

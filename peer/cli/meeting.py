@@ -34,6 +34,8 @@ _LAN_PATIENCE = 3.0
 """Seconds to wait for the sender's machine to answer on the local network."""
 _CONNECT_PATIENCE = 1.5
 """Seconds for each of its addresses."""
+_LONGEST_ANSWER = 4096
+"""Bytes that are read of an answer."""
 _NUMBER_ATTEMPTS = 10
 
 
@@ -159,9 +161,13 @@ async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
         return code, reach.server
     if "://" in text:
         return code, ServerAddress.parse(text.strip().partition("#")[0])
-    found = _on_this_machine(code.number)
-    if found is None and reach.lan:
-        found = await _on_the_network(code.number)
+    here = _on_this_machine(code.number)
+    if here is not None and await _answers(here.port):
+        return code, _local(here)
+    found = await _on_the_network(code.number) if reach.lan else None
+    if found is None and here is not None:
+        # It does not answer, but it is all there is: what is wrong with it is told by and by.
+        found = _local(here)
     if found is None:
         where = "on this network" if reach.lan else "on this machine"
         raise ServerUnreachable(
@@ -200,10 +206,34 @@ def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncConte
     )
 
 
-def _on_this_machine(number: str) -> ServerAddress | None:
+def _on_this_machine(number: str) -> registry.Entry | None:
     folder = registry.runtime_folder()
-    entry = registry.find(folder, number) if folder else None
-    return ServerAddress.parse(f"http://127.0.0.1:{entry.port}") if entry else None
+    return registry.find(folder, number) if folder else None
+
+
+def _local(entry: registry.Entry) -> ServerAddress:
+    return ServerAddress.parse(f"http://127.0.0.1:{entry.port}")
+
+
+async def _answers(port: int) -> bool:
+    """Whether a signaling server answers on this machine, and not merely has the port.
+
+    One that is stopped does not; nor does one in another network namespace, or in a container that
+    shares the folder of entries.
+    """
+    request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(_CONNECT_PATIENCE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(request.encode())
+                answer = await reader.read(_LONGEST_ANSWER)
+            finally:
+                writer.close()
+    except OSError as error:  # a timeout is one, too
+        logger.info("the server on port %d of this machine does not answer: %r", port, error)
+        return False
+    return answer.startswith(b"HTTP/1.1 200 ")
 
 
 async def _on_the_network(number: str) -> ServerAddress | None:
@@ -220,7 +250,8 @@ async def _on_the_network(number: str) -> ServerAddress | None:
             logger.info("%s port %d does not answer: %s", address, announced.port, error)
             continue
         writer.close()
-        return ServerAddress.parse(f"http://{address}:{announced.port}")
+        host = f"[{address}]" if ":" in address else address
+        return ServerAddress.parse(f"http://{host}:{announced.port}")
     return None
 
 

@@ -199,13 +199,13 @@ _FREE = tuple(
 def free_space(folder: Path) -> int | None:
     """Return the bytes free where a folder is, or is going to be; None when nobody can tell.
 
-    A file system that says 0 may be one that does not count (ramfs, some network and FUSE ones);
-    on one that is really full the first write says so.
+    A file system that has no size either does not count (ramfs, some network and FUSE ones).
     """
     absolute = folder.absolute()
     for existing in (absolute, *absolute.parents):
         try:
-            return shutil.disk_usage(existing).free or None
+            usage = shutil.disk_usage(existing)
+            return usage.free if usage.total else None
         except FileNotFoundError:
             continue
         except OSError:

@@ -130,8 +130,20 @@ def _link(invitation: Invitation) -> list[tuple[Part, ...]]:
 
 
 def _command_and_code(invitation: Invitation, command: str) -> list[tuple[Part, ...]]:
+    own = invitation.embedded
+    lines: list[tuple[Part, ...]] = []
+    if own is None or own.announced:
+        lines.append(("In a terminal, run this and type the code:",))
+    elif not own.addresses:
+        lines.append(("In a terminal on this machine, run this and type the code:",))
+    else:
+        lines += [
+            (("This network carries no announcements, so the code alone is not", "warning"),),
+            (("found from another machine: there, paste the whole link.", "warning"),),
+            ("In a terminal, run this and type the code, or the link:",),
+        ]
     return [
-        ("In a terminal, run this and type the code:",),
+        *lines,
         ("    ", (command, "command")),
         ("Code: ", (str(invitation.code), "code")),
     ]

@@ -12,6 +12,7 @@ from .text import count, duration, rate, shorten, size
 
 __all__ = ["Meter", "Pace", "Reading", "bar", "sentence"]
 
+_GAP = "  "
 _WINDOW = 4.0
 """Seconds over which the rate is averaged: steady to read, quick to follow a change."""
 _SAMPLE = 0.1
@@ -92,27 +93,46 @@ class Pace:
         return True
 
 
-def sentence(reading: Reading, *, files: tuple[int, int], path: str, name: str) -> str:
-    """Return a reading as one line.
+def sentence(
+    reading: Reading, *, files: tuple[int, int], path: str, name: str, width: int | None = None
+) -> str:
+    """Return a reading as one line: whole where it fits, else without what matters least.
 
     Args:
         reading: From a `Meter`.
         files: How many are done, and how many there are.
         path: How the bytes travel: ``direct``.
         name: What is on its way at the moment; terminal-safe.
+        width: Columns that there are; None for any number.
     """
+    speed, left = reading.bytes_per_second, reading.seconds_left
+    # As they stand in the line; the number says which are the last to go.
     parts = [
-        f"{int(reading.fraction * 100):3d}%",
-        f"{size(reading.done)} of {size(reading.total)}",
+        (0, f"{int(reading.fraction * 100):3d}%"),
+        (3, f"{size(reading.done)} of {size(reading.total)}"),
+        (2, rate(speed) if speed is not None else ""),
+        (1, f"{duration(left)} left" if left is not None else ""),
+        (4, f"{files[0]} of {count(files[1], 'file')}" if files[1] > 1 else ""),
+        (5, path),
+        (6, shorten(name, 32)),
     ]
-    if reading.bytes_per_second is not None:
-        parts.append(rate(reading.bytes_per_second))
-    if reading.seconds_left is not None:
-        parts.append(f"{duration(reading.seconds_left)} left")
-    if files[1] > 1:
-        parts.append(f"{files[0]} of {count(files[1], 'file')}")
-    parts += [path, shorten(name, 32)]
-    return "  ".join(part for part in parts if part)
+    kept: set[int] = set()
+    room = width
+    for importance, part in sorted(parts):
+        if part and room is not None:
+            room -= _columns(part) + (len(_GAP) if kept else 0)
+            if room < 0:
+                break
+        kept.add(importance)
+    return _GAP.join(part for importance, part in parts if part and importance in kept)
+
+
+def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def bar(fraction: float, width: int) -> str:

@@ -126,12 +126,16 @@ class ScreenView:
 
     def _line(self, progress: Progress, meter: Meter, now: float) -> str:
         reading = meter.read(now=now)
+        columns = self._screen.width - 1 if self._screen.terminal else None
+        drawn = ""
+        if columns is not None and self._screen.unicode and columns >= _WIDE - 1:
+            drawn = f"{bar(reading.fraction, _BAR_WIDTH)} "
+            columns -= len(drawn)
         line = sentence(
             reading,
             files=(progress.files_done, progress.files_total),
             path=self._path,
             name=progress.name,
+            width=columns,
         )
-        if self._screen.terminal and self._screen.unicode and self._screen.width >= _WIDE:
-            return f"{bar(reading.fraction, _BAR_WIDTH)} {line}"
-        return line
+        return drawn + line

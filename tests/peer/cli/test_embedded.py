@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import ifaddr
 import pytest
 
 from peer.cli import lan, registry
@@ -16,6 +18,8 @@ from peer.cli.lan import Announcement
 from peer.cli.registry import NumberTaken
 from signaling.errors import ListenError
 from signaling.ice_servers import IceConfig, IceServer
+
+LOCAL_ADDRESSES = lan.local_addresses
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +168,33 @@ async def test_numbers_of_other_commands_are_not_handed_out() -> None:
         ):
             await websocket.send_json({"t": "hello", "code": True})
             assert (await websocket.receive_json())["code"] == "4"
+
+
+def test_addresses_of_both_protocols_are_found_and_what_leads_nowhere_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def adapter(*addresses: str | tuple[str, int, int]) -> ifaddr.Adapter:
+        ips = [ifaddr.IP(address, 24, "x") for address in addresses]
+        return ifaddr.Adapter("x", "x", ips)
+
+    found = [
+        adapter("127.0.0.1", ("::1", 0, 0)),
+        adapter(("fe80::1", 0, 2), ("fd66::1", 0, 0), "169.254.3.4", "10.0.0.7", "192.168.1.5"),
+    ]
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: found)
+    monkeypatch.setattr(lan, "_default_route", lambda: "192.168.1.5")
+    assert LOCAL_ADDRESSES() == ("192.168.1.5", "10.0.0.7", "169.254.3.4", "fd66::1")
+    found[1:] = [adapter(("fe80::1", 0, 2), ("fd66::1", 0, 0))]
+    assert LOCAL_ADDRESSES() == ("fd66::1",)
+
+
+async def test_network_with_addresses_of_the_newer_protocol_alone_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lan, "local_addresses", lambda: ("::1",))
+    async with embedded_server(use_lan=True, port=0, ice=IceConfig()) as server:
+        assert server.page.startswith("https://[::1]:")
+        for host in ("::1", "127.0.0.1"):
+            _, writer = await asyncio.open_connection(host, server.port)
+            writer.close()
+            await writer.wait_closed()

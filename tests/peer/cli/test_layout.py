@@ -23,6 +23,8 @@ class Certificate:
 class Embedded:
     tls_port: int | None = 44321
     certificate: Certificate | None = None
+    announced: bool = True
+    addresses: tuple[str, ...] = ("192.168.100.200",)
 
 
 @dataclass
@@ -32,13 +34,15 @@ class Invited:
     embedded: Embedded | None
 
 
-def display(columns: int, rows: int, *, qr: bool | None, words: int, lan: bool) -> list[str]:
+def display(
+    columns: int, rows: int, *, qr: bool | None, words: int, lan: bool, announced: bool = True
+) -> list[str]:
     """What a person sees who has just run `peerline send` with nine names to send."""
     code = Code("7", ("guitar", "ocean", *["leprechaun"] * 6)[:words])
     stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
     screen = Screen(stream, terminal=True, environ={})
     screen._rich().size = ConsoleDimensions(columns, rows)
-    embedded = Embedded(certificate=Certificate()) if lan else None
+    embedded = Embedded(certificate=Certificate(), announced=announced) if lan else None
     server = "https://192.168.100.200:44321" if lan else "https://peerline.example.org"
     invited = Invited(code, f"{server}/#{code}", embedded)
     for _ in range(10):
@@ -85,3 +89,9 @@ def test_room_that_is_lacking_is_told() -> None:
     assert not any(
         "in a window of" in line for line in display(80, 24, qr=False, words=2, lan=True)
     )
+
+
+def test_network_without_announcements_is_told() -> None:
+    shown = display(80, 24, qr=None, words=2, lan=True, announced=False)
+    assert any("carries no announcements" in line for line in shown)
+    assert "Code: 7-guitar-ocean" in shown

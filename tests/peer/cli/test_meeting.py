@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from peer.cli import lan, registry
+from peer.cli import lan, meeting, registry
 from peer.cli.exits import UsageProblem
 from peer.cli.lan import Announcement
 from peer.cli.meeting import Invitation, Reach, locate
 from peer.codes import Code
 from peer.errors import CodeError, ServerUnreachable
 from signaling.errors import IceConfigError
+from tests.support.rooms import running_server
 
 CODE = "7-acid-thorn"
 
@@ -102,3 +103,57 @@ def test_ice_file_is_read_and_its_mistakes_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageProblem, match="not a text file"):
         reach(ice=path)
+
+
+async def test_record_of_a_server_that_does_not_answer_gives_way_to_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def find(number: str, *, timeout: float) -> Announcement:
+        return Announcement(number, ("127.0.0.1",), port, None)
+
+    monkeypatch.setattr(lan, "find", find)
+    monkeypatch.setattr(meeting, "_CONNECT_PATIENCE", 0.1)
+    folder = registry.runtime_folder()
+    assert folder is not None
+    ends = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ends.wait()
+        writer.close()
+
+    async def other(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-none\r\n")
+        writer.close()
+
+    async with (
+        await asyncio.start_server(silent, "127.0.0.1", 0) as stopped,
+        await asyncio.start_server(other, "127.0.0.1", 0) as foreign,
+        running_server() as server,
+    ):
+        port = server.ports[0]
+        for dead in (1, *(each.sockets[0].getsockname()[1] for each in (stopped, foreign))):
+            with registry.publish(folder, "7", dead):
+                _, found = await locate(reach(use_lan=True), CODE)
+                assert found.page == f"http://127.0.0.1:{port}/"
+                # Without a network it is all there is.
+                _, found = await locate(reach(), CODE)
+                assert found.page == f"http://127.0.0.1:{dead}/"
+        with registry.publish(folder, "7", port):
+            monkeypatch.setattr(lan, "find", None)
+            _, found = await locate(reach(use_lan=True), CODE)
+            assert found.page == f"http://127.0.0.1:{port}/"
+        ends.set()
+
+
+async def test_address_of_the_newer_internet_protocol_is_written_in_brackets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def find(number: str, *, timeout: float) -> Announcement:
+        return Announcement(number, ("::1",), port, None)
+
+    monkeypatch.setattr(lan, "find", find)
+    listening = await asyncio.start_server(lambda _, writer: writer.close(), "::1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening:
+        _, server = await locate(reach(use_lan=True), CODE)
+    assert server.page == f"http://[::1]:{port}/"

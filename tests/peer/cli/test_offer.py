@@ -143,7 +143,7 @@ def test_mere_enter_accepts_nothing_that_could_act_in_a_home(
     assert lines[-1].startswith("Careful: that is your home folder")
 
 
-def test_no_byte_free_is_a_file_system_that_does_not_count(
+def test_file_system_without_a_size_does_not_count_what_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert free_space(tmp_path / "not" / "yet")

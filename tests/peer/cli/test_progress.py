@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
 
 from peer.cli.progress import Meter, Pace, Reading, bar, sentence
 
@@ -96,3 +97,21 @@ def test_bar_fills_from_the_left() -> None:
     assert bar(0.0, 4) == "┄┄┄┄"
     assert bar(0.5, 4) == "━━┄┄"
     assert bar(1.0, 4) == "━━━━"
+
+
+@pytest.mark.parametrize("width", range(14, 201))
+def test_time_left_is_whole_on_every_width(width: int) -> None:
+    reading = Reading(333_000_000_000, 999_900_000_000, 99_900_000.0, 36_061.0)
+    line = sentence(reading, files=(11_111, 222_222), path="relayed", name="日本" * 40, width=width)
+    assert cell_len(line) <= width
+    assert line.startswith(" 33%")
+    assert ("10:01:01 left" in line) == (width >= 19)
+    assert ("MB/s" in line) == (width >= 30)
+
+
+def test_narrow_line_never_shows_half_of_anything() -> None:
+    reading = Reading(1, 2, 1.0, 1.0)
+    whole = sentence(reading, files=(1, 2), path="direct", name="a.jpg").split("  ")
+    for width in range(4, 80):
+        line = sentence(reading, files=(1, 2), path="direct", name="a.jpg", width=width)
+        assert [part for part in whole if part in line.split("  ")] == line.split("  ")
