@@ -265,6 +265,8 @@ def _reason(url: str, error: Exception) -> str:
             return "The proxy in this machine's settings speaks SOCKS: that needs python-socks."
         case InvalidStatus() if error.response.status_code in (429, 503):
             return f"The server {server} takes no more connections now: try again later."
+        case InvalidStatus() if error.response.status_code == 421:
+            return f"The server does not answer to the name {server}: use its address."
         case InvalidStatus():
             status = error.response.status_code
             return f"There is no Peerline server at {server} (it answers {status})."

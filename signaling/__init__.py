@@ -1,8 +1,8 @@
 """Peerline's signaling: the small messages that let two peers find each other.
 
 The package is cheap to import: nothing below is loaded before it is asked for, and only
-`signaling.server` and the modules under it need aiohttp. A peer that speaks the protocol
-imports `signaling.messages` and `signaling.ice_servers` alone.
+`signaling.server`, `signaling.service` and the modules under them need aiohttp. A peer that speaks
+the protocol imports `signaling.messages` and `signaling.ice_servers` alone.
 
 The protocol is described in `PROTOCOL.md` beside this file.
 """
@@ -13,21 +13,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .assets import default_ice_config, page_directory, read_ice_config
     from .bounds import HeartbeatConfig, LimitsConfig
     from .config import Listener, ServerConfig
     from .errors import (
+        AssetMissing,
         BadMessage,
         CloseCode,
         ConfigError,
         ErrorCode,
         IceConfigError,
         ListenError,
+        Problem,
+        Reconnect,
         SignalingError,
+        reconnect_after,
     )
     from .ice_servers import IceConfig, IceServer, parse_ice_config
     from .server import SignalingServer
+    from .service import create_app
+    from .tls import server_context
 
 __all__ = [
+    "AssetMissing",
     "BadMessage",
     "CloseCode",
     "ConfigError",
@@ -39,13 +47,22 @@ __all__ = [
     "LimitsConfig",
     "ListenError",
     "Listener",
+    "Problem",
+    "Reconnect",
     "ServerConfig",
     "SignalingError",
     "SignalingServer",
+    "create_app",
+    "default_ice_config",
+    "page_directory",
     "parse_ice_config",
+    "read_ice_config",
+    "reconnect_after",
+    "server_context",
 ]
 
 _HOME = {
+    "AssetMissing": "errors",
     "BadMessage": "errors",
     "CloseCode": "errors",
     "ConfigError": "errors",
@@ -57,10 +74,18 @@ _HOME = {
     "LimitsConfig": "bounds",
     "ListenError": "errors",
     "Listener": "config",
+    "Problem": "errors",
+    "Reconnect": "errors",
     "ServerConfig": "config",
     "SignalingError": "errors",
     "SignalingServer": "server",
+    "create_app": "service",
+    "default_ice_config": "assets",
+    "page_directory": "assets",
     "parse_ice_config": "ice_servers",
+    "read_ice_config": "assets",
+    "reconnect_after": "errors",
+    "server_context": "tls",
 }
 
 

@@ -29,17 +29,28 @@ class LimitsConfig:
     """What one connection, one address and everybody together may take.
 
     Attributes:
-        messages_per_second: per connection, in the long run.
+        messages_per_second: per connection, in the long run. WebSocket frames may come four times
+            as fast, and so many bytes that each message could be of the greatest length; what is
+            over waits.
         burst: messages per connection at once.
         queue_bytes: what may wait for a client that does not read; more closes it with 4102.
+        queue_bytes_in_all: what may wait for all such clients together; beyond it they are closed
+            with 4102 from 64 KiB on.
         errors: so many protocol errors within `error_window` seconds close with 4010.
         hello_timeout: seconds from the connection to the `hello`.
         write_timeout: seconds one message may take to leave; then 4102.
         close_timeout: seconds for the closing handshake; then the connection is cut.
         joins_per_minute: `hello`s per address.
         code_joins_per_minute: those of them that name a code room: guesses, when they fail.
-        connections_per_address: open at the same time.
-        connections: in all.
+        connections_per_address: WebSockets open at the same time; and as many connections beside
+            them that are none.
+        connections: WebSockets in all.
+        visitors: connections that are no WebSockets, in all; the idlest gives way to a new one.
+        visits_per_minute: new connections per address.
+        requests_per_minute: HTTP requests per address.
+        request_timeout: seconds from the connection (TLS: from its handshake, which has as long)
+            to the end of the first request.
+        idle_timeout: seconds to the next request on the same connection.
         spare_loopback: the limits per address do not hold for this machine's own programs.
             (Behind a reverse proxy on the same machine everybody is loopback: let it limit.)
         peers_per_room: places in a named room, at most `MAX_PEERS`.
@@ -50,6 +61,7 @@ class LimitsConfig:
     messages_per_second: float = 50.0
     burst: int = 100
     queue_bytes: int = 1024 * 1024
+    queue_bytes_in_all: int = 256 * 1024 * 1024
     errors: int = 10
     error_window: float = 10.0
     hello_timeout: float = 10.0
@@ -59,6 +71,11 @@ class LimitsConfig:
     code_joins_per_minute: int = 20
     connections_per_address: int = 64
     connections: int = 10_000
+    visitors: int = 1024
+    visits_per_minute: int = 600
+    requests_per_minute: int = 1200
+    request_timeout: float = 10.0
+    idle_timeout: float = 30.0
     spare_loopback: bool = True
     peers_per_room: int = 64
     rooms: int = 10_000

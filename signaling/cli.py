@@ -76,6 +76,15 @@ class _BadConfiguration(click.ClickException):
     help="Let pages of this origin connect too (https://app.example.org; * for any). Repeatable.",
 )
 @click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME",
+    help="Answer only to this name or address, and to this machine's own addresses, so that no "
+    "web page reaches the server by a name of its own (DNS rebinding). Repeatable.  "
+    "[default: any name]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     default="warning",
@@ -91,6 +100,7 @@ def serve(
     tls_key: Path | None,
     ice_config: Path | None,
     allow_origins: tuple[str, ...],
+    host_names: tuple[str, ...],
     log_level: str,
 ) -> None:
     """Run a signaling server: where peers meet, and the page for browsers.
@@ -104,7 +114,9 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        config = _configuration(host, port, tls_cert, tls_key, ice_config, allow_origins)
+        config = _configuration(
+            host, port, tls_cert, tls_key, ice_config, allow_origins, host_names
+        )
     except (ConfigError, AssetMissing) as error:
         raise _BadConfiguration(str(error)) from None
     try:
@@ -139,8 +151,10 @@ def _configuration(
     tls_key: Path | None,
     ice_config: Path | None,
     allow_origins: tuple[str, ...],
+    host_names: tuple[str, ...],
 ) -> ServerConfig:
     from .assets import default_ice_config, page_directory, read_ice_config
+    from .hosts import is_host_name
     from .tls import server_context
 
     if tls_cert is None and tls_key is not None:
@@ -148,6 +162,9 @@ def _configuration(
     for origin in allow_origins:
         if origin not in ("*", "null") and "://" not in origin:
             raise ConfigError(f"--allow-origin {origin}: write the scheme too: https://{origin}")
+    for name in host_names:
+        if not is_host_name(name):
+            raise ConfigError(f"--host-name {name}: write a name or an address, without a port")
     try:
         ice = default_ice_config() if ice_config is None else read_ice_config(ice_config)
     except OSError as error:
@@ -160,12 +177,15 @@ def _configuration(
         ice=ice,
         page=page_directory(),
         allow_origins=allow_origins,
+        host_names=(*host_names, *([host] if host else [])) if host_names else None,
     )
 
 
 async def _serve(config: ServerConfig) -> int:
+    from .descriptors import raise_descriptor_limit
     from .server import SignalingServer
 
+    raise_descriptor_limit()
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def stop(code: int) -> None:

@@ -45,6 +45,9 @@ class ServerConfig:
         page: the directory served at `/`; None serves no page.
         allow_origins: browser origins (`https://app.example.org`) that may connect beside the
             page's own; `*` for any.
+        host_names: the names and addresses that the server answers to, beside `localhost`, the
+            loopback addresses and the one a client connected to; requests for others are refused
+            (a web page can make its own name lead here). None: any, as behind a proxy.
         taken_numbers: numbers not to give to code rooms, because others on the network use them.
     """
 
@@ -54,6 +57,7 @@ class ServerConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     heartbeat: HeartbeatConfig = field(default_factory=HeartbeatConfig)
     allow_origins: tuple[str, ...] = ()
+    host_names: tuple[str, ...] | None = None
     taken_numbers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

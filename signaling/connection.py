@@ -18,12 +18,34 @@ from aiohttp import WSMsgType, web
 
 from .errors import CloseCode
 
-__all__ = ["Connection", "Frame"]
+__all__ = ["Connection", "Frame", "QueueBudget"]
 
 Frame: TypeAlias = tuple[WSMsgType, str | bytes]
 """TEXT with its text; BINARY or PING with their bytes."""
 
 _WANTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING})
+
+
+_SMALL: Final = 64 * 1024
+
+
+class QueueBudget:
+    """What may wait for all clients together.
+
+    While more waits than that, a queue may hold no more than 64 KiB: those who read at all are not
+    touched when others do not.
+
+    Args:
+        limit: bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.used = 0
+
+    def has_room(self, queued: int) -> bool:
+        """Whether a queue may grow to `queued` bytes."""
+        return queued <= _SMALL or self.used < self._limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,7 @@ class Connection:
         websocket: prepared, with `autoping=False`: all writing is the queue's.
         transport: the socket's, to cut what does not close; None if it is gone already.
         queue_bytes: what may wait to be written.
+        budget: what may wait in all queues.
         write_timeout: seconds one message may take.
         close_timeout: seconds for the closing handshake.
         on_end: called as soon as nothing more will be read, while the connection may still be
@@ -61,6 +84,7 @@ class Connection:
         transport: asyncio.Transport | None,
         *,
         queue_bytes: int,
+        budget: QueueBudget,
         write_timeout: float,
         close_timeout: float,
         on_end: Callable[[int], None],
@@ -71,6 +95,7 @@ class Connection:
         self._websocket = websocket
         self._transport = transport
         self._queue_limit = queue_bytes
+        self._budget = budget
         self._write_timeout = write_timeout
         self._close_timeout = close_timeout
         self._on_end = on_end
@@ -101,17 +126,23 @@ class Connection:
     def hurry(self) -> None:
         """Close without writing what is queued."""
         self._queue.clear()
+        self._count(-self._queued)
         self._stop_reading()
 
     def _put(self, outgoing: _Outgoing) -> None:
         if self.close_code is not None:
             return
-        if self._queued + outgoing.size > self._queue_limit:
+        queued = self._queued + outgoing.size
+        if queued > self._queue_limit or not self._budget.has_room(queued):
             self._give_up()
             return
         self._queue.append(outgoing)
-        self._queued += outgoing.size
+        self._count(outgoing.size)
         self._wake.set()
+
+    def _count(self, size: int) -> None:
+        self._queued += size
+        self._budget.used += size
 
     def _give_up(self) -> None:
         self.close_code = CloseCode.SLOW_CONSUMER
@@ -143,6 +174,8 @@ class Connection:
             writer.cancel()
             self._on_end(self.number)
             await asyncio.wait([writer])
+            self._queue.clear()
+            self._count(-self._queued)
             await self._finish()
             if not writer.cancelled():
                 writer.result()
@@ -173,7 +206,8 @@ class Connection:
                 outgoing = self._queue.popleft()
                 async with asyncio.timeout(self._write_timeout):
                     await self._websocket.send_frame(outgoing.payload, outgoing.opcode)
-                self._queued -= outgoing.size
+                # Cleared meanwhile, when the client was given up.
+                self._count(-min(outgoing.size, self._queued))
         except TimeoutError:
             self._give_up()
         except ConnectionError:

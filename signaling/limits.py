@@ -35,6 +35,22 @@ class TokenBucket:
             return 0.0
         return (1.0 - self._tokens) / self._rate
 
+    def take_up_to(self, wanted: int, now: float) -> int:
+        """Take as many whole tokens as there are, at most `wanted`; say how many."""
+        self._fill(now)
+        taken = min(wanted, int(self._tokens + 1e-9))
+        self._tokens -= taken
+        return taken
+
+    def give_back(self, tokens: int) -> None:
+        """Put back what was taken and not used."""
+        self._tokens = min(self._burst, self._tokens + tokens)
+
+    def wait_for(self, tokens: float, now: float) -> float:
+        """Seconds until there are so many tokens, the bucket's size at most; 0.0 if there are."""
+        self._fill(now)
+        return max(0.0, (min(tokens, self._burst) - self._tokens) / self._rate)
+
     def is_full(self, now: float) -> bool:
         """Whether forgetting this bucket would change nothing."""
         self._fill(now)

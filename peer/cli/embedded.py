@@ -95,7 +95,10 @@ async def embedded_server(
     """
     from signaling.assets import page_directory
     from signaling.config import Listener, ServerConfig
+    from signaling.descriptors import raise_descriptor_limit
     from signaling.server import SignalingServer
+
+    raise_descriptor_limit()
 
     addresses = lan.local_addresses() if use_lan else ()
     secure = _secure(addresses) if addresses else None
@@ -112,6 +115,8 @@ async def embedded_server(
         listeners=tuple(listeners),
         ice=ice,
         page=page_directory(),
+        # A web page must not reach the rooms of this machine by a name of its own.
+        host_names=_own_names(addresses),
         taken_numbers=frozenset(registry.numbers(folder) if folder else ()),
     )
     async with SignalingServer(config) as server, AsyncExitStack() as stack:
@@ -123,6 +128,13 @@ async def embedded_server(
             certificate=secure[0] if secure else None,
             _stack=stack,
         )
+
+
+def _own_names(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """What this machine is called on its networks, beside `localhost`."""
+    name = socket.gethostname().lower()
+    short = name.partition(".")[0]
+    return (*addresses, *dict.fromkeys([name, short, f"{name}.local", f"{short}.local"]))
 
 
 def _secure(addresses: tuple[str, ...]) -> tuple[Certificate, ssl.SSLContext] | None:

@@ -1,0 +1,161 @@
+"""Accepts connections: counts them first, and only then spends anything on them (floor 2).
+
+asyncio's own server would accept without end and make a TLS handshake with everybody, for as long
+as it takes. Here a connection has a place, or is cut, before the first byte is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+import ssl as ssl_module
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from .bounds import LimitsConfig
+from .gates import HttpGate
+from .logs import ThrottledLog
+from .visitors import Visitors
+
+__all__ = ["Door"]
+
+# The system has no more descriptors or memory for us; some will be free again soon.
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_BREATH: Final = 0.2
+_BLINK: Final = 0.01
+
+
+class Door:
+    """Lets connections in, through an `HttpGate` each.
+
+    Args:
+        factory: makes aiohttp's protocol for a connection.
+        limits: the bounds.
+        log: what is refused is told here.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        limits: LimitsConfig,
+        log: ThrottledLog,
+    ) -> None:
+        self._factory = factory
+        self._limits = limits
+        self._log = log
+        self._visitors = Visitors(
+            limits.visitors,
+            limits.connections_per_address,
+            limits.visits_per_minute,
+            spare_loopback=limits.spare_loopback,
+        )
+        self._numbers = itertools.count(1)
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._entering: dict[int, asyncio.Task[None]] = {}
+        self._gates: dict[int, HttpGate] = {}
+
+    @property
+    def visitors(self) -> int:
+        """How many connections are no WebSockets."""
+        return len(self._visitors)
+
+    def open(self, sockets: Iterable[socket.socket], ssl: ssl_module.SSLContext | None) -> None:
+        """Accept connections on these sockets from now on; they belong to the door."""
+        for sock in sockets:
+            self._sockets.append(sock)
+            self._accepting.append(asyncio.create_task(self._accept(sock, ssl)))
+
+    async def stop_accepting(self) -> None:
+        """Accept nobody any more, and let those go that never asked for anything."""
+        tasks = [*self._accepting, *self._entering.values()]
+        self._accepting.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
+
+    def cut_all(self) -> None:
+        """End the connections that are left, whatever was to be written to them."""
+        for gate in list(self._gates.values()):
+            gate.end()
+
+    async def _accept(self, sock: socket.socket, ssl: ssl_module.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                conn, address = await loop.sock_accept(sock)
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._log.warning("exhausted", None, "cannot accept: %s", error.strerror)
+                # Others are about the one connection that was to be accepted (accept(2)).
+                await asyncio.sleep(_BREATH if error.errno in _EXHAUSTED else _BLINK)
+                continue
+            host = str(address[0]) if isinstance(address, tuple) and address else None
+            number = next(self._numbers)
+            arrival = self._visitors.arrives(number, host, loop.time())
+            if not arrival.is_welcome:
+                self._log.info("refused", host, "%s refused: too many connections", host)
+                conn.close()
+                continue
+            if arrival.gives_way is not None:
+                self._cut(arrival.gives_way)
+                self._log.info("cut", None, "the idlest connection gave way to a new one")
+            self._let_in(number, host, conn, ssl)
+
+    def _let_in(
+        self, number: int, host: str | None, conn: socket.socket, ssl: ssl_module.SSLContext | None
+    ) -> None:
+        gate = HttpGate(
+            self._factory(),
+            on_request=lambda: self._visitors.asks(number),
+            on_end=lambda: self._gone(number),
+            on_refusal=lambda status: self._log.info(
+                "refused", host, "%s refused: %d", host, status
+            ),
+            request_timeout=self._limits.request_timeout,
+            idle_timeout=self._limits.idle_timeout,
+        )
+
+        def entered(_: asyncio.Task[None]) -> None:
+            # Here and not in the task, which may be cancelled before it begins.
+            del self._entering[number]
+            if not gate.was_made:
+                conn.close()
+                self._gone(number)
+
+        self._gates[number] = gate
+        self._entering[number] = task = asyncio.create_task(self._enter(gate, conn, ssl))
+        task.add_done_callback(entered)
+
+    async def _enter(
+        self, gate: HttpGate, conn: socket.socket, ssl: ssl_module.SSLContext | None
+    ) -> None:
+        conn.setblocking(False)
+        # An OSError is about TLS: none was spoken, or it took too long.
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: gate,
+                conn,
+                ssl=ssl,
+                ssl_handshake_timeout=None if ssl is None else self._limits.request_timeout,
+                ssl_shutdown_timeout=None if ssl is None else self._limits.close_timeout,
+            )
+
+    def _gone(self, number: int) -> None:
+        self._visitors.leaves(number)
+        self._gates.pop(number, None)
+
+    def _cut(self, number: int) -> None:
+        task = self._entering.get(number)
+        if task is not None:
+            task.cancel()
+        gate = self._gates.get(number)
+        if gate is not None:
+            gate.end()

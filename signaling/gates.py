@@ -1,0 +1,352 @@
+"""What stands between a socket and aiohttp: bounds on bytes, frames, requests and time (floor 2).
+
+aiohttp reads whatever arrives, at once and to its end, and knows no deadline for a request. Two
+protocols around its own bound that. `HttpGate` hands it whole requests without bodies, and cuts
+who does not send one in time; `FrameGate` takes its place when the connection becomes a WebSocket
+and hands on frames at the rate they may come. Both hold the rest back and stop reading from the
+socket, so that a sender in a hurry waits in its own network stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Final, cast
+
+from .frame_meter import FrameMeter
+from .limits import TokenBucket
+
+__all__ = ["FrameGate", "HttpGate", "enter_frames"]
+
+MAX_HEAD: Final = 16 * 1024
+"""Bytes of a request's line and headers; browsers send less than 1 KiB here."""
+REQUESTS_PER_SECOND: Final = 20.0
+REQUESTS_AT_ONCE: Final = 100
+"""Of one connection; the rest waits. A page consists of some fifty files."""
+READS_PER_SECOND: Final = 100.0
+READS_AT_ONCE: Final = 200
+"""A read costs the same whether it brings one byte or many: those over the rate are joined."""
+_PAUSE: Final = 0.1
+"""Seconds in which reading pauses at least."""
+_HELD: Final = 1024 * 1024
+"""Bytes that may be held back; reading was paused long before."""
+
+_METHOD: Final = re.compile(rb"[\r\n]*(?:[A-Za-z]+(?: |\Z)|\Z)")
+
+_REFUSALS: Final = {
+    400: "Bad Request",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+}
+
+
+class _Gate(asyncio.Protocol):
+    """Passes on what aiohttp needs to hear, and joins small reads.
+
+    Args:
+        inner: aiohttp's protocol.
+    """
+
+    def __init__(self, inner: asyncio.Protocol) -> None:
+        self.inner: Final = inner
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reads = TokenBucket(READS_PER_SECOND, READS_AT_ONCE, self._loop.time())
+        self._timer: asyncio.TimerHandle | None = None
+
+        self._is_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's are no subclass of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self.inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.stop()
+        self.inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.inner.resume_writing()
+
+    def eof_received(self) -> bool | None:
+        return self.inner.eof_received()
+
+    def stop(self) -> None:
+        """Let no timer ring any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _pause(self, seconds: float | None) -> None:
+        """Read nothing for so long, and then pass on; None: until `_resume`."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        # Again and again, because aiohttp resumes when it wants more.
+        self._is_paused = True
+        self._transport.pause_reading()
+        if self._timer is None and seconds is not None:
+            self._timer = self._loop.call_later(max(seconds, _PAUSE), self._go_on)
+
+    def _resume(self) -> None:
+        if self._is_paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._is_paused = False
+
+    def _go_on(self) -> None:
+        self._timer = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        raise NotImplementedError
+
+
+class HttpGate(_Gate):
+    """Hands on one whole request head after the other, each within its time.
+
+    Args:
+        inner: aiohttp's protocol.
+        on_request: called with each whole head.
+        on_end: called when the connection is gone, or has become a WebSocket.
+
+        on_refusal: called with the status when a request is refused here.
+        request_timeout: seconds from the connection to the first whole head.
+        idle_timeout: seconds to the next one, while nothing is being sent to the client.
+    """
+
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        *,
+        on_request: Callable[[], None],
+        on_end: Callable[[], None],
+        on_refusal: Callable[[int], None],
+        request_timeout: float,
+        idle_timeout: float,
+    ) -> None:
+        super().__init__(inner)
+        self.was_made = False
+        self._on_request = on_request
+        self._on_end = on_end
+        self._on_refusal = on_refusal
+        self._request_timeout = request_timeout
+        self._idle_timeout = idle_timeout
+        self._requests = TokenBucket(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE, self._loop.time())
+        self._held = bytearray()
+        self._searched = 0
+        # After a request to upgrade, what follows is no HTTP, or nothing follows.
+        self._is_upgrading = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unsent: int | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.was_made = True
+        super().connection_made(transport)
+        self._deadline = self._loop.call_later(self._request_timeout, self._out_of_time)
+
+    def data_received(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > _HELD:
+            self._refuse(431)
+        elif self._is_upgrading:
+            self._pause(None)
+        elif self._timer is not None:
+            self._pause(_PAUSE)
+        else:
+            self._pass_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._on_end()
+
+    def release(self) -> bytes:
+        """Stop standing here; what was held goes to the next gate."""
+        self.stop()
+        self._on_end()
+        held = bytes(self._held)
+        self._held.clear()
+        self._resume()
+        return held
+
+    def end(self) -> None:
+        """Cut the connection."""
+        self.stop()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def stop(self) -> None:
+        super().stop()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _pass_on(self) -> None:
+        while self._held and not self._is_upgrading:
+            end = self._held.find(b"\r\n\r\n", max(0, self._searched - 3))
+            self._searched = len(self._held)
+            size = len(self._held) if end < 0 else end + 4
+            if size > MAX_HEAD:
+                self._refuse(431)
+                return
+            if _METHOD.match(self._held) is None:
+                # TLS, most often: a client that waits for an answer to it.
+                self._refuse(400)
+                return
+            if end < 0:
+                break
+            head = bytes(self._held[:size])
+            fields = head.lower()
+            if _has_body(fields):
+                self._refuse(413)
+                return
+            wait = self._requests.take(self._loop.time())
+            if wait > 0:
+                self._searched = 0
+                self._pause(wait)
+                return
+            del self._held[:size]
+            self._searched = 0
+            self._is_upgrading = b"\r\nupgrade" in fields
+            self._expect_the_next()
+            self._on_request()
+            self.inner.data_received(head)
+        wait = self._reads.take(self._loop.time())
+        if wait > 0 or self._is_upgrading:
+            self._pause(None if self._is_upgrading else wait)
+        else:
+            self._resume()
+
+    def _expect_the_next(self) -> None:
+        self._unsent = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = self._loop.call_later(self._idle_timeout, self._out_of_time)
+
+    def _out_of_time(self) -> None:
+        self._deadline = None
+        if self._transport is None:
+            return
+        unsent = self._transport.get_write_buffer_size()
+        if unsent and (self._unsent is None or unsent < self._unsent):
+            # The client takes its answer slowly, but takes it.
+            self._unsent = unsent
+            self._deadline = self._loop.call_later(self._idle_timeout, self._out_of_time)
+            return
+        self._transport.abort()
+
+    def _refuse(self, status: int) -> None:
+        self._held.clear()
+        self._searched = 0
+        self._is_upgrading = True
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._on_refusal(status)
+        transport.write(
+            f"HTTP/1.1 {status} {_REFUSALS[status]}\r\n"
+            "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
+        transport.close()
+
+
+def _has_body(fields: bytes) -> bool:
+    """Whether a request (in lower case) announces a body: no request here has any use for one."""
+    if b"\r\ntransfer-encoding" in fields:
+        return True
+    _, found, rest = fields.partition(b"\r\ncontent-length")
+    if not found:
+        return False
+    value, _, after = rest.partition(b"\r\n")
+    return value.strip(b" \t:") != b"0" or b"\r\ncontent-length" in b"\r\n" + after
+
+
+class FrameGate(_Gate):
+    """Hands on the frames of a WebSocket at the rate they may come.
+
+    Args:
+        inner: aiohttp's protocol.
+        meter: says what may pass.
+        on_excess: called once, when the client has sent too much for too long; from then on
+            nothing is read any more.
+        patience: seconds for which a client may send more than it may without a pause.
+    """
+
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        meter: FrameMeter,
+        *,
+        on_excess: Callable[[], None],
+        patience: float,
+    ) -> None:
+        super().__init__(inner)
+        self._meter = meter
+        self._on_excess = on_excess
+        self._patience = patience
+        self._behind_since: float | None = None
+        self._is_over = False
+
+    def start(self, transport: asyncio.Transport, held: bytes) -> None:
+        """Take over a connection on which `held` was read already."""
+        self._transport = transport
+        if held:
+            self.data_received(held)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            self._pause(None)
+            return
+        self._meter.receive(data)
+        if self._timer is not None:
+            self._pause(_PAUSE)
+        else:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        now = self._loop.time()
+        passed = self._meter.take(now)
+        if passed:
+            self.inner.data_received(passed)
+        wait = self._meter.wait(now)
+        if wait is None:
+            self._behind_since = None
+            wait = self._reads.take(now)
+            if wait > 0:
+                self._pause(wait)
+            else:
+                self._resume()
+            return
+        if self._behind_since is None:
+            self._behind_since = now
+        if now - self._behind_since >= self._patience or self._meter.held > _HELD:
+            self._is_over = True
+            self._pause(None)
+            self._on_excess()
+            return
+        self._pause(wait)
+
+
+def enter_frames(
+    transport: asyncio.Transport,
+    meter: FrameMeter,
+    *,
+    on_excess: Callable[[], None],
+    patience: float,
+) -> FrameGate:
+    """Put a `FrameGate` where aiohttp's protocol, or an `HttpGate` around it, stands."""
+    protocol = transport.get_protocol()
+    held = b""
+    if isinstance(protocol, HttpGate):
+        inner, held = protocol.inner, protocol.release()
+    else:
+        assert isinstance(protocol, asyncio.Protocol)
+        inner = protocol
+    gate = FrameGate(inner, meter, on_excess=on_excess, patience=patience)
+    transport.set_protocol(gate)
+    gate.start(transport, held)
+    return gate

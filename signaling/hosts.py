@@ -1,0 +1,95 @@
+"""Which names a server answers to: the defence against DNS rebinding (floor 1).
+
+A web page can make its own name lead to an address of this machine. To the browser the server is
+then of the page's origin, and a check of the Origin header does not help: it names the page, and so
+does Host. Only the name gives it away, which is none of the server's. An address cannot be made to
+lead elsewhere, so the server's own are safe.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+__all__ = ["HostNames", "host_of", "is_host_name"]
+
+_IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# RFC 3986 section 3.2.2, as far as browsers use it: an address in brackets, or a name or IPv4
+# address, in ASCII (others travel as punycode); then perhaps a port. No user, no zone.
+_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")
+_MAX_NAME: Final = 255
+
+
+def host_of(authority: str | None) -> str | None:
+    """The host in a Host header (`example.org:8443`), in the one form that can be compared.
+
+    Lower case, without the final dot of a full name; addresses as `ipaddress` writes them, IPv4
+    addresses inside IPv6 ones as IPv4.
+
+    Returns:
+        None when the header is missing or is none.
+    """
+    if authority is None or len(authority) > _MAX_NAME + 8:
+        return None
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None or int(match[3] or 0) > 65535:
+        return None
+    if match[1] is not None:
+        ip = _parse(match[1]) if ":" in match[1] else None
+        return None if ip is None else str(ip)
+    ip = _parse(match[2])
+    if ip is not None:
+        return str(ip)
+    name = match[2].lower().removesuffix(".")
+    return name if name and not name.startswith(".") else None
+
+
+def is_host_name(text: str) -> bool:
+    """Whether `text` is a host name or an address (IPv6 without brackets), and no port."""
+    return _parse(text) is not None or (host_of(text) is not None and ":" not in text)
+
+
+class HostNames:
+    """The names and addresses that a server answers to.
+
+    Args:
+        names: host names and addresses beside the machine's loopback ones; None for any name.
+    """
+
+    def __init__(self, names: Iterable[str] | None) -> None:
+        self._names = None if names is None else frozenset(filter(None, map(_canonical, names)))
+
+    def accepts(self, authority: str | None, local: str | None) -> bool:
+        """Whether a request is meant for this server.
+
+        Args:
+            authority: the Host header; None if there was none.
+            local: the server's own address on this connection: it may be called by that too.
+        """
+        if self._names is None:
+            return True
+        host = host_of(authority)
+        if host is None:
+            return False
+        if host == "localhost" or host in self._names:
+            return True
+        ip = _parse(host)
+        return ip is not None and (ip.is_loopback or ip == _parse((local or "").partition("%")[0]))
+
+
+def _canonical(name: str) -> str | None:
+    ip = _parse(name.partition("%")[0])
+    return str(ip) if ip is not None else host_of(name)
+
+
+def _parse(text: str) -> _IP | None:
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    return ip
