@@ -5,10 +5,11 @@
 // The earlier peer of the two offers. Signals are handled strictly one after the other, although
 // WebCrypto and WebRTC answer later; what belongs to an older generation is dropped.
 
+import { DescriptionError } from './description.js';
 import { BadMessage } from './messages.js';
 import { Pake } from './pake.js';
 import { Problem, asProblem, problem } from './problems.js';
-import { DescriptionError, RtcConnection } from './rtc.js';
+import { RtcConnection } from './rtc.js';
 import {
   NONCE_SIZE,
   b64uDecode,
@@ -131,10 +132,10 @@ export class Negotiation {
    * @throws {Problem} `verification_failed`
    */
   async verify(reveal) {
-    if (this.#sas !== null) return this.#sas;
     const connection = this.#connection;
     if (connection === null) throw problem('verification_failed');
-    const { local, remote } = connection.fingerprints();
+    const { local, remote } = await connection.fingerprints();
+    if (this.#sas !== null) return this.#sas;
     if (this.offerer) {
       return openLinkSas({
         offererNonce: this.#nonce,

@@ -1,7 +1,14 @@
 // @ts-check
 // One WebRTC connection: its channels, its descriptions and candidates, its path, its end.
 
-import { pinFingerprint } from './sealing.js';
+import {
+  DescriptionError,
+  cleanCandidate,
+  cleanDescription,
+  fingerprintOf,
+  verifiedFingerprint,
+} from './description.js';
+import { problem } from './problems.js';
 
 /** @typedef {import('./messages.js').IceOffer} IceOffer */
 /** @typedef {import('./link.js').Path} Path */
@@ -24,9 +31,6 @@ const LOW_WATER = 1024 * 1024;
 const MAX_CONTROL_BUFFER = 8 * 1024 * 1024;
 /** What may wait for the remote description, or come after it. */
 const MAX_REMOTE_CANDIDATES = 128;
-
-/** A description that is not one of a data connection. */
-export class DescriptionError extends Error {}
 
 /**
  * A connection under a link. Events (`CustomEvent`s):
@@ -112,22 +116,28 @@ export class RtcConnection extends EventTarget {
    * @param {string} candidate
    */
   addCandidate(candidate) {
+    const cleaned = cleanCandidate(candidate);
+    if (cleaned === null || this.#remoteCandidates >= MAX_REMOTE_CANDIDATES) return;
     this.#remoteCandidates += 1;
-    if (candidate === '' || this.#remoteCandidates > MAX_REMOTE_CANDIDATES) return;
-    if (this.#early !== null) this.#early.push(candidate);
-    else void this.#add(candidate);
+    if (this.#early !== null) this.#early.push(cleaned);
+    else void this.#add(cleaned);
   }
 
   /**
-   * The SHA-256 fingerprints of both certificates, for the words of a link without password.
+   * The SHA-256 fingerprints of both certificates, once connected. The other side's is the one that
+   * DTLS verified where the browser tells it, and else the one that it was told to verify.
    *
-   * @returns {{local: Uint8Array<ArrayBuffer>, remote: Uint8Array<ArrayBuffer>}}
+   * @returns {Promise<{local: Uint8Array<ArrayBuffer>, remote: Uint8Array<ArrayBuffer>}>}
+   * @throws {import('./problems.js').Problem} `verification_failed`: DTLS verified another
+   *   certificate than the description named
    */
-  fingerprints() {
-    return {
-      local: pinFingerprint(this.#pc.localDescription?.sdp ?? '').fingerprint,
-      remote: pinFingerprint(this.#pc.remoteDescription?.sdp ?? '').fingerprint,
-    };
+  async fingerprints() {
+    const local = fingerprintOf(this.#pc.localDescription?.sdp ?? '');
+    const remote = fingerprintOf(this.#pc.remoteDescription?.sdp ?? '');
+    const verified = (await verifiedFingerprint(this.#pc)) ?? remote;
+    if (!verified.every((byte, index) => byte === remote[index]))
+      throw problem('verification_failed');
+    return { local, remote };
   }
 
   /**
@@ -255,13 +265,13 @@ export class RtcConnection extends EventTarget {
    * @param {string} sdp
    */
   async #setRemote(type, sdp) {
+    const cleaned = cleanDescription(sdp);
     try {
-      await this.#pc.setRemoteDescription({ type, sdp: cleanDescription(sdp) });
+      await this.#pc.setRemoteDescription({ type, sdp: cleaned.sdp });
     } catch (error) {
-      if (error instanceof DescriptionError) throw error;
       throw new DescriptionError(`the browser refuses the ${type}: ${error}`);
     }
-    this.#remoteCandidates += sdp.match(/^a=candidate:/gm)?.length ?? 0;
+    this.#remoteCandidates += cleaned.candidates;
     const early = this.#early ?? [];
     this.#early = null;
     for (const candidate of early) void this.#add(candidate);
@@ -323,31 +333,6 @@ function makePeerConnection({ servers, policy }) {
       }
     });
     return make(understood);
-  }
-}
-
-/**
- * Makes the other side's description fit to be applied: one data section and nothing else, one
- * fingerprint, and no claim that there are no more candidates.
- *
- * @param {string} sdp
- * @returns {string}
- * @throws {DescriptionError}
- */
-export function cleanDescription(sdp) {
-  const lines = sdp.split(/\r\n|\r|\n/);
-  const media = lines.filter((line) => line.startsWith('m='));
-  if (
-    media.length !== 1 ||
-    !/^m=application \d+ (UDP|TCP)\/DTLS\/SCTP webrtc-datachannel *$/.test(media[0])
-  ) {
-    throw new DescriptionError('not a description of one data section');
-  }
-  const kept = lines.filter((line) => !/^a=end-of-candidates/.test(line));
-  try {
-    return pinFingerprint(kept.join('\r\n')).sdp;
-  } catch {
-    throw new DescriptionError('no single SHA-256 fingerprint');
   }
 }
 

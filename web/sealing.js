@@ -379,34 +379,6 @@ export async function openLinkSas({
 }
 
 /**
- * The SHA-256 fingerprint of a description's certificate, and the description with that fingerprint
- * only.
- *
- * A description may carry several fingerprints, and browsers differ in which one they enforce. If
- * the words vouched for one and the browser checked another, a server in the middle could add its
- * own unseen: so apply the returned description, not the one that came.
- *
- * @param {string} sdp
- * @returns {{fingerprint: Bytes, sdp: string}}
- * @throws {Problem} `verification_failed`: none, or several different ones
- */
-export function pinFingerprint(sdp) {
-  const found = new Set();
-  const lines = sdp.split(/\r\n|\r|\n/).filter((line) => {
-    if (!/^a=fingerprint:/i.test(line)) return true;
-    const match = /^a=fingerprint:sha-256 ([0-9a-f]{2}(?::[0-9a-f]{2}){31})[ \t]*$/i.exec(line);
-    if (match) found.add(match[1].toUpperCase());
-    return match !== null;
-  });
-  if (found.size !== 1) throw problem('verification_failed');
-  const [value] = found;
-  const fingerprint = Uint8Array.from(value.split(':'), (/** @type {string} */ hex) =>
-    parseInt(hex, 16),
-  );
-  return { fingerprint, sdp: lines.join('\r\n') };
-}
-
-/**
  * HKDF-SHA-256 (RFC 5869) with an empty salt, 32 bytes.
  *
  * @param {Uint8Array} ikm

@@ -232,6 +232,15 @@ test('a server in the middle of an open room shows in the words', async () => {
   assert.ok(a === 'verification_failed' || a === 'linked');
 });
 
+test('a certificate that DTLS verified is compared with what was described', async () => {
+  world.verified = Array(32).fill('00').join(':');
+  for (const where of [{ room: 'open' }, { room: 'closed', password: 'secret' }]) {
+    const both = [track(await Room.join(where)), track(await Room.join(where))];
+    const codes = await Promise.all(both.map(outcome));
+    assert.ok(codes.includes('verification_failed') && !codes.includes('linked'), codes.join());
+  }
+});
+
 // Paths
 
 test('a second connection is tried when the first finds no path', async () => {

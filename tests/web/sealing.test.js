@@ -15,7 +15,6 @@ import {
   deriveLinkKeys,
   lvCat,
   openLinkSas,
-  pinFingerprint,
   sasWords,
 } from '../../web/sealing.js';
 import { WORDS } from '../../web/words.js';
@@ -172,39 +171,6 @@ test('a revealed nonce is checked against its commitment', async () => {
       checkReveal(commit, other),
       (/** @type {any} */ error) =>
         error instanceof Problem && error.code === 'verification_failed',
-    );
-  }
-});
-
-const print = (/** @type {string} */ pair) => Array(32).fill(pair).join(':');
-
-test('a description is left with the one fingerprint that the words vouch for', () => {
-  const sdp = [
-    'v=0',
-    `a=fingerprint:sha-256 ${print('AB')}`,
-    'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
-    `a=fingerprint:sha-512 ${print('CD')}:${print('CD')}`,
-    `a=fingerprint:SHA-256 ${print('ab')}`,
-    'a=setup:actpass',
-    '',
-  ].join('\r\n');
-  const pinned = pinFingerprint(sdp);
-  assert.equal(toHex(pinned.fingerprint), 'ab'.repeat(32));
-  assert.ok(!pinned.sdp.includes('sha-512'));
-  assert.ok(pinned.sdp.endsWith('a=setup:actpass\r\n'));
-  assert.equal(pinned.sdp.match(/a=fingerprint/g)?.length, 2);
-});
-
-test('a description without a single fingerprint is refused', () => {
-  for (const lines of [
-    ['v=0'],
-    [`a=fingerprint:sha-512 ${print('AB')}`],
-    ['a=fingerprint:sha-256 AB'],
-    [`a=fingerprint:sha-256 ${print('AB')}`, `a=fingerprint:sha-256 ${print('AC')}`],
-  ]) {
-    assert.throws(
-      () => pinFingerprint(lines.join('\n')),
-      (/** @type {any} */ error) => error.code === 'verification_failed',
     );
   }
 });

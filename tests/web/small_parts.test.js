@@ -1,4 +1,4 @@
-// The small machines: chat, life, the meter, and what is read from SDP and statistics.
+// The small machines: chat, life, the meter, and what is read from statistics.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Chat, MAX_TEXT } from '../../web/chat.js';
 import { Life } from '../../web/life.js';
 import { Problem, asProblem, problem } from '../../web/problems.js';
-import { DescriptionError, cleanDescription, pathOf } from '../../web/rtc.js';
+import { pathOf } from '../../web/rtc.js';
 import { Meter } from '../../web/transfer/meter.js';
 
 // Chat
@@ -166,49 +166,7 @@ test('nothing is claimed before there is anything to measure', () => {
   assert.equal(meter.rate(1.1), 0);
 });
 
-// Descriptions and statistics
-
-const FINGERPRINT = `sha-256 ${Array(32).fill('AB').join(':')}`;
-const SDP = [
-  'v=0',
-  'o=- 1 2 IN IP4 127.0.0.1',
-  's=-',
-  't=0 0',
-  'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
-  'c=IN IP4 0.0.0.0',
-  'a=mid:0',
-  `a=fingerprint:${FINGERPRINT}`,
-  'a=end-of-candidates',
-  'a=sctp-port:5000',
-  '',
-].join('\r\n');
-
-test('a description loses its claim that there are no more candidates', () => {
-  const cleaned = cleanDescription(SDP);
-  assert.ok(!cleaned.includes('end-of-candidates'));
-  assert.ok(cleaned.includes(FINGERPRINT));
-});
-
-test('fingerprints of other kinds do not survive beside the one that is vouched for', () => {
-  const cleaned = cleanDescription(SDP.replace('a=mid:0', 'a=mid:0\r\na=fingerprint:sha-1 AA:BB'));
-  assert.ok(!cleaned.includes('sha-1'));
-});
-
-const STRANGE = {
-  'of video': SDP.replace('m=application', 'm=video'),
-  'with a second section': SDP + 'm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n',
-  'without any section': 'v=0\r\n',
-  'without a fingerprint': SDP.replace(`a=fingerprint:${FINGERPRINT}\r\n`, ''),
-  'with two fingerprints': SDP.replace(
-    'a=mid:0',
-    `a=mid:0\r\na=fingerprint:${FINGERPRINT.replace('AB', 'AC')}`,
-  ),
-};
-for (const [name, sdp] of Object.entries(STRANGE)) {
-  test(`a description ${name} is refused`, () => {
-    assert.throws(() => cleanDescription(sdp), DescriptionError);
-  });
-}
+// Statistics
 
 const report = (pair, localType, remoteType, transport) =>
   new Map(

@@ -13,6 +13,8 @@ export class World {
   broken = 0;
   /** Whether the devices have any network. */
   hasNetwork = true;
+  /** The fingerprint that the browsers say they verified, where they say it. */
+  verified = '';
   /** Every signal that was relayed. */
   signals = [];
   #arrivals = 0;
@@ -194,8 +196,13 @@ class FakePeerConnection extends EventTarget {
   }
 
   async getStats() {
+    const certificate = this.world.verified && [
+      { id: 'T', type: 'transport', selectedCandidatePairId: 'P', remoteCertificateId: 'C' },
+      { id: 'C', type: 'certificate', fingerprintAlgorithm: 'sha-256', fingerprint: this.world.verified },
+    ];
     return new Map(
       [
+        ...(certificate || []),
         {
           id: 'P',
           type: 'candidate-pair',
@@ -235,6 +242,9 @@ class FakePeerConnection extends EventTarget {
       'v=0',
       'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
       'a=mid:0',
+      'a=ice-ufrag:fake',
+      'a=ice-pwd:fakefakefakefakefakefake',
+      'a=setup:actpass',
       `a=fingerprint:sha-256 ${this.fingerprint}`,
       '',
     ].join('\r\n');
