@@ -52,6 +52,7 @@ export class Life {
 
   /** There is reason to believe that the other side is gone: asks it at once. */
   doubt() {
+    if (this.#patience === LOST_AFTER_DOUBT) return; // asked already
     this.#patience = LOST_AFTER_DOUBT;
     this.#heardAt = this.#now();
     this.#send();

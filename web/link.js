@@ -78,8 +78,13 @@ export const AGENT = 'peerline/0.1.0 page';
 const HELLO_TIMEOUT = 10_000;
 /** How often the path is looked at, in ms. */
 const PATH_INTERVAL = 5_000;
-/** Messages that may come before the hello, which travels on another stream than the chat. */
-const MAX_EARLY = 256;
+/** Messages that may come before the hello has been checked, and their bytes. */
+const MAX_EARLY = 1024;
+const MAX_EARLY_SIZE = 4 * 1024 * 1024;
+/** Bytes of our chat that may wait to be sent before no more is taken. */
+const MAX_WAITING_CHAT = 256 * 1024;
+/** Answers to pings are left out while more bytes than that wait: they say nothing new. */
+const MAX_WAITING_PONGS = 64 * 1024;
 
 /**
  * Events (all are `CustomEvent`s):
@@ -107,8 +112,13 @@ export class Link extends EventTarget {
   #connection = null;
   #isOpen = false;
   #leaving = false;
+  /** Why this side gives it up, once it does: what follows from that is no reason. @type {Problem | null} */
+  #fate = null;
   /** What came before this side was ready for it. @type {(() => void)[]} */
   #early = [];
+  #earlySize = 0;
+  /** The other side's. @type {Record<string, unknown> | null} */
+  #hello = null;
   /** @type {readonly string[] | null} */
   #sas = null;
   #chat = new Chat();
@@ -133,11 +143,12 @@ export class Link extends EventTarget {
    * @param {{peer: string, name: string}} options.remote
    * @param {string} options.room its id on the server
    * @param {Uint8Array | null} options.password
+   * @param {import('./budget.js').Attempt | null} options.attempt
    * @param {IceOffer} options.ice
    * @param {string} options.name how this side is called
    * @param {import('./negotiation.js').Surroundings['send']} options.send
    */
-  constructor({ local, remote, room, password, ice, name, send }) {
+  constructor({ local, remote, room, password, attempt, ice, name, send }) {
     super();
     this.#peer = { id: remote.peer, name: remote.name, agent: '' };
     this.#ownName = name;
@@ -150,6 +161,7 @@ export class Link extends EventTarget {
       remote: remote.peer,
       room,
       password,
+      attempt,
       ice,
       send,
       onStage: (stage) => {
@@ -162,7 +174,7 @@ export class Link extends EventTarget {
       {
         sendControl: (message) => void this.#sendControl(message),
         sendBlock: (frame) => this.#liveConnection().sendBlock(frame),
-        bufferedBlocks: () => this.#connection?.bufferedBlocks ?? 0,
+        bufferedBlocks: () => this.#connection?.waiting('blocks') ?? 0,
         maxFrame: () => Math.min(MAX_FRAME, this.#connection?.maxMessageSize ?? MAX_FRAME),
         emit: (type, detail) => this.#emit(type, detail),
       },
@@ -205,7 +217,8 @@ export class Link extends EventTarget {
    */
   sendChat(text) {
     if (this.#state !== 'connected') throw problem('lost');
-    if (this.#chat.isFull) throw problem('not_delivered');
+    if (this.#chat.isFull || this.#liveConnection().waiting('chat') > MAX_WAITING_CHAT)
+      throw problem('not_delivered');
     let id;
     try {
       id = this.#chat.say(text, Date.now());
@@ -266,6 +279,8 @@ export class Link extends EventTarget {
     this.#connection = connection;
     this.#isOpen = false;
     this.#early = [];
+    this.#earlySize = 0;
+    this.#hello = null;
     /**
      * @param {string} type
      * @param {(detail: any) => void} handle
@@ -273,12 +288,12 @@ export class Link extends EventTarget {
     const on = (type, handle) =>
       connection.addEventListener(type, (event) => {
         if (connection !== this.#connection || this.#state === 'closed') return;
-        handle(/** @type {CustomEvent} */ (event).detail);
+        this.#guard(() => handle(/** @type {CustomEvent} */ (event).detail));
       });
     on('open', () => this.#opened());
     on('control', (data) => this.#receiveControl(data));
-    on('chat', (data) => this.#whenConnected(() => this.#receiveChat(data)));
-    on('blocks', (data) => this.#whenConnected(() => this.#transfers.receiveBlock(data)));
+    on('chat', (data) => this.#whenConnected(data, () => this.#receiveChat(data)));
+    on('blocks', (data) => this.#whenConnected(data, () => this.#transfers.receiveBlock(data)));
     on('failed', () => this.#lose());
     on('closed', () => this.#lose());
   }
@@ -294,18 +309,45 @@ export class Link extends EventTarget {
       ...(reveal ? { reveal } : {}),
     });
     this.#helloTimer = setTimeout(() => void this.#giveUp(problem('lost')), HELLO_TIMEOUT);
-    for (const step of this.#early.splice(0)) step();
+    const hello = this.#hello;
+    if (hello !== null) this.#guard(() => this.#receiveHello(hello));
+  }
+
+  /**
+   * The seam between this link and all others: whatever the other side's messages bring about here
+   * ends this link, and nothing else.
+   *
+   * @param {() => void | Promise<void>} step
+   */
+  #guard(step) {
+    const failed = (/** @type {unknown} */ error) => {
+      if (!(error instanceof Problem)) console.error(error); // a fault of ours: not to be lost
+      const reason = asProblem(error);
+      this.#giveUp(reason).catch(() => this.#end(reason));
+    };
+    try {
+      step()?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   /**
    * Runs a step now, or as soon as the other side's hello has been found good.
    *
+   * @param {unknown} data of the message
    * @param {() => void} step
    */
-  #whenConnected(step) {
+  #whenConnected(data, step) {
     this.#life.heard();
-    if (this.#state === 'connected') step();
-    else if (this.#early.length < MAX_EARLY) this.#early.push(() => this.#whenConnected(step));
+    if (this.#state === 'connected') {
+      step();
+      return;
+    }
+    this.#earlySize += sizeOf(data);
+    if (this.#early.length >= MAX_EARLY || this.#earlySize > MAX_EARLY_SIZE)
+      throw problem('protocol');
+    this.#early.push(step);
   }
 
   /** @param {unknown} data */
@@ -321,11 +363,13 @@ export class Link extends EventTarget {
     }
     switch (message.t) {
       case 'hello':
-        if (this.#isOpen) void this.#receiveHello(message);
-        else this.#early.unshift(() => void this.#receiveHello(message));
+        if (this.#hello !== null) break; // one is enough
+        this.#hello = message;
+        if (this.#isOpen) this.#guard(() => this.#receiveHello(message));
         break;
       case 'ping':
-        if (typeof message.n === 'number') this.#sendControl({ t: 'pong', n: message.n });
+        if (typeof message.n === 'number' && this.#waitingControl <= MAX_WAITING_PONGS)
+          this.#sendControl({ t: 'pong', n: message.n });
         break;
       case 'pong':
         break; // that it came is all there is to it
@@ -333,7 +377,7 @@ export class Link extends EventTarget {
         this.#end(problem(message.code === 'verification_failed' ? 'verification_failed' : 'bye'));
         break;
       default:
-        this.#whenConnected(() => this.#transfers.receiveControl(message));
+        this.#whenConnected(data, () => void this.#transfers.receiveControl(message));
     }
   }
 
@@ -362,7 +406,7 @@ export class Link extends EventTarget {
     this.#pathTimer = setInterval(() => void this.#lookAtPath(), PATH_INTERVAL);
     this.#enter('connected');
     void this.#lookAtPath();
-    for (const step of this.#early.splice(0)) step();
+    for (const step of this.#early.splice(0)) if (!this.#isOver) this.#guard(step);
   }
 
   /** @param {unknown} data */
@@ -409,6 +453,14 @@ export class Link extends EventTarget {
     if (this.#state === 'connected') this.#end(problem(this.#leaving ? 'closed' : 'lost'));
   }
 
+  get #isOver() {
+    return this.#state === 'closed';
+  }
+
+  get #waitingControl() {
+    return this.#connection?.waiting('control') ?? 0;
+  }
+
   #liveConnection() {
     if (this.#connection === null || this.#state === 'closed') throw problem('lost');
     return this.#connection;
@@ -425,6 +477,8 @@ export class Link extends EventTarget {
    * @param {Problem} reason
    */
   async #giveUp(reason) {
+    if (this.#state === 'closed' || this.#fate !== null) return;
+    this.#fate = reason;
     this.#connection?.send('control', JSON.stringify({ t: 'bye', code: reason.code }));
     await this.#connection?.drain();
     await this.#negotiation.giveUp(reason);
@@ -449,7 +503,7 @@ export class Link extends EventTarget {
     this.#enter('closed');
     this.#transfers.broken();
     this.#connection?.close();
-    this.#emit('closed', reason);
+    this.#emit('closed', this.#fate ?? reason);
   }
 
   /**
@@ -459,4 +513,13 @@ export class Link extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/**
+ * @param {unknown} data what a channel brought
+ * @returns {number} bytes, or the characters of a text
+ */
+function sizeOf(data) {
+  if (typeof data === 'string') return data.length;
+  return data instanceof ArrayBuffer ? data.byteLength : 0;
 }

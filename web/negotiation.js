@@ -6,7 +6,7 @@
 // WebCrypto and WebRTC answer later; what belongs to an older generation is dropped.
 
 import { DescriptionError } from './description.js';
-import { BadMessage } from './messages.js';
+import { BadMessage, parseObject } from './messages.js';
 import { Pake } from './pake.js';
 import { Problem, asProblem, problem } from './problems.js';
 import { RtcConnection } from './rtc.js';
@@ -32,8 +32,13 @@ const HOPE = 5_000;
 /** How many connections are tried. */
 const ATTEMPTS = 2;
 const MAX_GENERATION = 65536;
-/** Signals that may wait while one is being handled. */
+/** How many connections the other side may have tried; it can ask for new ones without end. */
+const MAX_OFFERS = 8;
+/** Signals that may wait while one is being handled, and their characters. */
 const MAX_BACKLOG = 256;
+const MAX_BACKLOG_SIZE = 512 * 1024;
+/** Longest `bye` that is looked at. */
+const MAX_BYE = 512;
 
 const MISMATCH =
   'One side uses a password for this room and the other does not: both must use the same.';
@@ -44,6 +49,7 @@ const BYE_CODES = Object.freeze({
   no_path: 'no_path',
   verification_failed: 'verification_failed',
   wrong_code: 'wrong_code',
+  too_many_guesses: 'too_many_guesses',
 });
 
 /**
@@ -52,6 +58,8 @@ const BYE_CODES = Object.freeze({
  * @property {string} remote the other side's; who has the smaller one is the offerer
  * @property {string} room its id on the server
  * @property {Uint8Array | null} password what both sides must know; null for a link without one
+ * @property {import('./budget.js').Attempt | null} attempt counts the guess that it may be; null for
+ *   a link without password
  * @property {IceOffer} ice
  * @property {(signal: import('./signal_line.js').OutgoingSignal) => void} send
  * @property {(stage: Stage) => void} onStage
@@ -69,6 +77,13 @@ export class Negotiation {
   #gen = 0;
   /** @type {Pake | null} */
   #pake = null;
+  /**
+   * Whether the other side may test a guess: `held` once it has asked to, and waits; `open` from
+   * when it could, until it proved that it needs none.
+   *
+   * @type {'new' | 'held' | 'open' | 'proved'}
+   */
+  #guess = 'new';
   /** @type {readonly string[] | null} */
   #sas = null;
   /** @type {RtcConnection | null} */
@@ -86,6 +101,8 @@ export class Negotiation {
   /** @type {Promise<void>} */
   #queue = Promise.resolve();
   #backlog = 0;
+  #backlogSize = 0;
+  #offers = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -116,10 +133,14 @@ export class Negotiation {
    * @param {Signal} signal
    */
   receive(signal) {
+    const size = signal.data.length;
     if (this.stage === 'failed' || this.#backlog >= MAX_BACKLOG) return;
+    if (this.#backlogSize + size > MAX_BACKLOG_SIZE) return;
     this.#backlog += 1;
+    this.#backlogSize += size;
     this.#enqueue(async () => {
       this.#backlog -= 1;
+      this.#backlogSize -= size;
       await this.#receive(signal);
     });
   }
@@ -169,6 +190,7 @@ export class Negotiation {
     if (this.stage === 'failed') return;
     this.#enter('failed');
     this.#connection?.close();
+    this.#around.attempt?.over();
   }
 
   /**
@@ -219,6 +241,7 @@ export class Negotiation {
   }
 
   async #begin() {
+    if (this.stage === 'failed') return;
     const { password, room, local, remote } = this.#around;
     if (password === null) {
       if (this.offerer) await this.#makeOffer();
@@ -251,7 +274,35 @@ export class Negotiation {
       if (this.stage === 'description' && this.#gen === 0) this.#refuseMismatch();
       return;
     }
-    for (const answer of await this.#pake.receive(data)) this.#line.sendPlain('pake', 0, answer);
+    if (this.#guess === 'new') {
+      this.#guess = 'held';
+      // Before the answer: from then on the other side can tell whether its guess was right.
+      this.#around.attempt?.ask((go) => this.#enqueue(() => this.#decided(go, data)));
+    } else if (this.#guess === 'open') {
+      await this.#takePake(data);
+    }
+  }
+
+  /**
+   * @param {boolean} go whether the other side may have a guess
+   * @param {string} data that waited for it
+   */
+  async #decided(go, data) {
+    if (this.stage === 'failed') return;
+    if (go) {
+      this.#guess = 'open';
+      await this.#takePake(data);
+    } else {
+      this.#line.sendPlain('bye', 0, JSON.stringify({ code: 'too_many_guesses' }));
+      this.#fail(problem('too_many_guesses'));
+    }
+  }
+
+  /** @param {string} data */
+  async #takePake(data) {
+    const answers = (await this.#pake?.receive(data)) ?? [];
+    if (this.stage === 'failed') return;
+    for (const answer of answers) this.#line.sendPlain('pake', 0, answer);
     await this.#concludePake();
   }
 
@@ -265,8 +316,13 @@ export class Negotiation {
     if (kind === 'offer') {
       this.#refuseMismatch();
     } else if (kind === 'bye') {
-      if (data.includes('password_mismatch')) {
+      const code = codeOfBye(data);
+      if (code === 'password_mismatch') {
         this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+        return;
+      }
+      if (code === 'too_many_guesses') {
+        this.#fail(problem('too_many_guesses'));
         return;
       }
       await this.#pake?.receiveBye(data);
@@ -288,6 +344,8 @@ export class Negotiation {
       this.#fail(event.problem);
       return;
     }
+    this.#guess = 'proved';
+    this.#around.attempt?.proved();
     this.#line.seal(event.keys, { offerer: this.offerer });
     this.#sas = event.keys.sas;
     this.#enter('description');
@@ -332,7 +390,8 @@ export class Negotiation {
    */
   async #receiveOffer(gen, body) {
     if (this.stage !== 'description' && this.stage !== 'path') return;
-    if (gen > MAX_GENERATION || gen <= this.#offered) return;
+    if (gen > MAX_GENERATION || gen <= this.#offered || this.#offers >= MAX_OFFERS) return;
+    this.#offers += 1;
     const sdp = textOf(body.sdp);
     const commit = this.#around.password === null ? textOf(body.commit) : '';
     this.#gen = gen;
@@ -471,8 +530,23 @@ export class Negotiation {
     if (this.stage === 'failed') return;
     this.#enter('failed');
     this.#connection?.close();
+    this.#around.attempt?.over();
+    const told = ['closed', 'wrong_code', 'too_many_guesses'].includes(reason.code);
+    if (this.#guess === 'open' && !told) reason = problem('guessed');
     // Whoever hears of it may leave the server: what is being sealed goes out before.
     void this.#line.flushed.then(() => this.#around.onFailed(reason));
+  }
+}
+
+/**
+ * @param {string} data of a `bye` that is not sealed
+ * @returns {unknown}
+ */
+function codeOfBye(data) {
+  try {
+    return parseObject(data, MAX_BYE).code;
+  } catch {
+    return undefined;
   }
 }
 

@@ -42,6 +42,10 @@ const KNOWN = Object.freeze({
     'The signaling server answered with something this page does not understand.',
     'Reload the page',
   ],
+  origin_refused: [
+    'The server refuses pages that were opened at this address: it serves others only.',
+    'Open another address',
+  ],
   rate_limited: ['Too many attempts from here; the server asks for a short pause.', 'Try again'],
   over_capacity: ['The signaling server is full at the moment.', 'Try again'],
   draining: ['The signaling server is restarting.', 'Try again'],
@@ -55,6 +59,14 @@ const KNOWN = Object.freeze({
   wrong_code: [
     'The codes did not match, so this code is spent: a word was mistyped, or somebody else tried it.',
     'Make a new code',
+  ],
+  guessed: [
+    'Somebody used this code and did not prove that they know it, so it is spent.',
+    'Make a new code',
+  ],
+  too_many_guesses: [
+    'This room was tried with wrong passwords too often, so it takes nobody new for a while.',
+    'Try again',
   ],
   verification_failed: [
     'The other side could not prove who it is, so the connection was refused.',

@@ -6,6 +6,7 @@
 //     room.addEventListener('link', ({detail: link}) => ...);     // connected and authenticated
 //     room.addEventListener('error', ({detail: problem}) => ...); // {code, sentence, action}
 
+import { Budget } from './budget.js';
 import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from './codes.js';
 import { Link } from './link.js';
 import { cleanName } from './messages.js';
@@ -20,6 +21,11 @@ import { removeOldFiles } from './stores.js';
 /** @typedef {import('./messages.js').Signal} Signal */
 /** @typedef {import('./messages.js').PeerEvent} PeerEvent */
 /** @typedef {import('./messages.js').IceOffer} IceOffer */
+
+const ROOM_GUESSED =
+  'Somebody tried to enter this room and did not prove that they know its password.';
+/** Most links of a room at a time: each costs a connection, and the server names the peers. */
+const MAX_LINKS = 128;
 
 /**
  * @typedef {'waiting' | 'connecting' | 'connected' | 'closed'} RoomState
@@ -44,6 +50,8 @@ export class Room extends EventTarget {
   #code;
   #name;
   #password;
+  /** @type {Budget | null} */
+  #budget;
   #ice;
   /** By peer id: those being made and those that are up. @type {Map<string, Link>} */
   #all = new Map();
@@ -60,13 +68,14 @@ export class Room extends EventTarget {
   /**
    * @private use `Room.host` or `Room.join`
    * @param {SignalingClient} signaling
-   * @param {{code: Code | null, password: Uint8Array | null, name: string}} options
+   * @param {{code: Code | null, password: Uint8Array | null, budget: Budget | null, name: string}} options
    */
-  constructor(signaling, { code, password, name }) {
+  constructor(signaling, { code, password, budget, name }) {
     super();
     this.#signaling = signaling;
     this.#code = code;
     this.#password = password;
+    this.#budget = budget;
     this.#name = name;
     this.#ice = signaling.welcome.ice;
     /**
@@ -104,7 +113,12 @@ export class Room extends EventTarget {
       throw problem('server_protocol');
     }
     const code = new Code(number, makeWords(randomBytes(RANDOM_BYTES), words));
-    return new Room(signaling, { code, password: code.password, name: cleanName(name) });
+    return new Room(signaling, {
+      code,
+      password: code.password,
+      budget: Budget.ofCode(),
+      name: cleanName(name),
+    });
   }
 
   /**
@@ -123,13 +137,15 @@ export class Room extends EventTarget {
       return new Room(signaling, {
         code: parsed,
         password: parsed.password,
+        budget: Budget.ofCode(),
         name: cleanName(name),
       });
     }
     if (!room) throw new TypeError('a code or a room');
     const signaling = await enter(server, { room, name });
     const secret = password ? passwordBytes(password) : null;
-    return new Room(signaling, { code: null, password: secret, name: cleanName(name) });
+    const budget = secret && Budget.ofRoom(server ?? location.origin, room);
+    return new Room(signaling, { code: null, password: secret, budget, name: cleanName(name) });
   }
 
   /** The code of a code room (`String(code)` is `7-guitar-ocean`), else null. @type {Code | null} */
@@ -164,7 +180,7 @@ export class Room extends EventTarget {
    * @param {string} name
    */
   #meet(peer, name) {
-    if (this.#state === 'closed' || this.#all.has(peer)) return;
+    if (this.#state === 'closed' || this.#all.has(peer) || this.#all.size >= MAX_LINKS) return;
     // One link per code, ever: whoever would guess at it has one try.
     if (this.#code !== null && this.#used) return;
     this.#used = true;
@@ -173,6 +189,7 @@ export class Room extends EventTarget {
       remote: { peer, name },
       room: this.#signaling.welcome.room,
       password: this.#password,
+      attempt: this.#budget?.attempt() ?? null,
       ice: this.#ice,
       name: this.#name,
       send: (signal) => this.#signaling.send(signal),
@@ -217,6 +234,8 @@ export class Room extends EventTarget {
     if (this.#all.get(peer) === link) this.#all.delete(peer);
     const wasUp = this.#connected.delete(link);
     if (this.#state === 'closed') return;
+    if (reason.code === 'guessed' && this.#code === null)
+      reason = problem('guessed', { sentence: ROOM_GUESSED, action: 'Dismiss' });
     if (!wasUp) this.#emit('error', reason);
     if (this.#code !== null) {
       // The code is spent, whatever became of it.

@@ -28,7 +28,7 @@ const HIGH_WATER = 4 * 1024 * 1024;
 /** ... until no more than so many are left. Chromium refuses to buffer more than 16 MiB. */
 const LOW_WATER = 1024 * 1024;
 /** Bytes of messages to the other side that may wait; it does not read if there are more. */
-const MAX_CONTROL_BUFFER = 8 * 1024 * 1024;
+const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 });
 /** What may wait for the remote description, or come after it. */
 const MAX_REMOTE_CANDIDATES = 128;
 
@@ -167,7 +167,7 @@ export class RtcConnection extends EventTarget {
    */
   send(name, text) {
     const channel = this.#channels[name];
-    if (this.#over || channel.readyState !== 'open' || channel.bufferedAmount > MAX_CONTROL_BUFFER)
+    if (this.#over || channel.readyState !== 'open' || channel.bufferedAmount > MAX_BUFFER[name])
       return false;
     try {
       channel.send(text);
@@ -200,9 +200,13 @@ export class RtcConnection extends EventTarget {
     }
   }
 
-  /** Bytes that wait in the blocks channel. */
-  get bufferedBlocks() {
-    return this.#channels.blocks.bufferedAmount;
+  /**
+   * Bytes that wait in a channel.
+   *
+   * @param {ChannelName} name
+   */
+  waiting(name) {
+    return this.#channels[name].bufferedAmount;
   }
 
   /** Bytes of the largest message that both sides can take. */

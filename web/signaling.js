@@ -9,6 +9,8 @@ import { Problem, problem } from './problems.js';
 
 /** How long to wait for the server's welcome, in ms. */
 const WELCOME_TIMEOUT = 10_000;
+/** Characters that may wait for a server which does not read. */
+const MAX_WAITING = 1024 * 1024;
 
 /** What a close code of the server means for the person in front of the page. */
 const CLOSE_CODES = Object.freeze(
@@ -22,6 +24,7 @@ const CLOSE_CODES = Object.freeze(
     4006: 'server_refused',
     4007: 'server_refused',
     4008: 'room_closed',
+    4009: 'origin_refused',
     4010: 'server_protocol',
     4100: 'over_capacity',
     4101: 'rate_limited',
@@ -38,6 +41,7 @@ const ERROR_CODES = Object.freeze(
     rate_limited: 'rate_limited',
     over_capacity: 'over_capacity',
     forbidden: 'server_refused',
+    origin_refused: 'origin_refused',
     bad_message: 'server_protocol',
     unsupported: 'server_protocol',
     too_large: 'server_protocol',
@@ -143,16 +147,23 @@ export class SignalingClient extends EventTarget {
    * @param {Parameters<typeof signal>[0]} message
    */
   send(message) {
-    if (this.open) this.#socket.send(signal(message));
+    this.#transmit(signal(message));
   }
 
   /** Leaves the room for good and closes. */
   leave() {
     if (this.#closed || this.#left) return;
-    if (this.open) this.#socket.send(LEAVE);
+    this.#transmit(LEAVE);
     this.#left = true;
     this.#socket.close(1000);
     this.#close(null);
+  }
+
+  /** @param {string} frame */
+  #transmit(frame) {
+    if (!this.open) return;
+    if (this.#socket.bufferedAmount > MAX_WAITING) this.#fail(problem('server_unreachable'));
+    else this.#socket.send(frame);
   }
 
   /** @param {string} greeting */
@@ -214,7 +225,7 @@ export class SignalingClient extends EventTarget {
         if (this.#welcome === null) this.#welcome = message;
         break;
       case 'ping':
-        if (this.open) this.#socket.send(PONG);
+        this.#transmit(PONG);
         break;
       case 'error':
         if (this.#welcome === null) this.#fail(problemOfError(message));

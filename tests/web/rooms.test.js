@@ -186,6 +186,140 @@ test('an offer that comes unsealed where a password is due is refused by both', 
   assert.deepEqual(codes, ['wrong_code', 'wrong_code']);
 });
 
+// Guesses
+
+/** Somebody with a WebSocket and no manners. */
+class Stranger {
+  heard = [];
+  peer = '';
+  #waiting = [];
+
+  constructor(where) {
+    this.socket = new WebSocket('ws://server.test/v1/ws', 'x');
+    this.socket.addEventListener('open', () => this.#send({ t: 'hello', ...where }));
+    this.socket.addEventListener('message', ({ data }) => {
+      const message = JSON.parse(data);
+      if (message.t === 'welcome') this.peer = message.peer;
+      this.heard.push(message);
+      this.#waiting = this.#waiting.filter((check) => !check(message));
+    });
+  }
+
+  #send(message) {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  /** The first message that was or is heard of which `wanted` is true. */
+  hears(wanted) {
+    const found = this.heard.find(wanted);
+    if (found) return Promise.resolve(found);
+    return new Promise((resolve) =>
+      this.#waiting.push((message) => wanted(message) && (resolve(message), true)),
+    );
+  }
+
+  signal(to, link, kind, body) {
+    this.#send({ t: 'signal', to, link, gen: 0, kind, data: JSON.stringify(body) });
+  }
+
+  /** Answers the first step of the proof with a guess that is wrong. */
+  async guesses() {
+    const step = await this.hears(({ kind }) => kind === 'pake' || kind === 'bye');
+    const tag = Buffer.alloc(64).toString('base64url');
+    this.signal(step.from, step.link, 'pake', { step: 2, share, tag });
+    return this.hears(({ kind }) => kind === 'bye').then(({ data }) => JSON.parse(data).code);
+  }
+
+  leave() {
+    this.#send({ t: 'leave' });
+  }
+}
+
+const share = Buffer.alloc(32, 9).toString('base64url');
+const firstStep = {
+  ...{ t: 'signal', from: '00000000', to: '00000001', link: 'L', gen: 0, kind: 'pake' },
+  data: JSON.stringify({ step: 1, share }),
+};
+const until = async (check) => {
+  while (!check()) await new Promise((resolve) => setTimeout(resolve, 1));
+};
+const confirmations = () =>
+  world.signals.filter(({ kind, data }) => kind === 'pake' && JSON.parse(data).tag).length;
+
+test('whoever takes the confirmation of a code and leaves has had the one guess', async () => {
+  const host = track(await Room.host({ name: 'Anna' }));
+  const told = once(host, 'error');
+  // A server can say that the other side came first: then the host confirms first.
+  world.deliver(firstStep);
+  await until(() => confirmations() === 1);
+  world.deliver({ t: 'peer', event: 'left', peer: '00000000', to: '00000001' });
+  const problem = await told;
+  assert.equal(problem.code, 'guessed');
+  assert.match(problem.sentence, /used this code/);
+  assert.equal(host.state, 'closed');
+});
+
+test('a server gets one confirmation of a code, whatever it plays', async () => {
+  const host = track(await Room.host({ name: 'Anna' }));
+  for (let i = 0; i < 50; i += 1) {
+    const peer = String(i).padStart(7, '0');
+    for (const from of [peer, `${peer}x`]) {
+      world.deliver({ t: 'peer', event: 'joined', peer: from, to: '00000001' });
+      world.deliver({ ...firstStep, from, link: `L${i}` });
+      world.deliver({ t: 'peer', event: 'left', peer: from, to: '00000001' });
+    }
+  }
+  await once(host, 'closed');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(confirmations() <= 1);
+});
+
+test('a server that plays many peers of a named room gets eight guesses', async () => {
+  track(await Room.join({ room: 'besieged', password: 'secret' }));
+  for (let i = 0; i < 40; i += 1) {
+    // Before the member's own id, so that it confirms first.
+    const from = `00000000-${i}`;
+    world.deliver({ ...firstStep, from, link: `L${i}` });
+    await until(() => world.signals.some(({ to }) => to === from));
+    world.deliver({ t: 'peer', event: 'left', peer: from, to: '00000001' });
+  }
+  assert.equal(confirmations(), 8);
+  const refused = world.signals.filter(({ kind }) => kind === 'bye');
+  assert.deepEqual(new Set(refused.map(({ data }) => JSON.parse(data).code)), new Set(['too_many_guesses']));
+  assert.equal(refused.length, 32);
+});
+
+test('a named room takes eight guesses, then no newcomer, and those inside stay', async () => {
+  const where = { room: 'guarded', password: 'secret' };
+  const [first, second] = [track(await Room.join(where)), track(await Room.join(where))];
+  const [anna] = await Promise.all([once(first, 'link'), once(second, 'link')]);
+  const codes = [];
+  for (let i = 0; i < 9; i += 1) {
+    const stranger = new Stranger({ room: 'guarded' });
+    codes.push(await stranger.guesses());
+    stranger.leave();
+  }
+  assert.deepEqual(codes, [...Array(8).fill('wrong_code'), 'too_many_guesses']);
+  const late = track(await Room.join({ ...where, server: 'http://elsewhere.test' }));
+  assert.equal(await outcome(late), 'too_many_guesses');
+  const heard = once([...second.links][0], 'chat');
+  anna.sendChat('still here');
+  assert.equal((await heard).text, 'still here');
+});
+
+test('a goodbye that is not sealed ends nothing once there is a key', async () => {
+  const [host, joined] = await pair();
+  const [anna, bob] = await Promise.all([once(host, 'link'), once(joined, 'link')]);
+  const { link } = world.signals[0];
+  for (const code of ['wrong_code', 'password_mismatch', 'too_many_guesses'])
+    for (const [from, to] of [['00000001', '00000002'], ['00000002', '00000001']])
+      world.deliver({ t: 'signal', from, to, link, gen: 0, kind: 'bye', data: JSON.stringify({ code }) });
+  const heard = once(bob, 'chat');
+  anna.sendChat('still here');
+  assert.equal((await heard).text, 'still here');
+  assert.deepEqual([anna.state, bob.state], ['connected', 'connected']);
+});
+
 // Named rooms
 
 test('a room without a password connects, unauthenticated, with words to compare', async () => {

@@ -1,0 +1,184 @@
+// What the other side, strangers and the server can make a page keep, and what one of them can end.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { Room } from '../../web/room.js';
+import { World, once } from './support/world.js';
+
+/** @type {World} */
+let world;
+/** @type {Room[]} */
+let rooms;
+
+beforeEach(() => {
+  world = new World().install();
+  rooms = [];
+});
+afterEach(async () => {
+  for (const room of rooms) await room.close();
+  assert.equal(world.connections.size, 0, 'a connection outlived its room');
+});
+
+function track(room) {
+  rooms.push(room);
+  return room;
+}
+
+const pause = (time = 20) => new Promise((resolve) => setTimeout(resolve, time));
+
+/** Two links, and the other side's channels by name, to send on without manners. */
+async function linked() {
+  const host = track(await Room.host({ name: 'Anna' }));
+  const joined = track(await Room.join({ code: String(host.code), name: 'Bob' }));
+  const [anna, bob] = await Promise.all([once(host, 'link'), once(joined, 'link')]);
+  const [ours, theirs] = [...world.connections.values()];
+  const [control, chat, blocks] = [0, 1, 2].map((id) => theirs.channels.get(id));
+  const own = [0, 1, 2].map((id) => ours.channels.get(id));
+  return { host, anna, bob, control, chat, blocks, own };
+}
+
+test('pings that come while nothing can be sent are not answered', async () => {
+  const { anna, control, own } = await linked();
+  const sent = [];
+  own[0].send = (text) => sent.push(text);
+  own[0].bufferedAmount = 100_000;
+  for (let n = 0; n < 10_000; n += 1) control.send(JSON.stringify({ t: 'ping', n }));
+  await pause();
+  assert.deepEqual([sent.length, anna.state], [0, 'connected']);
+});
+
+test('receipts of a chat that nobody reads end the link after a megabyte', async () => {
+  const { anna, chat, own } = await linked();
+  own[1].send = (text) => (own[1].bufferedAmount += text.length);
+  const ended = once(anna, 'closed');
+  let id = 0;
+  while (anna.state === 'connected' && id < 100_000) {
+    for (let i = 0; i < 1000; i += 1) chat.send(JSON.stringify({ t: 'message', id: ++id, text: 'x' }));
+    await pause(0);
+  }
+  assert.equal((await ended).code, 'lost');
+  assert.ok(own[1].bufferedAmount < 1.1 * 1024 * 1024);
+});
+
+test('our own chat waits for its channel', async () => {
+  const { anna, own } = await linked();
+  own[1].bufferedAmount = 300_000;
+  assert.throws(() => anna.sendChat('x'), { code: 'not_delivered' });
+});
+
+test('a fault that a message brings about ends its link, and no other', async () => {
+  const members = [];
+  for (let i = 0; i < 3; i += 1) members.push(track(await Room.join({ room: 'open', name: `${i}` })));
+  await Promise.all(members.map(async (room) => {
+    while (room.links.length < 2) await once(room, 'link');
+  }));
+  const [first, second] = members[0].links;
+  const error = console.error;
+  const reported = [];
+  console.error = (thrown) => reported.push(thrown);
+  // As a fault in a machine would show: where its answer is sent.
+  const connection = [...world.connections.values()].find(({ channels }) => channels.get(0).other);
+  const channel = connection.channels.get(0);
+  Object.defineProperty(channel, 'bufferedAmount', {
+    get() {
+      throw new TypeError('unforeseen');
+    },
+  });
+  try {
+    channel.other.send(JSON.stringify({ t: 'ping', n: 1 }));
+    await pause(50);
+  } finally {
+    Object.defineProperty(channel, 'bufferedAmount', { value: 0 });
+    console.error = error;
+  }
+  assert.ok(reported.some(({ message }) => message === 'unforeseen'));
+  assert.equal([first, second].filter(({ state }) => state === 'connected').length, 1);
+  assert.equal(members[1].links.length + members[2].links.length, 3);
+});
+
+test('the other side cannot have connections tried without end', async () => {
+  world.broken = 1000;
+  let made = 0;
+  const add = world.connections.set.bind(world.connections);
+  world.connections.set = (key, value) => ((made += 1), add(key, value));
+  // The member came later than this peer, which offers again and again.
+  track(await Room.join({ room: 'open' }));
+  const sdp = [
+    'v=0',
+    'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
+    'a=ice-ufrag:fake',
+    'a=ice-pwd:fakefakefakefakefakefake',
+    'a=setup:actpass',
+    `a=fingerprint:sha-256 ${Array(32).fill('AB').join(':')}`,
+  ].join('\r\n');
+  for (let gen = 0; gen < 100; gen += 1) {
+    world.deliver({
+      ...{ t: 'signal', from: '00000000', to: '00000001', link: 'L', gen, kind: 'offer' },
+      data: JSON.stringify({ sdp, commit: 'x' }),
+    });
+  }
+  await pause(50);
+  assert.equal(made, 8);
+  assert.equal(world.connections.size, 1);
+  for (let i = 0; i < 1000; i += 1) {
+    world.deliver({
+      ...{ t: 'signal', from: '00000000', to: '00000001', link: 'L', gen: 7, kind: 'candidate' },
+      data: JSON.stringify({ candidate: `candidate:${i} 1 udp 1 10.0.0.1 5000 typ host` }),
+    });
+    if (i % 100 === 0) await pause(2);
+  }
+  await pause(20);
+  const [connection] = world.connections.values();
+  assert.ok(connection.iceCandidates.length <= 128);
+});
+
+test('peers that the server makes up are bounded, and freed when they leave', async () => {
+  track(await Room.join({ room: 'open' }));
+  const told = (event, i) =>
+    world.deliver({ t: 'peer', event, peer: `1${String(i).padStart(7, '0')}`, to: '00000001' });
+  for (let i = 0; i < 1000; i += 1) told('joined', i);
+  await pause(50);
+  assert.equal(world.connections.size, 128);
+  for (let i = 0; i < 1000; i += 1) told('left', i);
+  await pause(50);
+  assert.equal(world.connections.size, 0);
+});
+
+test('peers that come and go leave nothing behind', async () => {
+  const room = track(await Room.join({ room: 'open' }));
+  for (let i = 0; i < 300; i += 1) {
+    const peer = `1${String(i).padStart(7, '0')}`;
+    world.deliver({ t: 'peer', event: 'joined', peer, to: '00000001' });
+    if (i % 2) await pause(0);
+    world.deliver({ t: 'peer', event: 'left', peer, to: '00000001' });
+  }
+  await pause(50);
+  assert.equal(world.connections.size, 0);
+  assert.equal(room.state, 'waiting');
+});
+
+test('what comes before the hello has been checked is bounded', async () => {
+  const host = track(await Room.host({}));
+  const error = once(host, 'error');
+  const joined = track(await Room.join({ code: String(host.code) }));
+  while (world.connections.size < 2) await pause(0);
+  const [first, second] = world.connections.values();
+  second.channels.get(0).send = () => {};
+  const own = first.channels.get(2);
+  while (own.readyState !== 'open') await pause(0);
+  for (let i = 0; i < 100; i += 1)
+    own.dispatchEvent(new MessageEvent('message', { data: new ArrayBuffer(100_000) }));
+  const outcome = await Promise.race([error, once(host, 'link').then(() => ({ code: 'linked' }))]);
+  assert.equal(outcome.code, 'protocol');
+  await joined.close();
+});
+
+test('a server that reads nothing is given up', async () => {
+  const host = track(await Room.host({}));
+  const [socket] = world.rooms.get(host.code.number).peers.values();
+  socket.bufferedAmount = 2 ** 21;
+  const told = once(host, 'error');
+  socket.push({ t: 'ping' });
+  assert.equal((await told).code, 'server_unreachable');
+});

@@ -1,0 +1,18 @@
+// Counting guesses: the sequences that peer/guesses.py is held to, too.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Guesses } from '../../web/guesses.js';
+import { vectors } from './support/vectors.js';
+
+for (const { name, limit, window, steps } of vectors('guesses')) {
+  test(name, () => {
+    const guesses = new Guesses(limit, window);
+    for (const { at, do: what, run, decided, count, spent } of steps) {
+      const made = what === 'look' ? [] : guesses[what](run, at);
+      assert.deepEqual(made, decided, `at ${at}`);
+      assert.deepEqual([guesses.count(at), guesses.isSpent(at)], [count, spent], `at ${at}`);
+    }
+  });
+}

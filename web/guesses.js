@@ -1,0 +1,118 @@
+// @ts-check
+// Counting the guesses that others have had at a code or a password: the same rule as
+// peer/guesses.py, where it is explained; tests/vectors/guesses.json holds both to it.
+//
+// A run of the PAKE takes a guess before it answers the other side's share, and gives it back only
+// when a valid confirmation has come. While the whole budget is taken, but by runs that may still
+// prove themselves, further runs wait in line; they are refused once every guess is spent.
+
+/** Guesses that a code allows, ever. */
+export const CODE_GUESSES = 1;
+/** Guesses that a named room's password allows ... */
+export const ROOM_GUESSES = 8;
+/** ... within so many seconds. */
+export const ROOM_WINDOW = 3600;
+
+/** @typedef {[run: number, verdict: 'go' | 'refused']} Decision */
+
+/** The budget of one code or one room. Carry out what each call decides. */
+export class Guesses {
+  #limit;
+  #window;
+  /** When each run took the guess that it may still give back. @type {Map<number, number>} */
+  #open = new Map();
+  /** @type {number[]} */
+  #spent = [];
+  /** @type {number[]} */
+  #waiting = [];
+
+  /**
+   * @param {number} limit guesses there are
+   * @param {number | null} [window] seconds after which a guess is forgotten, counted from when it
+   *   was taken; null: never
+   */
+  constructor(limit, window = null) {
+    this.#limit = limit;
+    this.#window = window;
+  }
+
+  /**
+   * A run wants to answer the other side's share; one that has asked is not heard again.
+   *
+   * @param {number} run
+   * @param {number} now seconds, monotonic
+   * @returns {Decision[]} runs that are decided now, in the order in which they asked
+   */
+  ask(run, now) {
+    if (!this.#open.has(run) && !this.#waiting.includes(run)) this.#waiting.push(run);
+    return this.#decide(now);
+  }
+
+  /**
+   * A valid confirmation has come in a run: it was no guess.
+   *
+   * @param {number} run
+   * @param {number} now
+   */
+  proved(run, now) {
+    this.#open.delete(run);
+    return this.#decide(now);
+  }
+
+  /**
+   * A run has ended, however; if it holds a guess, that is spent.
+   *
+   * @param {number} run
+   * @param {number} now
+   */
+  over(run, now) {
+    this.#waiting = this.#waiting.filter((other) => other !== run);
+    const taken = this.#open.get(run);
+    if (taken !== undefined) this.#spent.push(taken);
+    this.#open.delete(run);
+    return this.#decide(now);
+  }
+
+  /**
+   * How many guesses are taken: by runs that may still prove themselves, or spent.
+   *
+   * @param {number} now
+   */
+  count(now) {
+    this.#forget(now);
+    return this.#open.size + this.#spent.length;
+  }
+
+  /**
+   * Whether every guess is spent, so that whoever asks is refused.
+   *
+   * @param {number} now
+   */
+  isSpent(now) {
+    this.#forget(now);
+    return this.#spent.length >= this.#limit;
+  }
+
+  /**
+   * @param {number} now
+   * @returns {Decision[]}
+   */
+  #decide(now) {
+    /** @type {Decision[]} */
+    const decisions = [];
+    while (this.#waiting.length > 0 && this.count(now) < this.#limit) {
+      const [run] = this.#waiting.splice(0, 1);
+      this.#open.set(run, now);
+      decisions.push([run, 'go']);
+    }
+    if (this.isSpent(now))
+      for (const run of this.#waiting.splice(0)) decisions.push([run, 'refused']);
+    return decisions;
+  }
+
+  /** @param {number} now */
+  #forget(now) {
+    const window = this.#window;
+    if (window !== null) this.#spent = this.#spent.filter((taken) => now < taken + window);
+  }
+}
