@@ -28,15 +28,15 @@ from .candidates import Candidate
 from .channels import DataChannel
 from .engine import Engine, chosen_engine
 from .gathering import Gatherer, GatheringTimes
-from .ice import adopt
+from .ice import IceConnection, IceProtocol, adopt
 from .mdns import MdnsResolver, is_mdns_name
 from .sdp import DEFAULT_MAX_MESSAGE_SIZE, Description
 from .servers import ServerEntry, endpoints
 from .stock import StockEngine, StockPeerConnection
+from .watch import AddressWatch
 
 if TYPE_CHECKING:
     from aioice import Candidate as IceCandidate
-    from aioice import Connection as IceConnection
     from aiortc import RTCSctpTransport
 
 __all__ = ["Connection", "ConnectionState"]
@@ -83,6 +83,7 @@ class Connection:
         servers: Sequence[ServerEntry] = (),
         *,
         policy: Literal["all", "relay"] = "all",
+        hide_hosts: bool = False,
         times: GatheringTimes | None = None,
         engine: EngineName | None = None,
     ) -> None:
@@ -91,6 +92,8 @@ class Connection:
         Args:
             servers: STUN and TURN servers to use.
             policy: `relay`: show and use nothing but addresses of TURN servers.
+            hide_hosts: show no address of this machine's own interfaces, only what STUN and TURN
+                servers give.
             times: how long the servers are waited for.
             engine: what carries the channels; None: what the environment says, or ours.
         """
@@ -114,10 +117,12 @@ class Connection:
         self._engine.on_heard = lambda: self.on_heard()
         self._engine.on_ended = self._on_engine_ended
         self._relay_only = relay_only
+        self._hide_hosts = hide_hosts
         self._stun, self._turn = endpoints(servers)
         self._times = times or GatheringTimes()
         self._gatherer: Gatherer | None = None
         self._resolver: MdnsResolver | None = None
+        self._watch: AddressWatch | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._early: list[str] = []
         self._candidates = 0
@@ -328,7 +333,7 @@ class Connection:
 
     @property
     def _ice(self) -> IceConnection:
-        return self._sctp.transport.transport._connection
+        return cast(IceConnection, self._sctp.transport.transport._connection)
 
     def _take_over_gathering(self) -> None:
         self._gatherer = Gatherer(
@@ -336,6 +341,7 @@ class Connection:
             self._stun,
             self._turn,
             relay_only=self._relay_only,
+            hide_hosts=self._hide_hosts,
             on_late_candidate=self._on_late_candidate,
             times=self._times,
         )
@@ -351,6 +357,12 @@ class Connection:
             if self._relay_only:
                 raise NoPath(
                     "No TURN server gave an address, and only relaying is allowed.", self._hint()
+                )
+            if self._hide_hosts:
+                raise NoPath(
+                    "No STUN or TURN server gave an address, and this machine's own addresses "
+                    "are not to be shown.",
+                    self._hint(),
                 )
             raise NoPath("This machine has no network address to offer.")
         waits = self._gatherer is not None and self._gatherer.pending
@@ -436,6 +448,8 @@ class Connection:
         if self._state is ConnectionState.ENDED:
             return
         self._state = ConnectionState.ENDED
+        if self._watch is not None:
+            self._watch.close()
         if not self._established.done():
             self._established.set_exception(error)
             self._established.exception()  # nobody may be waiting, and that is fine
@@ -452,6 +466,7 @@ class Connection:
             return
         self._verified = verified
         self._state = ConnectionState.CONNECTED
+        self._watch = AddressWatch(self._own_address, self._on_address_gone)
         self._established.set_result(None)
 
     def _peer_certificate(self) -> bytes:
@@ -465,7 +480,7 @@ class Connection:
 
     def _on_engine_ended(self, reason: str) -> None:
         logger.info("the association ended: %s", reason)
-        self._end(LinkLost(), tell=True)
+        self._end(self._lost(), tell=True)
 
     def _on_state(self) -> None:
         state = self._pc.connectionState
@@ -475,9 +490,26 @@ class Connection:
             elif self._state is ConnectionState.NEW:
                 self._end(VerificationFailed(_IMPOSTOR), tell=True)
             else:
-                self._end(LinkLost(), tell=True)
+                self._end(self._lost(), tell=True)
         elif state == "closed":
-            self._end(LinkLost(), tell=True)
+            self._end(self._lost(), tell=True)
+
+    def _lost(self) -> LinkLost:
+        reason = self._ice.lost_because
+        return LinkLost(f"The link to the other side broke off. {reason}") if reason else LinkLost()
+
+    def _own_address(self) -> str | None:
+        pair = self._ice._nominated.get(1)
+        return None if pair is None else cast(IceProtocol, pair.protocol).own_address
+
+    def _on_address_gone(self, address: str) -> None:
+        self._end(
+            LinkLost(
+                "The link to the other side broke off: this machine no longer has the network "
+                f"address {address}, so its network has changed or is switched off."
+            ),
+            tell=True,
+        )
 
 
 def _address(host: str, port: int) -> str:

@@ -9,12 +9,15 @@ from any source address (its integrity covers none).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
+import random
 from typing import Any, cast
 
 from aioice import Candidate, stun
 from aioice import Connection as AioiceConnection
-from aioice.ice import CandidatePair, StunProtocol
+from aioice.ice import CONSENT_INTERVAL, CandidatePair, StunProtocol
 
 from .datagrams import is_records, is_stun
 from .repeats import repeat_requests
@@ -23,6 +26,10 @@ __all__ = ["IceConnection", "IceProtocol", "adopt"]
 
 logger = logging.getLogger(__name__)
 
+CONSENT_EXPIRES = 30.0
+"""Seconds since the last answer (RFC 7675 section 5.1)."""
+CONSENT_REPEATS = 1
+"""Of each request, aioice's own count: it has 1.5 s to be answered, and several chances."""
 COMPONENT = 1
 """The only one there is: everything goes over one socket (RFC 8843)."""
 MAX_PAIRS = 100
@@ -37,6 +44,10 @@ class IceConnection(AioiceConnection):
     """An aioice connection of one component whose lists are bounded."""
 
     _known: frozenset[tuple[str, int]] = frozenset()
+    _doubt = ""
+    _doubted: asyncio.Event | None = None
+    lost_because = ""
+    """Why the connection was given up, for people; empty if it is not known."""
 
     def knows(self, address: tuple[Any, ...]) -> bool:
         """Whether a socket address is a candidate of the other side."""
@@ -46,6 +57,57 @@ class IceConnection(AioiceConnection):
     def is_full(self) -> bool:
         """Whether so much waits to be read that more must be dropped."""
         return self._queue.qsize() >= MAX_QUEUED
+
+    def doubt(self, protocol: StunProtocol, reason: str) -> None:
+        """Something says that nothing gets through a socket any more: ask the other side at once.
+
+        No more than a question, since anybody can write the ICMP message that says so.
+        """
+        in_use = any(pair.protocol is protocol for pair in self._nominated.values())
+        if in_use and self._doubted is not None and not self._doubt:
+            self._doubt = reason
+            self._doubted.set()
+
+    async def lose(self, reason: str) -> None:
+        """The connection is lost, and this is why."""
+        self.lost_because = reason
+        await self.close()
+
+    async def query_consent(self) -> None:
+        """Ask again and again whether we may go on to send (RFC 7675).
+
+        On the controlling side with USE-CANDIDATE, unlike aioice: where a NAT in between gives
+        us another address, the other side learns a new pair by this request, and uses it only
+        if it is nominated.
+        """
+        assert self.remote_password is not None, "checks have been made"
+        loop = asyncio.get_running_loop()
+        self._doubted = asyncio.Event()
+        agreed_at = loop.time()
+        while loop.time() - agreed_at < CONSENT_EXPIRES:
+            # Between 0.8 and 1.2 times, so that many connections do not ask at once.
+            interval = CONSENT_INTERVAL * (0.8 + 0.4 * random.random())
+            self._doubt = ""
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._doubted.wait()
+            self._doubted.clear()
+            for pair in list(self._nominated.values()):
+                try:
+                    await pair.protocol.request(
+                        self.build_request(pair, nominate=self.ice_controlling),
+                        pair.remote_addr,
+                        integrity_key=self.remote_password.encode(),
+                        retransmissions=CONSENT_REPEATS,
+                    )
+                except stun.TransactionError:
+                    if self._doubt:
+                        agreed_at = -math.inf
+                else:
+                    agreed_at = loop.time()
+        logger.info("%s: the other side has not agreed to what we send for long", self)
+        self._query_consent_task = None
+        await self.lose(self._doubt)
 
     def respond_error(
         self,
@@ -133,6 +195,18 @@ class IceProtocol(StunProtocol):
     """One socket of an `IceConnection`; of datagrams, it lets through what has a known shape."""
 
     receiver: IceConnection
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether its own address is one of IPv6."""
+        return ":" in self.local_candidate.host
+
+    @property
+    def own_address(self) -> str | None:
+        """The address of this machine that its packets leave from, relayed or not."""
+        carrier = getattr(self.transport, "carrier", self.transport)
+        name = carrier.get_extra_info("sockname")
+        return str(name[0]) if name else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol.connection_made`."""

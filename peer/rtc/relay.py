@@ -9,13 +9,15 @@ import asyncio
 import logging
 import socket
 import ssl
+from functools import partial
 from struct import Struct
 from typing import Any, cast
 
-from aioice import turn
+from aioice import stun, turn
 
 from .datagrams import is_stun
 from .ice import IceConnection, IceProtocol
+from .racing import race
 from .servers import Endpoint, look_up
 
 __all__ = ["RelayTransport", "allocate"]
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 DELETE_TIMEOUT = 1.0
 """Seconds that giving an allocation back to a TURN server may take (a dead one never answers)."""
+HEAD_START = 0.1
+"""Seconds that an address of a server gets before the next one is tried beside it."""
 MAX_MESSAGE = 65535
 """Bytes of a STUN message of a server, which may carry a whole datagram."""
 
@@ -41,6 +45,19 @@ class _Client:
         except TimeoutError:
             logger.info("the TURN server did not confirm the end of the allocation")
 
+    def abandon(self) -> None:
+        """Give back what the server may have granted meanwhile, without waiting for an answer."""
+        client = cast(turn.TurnClientMixin, self)
+        if client.integrity_key is None or client.refresh_task is not None:
+            return
+        request = stun.Message(message_method=stun.Method.REFRESH, message_class=stun.Class.REQUEST)
+        request.attributes["LIFETIME"] = 0
+        request.attributes["USERNAME"] = client.username
+        request.attributes["NONCE"] = client.nonce
+        request.attributes["REALM"] = client.realm
+        request.add_message_integrity(client.integrity_key)
+        client._send(bytes(request))
+
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         """Take what claims to be the server's; raises nothing, whatever it is."""
         data = cast(bytes, data)
@@ -55,6 +72,12 @@ class _Client:
 
 class UdpClient(_Client, turn.TurnClientUdpProtocol):
     """A client that talks to its server over UDP."""
+
+    def error_received(self, exc: Exception) -> None:
+        """The system says that the server's port is closed."""
+        receiver = self.receiver
+        if isinstance(exc, ConnectionRefusedError) and isinstance(receiver, IceProtocol):
+            receiver.receiver.doubt(receiver, "The TURN server that relayed it is gone.")
 
 
 class TcpClient(_Client, turn.TurnClientTcpProtocol):
@@ -88,12 +111,12 @@ class RelayTransport(turn.TurnTransport):
 
     def __init__(self, client: UdpClient | TcpClient) -> None:
         super().__init__(client)
-        self._client = client
+        self.carrier = client.transport
         self._was_closed = False
 
     def is_closing(self) -> bool:
         """See `asyncio.BaseTransport.is_closing`."""
-        return self._was_closed or self._client.transport.is_closing()
+        return self._was_closed or self.carrier.is_closing()
 
     def close(self) -> None:
         """See `aioice.turn.TurnTransport.close`."""
@@ -102,14 +125,23 @@ class RelayTransport(turn.TurnTransport):
 
 
 async def allocate(endpoint: Endpoint, ice: IceConnection) -> IceProtocol:
-    """Connect to a TURN server and get an allocation.
+    """Get an allocation on a TURN server, through whichever of its addresses answers first.
 
     Raises:
         OSError: the server cannot be reached, or its answer lacks what it must have.
         aioice.stun.TransactionError: it refuses, or does not answer.
     """
+    addresses = await look_up(endpoint.host)
+    return await race(
+        [(HEAD_START, partial(_allocate_at, endpoint, address, ice)) for address in addresses],
+        foreseen=(OSError, stun.TransactionError),
+        discard=lambda protocol: protocol.transport.close(),
+    )
+
+
+async def _allocate_at(endpoint: Endpoint, host: str, ice: IceConnection) -> IceProtocol:
     loop = asyncio.get_running_loop()
-    address = await look_up(endpoint.host, endpoint.port)
+    address = (host, endpoint.port)
 
     def client(kind: type[UdpClient] | type[TcpClient]) -> UdpClient | TcpClient:
         return kind(
@@ -141,6 +173,8 @@ async def allocate(endpoint: Endpoint, ice: IceConnection) -> IceProtocol:
         protocol = IceProtocol(ice)
         await RelayTransport(inner)._connect(protocol)
     except BaseException:
-        carrier.close()  # a refusal, or cancelled: the socket would stay behind
+        # A refusal, or another server was faster: neither a socket nor an allocation may stay.
+        inner.abandon()
+        carrier.close()
         raise
     return protocol

@@ -10,10 +10,13 @@ import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Literal, Protocol
 
-__all__ = ["Endpoint", "ServerEntry", "endpoints", "look_up"]
+__all__ = ["Endpoint", "ServerEntry", "endpoints", "in_turn", "look_up"]
 
+MAX_ADDRESSES = 6
+"""Addresses of one name that are tried."""
 MAX_ENDPOINTS = 8
 """Endpoints of each kind that are asked. Browsers warn from five on; more only slow things down."""
 
@@ -85,8 +88,8 @@ def _endpoint(url: str, username: str | None, credential: str | None) -> Endpoin
     )
 
 
-async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple[str, int]:
-    """Find one address of a host, without holding up the end of the program.
+async def look_up(host: str) -> list[str]:
+    """Find the addresses of a host, those of both families in turn (RFC 8305 section 4).
 
     The system's resolver can block for many seconds when the network is gone. In the event
     loop's own thread pool that would delay `asyncio.run` at exit; hence a daemon thread.
@@ -95,13 +98,13 @@ async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple
         OSError: if the name has no address.
     """
     try:
-        return str(ipaddress.ip_address(host)), port
+        return [str(ipaddress.ip_address(host))]
     except ValueError:
         pass
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[tuple[str, int]] = loop.create_future()
+    answer: asyncio.Future[list[str]] = loop.create_future()
 
-    def deliver(result: tuple[str, int] | OSError) -> None:
+    def deliver(result: list[str] | OSError) -> None:
         if answer.done():
             return
         if isinstance(result, OSError):
@@ -110,10 +113,10 @@ async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple
             answer.set_result(result)
 
     def work() -> None:
-        result: tuple[str, int] | OSError
+        result: list[str] | OSError
         try:
-            infos = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)
-            result = (str(infos[0][4][0]), port)
+            infos = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+            result = in_turn(str(info[4][0]) for info in infos)
         except OSError as error:
             result = error
         except UnicodeError:
@@ -124,3 +127,15 @@ async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC) -> tuple
 
     threading.Thread(target=work, name=f"look up {host}", daemon=True).start()
     return await answer
+
+
+def in_turn(addresses: Iterable[str]) -> list[str]:
+    """One address of each family after the other, at most `MAX_ADDRESSES`, each once.
+
+    The first one stays the first: the system has sorted them (RFC 6724).
+    """
+    families: dict[bool, list[str]] = {}
+    for address in dict.fromkeys(addresses):
+        families.setdefault(":" in address, []).append(address)
+    rows = zip_longest(*families.values())
+    return [address for row in rows for address in row if address is not None][:MAX_ADDRESSES]

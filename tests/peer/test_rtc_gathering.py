@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peer.errors import NoPath
 from peer.rtc import Connection, GatheringTimes
 from peer.rtc.sdp import candidate_lines
-from peer.rtc.servers import Endpoint, endpoints, look_up
+from peer.rtc.servers import Endpoint, endpoints, in_turn, look_up
 from signaling.ice_servers import IceServer
 from tests.support.connections import CONTROL, RecordingHandler, connect, connected_pair
 from tests.support.leftovers import nothing_left_behind
@@ -237,14 +238,14 @@ def test_any_text_is_an_endpoint_or_nothing(url: str) -> None:
 
 async def test_numeric_addresses_need_no_resolver() -> None:
     async with nothing_left_behind():
-        assert await look_up("192.0.2.1", 3478) == ("192.0.2.1", 3478)
-        assert await look_up("2001:db8::1", 3478) == ("2001:db8::1", 3478)
+        assert await look_up("192.0.2.1") == ["192.0.2.1"]
+        assert await look_up("2001:db8::1") == ["2001:db8::1"]
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 300, "\ud800", "a..b"])
 async def test_a_name_without_address_is_an_error(host: str) -> None:
     with pytest.raises(OSError):
-        await look_up(host, 3478)
+        await look_up(host)
 
 
 async def test_gathering_that_is_cancelled_anywhere_leaves_no_socket() -> None:
@@ -258,3 +259,97 @@ async def test_gathering_that_is_cancelled_anywhere_leaves_no_socket() -> None:
             offering.cancel()
             await asyncio.wait({offering})
             await made.close()
+
+
+def priorities(lines: tuple[str, ...]) -> list[int]:
+    return [int(line.split()[3]) for line in lines]
+
+
+async def test_each_address_has_a_priority_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8445, 5.1.2.1; those of bridges come last, and STUN is not asked from them."""
+    addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+    monkeypatch.setattr(
+        "peer.rtc.gathering.interface_names",
+        lambda: dict(zip(addresses, ["docker0", "eth0", "wlan0"], strict=True)),
+    )
+    async with (
+        running_stun_server("192.0.2.7") as server,
+        connection(server.entry, times=PATIENT) as (made, _),
+    ):
+        monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: addresses)
+        lines = candidate_lines(await made.offer())
+        await made._gatherer.finished()  # type: ignore[union-attr]
+        hosts = sorted(
+            (line for line in lines if " typ host" in line), key=lambda line: -int(line.split()[3])
+        )
+        assert [line.split()[4] for line in hosts] == ["127.0.0.3", "127.0.0.4", "127.0.0.2"]
+        found = made._ice.local_candidates
+        assert len({c.priority for c in found}) == len(found)
+        bases = {c.related_address for c in found if c.type == "srflx"}
+        assert bases == {"127.0.0.3", "127.0.0.4"}
+
+
+@pytest.mark.parametrize("answers", [["127.0.0.99", "127.0.0.1"], ["::1", "127.0.0.1"]])
+async def test_every_address_of_a_name_is_tried(
+    monkeypatch: pytest.MonkeyPatch, answers: list[str]
+) -> None:
+    async def found(host: str) -> list[str]:
+        assert host == "stun.example"
+        return answers
+
+    monkeypatch.setattr("peer.rtc.gathering.look_up", found)
+    async with running_stun_server("192.0.2.7") as server:
+        port = server.entry.urls[0].rpartition(":")[2]
+        named = IceServer(urls=(f"stun:stun.example:{port}",))
+        async with connection(named, times=PATIENT) as (made, _):
+            monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1", "::1"])
+            assert "192.0.2.7" in await made.offer()
+            assert made.no_path().hint == ""
+
+
+async def test_stun_over_ipv6_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site's own prefix may be translated (NPTv6)."""
+    asked: list[tuple[str, int]] = []
+
+    async def ask(protocol: object, address: tuple[str, int]) -> tuple[str, int]:
+        asked.append(address)
+        return "2001:db8::7", 7
+
+    monkeypatch.setattr("peer.rtc.gathering._ask", ask)
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["::1"])
+    async with connection(IceServer(urls=("stun:[::1]:3478",)), times=PATIENT) as (made, _):
+        assert "2001:db8::7 7 typ srflx raddr ::1" in await made.offer()
+        assert asked == [("::1", 3478)]
+
+
+def test_addresses_of_both_families_take_turns() -> None:
+    assert in_turn(["2::1", "2::2", "2::3", "1.1.1.1", "2::1", "1.1.1.2"]) == [
+        "2::1",
+        "1.1.1.1",
+        "2::2",
+        "1.1.1.2",
+        "2::3",
+    ]
+    assert len(in_turn(f"10.0.0.{n}" for n in range(100))) == 6
+
+
+async def test_own_addresses_can_be_kept_out_of_sight() -> None:
+    async with running_stun_server("192.0.2.7") as server:
+        made = Connection([server.entry], times=PATIENT, hide_hosts=True)
+        made.create_channel(CONTROL)
+        try:
+            lines = candidate_lines(await made.offer())
+            assert kinds(lines) == {"srflx"}
+            assert all(line.endswith("raddr 0.0.0.0 rport 9") for line in lines)
+        finally:
+            await made.close()
+
+
+async def test_with_own_addresses_out_of_sight_and_no_server_there_is_nothing_to_offer() -> None:
+    made = Connection(hide_hosts=True)
+    made.create_channel(CONTROL)
+    try:
+        with pytest.raises(NoPath, match="own addresses are not to be shown"):
+            await made.offer()
+    finally:
+        await made.close()

@@ -21,7 +21,7 @@ from aioice import stun
 
 from peer.config import ENGINES, EngineName
 from peer.rtc import Connection
-from peer.rtc.ice import MAX_PAIRS, MAX_QUEUED, MAX_REFLEXIVE, IceConnection
+from peer.rtc.ice import MAX_PAIRS, MAX_QUEUED, MAX_REFLEXIVE
 from signaling.ice_servers import IceServer
 from tests.support.connections import CONTROL, RecordingHandler, connect
 from tests.support.coturn import running_coturn
@@ -40,6 +40,7 @@ def no_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     caplog.set_level(logging.WARNING)
+    loop.slow_callback_duration = 60.0  # a busy machine is none of it
     yield
     assert complaints == []
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
@@ -191,9 +192,11 @@ async def test_a_relayed_link_outlives_them(
             targets = [protocol.transport.get_extra_info("sockname") for protocol in relayed]
             await flood(targets, COUNT // 2, username(one))
             for protocol in relayed:  # as the server itself would send them
-                client = protocol.transport._client
-                for data in islice(datagrams(COUNT, username(one)), COUNT // 2):
+                client = protocol.transport.carrier.get_protocol()
+                for n, data in enumerate(islice(datagrams(COUNT, username(one)), COUNT // 4)):
                     client.datagram_received(data, client.server)
+                    if n % BURST == 0:
+                        await asyncio.sleep(0)
             await greet(ours, theirs)
             assert_bounded(one)
             assert_bounded(other)
@@ -243,7 +246,7 @@ async def test_checks_repeated_from_everywhere_fill_no_list() -> None:
     """Whoever has seen one check can send it again from any address."""
     async with pair("peerline", []) as (one, other, ours, theirs):
         await connect(one, other)
-        ice = cast(IceConnection, one._ice)
+        ice = one._ice
         used = ice._nominated[1]
         message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
         message.attributes["USERNAME"] = username(one)

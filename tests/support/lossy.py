@@ -76,6 +76,13 @@ class LossyPath:
         else:
             out.sendto(data, to)
 
+    def rebind(self) -> None:
+        """Everybody gets another source address from now on, as when a NAT has forgotten them."""
+        for transport in self._fronts:
+            protocol = transport.get_protocol()
+            assert isinstance(protocol, _Front)
+            protocol.rebind()
+
     async def close(self) -> None:
         """Let go of every socket."""
         for transport in self._fronts:
@@ -135,12 +142,16 @@ class _Front(asyncio.DatagramProtocol):
         whose = "ours" if self._whose == "theirs" else "theirs"
         self._path.carry(self.transport, data, addr, whose)
 
-    def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+    def rebind(self) -> None:
         for back in self._backs.values():
             if not isinstance(back, list):
                 back.close()
+        self._backs.clear()
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self.rebind()
         self.transport.close()
 
 
