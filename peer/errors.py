@@ -26,7 +26,7 @@
     * :exc:`IntegrityError` -- what arrived is not what was sent
     * :exc:`DiskError` -- a file cannot be read or written here
     * :exc:`TransferCancelled` -- one side cancelled
-    * :exc:`TransferBroken` -- it broke off, and may be resumed
+    * :exc:`TransferBroken` -- it broke off, and is to be run again from the start
 
   * :exc:`PeerTimeout` -- a stage of the set-up took too long (``stage`` names it)
   * :exc:`ProtocolError` -- the other side broke the protocol
@@ -83,7 +83,7 @@ class ExitCode(IntEnum):
     NO_PATH = 6
     """No network path to the other side."""
     BROKEN_OFF = 7
-    """Broken off; may be resumed."""
+    """Broken off: whole files stay, and another run sends everything again."""
     INTEGRITY = 8
     DISK = 9
     """Disk full, file exists, or no permission."""
@@ -314,9 +314,10 @@ class TransferCancelled(TransferError):
 
 
 class TransferBroken(TransferError):
-    """The transfer broke off with the link; what arrived is kept and may be resumed."""
+    """The transfer broke off with the link; whole files stay, another run sends everything."""
 
     def __init__(
-        self, message: str = "The transfer broke off. What has arrived is kept; run it again."
+        self,
+        message: str = "The transfer broke off. Whole files stay; run it again to send all anew.",
     ) -> None:
         super().__init__(message)

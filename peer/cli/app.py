@@ -28,12 +28,12 @@ _CODE = re.compile(r"\d+(-[a-z]+)+|https?://\S+#\S+", re.IGNORECASE)
 
 _EXIT_CODES = """\b
 Exit status:
-   0  done                        6  no network path
-   1  unexpected                  7  broken off, may be resumed
-   2  usage                       8  damaged on the way
-   3  server unreachable          9  disk full, file exists, no permission
-   4  wrong code                130  interrupted
-   5  refused by the other side
+   0  done                         6  no network path
+   1  unexpected                   7  broken off; run it again from the start
+   2  usage                        8  damaged on the way
+   3  server unreachable           9  disk full, file exists, no permission
+   4  wrong code                  10  done, but something was left out
+   5  refused by the other side  130  interrupted
 """
 
 

@@ -183,7 +183,7 @@ class Transfer(ABC, Generic[AnyMachine]):
     def abort(self, error: PeerError) -> None:
         """End it without telling the other side: the link is gone."""
         if self._error is None and self._stage() is not Stage.DONE:
-            broken = TransferBroken(f"{error} What has arrived is kept; run it again.")
+            broken = TransferBroken(f"{error} Whole files stay; run it again to send all anew.")
             broken.__cause__ = error
             self._error = broken
         self._task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,85 @@ def test_pipe_takes_files_only_with_yes(env: Environment, server: str, tmp_path:
                 assert alice.wait() == 0
             assert bob.out.text == ""
     assert (tmp_path / "got" / "file").read_bytes() == b"content"
+
+
+def test_line_of_a_pipe_reaches_those_who_come_while_it_is_open(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    where = ("chat", "board", "--server", server)
+    with (
+        Piped(*where, "--name", "board", env=env, cwd=tmp_path) as board,
+        Piped(*where, "--name", "alice", env=env, cwd=tmp_path) as alice,
+    ):
+        board.write("".join(f"line {number}\n" for number in range(3)))
+        alice.out.expect("^board: line 2$")
+        with Piped(*where, "--name", "bob", env=env, cwd=tmp_path) as bob:
+            bob.out.expect("^board: line 2$")
+            board.write("one more\n")
+            for person in (alice, bob):
+                person.out.expect("^board: one more$")
+            board.close_input()
+            assert board.wait() == 0
+            said = [f"board: line {number}" for number in range(3)] + ["board: one more"]
+            assert bob.out.text.splitlines() == alice.out.text.splitlines() == said
+            bob.close_input()
+            assert bob.wait() == 0
+        alice.close_input()
+        assert alice.wait() == 0
+    assert "Everything reached alice, bob." in board.err.text
+
+
+def test_line_of_a_pipe_that_ends_at_once_reaches_everybody_in_the_room(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    where = ("chat", "hall", "--server", server)
+    names = ("alice", "bob", "carol")
+    with ExitStack() as stack:
+        people = []
+        for name in names:
+            person = stack.enter_context(Piped(*where, "--name", name, env=env, cwd=tmp_path))
+            person.err.expect("In the room 'hall'")
+            people.append(person)
+        with Piped(*where, "--name", "herald", env=env, cwd=tmp_path) as herald:
+            herald.write("hear ye\n")
+            herald.close_input()
+            assert herald.wait() == 0
+        for person in people:
+            person.out.expect("^herald: hear ye$")
+            person.close_input()
+            assert person.wait() == 0
+    assert all(name in herald.err.text.splitlines()[-1] for name in names)
+
+
+@pytest.mark.terminal
+def test_of_several_offers_one_is_taken_by_its_number_or_by_a_name(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    for name in ("a", "b", ".bashrc"):
+        (tmp_path / name).write_text(name)
+    where = ("chat", "market", "--server", server)
+    with (
+        Terminal(*where, "--name", "me", "--out", "got", env=env, cwd=tmp_path) as me,
+        Terminal(*where, "--name", "alice", env=env, cwd=tmp_path) as alice,
+        Terminal(*where, "--name", "bob", env=env, cwd=tmp_path) as bob,
+    ):
+        for person, others in ((me, "alice|bob"), (alice, "me|bob"), (bob, "me|alice")):
+            person.expect_display("> ?", rf"({others}) \(direct\)  ({others}) \(direct\)  /help")
+        alice.enter("/send a")
+        me.expect(r"alice wants to send you a \(1 file, 1 B\)\.")
+        bob.enter("/decline")
+        me.expect(r"Type /accept or /decline\.")
+        bob.enter("/send .bashrc")
+        me.expect(r"bob wants to send you \.bashrc")
+        me.expect(r"    \.bashrc  7 B, takes effect by itself, hidden")
+        me.expect(r"Type /accept 2 or /decline 2\.")
+        me.enter("/accept")
+        me.expect(r"Which one\? /accept and its number, a name, or all:")
+        me.enter("/accept carol")
+        me.expect("There is no offer 'carol'")
+        me.enter("/decline 2")
+        bob.expect("Not sent to me: The other side refused the files")
+        me.enter("/accept Alice")
+        alice.expect(r"Sent 1 file, 1 B .*, confirmed by me\.")
+        me.expect("Received 1 file, 1 B")
+    assert [path.name for path in (tmp_path / "got").iterdir()] == ["a"]
