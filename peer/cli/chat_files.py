@@ -189,6 +189,8 @@ class ChatFiles:
             return
         done = transfer_view.summary("Sent", outgoing, took)
         self._face.notice((f"{done}, confirmed by {somebody.name}.", "good"))
+        for line in transfer_view.notices(outgoing):
+            self._face.notice(*line)
 
     async def _accept(self, somebody: Somebody, incoming: IncomingTransfer) -> None:
         try:
@@ -201,8 +203,8 @@ class ChatFiles:
             )
             return
         self._face.notice((f"{transfer_view.summary('Received', incoming, took)}:", "good"))
-        for path in incoming.paths:
-            self._face.notice("    ", (safe_line(str(path)), "name"))
+        for line in [*transfer_view.places(incoming), *transfer_view.notices(incoming)]:
+            self._face.notice(*line)
 
     async def _follow(self, transfer: IncomingTransfer | OutgoingTransfer, whom: str) -> float:
         """Keep the phrase of a transfer up to date until it ends."""

@@ -91,14 +91,14 @@ def outcome(error: BaseException) -> Outcome:
     )
 
 
-def run(body: Callable[[], Coroutine[Any, Any, None]], *, verbose: bool = False) -> int:
+def run(body: Callable[[], Coroutine[Any, Any, int | None]], *, verbose: bool = False) -> int:
     """Run a command's body in an event loop of its own and return the exit status.
 
     Ctrl-C cancels the body, so that its context managers close what they opened; a second
     Ctrl-C ends at once. SIGTERM and SIGHUP end as cleanly.
 
     Args:
-        body: The command; returning means success.
+        body: The command; returning means success, unless it returns another status.
         verbose: Print the traceback of what went wrong before the sentence.
     """
     # Here and below: `peerline --help` comes through this module and must not load asyncio.
@@ -106,10 +106,10 @@ def run(body: Callable[[], Coroutine[Any, Any, None]], *, verbose: bool = False)
 
     _set_up_logging(verbose)
     try:
-        asyncio.run(_until_signal(body))
+        status = asyncio.run(_until_signal(body))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the outermost handler
         return report(error, verbose=verbose)
-    return ExitCode.DONE
+    return ExitCode.DONE if status is None else status
 
 
 def report(error: BaseException, *, verbose: bool) -> int:
@@ -147,7 +147,7 @@ class _Terminated(Exception):
         self.signal = number
 
 
-async def _until_signal(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _until_signal(body: Callable[[], Coroutine[Any, Any, int | None]]) -> int | None:
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -166,7 +166,7 @@ async def _until_signal(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
         and _hook(loop, number, functools.partial(end, number))
     ]
     try:
-        await body()
+        return await body()
     except asyncio.CancelledError:
         if received:
             raise _Terminated(received[0]) from None

@@ -52,7 +52,7 @@ def receive(
     # Before there is an event loop: it has descriptors of its own.
     code = given_code(words, code_fd)
 
-    async def body() -> None:
+    async def body() -> int:
         from .meeting import Reach
         from .receiving import receive_files
 
@@ -64,6 +64,6 @@ def receive(
             relay_only=relay_only,
             engine=engine,
         )
-        await receive_files(code, reach, out=out, yes=yes, overwrite=overwrite)
+        return await receive_files(code, reach, out=out, yes=yes, overwrite=overwrite)
 
     return run(body, verbose=verbose)

@@ -17,7 +17,6 @@ from .meeting import Reach, join, locate
 from .offer import offer
 from .screen import Screen
 from .secret import can_ask
-from .text import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,7 +30,7 @@ __all__ = ["receive_files"]
 Result = TypeVar("Result")
 
 
-async def receive_files(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: bool) -> None:
+async def receive_files(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: bool) -> int:
     """Receive one batch of files.
 
     Args:
@@ -40,6 +39,9 @@ async def receive_files(code: str, reach: Reach, *, out: Path, yes: bool, overwr
         out: Folder to put the files into.
         yes: Accept without asking.
         overwrite: Replace what exists.
+
+    Returns:
+        The exit status.
 
     Raises:
         UsageProblem: There is nobody to ask. The code can still be used.
@@ -89,9 +91,10 @@ async def receive_files(code: str, reach: Reach, *, out: Path, yes: bool, overwr
         await incoming.done()
         screen.say((f"{transfer_view.summary('Received', incoming, took)}.", "good"))
         screen.say("Every piece has the digest that the sender gave it. Saved as:")
-        for path in incoming.paths:
-            screen.say("    ", (safe_line(str(path)), "name"))
+        for line in [*transfer_view.places(incoming), *transfer_view.notices(incoming)]:
+            screen.say(*line)
         await link.close()
+        return transfer_view.status_of(incoming)
 
 
 async def _first_offer(link: Link) -> IncomingTransfer:

@@ -54,7 +54,7 @@ def send(
     network find by themselves.
     """
 
-    async def body() -> None:
+    async def body() -> int:
         from .meeting import Reach
 
         reach = Reach.from_flags(
@@ -65,14 +65,14 @@ def send(
             relay_only=relay_only,
             engine=engine,
         )
-        await _send(paths, reach, words=words, show_qr=qr, port=port)
+        return await _send(paths, reach, words=words, show_qr=qr, port=port)
 
     return run(body, verbose=verbose)
 
 
 async def _send(
     paths: tuple[Path, ...], reach: Reach, *, words: int, show_qr: bool | None, port: int
-) -> None:
+) -> int:
     from . import present, transfer_view
     from .meeting import invite
     from .screen import Screen
@@ -99,5 +99,9 @@ async def _send(
         took = await transfer_view.follow(outgoing, view)
         await outgoing.done()
         screen.say((f"{transfer_view.summary('Sent', outgoing, took)}.", "good"))
-        screen.say(f"Confirmed by {receiver}: everything is in place, with the same digests.")
+        what = "what was sent" if outgoing.left_out else "everything"
+        screen.say(f"Confirmed by {receiver}: {what} is in place, with the same digests.")
+        for line in transfer_view.notices(outgoing):
+            screen.say(*line)
         await link.close()
+        return transfer_view.status_of(outgoing)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from peer.errors import ExitCode
 
 from . import present
 from .offer import listing
@@ -15,14 +18,21 @@ from .screen import Screen
 from .text import count, duration, rate
 
 if TYPE_CHECKING:
+    from peer.transfer.notes import Notes
     from peer.transfers import IncomingTransfer, OutgoingTransfer, Progress
+
+    from .offer import Line
 
     Transfer = OutgoingTransfer | IncomingTransfer
 
-__all__ = ["ScreenView", "follow", "list_sources", "summary"]
+__all__ = ["ScreenView", "follow", "list_sources", "notices", "places", "status_of", "summary"]
 
 _SHOWN = 5
-"""Left-out files that are named."""
+"""Files that are named, of those that were left out or renamed."""
+_PLACES = 20
+"""Files and folders whose places are told, one a line."""
+_NAME = 60
+"""Characters of a name."""
 _REDRAW = 0.1
 """Seconds between two drawings on a terminal."""
 _REPEAT = 5.0
@@ -50,7 +60,7 @@ async def list_sources(screen: Screen, paths: Sequence[Path]) -> None:
             screen.say((str(skipped), "warning"))
         if len(sources.skipped) > _SHOWN:
             more = count(len(sources.skipped) - _SHOWN, "more", "more")
-            screen.say((f"... and {more} left out.", "warning"))
+            screen.say((f"... and {more} are not sent.", "warning"))
     finally:
         sources.close()
 
@@ -61,6 +71,50 @@ def summary(verb: str, transfer: Transfer, seconds: float) -> str:
     took = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
     speed = f" ({rate(moved / seconds)})" if seconds > 0 and moved else ""
     return f"{verb} {present.describe(transfer.manifest)} in {took}{speed}"
+
+
+def notices(transfer: Transfer) -> list[Line]:
+    """Return what a person should know of a transfer that has ended: a line a thing."""
+    from peer.transfer.names import display_name
+
+    lines: list[Line] = []
+    if left_out := transfer.left_out:
+        lines.append(((f"Left out ({left_out.total:,}):", "warning"),))
+        lines += [
+            ("    ", (display_name(each.path, _NAME), "name"), f" {each.reason}")
+            for each in islice(left_out, _SHOWN)
+        ]
+        lines += _more(left_out)
+    if renamed := transfer.renamed:
+        lines.append(((f"Under another name ({renamed.total:,}):", "warning"),))
+        lines += [
+            (
+                *("    ", (display_name(each.path, _NAME), "name"), " is now "),
+                (display_name(each.name, _NAME), "name"),
+            )
+            for each in islice(renamed, _SHOWN)
+        ]
+        lines += _more(renamed)
+    return lines
+
+
+def status_of(transfer: Transfer) -> int:
+    """Return the exit status of a command whose transfer is done."""
+    return ExitCode.LEFT_OUT if transfer.left_out else ExitCode.DONE
+
+
+def places(incoming: IncomingTransfer) -> list[Line]:
+    """Return where everything is now: a line a file or folder, as long as there are few."""
+    paths = incoming.paths
+    lines: list[Line] = [("    ", (str(path), "name")) for path in paths[:_PLACES]]
+    if len(paths) > _PLACES:
+        lines.append((f"    ... and {count(len(paths) - _PLACES, 'more', 'more')}",))
+    return lines
+
+
+def _more(notes: Notes[Any]) -> list[Line]:
+    more = notes.total - min(len(notes), _SHOWN)
+    return [(f"    ... and {count(more, 'more', 'more')}",)] if more else []
 
 
 async def follow(

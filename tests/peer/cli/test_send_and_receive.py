@@ -503,3 +503,19 @@ def test_no_way_between_the_two_is_status_six_on_both_sides(
         with Piped(*receiving, env=env, cwd=tmp_path) as bob:
             assert alice.wait() == 6
             assert bob.wait() == 6
+
+
+def test_what_is_left_out_is_told_at_the_end_and_has_a_status_of_its_own(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"content")
+    os.mkfifo(tmp_path / "folder" / "pipe")
+    with Piped("send", "folder", "--server", server, env=env, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        receiving = ("receive", "--server", server, "--yes", "--out", "got")
+        with Piped(*receiving, env={**env, "PEERLINE_CODE": code}, cwd=tmp_path) as bob:
+            bob.wait()
+            assert alice.wait() == 10
+    alice.err.expect(r"^Left out \(1\):\n    .*folder/pipe is neither")
+    assert (tmp_path / "got" / "folder" / "file").read_bytes() == b"content"

@@ -1,0 +1,57 @@
+"""How a transfer ended, as both sides are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peer.cli.transfer_view import notices, places, status_of
+from peer.transfer.notes import LeftOut, Notes, Renamed
+
+
+@dataclass
+class Ended:
+    left_out: Notes[LeftOut] = field(default_factory=Notes)
+    renamed: Notes[Renamed] = field(default_factory=Notes)
+    paths: tuple[Path, ...] = ()
+
+
+def text_of(lines: list[tuple[str | tuple[str, str], ...]]) -> list[str]:
+    return ["".join(part if isinstance(part, str) else part[0] for part in line) for line in lines]
+
+
+def said(ended: Ended) -> list[str]:
+    return text_of(notices(ended))  # type: ignore[arg-type]  # as far as it is looked at
+
+
+def test_whole_transfer_has_nothing_to_be_told_and_is_done() -> None:
+    assert said(Ended()) == []
+    assert status_of(Ended()) == 0  # type: ignore[arg-type]  # as far as it is looked at
+
+
+def test_what_was_left_out_is_named_and_has_a_status_of_its_own() -> None:
+    ended = Ended(left_out=Notes([LeftOut("d/fifo\x1b[2J", "is a pipe")]))
+    assert said(ended) == ["Left out (1):", "    d/fifo\\x1b[2J is a pipe"]
+    assert status_of(ended) == 10  # type: ignore[arg-type]  # as far as it is looked at
+
+
+def test_new_names_are_told_and_are_no_failure() -> None:
+    ended = Ended(renamed=Notes([Renamed("a:b\u202e", "a_b (1)")]))
+    assert said(ended) == ["Under another name (1):", "    a:b\\u202e is now a_b (1)"]
+    assert status_of(ended) == 0  # type: ignore[arg-type]  # as far as it is looked at
+
+
+def test_many_are_counted_whether_or_not_they_were_kept() -> None:
+    left_out = Notes(LeftOut(str(number), "is a pipe") for number in range(150))
+    left_out.count(1000)
+    lines = said(Ended(left_out=left_out, renamed=Notes([Renamed("a", "b")] * 6)))
+    assert lines[0] == "Left out (1,150):"
+    assert lines[6:8] == ["    ... and 1,145 more", "Under another name (6):"]
+    assert lines[-1] == "    ... and 1 more"
+
+
+def test_places_of_many_files_do_not_fill_the_screen() -> None:
+    paths = tuple(Path(f"/x/{number}") for number in range(1000))
+    lines = text_of(places(Ended(paths=paths)))  # type: ignore[arg-type]  # as far as it is looked at
+    assert len(lines) == 21
+    assert lines[-1] == "    ... and 980 more"
