@@ -100,7 +100,7 @@ export class Room extends EventTarget {
   /**
    * Allocates a code room and waits in it for one other side.
    *
-   * @param {{server?: string, name?: string, words?: number}} [options] `server`: its origin
+   * @param {{server?: string, name?: string, words?: number}} [options] `server`: where its page is
    *   (default: the page's); `name`: how this side is called; `words`: how many secret words
    * @returns {Promise<Room>} as soon as the server gave the number: `room.code` is known
    * @throws {Problem}
@@ -297,5 +297,5 @@ async function enter(server, where) {
   if (typeof RTCPeerConnection === 'undefined') throw problem('no_webrtc');
   void removeOldFiles();
   void canUseDisk(); // fetches the worker, for programs that make rooms without the page
-  return SignalingClient.connect(server ?? location.origin, where);
+  return SignalingClient.connect(server ?? new URL('.', location.href).href, where);
 }

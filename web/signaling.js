@@ -68,14 +68,15 @@ export function problemOfError(error) {
 /**
  * The WebSocket address of a server.
  *
- * @param {string} server its origin, `https://host[:port]`
+ * @param {string} server where its page is, `https://host[:port]/[prefix/]`
  * @returns {string}
  * @throws {Problem} when it is no http address
  */
 export function socketUrl(server) {
   let url;
   try {
-    url = new URL('/v1/ws', server);
+    url = new URL(server);
+    url = new URL(`${url.pathname.replace(/[^/]*$/, '')}v1/ws`, url);
   } catch {
     throw problem('server_unreachable');
   }
@@ -110,7 +111,7 @@ export class SignalingClient extends EventTarget {
   /**
    * Connects, says hello and waits for the welcome.
    *
-   * @param {string} server its origin
+   * @param {string} server where its page is
    * @param {Parameters<typeof hello>[0]} where
    * @param {{WebSocket?: typeof WebSocket}} [options] another WebSocket class (tests)
    * @returns {Promise<SignalingClient>}

@@ -131,6 +131,29 @@ async def test_its_ice_servers_and_origins_can_be_given(tmp_path: Path) -> None:
         await server.end()
 
 
+async def test_it_answers_to_its_names_only_when_they_are_given() -> None:
+    async with running("--host", "127.0.0.1", "--host-name", "app.example") as server:
+        await server.read_until("Ctrl-C")
+        status = []
+        async with aiohttp.ClientSession() as session:
+            for name in ("app.example", "127.0.0.1", "localhost", "evil.example"):
+                async with session.get(server.url, headers={"Host": name}) as response:
+                    status.append(response.status)
+        assert status == [200, 200, 200, 421]
+        server.process.terminate()
+        await server.end()
+
+
+async def test_it_may_open_as_many_files_as_the_system_allows() -> None:
+    async with running("--host", "127.0.0.1") as server:
+        await server.read_until("Ctrl-C")
+        limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+        (soft, hard) = re.findall(r"^Max open files\s+(\w+)\s+(\w+)", limits, re.MULTILINE)[0]
+        assert soft == hard
+        server.process.terminate()
+        await server.end()
+
+
 async def test_the_log_goes_to_stderr_when_asked_for() -> None:
     async with running("--host", "127.0.0.1", "--log-level", "info") as server:
         await server.read_until("Ctrl-C")
@@ -173,6 +196,7 @@ def test_wrong_options_and_files_are_explained_with_exit_code_2(
         (["--tls-cert", str(wrong)], "is not a PEM certificate"),
         (["--tls-key", str(wrong)], "--tls-key needs --tls-cert"),
         (["--allow-origin", "app.example"], "https://app.example"),
+        (["--host-name", "app.example:80"], "without a port"),
     ):
         assert main(arguments) == 2
         captured = capsys.readouterr()

@@ -266,10 +266,11 @@ async def test_nonsense_is_logged_in_a_bounded_number_of_lines(
         for text in (b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03", b"GET / HTTP/1.1\r\n\x00: x\r\n\r\n"):
             for _ in range(100):
                 await request(server.port, text)
-    assert len(caplog.records) < 200
-    assert all(len(record.getMessage()) < 200 for record in caplog.records)
-    assert all(record.levelno == logging.INFO for record in caplog.records)
-    assert not any(record.exc_info for record in caplog.records)
+    records = [record for record in caplog.records if record.name.startswith(("signaling", "aio"))]
+    assert 0 < len(records) < 200
+    assert all(len(record.getMessage()) < 200 for record in records)
+    assert all(record.levelno == logging.INFO for record in records)
+    assert not any(record.exc_info for record in records)
 
 
 async def test_a_server_that_closes_waits_for_none_of_them(tls: ssl.SSLContext) -> None:

@@ -80,7 +80,11 @@ class RawClient:
 
 @contextlib.asynccontextmanager
 async def open_raw(
-    port: int, *, protocol: str | None = SUBPROTOCOL, receive_buffer: int | None = None
+    port: int,
+    *,
+    path: str = WEBSOCKET_PATH,
+    protocol: str | None = SUBPROTOCOL,
+    receive_buffer: int | None = None,
 ) -> AsyncIterator[RawClient]:
     """Connect and shake hands; `receive_buffer` (bytes) makes a reader that stalls early."""
     sock = socket.socket()
@@ -91,7 +95,7 @@ async def open_raw(
     reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
     try:
         lines = [
-            f"GET {WEBSOCKET_PATH} HTTP/1.1",
+            f"GET {path} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
             "Upgrade: websocket",
             "Connection: Upgrade",

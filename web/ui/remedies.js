@@ -104,7 +104,7 @@ export async function secureRemedy(address) {
 async function securePort(address) {
   if (!address.port) return 443; // an ordinary web server: its secure port is known
   try {
-    const health = await (await fetch(new URL('/healthz', address.href))).json();
+    const health = await (await fetch(new URL('healthz', address.href))).json();
     return Number.isInteger(health.tls_port) ? health.tls_port : null;
   } catch {
     return null;

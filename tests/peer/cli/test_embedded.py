@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -83,6 +84,26 @@ async def test_server_on_a_network_offers_https_with_its_own_certificate(
             session.get(f"{server.url}/healthz") as answer,
         ):
             assert (await answer.json())["tls_port"] == server.tls_port
+
+
+async def test_web_pages_reach_the_server_by_no_name_of_their_own(
+    on_a_network: list[Announcement],
+) -> None:
+    async with embedded_server(use_lan=True, port=0, ice=IceConfig()) as server:
+        own = socket.gethostname()
+        status = {}
+        async with aiohttp.ClientSession() as session:
+            for name in ("evil.example", "localhost", "127.0.0.1", own, f"{own}.LOCAL"):
+                host = f"{name}:{server.port}"
+                headers = {"Host": host, "Origin": f"http://{host}"}
+                async with session.get(f"{server.url}/healthz", headers=headers) as answer:
+                    status[name] = answer.status
+                if name == "evil.example":
+                    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                        await session.ws_connect(f"{server.url}/v1/ws", headers=headers)
+                    assert caught.value.status == 421
+        assert status.pop("evil.example") == 421
+        assert set(status.values()) == {200}
 
 
 async def test_room_is_found_by_number_until_the_server_ends(

@@ -24,7 +24,7 @@ export class World {
   /** Puts the world's WebSocket and RTCPeerConnection in the place of the browser's. */
   install() {
     const world = this;
-    globalThis.location = /** @type {any} */ ({ origin: 'http://server.test' });
+    globalThis.location = /** @type {any} */ ({ origin: 'http://server.test', href: 'http://server.test/' });
     globalThis.WebSocket = /** @type {any} */ (
       class extends FakeSocket {
         constructor(url, protocol) {
