@@ -112,7 +112,7 @@ def offer(manifest: Manifest, *, sender: str, out: Path) -> Offer:
         style = "warning" if room < manifest.bytes else "dim"
         lines.append(((f"They go into {where}, where {size(room)} are free.", style),))
     if danger:
-        lines.append(((f"Careful: that is {danger}.", "warning"),))
+        lines.append(((f"Careful: this is {danger}.", "warning"),))
     heading = (f"{begin(sender)} wants to send you {describe(manifest)}:",)
     return Offer(heading, listing(manifest, groups), lines, bool(groups), bool(danger and groups))
 
@@ -161,7 +161,7 @@ def danger_of(folder: Path, environ: Mapping[str, str] = os.environ) -> str:
     real = _real(folder)
     homes = {_real(Path(path)) for path in _homes(environ)}
     if real in homes:
-        return "your home folder: programs look there for files to read and to run"
+        return "your home folder, where programs look for files to run"
     if any(real == home.parent for home in homes) or real == Path(real.anchor):
         return "the folder above everybody's home" if real.name else "the root of all folders"
     for home in homes:
@@ -177,7 +177,7 @@ def danger_of(folder: Path, environ: Mapping[str, str] = os.environ) -> str:
     return _on_path(real, environ)
 
 
-_SETTINGS = "a hidden folder: programs keep settings there, and what they run"
+_SETTINGS = "a hidden folder, where programs keep settings and what they run"
 _SYSTEM = tuple(
     Path(f"/{name}")
     for name in (
@@ -279,7 +279,7 @@ def _remark(groups: Mapping[str, _Group]) -> str:
         )
         if number
     ]
-    return f"Look at them before you accept: {', '.join(said)}." if said else ""
+    return f"Look twice: {', '.join(said)}." if said else ""
 
 
 def _homes(environ: Mapping[str, str]) -> list[str]:

@@ -102,7 +102,7 @@ def invitation(
             screen.say()
         elif qr.can_show(screen, drawn):
             needed = len(drawn) + rows
-            lines.insert(2, ((f"(as a QR code, too, in a window of {needed} lines)", "dim"),))
+            lines.insert(2, ((f"(as a QR code in a window of {needed} lines)", "dim"),))
     for line in lines:
         screen.say(*line)
 

@@ -61,7 +61,7 @@ async def ask_code(screen: Screen, lines: LineReader) -> str:
         screen.ask("Code: ")
         typed = await lines.readline()
         if not typed:
-            raise CodeError("No code was given: peerline receive 7-guitar-ocean")
+            raise CodeError("No code was given; it looks like 7-guitar-ocean.")
         return typed.strip()
     problem: CodeError | None = None
     for _ in range(_ATTEMPTS):
@@ -108,4 +108,4 @@ async def _typed_code() -> str:
     try:
         return await session.prompt_async()
     except EOFError:
-        raise CodeError("No code was given: peerline receive 7-guitar-ocean") from None
+        raise CodeError("No code was given; it looks like 7-guitar-ocean.") from None

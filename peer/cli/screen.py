@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self, TextIO
 
 from .output import bare, write
@@ -16,6 +16,7 @@ from .text import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = ["Part", "Screen"]
 
@@ -33,6 +34,9 @@ _STYLES = {
     "warning": "yellow",
     "words": "magenta",
 }
+
+_WHOLE = {"code", "command", "name"}
+"""Styles of what is not broken."""
 
 
 class Screen:
@@ -73,10 +77,8 @@ class Screen:
 
     def rows(self, *parts: Part) -> int:
         """How many lines of the terminal a line takes."""
-        from rich.cells import cell_len
-
-        text = "".join(part if isinstance(part, str) else part[0] for part in parts)
-        return max(1, -(-cell_len(text) // self.width))
+        lines = self._broken(_pieces(parts))
+        return sum(max(1, -(-line.cell_len // self.width)) for line in lines)
 
     @property
     def unicode(self) -> bool:
@@ -130,18 +132,29 @@ class Screen:
             self._write(f"\r{set_cell_size(self._status, room).rstrip()}\x1b[K")
 
     def _print(self, parts: tuple[Part, ...]) -> None:
-        pieces = [
-            (safe(text, joiners=True), style)
-            for text, style in ((part, "") if isinstance(part, str) else part for part in parts)
-        ]
-        if not self._colour:
+        pieces = _pieces(parts)
+        if not self.terminal:
             self._write("".join(text for text, _ in pieces) + "\n")
             return
+        for line in self._broken(pieces):
+            if self._colour:
+                # soft_wrap: what is still too long is broken by the terminal, and copied whole.
+                self._rich().print(line, soft_wrap=True)
+            else:
+                self._write(f"{line.plain}\n")
+
+    def _broken(self, pieces: Sequence[tuple[str, str]]) -> Sequence[Text]:
+        """Break prose between words; never what a person may want to copy: codes, links, paths."""
         from rich.text import Text
 
-        line = Text.assemble(*((text, _STYLES[style]) for text, style in pieces))
-        # soft_wrap: the terminal breaks long lines, so that a link can still be copied whole.
-        self._rich().print(line, soft_wrap=True)
+        line = Text.assemble(*((text, _STYLES[style]) for text, style in pieces), overflow="ignore")
+        whole = line.plain.startswith("    ") or any(style in _WHOLE for _, style in pieces)
+        if whole or line.cell_len <= self.width:
+            return [line]
+        lines = line.wrap(self._rich(), self.width)
+        for each in lines:
+            each.rstrip()
+        return list(lines)
 
     def _write(self, text: str) -> None:
         write(self._stream, text)
@@ -155,3 +168,9 @@ class Screen:
                 file=self._stream, highlight=False, markup=False, force_terminal=True
             )
         return self._console
+
+
+def _pieces(parts: Sequence[Part]) -> list[tuple[str, str]]:
+    """Return text and style of each part, with what could move the cursor spelled out."""
+    styled = ((part, "") if isinstance(part, str) else part for part in parts)
+    return [(safe(text, joiners=True), style) for text, style in styled]

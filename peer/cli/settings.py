@@ -89,7 +89,7 @@ def load(path: Path, *, required: bool = False) -> dict[str, dict[str, Value]]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # HOME may be /dev/null
         if required:
             raise UsageProblem(f"There is no config file {path}.") from None
         return {}

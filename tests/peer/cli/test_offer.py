@@ -47,7 +47,7 @@ def test_what_acts_or_hides_stands_first_however_long_the_list(
     assert lines[0].startswith("alice wants to send you 31 files")
     assert lines[1].startswith(f"    {first}")
     assert said in lines[1]
-    assert any(line.startswith("Look at them before you accept:") for line in lines)
+    assert any(line.startswith("Look twice:") for line in lines)
 
 
 def test_decoys_do_not_bury_what_acts_by_itself(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_mere_enter_accepts_nothing_that_could_act_in_a_home(
     assert not offer(Manifest([file("a.jpg")]), sender="alice", out=home).dangerous
     assert not offer(Manifest([file(".profile")]), sender="alice", out=home / "in").dangerous
     lines = lines_of(file("a.jpg"), out=home)
-    assert lines[-1].startswith("Careful: that is your home folder")
+    assert lines[-1].startswith("Careful: this is your home folder")
 
 
 def test_file_system_without_a_size_does_not_count_what_is_free(

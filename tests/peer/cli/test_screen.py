@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pyte
 
@@ -95,3 +96,18 @@ def test_unprintable_character_does_not_stop_an_ascii_terminal() -> None:
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Screen(stream).say("naïve…")
     assert raw.getvalue() == b"na\\xefve\\u2026\n"
+
+
+def test_prose_is_broken_between_words_and_what_is_copied_is_not() -> None:
+    for environ in ({}, {"NO_COLOR": "1"}):
+        screen, stream = terminal(20, **environ)
+        screen.say("Some words that are wider than this terminal.")
+        screen.say("Link: ", ("https://example.org/#7-guitar-ocean", "command"))
+        assert screen.rows("Some words that are wider than this terminal.") == 3
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+        assert plain.splitlines() == [
+            "Some words that are",
+            "wider than this",
+            "terminal.",
+            "Link: https://example.org/#7-guitar-ocean",
+        ]
