@@ -6,8 +6,15 @@
   * :exc:`ServerUnreachable` -- no signaling server answers there
   * :exc:`ServerRefused` -- the server said no (``code`` says why)
   * :exc:`WrongCode` -- the two sides did not use the same code or password
+
+    * :exc:`Guessed` -- somebody tried a code or password, and did not prove to know it
+    * :exc:`TooManyGuesses` -- so many have that nobody new is let in for a while
+
   * :exc:`VerificationFailed` -- somebody meddled with the set-up of a link
   * :exc:`PeerLeft` -- the other side left before there was a link
+
+    * :exc:`CodeSpent` -- it had used up the code by coming
+
   * :exc:`NoPath` -- no way between the two machines was found
   * :exc:`LinkLost` -- the link was there, and broke
 
@@ -45,8 +52,10 @@ __all__ = [
     "ChannelError",
     "ChannelOverflow",
     "CodeError",
+    "CodeSpent",
     "DiskError",
     "ExitCode",
+    "Guessed",
     "IntegrityError",
     "LinkClosed",
     "LinkLost",
@@ -59,6 +68,7 @@ __all__ = [
     "Refused",
     "ServerRefused",
     "ServerUnreachable",
+    "TooManyGuesses",
     "TransferBroken",
     "TransferCancelled",
     "TransferError",
@@ -141,6 +151,28 @@ class WrongCode(PeerError):
         super().__init__(message)
 
 
+class Guessed(WrongCode):
+    """Somebody tried the code or password, and did not prove to know it."""
+
+    def __init__(
+        self,
+        message: str = "Somebody tried the code and did not prove to know it: that may have been "
+        "a guess. It is spent: make a new one.",
+    ) -> None:
+        super().__init__(message)
+
+
+class TooManyGuesses(WrongCode):
+    """Wrong passwords have been tried so often that nobody new is let in for a while."""
+
+    def __init__(
+        self,
+        message: str = "Too many wrong passwords were tried in this room: nobody new is let in "
+        "for up to an hour.",
+    ) -> None:
+        super().__init__(message)
+
+
 class VerificationFailed(PeerError):
     """The set-up of a link was tampered with, so it was given up."""
 
@@ -153,6 +185,19 @@ class PeerLeft(PeerError):
     exit_code = ExitCode.BROKEN_OFF
 
     def __init__(self, message: str = "The other side left before the link was set up.") -> None:
+        super().__init__(message)
+
+
+class CodeSpent(PeerLeft):
+    """Somebody came with the number of the code and left: nobody else can use it."""
+
+    exit_code = ExitCode.WRONG_CODE
+
+    def __init__(
+        self,
+        message: str = "Somebody came with this code's number and left without proving to know "
+        "the code. It is spent: make a new one.",
+    ) -> None:
         super().__init__(message)
 
 

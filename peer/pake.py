@@ -15,8 +15,12 @@ Three `pake` signals carry it; their data is JSON, byte strings are base64url wi
     offerer  -> answerer   {"step": 3, "tag": Ta}
 
 Tags are those of section 10.4: HMAC-SHA-512 under H("CPaceMac" || sid || ISK) over the sender's
-own share and associated data. Who sees a wrong tag tells the other side with a `bye` signal
-(`PakeFailed.bye`) and gives up: whoever guesses the code has one guess, and both people see it.
+own share and associated data. Whoever sees a wrong tag tells the other side with a `bye` signal
+(`PakeFailed.bye`) and gives up.
+
+To answer the other side's share is to let it test a guess: with the answerer's tag it can, and by
+what the offerer makes of its own. A run that `asks` stops there with `PakeAsks` until `answer` is
+called, so that guesses can be counted (`peer.guesses`) before they are had.
 
 X25519 itself is the `cryptography` package's; Elligator2 is here, in Python's integers, which do
 not take constant time: acceptable for a code that is used once.
@@ -42,6 +46,7 @@ from .sealing import PROTOCOL, LinkKeys, b64u_decode, b64u_encode, lv_cat
 __all__ = [
     "SCALAR_SIZE",
     "Pake",
+    "PakeAsks",
     "PakeDone",
     "PakeEvent",
     "PakeFailed",
@@ -86,6 +91,11 @@ class PakeFailure(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class PakeAsks:
+    """The other side's share is there and in order; `Pake.answer` goes on with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class PakeDone:
     """Both sides have proved that they know the code.
 
@@ -120,7 +130,7 @@ class PakeFailed:
         )
 
 
-PakeEvent = PakeDone | PakeFailed
+PakeEvent = PakeAsks | PakeDone | PakeFailed
 
 
 class _State(Enum):
@@ -128,6 +138,8 @@ class _State(Enum):
     """The answerer, before step 1."""
     AWAIT_ANSWER = auto()
     """The offerer, before step 2."""
+    ASKING = auto()
+    """Either, before it answers the other side's share."""
     AWAIT_TAG = auto()
     """The answerer, before step 3."""
     DONE = auto()
@@ -180,11 +192,23 @@ class Pake:
     `PakeFailed`, and after it further messages are ignored.
     """
 
-    __slots__ = ("_events", "_inputs", "_offerer", "_outbox", "_own_share", "_session", "_state")
+    __slots__ = (
+        "_asks",
+        "_events",
+        "_inputs",
+        "_offerer",
+        "_outbox",
+        "_own_share",
+        "_peer_tag",
+        "_session",
+        "_state",
+    )
 
-    def __init__(self, inputs: _Inputs, *, offerer: bool) -> None:
+    def __init__(self, inputs: _Inputs, *, offerer: bool, asks: bool) -> None:
         self._inputs = inputs
         self._offerer = offerer
+        self._asks = asks
+        self._peer_tag = ""
         self._outbox: deque[str] = deque()
         self._events: deque[PakeEvent] = deque()
         self._session: _Session | None = None
@@ -199,7 +223,15 @@ class Pake:
 
     @classmethod
     def offerer(
-        cls, *, password: bytes, room: str, link: str, own_id: str, peer_id: str, scalar: bytes
+        cls,
+        *,
+        password: bytes,
+        room: str,
+        link: str,
+        own_id: str,
+        peer_id: str,
+        scalar: bytes,
+        asks: bool = False,
     ) -> Self:
         """Starts a run as the link's offerer; its first message is there at once.
 
@@ -210,23 +242,37 @@ class Pake:
             own_id: our peer id.
             peer_id: the other side's peer id.
             scalar: 32 random bytes, used for nothing else.
+            asks: whether it stops with `PakeAsks` before it answers the other side's share.
 
         Raises:
             ValueError: the scalar has another length.
         """
         ours, theirs = _roles(own_id, peer_id)
-        return cls(_inputs(password, room, link, ours, theirs, scalar), offerer=True)
+        return cls(_inputs(password, room, link, ours, theirs, scalar), offerer=True, asks=asks)
 
     @classmethod
     def answerer(
-        cls, *, password: bytes, room: str, link: str, own_id: str, peer_id: str, scalar: bytes
+        cls,
+        *,
+        password: bytes,
+        room: str,
+        link: str,
+        own_id: str,
+        peer_id: str,
+        scalar: bytes,
+        asks: bool = False,
     ) -> Self:
         """Starts a run as the link's answerer, which waits for the first message.
 
         Arguments as for `offerer`.
         """
         theirs, ours = _roles(peer_id, own_id)
-        return cls(_inputs(password, room, link, ours, theirs, scalar), offerer=False)
+        return cls(_inputs(password, room, link, ours, theirs, scalar), offerer=False, asks=asks)
+
+    @property
+    def unproved(self) -> bool:
+        """Whether our confirmation is out, and the other side's is not here."""
+        return self._state is _State.AWAIT_TAG
 
     def receive_message(self, text: str) -> None:
         """Takes the data of a `pake` signal from the other side."""
@@ -259,7 +305,7 @@ class Pake:
 
         It is not sealed, so the server may have made it up; all that wins is a failed run.
         """
-        if self._state not in _EXPECTED:
+        if self._state in (_State.DONE, _State.FAILED):
             return
         try:
             code = _decode_bye(text[:_MAX_MESSAGE]).code
@@ -268,6 +314,18 @@ class Pake:
         wrong = code == PakeFailure.WRONG_CODE.value
         reason = PakeFailure.WRONG_CODE if wrong else PakeFailure.PEER_GAVE_UP
         self._finish(PakeFailed(reason, "the other side said so", bye=None))
+
+    def answer(self) -> None:
+        """Answers the other side's share, after `PakeAsks`."""
+        session = self._session
+        if self._state is not _State.ASKING or session is None:
+            return
+        if not self._offerer:
+            self._state = _State.AWAIT_TAG
+            self._send(_Step2(share=b64u_encode(self._own_share), tag=b64u_encode(session.own_tag)))
+        elif self._confirm(session, self._peer_tag):
+            self._send(_Step3(tag=b64u_encode(session.own_tag)))
+            self._finish(PakeDone(LinkKeys.derive(session.isk)))
 
     def messages_to_send(self) -> list[str]:
         """The data of the `pake` signals to send now, in order; each is handed out once."""
@@ -280,22 +338,27 @@ class Pake:
         return self._events.popleft() if self._events else None
 
     def _receive_step_1(self, message: _Step1) -> None:
-        session = self._agree(message.share)
-        if session:
-            self._session = session
-            self._state = _State.AWAIT_TAG
-            self._send(_Step2(share=b64u_encode(self._own_share), tag=b64u_encode(session.own_tag)))
+        self._take_share(message.share)
 
     def _receive_step_2(self, message: _Step2) -> None:
-        session = self._agree(message.share)
-        if session and self._confirm(session, message.tag):
-            self._send(_Step3(tag=b64u_encode(session.own_tag)))
-            self._finish(PakeDone(LinkKeys.derive(session.isk)))
+        if self._decode_bytes("tag", message.tag, TAG_SIZE) is not None:
+            self._peer_tag = message.tag
+            self._take_share(message.share)
 
     def _receive_step_3(self, message: _Step3) -> None:
         session = self._session
         if session and self._confirm(session, message.tag):
             self._finish(PakeDone(LinkKeys.derive(session.isk)))
+
+    def _take_share(self, share_text: str) -> None:
+        self._session = self._agree(share_text)
+        if self._session is None:
+            return
+        self._state = _State.ASKING
+        if self._asks:
+            self._events.append(PakeAsks())
+        else:
+            self.answer()
 
     def _agree(self, share_text: str) -> _Session | None:
         """Makes the session key of the other side's share."""

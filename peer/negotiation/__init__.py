@@ -16,6 +16,9 @@ belongs to an older generation is dropped.
             <-----------------------------------  restart (gen 0)
     offer (gen 1)  ---------------------------->                       and so on
 
+A share that wants an answer is a guess until the other side has proved itself: the machine asks
+(`AskGuess`) before it answers one, and tells when it was none (`GuessProved`).
+
 The machine is told what happens (`receive_signal`, `description_made`, `connection_failed`,
 `established`, `handle_timer`) and says what to do: after every call, send what
 `signals_to_send` returns, and carry out what `next_event` returns until it returns None.
@@ -25,6 +28,8 @@ from __future__ import annotations
 
 from .machine import Negotiation
 from .words import (
+    AskGuess,
+    GuessProved,
     MakeAnswer,
     MakeOffer,
     NegotiationEvent,
@@ -36,6 +41,8 @@ from .words import (
 )
 
 __all__ = [
+    "AskGuess",
+    "GuessProved",
     "MakeAnswer",
     "MakeOffer",
     "Negotiation",

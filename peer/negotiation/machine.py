@@ -9,16 +9,18 @@ import msgspec
 
 from peer.config import LinkConfig
 from peer.errors import (
+    Guessed,
     LinkClosed,
     NoPath,
     PeerError,
     PeerLeft,
     PeerTimeout,
     ProtocolError,
+    TooManyGuesses,
     VerificationFailed,
     WrongCode,
 )
-from peer.pake import Pake, PakeDone
+from peer.pake import Pake, PakeAsks, PakeDone, PakeFailure
 from peer.sealing import (
     Envelope,
     Sealer,
@@ -32,8 +34,10 @@ from peer.sealing import (
 
 from .words import (
     Answer,
+    AskGuess,
     Bye,
     Candidate,
+    GuessProved,
     MakeAnswer,
     MakeOffer,
     NegotiationEvent,
@@ -52,8 +56,11 @@ from .words import (
 __all__ = ["Negotiation"]
 
 MAX_GENERATION: Final = 2**16
+MAX_OFFERS: Final = 8
+"""Offers of one set-up that are answered: each costs a connection."""
 
 _MISMATCH_CODE: Final = "password_mismatch"
+_TOO_MANY_CODE: Final = "too_many_guesses"
 _MISMATCH: Final = (
     "One side uses a password for this room and the other does not: both must use the same."
 )
@@ -85,6 +92,7 @@ class Negotiation:
         random: bytes,
         config: LinkConfig,
         now: float,
+        counted: bool = False,
     ) -> None:
         """Begin.
 
@@ -98,6 +106,7 @@ class Negotiation:
             random: 32 random bytes, used for nothing else.
             config: timeouts, and how many connections are tried.
             now: seconds, monotonic.
+            counted: whether it asks (`AskGuess`) before it answers the other side's share.
         """
         self.offerer = local < remote
         if self.offerer is (link is None):
@@ -119,6 +128,9 @@ class Negotiation:
         self._commit = ""
         self._described = False
         self._offered = -1
+        self._offers = 0
+        self._counted = counted
+        self._unproved = False
         self._outbox: deque[OutgoingSignal] = deque()
         self._events: deque[NegotiationEvent] = deque()
         self._deadline: float | None = now + config.timeouts.pake
@@ -138,6 +150,19 @@ class Negotiation:
         return self._sealer is not None
 
     # What happens
+
+    def answer_share(self, now: float) -> None:
+        """After `AskGuess`: a guess is free, so go on with the other side's share."""
+        if self._pake is not None and self.stage is Stage.PAKE:
+            self._deadline = now + self._config.timeouts.pake
+            self._pake.answer()
+            self._send_pake(self._pake)
+            self._conclude_pake(now)
+
+    def refuse_share(self) -> None:
+        """After `AskGuess`: every guess is spent."""
+        if self.stage is Stage.PAKE:
+            self._refuse(_TOO_MANY_CODE, TooManyGuesses())
 
     def receive_signal(self, *, link: str, gen: int, kind: str, data: str, now: float) -> None:
         """Take a signal from the other side. Whatever it is, nothing is raised."""
@@ -287,18 +312,20 @@ class Negotiation:
             own_id=self._local,
             peer_id=self._remote,
             scalar=self._random,
+            asks=self._counted,
         )
         self._send_pake(self._pake)
 
     def _send_pake(self, pake: Pake) -> None:
         for data in pake.messages_to_send():
             self._outbox.append(OutgoingSignal(self._link, 0, "pake", data))
+        self._unproved = self._unproved or pake.unproved
 
     def _receive_pake(self, data: str, now: float) -> None:
         if self._pake is None:
             # We have no password; with one, this would be an answer to ours or a repetition.
             if self._password is None and self.stage is Stage.DESCRIPTION and not self.gen:
-                self._refuse_mismatch()
+                self._refuse(_MISMATCH_CODE, WrongCode(_MISMATCH))
             return
         self._pake.receive_message(data)
         self._send_pake(self._pake)
@@ -309,22 +336,29 @@ class Negotiation:
         if kind == "bye" and self._pake is not None:
             if _MISMATCH_CODE in data:
                 self._fail(WrongCode(_MISMATCH))
+            elif _TOO_MANY_CODE in data:
+                self._fail(TooManyGuesses())
             else:
                 self._pake.receive_bye(data)
                 self._conclude_pake(now)
         elif kind == "offer":
-            self._refuse_mismatch()
+            self._refuse(_MISMATCH_CODE, WrongCode(_MISMATCH))
 
-    def _refuse_mismatch(self) -> None:
+    def _refuse(self, code: str, error: PeerError) -> None:
         self._outbox.append(
-            OutgoingSignal(self._link, 0, "bye", serialize_body(Bye(_MISMATCH_CODE)).decode())
+            OutgoingSignal(self._link, 0, "bye", serialize_body(Bye(code)).decode())
         )
-        self._fail(WrongCode(_MISMATCH))
+        self._fail(error)
 
     def _conclude_pake(self, now: float) -> None:
         assert self._pake is not None
         event = self._pake.next_event()
-        if isinstance(event, PakeDone):
+        if isinstance(event, PakeAsks):
+            self._events.append(AskGuess())
+        elif isinstance(event, PakeDone):
+            self._unproved = False
+            if self._counted:
+                self._events.append(GuessProved())
             self._sealer = Sealer(event.keys, offerer=self.offerer)
             self._sas = event.keys.sas
             self._await_description(now)
@@ -333,7 +367,8 @@ class Negotiation:
         elif event is not None:
             if event.bye is not None:
                 self._outbox.append(OutgoingSignal(self._link, 0, "bye", event.bye))
-            self._fail(event.error())
+            gave_up = event.reason is PakeFailure.PEER_GAVE_UP
+            self._fail(PeerLeft() if gave_up else event.error())
 
     # Descriptions
 
@@ -362,6 +397,9 @@ class Negotiation:
             return
         if gen <= self._offered:
             return  # said twice
+        self._offers += 1
+        if self._offers > MAX_OFFERS:
+            raise ProtocolError("The other side began the connection again too often.")
         if self._password is None and offer.commit is None:
             raise ProtocolError("The other side's offer lacks what makes it verifiable.")
         self.gen = gen
@@ -446,6 +484,8 @@ class Negotiation:
         self._fail(error)
 
     def _fail(self, error: PeerError) -> None:
+        if self._unproved and not isinstance(error, WrongCode):
+            error = Guessed()
         self._events.clear()
         self._events.append(NegotiationFailed(error, self.stage))
         self.stage = Stage.FAILED

@@ -35,6 +35,16 @@ class OutgoingSignal:
 
 
 @dataclass(frozen=True, slots=True)
+class AskGuess:
+    """The other side's share came: call `answer_share` once the budget of guesses allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuessProved:
+    """The other side's confirmation is valid: it was no guess."""
+
+
+@dataclass(frozen=True, slots=True)
 class MakeOffer:
     """Start a new connection, the others are over; give its offer to `description_made`."""
 
@@ -73,7 +83,9 @@ class NegotiationFailed:
     stage: Stage
 
 
-NegotiationEvent = MakeOffer | MakeAnswer | TakeAnswer | TakeCandidate | NegotiationFailed
+NegotiationEvent = (
+    AskGuess | GuessProved | MakeOffer | MakeAnswer | TakeAnswer | TakeCandidate | NegotiationFailed
+)
 
 
 class Offer(msgspec.Struct, omit_defaults=True):
