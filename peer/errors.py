@@ -156,8 +156,8 @@ class Guessed(WrongCode):
 
     def __init__(
         self,
-        message: str = "Somebody tried the code and did not prove to know it: that may have been "
-        "a guess. It is spent: make a new one.",
+        message: str = "Somebody tried a wrong code, or left before proving to know it. "
+        "The code is spent: make a new one.",
     ) -> None:
         super().__init__(message)
 

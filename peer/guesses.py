@@ -23,7 +23,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-__all__ = ["CODE_GUESSES", "ROOM_GUESSES", "ROOM_WINDOW", "Guesses", "Verdict"]
+__all__ = ["CODE_GUESSES", "ROOM_GUESSES", "ROOM_WINDOW", "Decisions", "Guesses", "Verdict"]
 
 CODE_GUESSES: Final = 1
 """Guesses that a code allows, ever."""

@@ -27,6 +27,7 @@ from signaling.ice_servers import IceConfig
 from signaling.messages import (
     Error,
     IceUpdate,
+    Leave,
     PeerEvent,
     Signal,
     SignalFrom,
@@ -34,9 +35,20 @@ from signaling.messages import (
     Stats,
 )
 
+from .budget import Budget
 from .codes import Code
 from .config import LinkConfig
-from .errors import LinkClosed, PeerError, PeerTimeout, WrongCode
+from .errors import (
+    CodeSpent,
+    Guessed,
+    LinkClosed,
+    PeerError,
+    PeerLeft,
+    PeerTimeout,
+    ProtocolError,
+    TooManyGuesses,
+    WrongCode,
+)
 from .events import PeerInfo, fit_name
 from .signaling_client import SignalingClient
 
@@ -50,8 +62,14 @@ __all__ = ["Room"]
 
 logger = logging.getLogger(__name__)
 
-MAX_WRONG_GUESSES = 8
-"""Wrong passwords of others after which a named room takes nobody new: somebody is guessing."""
+MAX_PEERS = 1024
+"""Others in a room; a server that tells of more is not listened to."""
+MAX_SETTING_UP = 128
+"""Links that are set up at once; whoever comes while there are so many gets none."""
+MAX_CONNECTING = 32
+"""Connections among them: each has sockets of its own, so the others wait for a place."""
+MAX_FAILURES = 64
+"""Failures that are remembered, the last ones."""
 
 
 class Room:
@@ -83,7 +101,8 @@ class Room:
         self.me = welcome.peer
         self.server = client.page
         self.code = code
-        self._is_code_room = welcome.code is not None
+        # What we asked for: the server has no say in how many may guess.
+        self._is_code_room = code is not None
         self._client = client
         self._password = password
         self._name = name
@@ -92,7 +111,8 @@ class Room:
         self._relay_only = relay_only
         self._config = config
         self._peers = {
-            info.peer: PeerInfo(info.peer, fit_name(info.name or "")) for info in welcome.peers
+            info.peer: PeerInfo(info.peer, fit_name(info.name or ""))
+            for info in welcome.peers[:MAX_PEERS]
         }
         self._there_before = frozenset(self._peers)
         self._establishments: dict[str, Establishment] = {}
@@ -100,8 +120,13 @@ class Room:
         self._ready: deque[Link] = deque()
         self._first: Link | None = None
         self._links: set[Link] = set()
-        self._pending: set[str] = set()
-        self._wrong_guesses = 0
+        self._setting_up = 0
+        self._attempted = False
+        self._deaf = False
+        self._lost = False
+        self._places = asyncio.Semaphore(MAX_CONNECTING)
+        self._budget = Budget(client.page, self.id, password or b"", is_code=self._is_code_room)
+        self._news: PeerError | None = None
         self._error: PeerError | None = None
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,8 +142,13 @@ class Room:
 
     @property
     def failures(self) -> Mapping[str, PeerError]:
-        """Why there is no link to some of the others, by their ids."""
+        """Why there is no link to some of the others, by their ids; the last ones."""
         return MappingProxyType(self._failures)
+
+    @property
+    def _wrong_guesses(self) -> int:
+        """Guesses at the code or password that are taken from the budget."""
+        return self._budget.taken
 
     # Links
 
@@ -130,9 +160,11 @@ class Room:
 
         Raises:
             PeerTimeout: there is none in time.
-            WrongCode: the other side used another code; this one is spent.
+            WrongCode: the other side used another code; this one is spent (`Guessed` if it did not
+                even prove that).
             NoPath: there is no network path to the other side.
-            PeerError: another reason why there is none, and will be none.
+            PeerError: another reason why there is none, and will be none. In a named room, why
+                there is none to any of those who were there before us; somebody else may come.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -152,7 +184,7 @@ class Room:
         """The next link.
 
         Raises:
-            PeerError: there will be no more.
+            PeerError: there will be no more; in a named room also as `link` says.
         """
         link = await self._next()
         if link is None:
@@ -164,7 +196,10 @@ class Room:
             if self._is_code_room and self._first is not None:
                 return None
             if self._error is not None:
-                raise self._error
+                raise self._error.with_traceback(None)
+            if self._news is not None:
+                news, self._news = self._news, None
+                raise news
             self._changed.clear()
             await self._changed.wait()
         link = self._ready.popleft()
@@ -187,6 +222,7 @@ class Room:
 
     async def _close(self) -> None:
         # Our own wish, whatever else comes of it: who waits for a link is told that first.
+        self._deaf = True
         self._error = None
         self._end(LinkClosed("The room is closed."))
         # Set-ups that are cancelled tell the other side: the server's connection must outlive them.
@@ -199,6 +235,7 @@ class Room:
         await asyncio.gather(self._client.close(), *(link.close() for link in self._links))
         self._listener.cancel()
         await asyncio.wait({self._listener})
+        self._budget.leave(lost=self._lost)
 
     # What the server says
 
@@ -224,13 +261,15 @@ class Room:
 
     def _on_signal(self, signal: SignalFrom) -> None:
         establishment = self._establishments.get(signal.from_)
-        if establishment is not None:
+        if establishment is not None and not self._deaf:
             establishment.receive_signal(
                 link=signal.link, gen=signal.gen, kind=signal.kind.value, data=signal.data
             )
 
     def _on_peer(self, event: PeerEvent) -> None:
-        if event.event == "joined":
+        if self._deaf:
+            return
+        if event.event == "joined" and len(self._peers) < MAX_PEERS:
             info = PeerInfo(event.peer, fit_name(event.name or ""))
             self._peers[info.id] = info
             self._meet(info)
@@ -243,8 +282,11 @@ class Room:
     def _lose_server(self, error: PeerError) -> None:
         """Links that are there go on without the server; new ones need it."""
         logger.info("the server is gone: %s", error)
-        for establishment in self._establishments.values():
+        self._deaf, self._lost = True, self._closing is None
+        for establishment in list(self._establishments.values()):
             establishment.peer_left()
+            if self._is_code_room and isinstance(establishment.failure, Guessed):
+                error = establishment.failure  # it may well have been the server
         self._end(error)
 
     # Setting up links
@@ -253,15 +295,16 @@ class Room:
         """Begin a link with a peer."""
         from .establish import Establishment
 
-        if info.id in self._establishments:
+        if self._deaf or info.id in self._establishments or info.id == self.me:
             return
-        if self._is_code_room and self._establishments:
-            # A code is good for one attempt: a server that lets others in gets no more guesses.
+        if self._is_code_room and self._attempted:
+            # A code is good for one attempt, whatever became of it and whoever has left since.
             logger.warning("ignoring another peer in a room for two")
             return
-        if self._wrong_guesses >= MAX_WRONG_GUESSES:
-            logger.warning("ignoring a peer: too many wrong passwords were tried")
+        if self._setting_up >= MAX_SETTING_UP:
+            logger.warning("ignoring a peer: too many come at once")
             return
+        run = self._budget.begin(lambda granted: establishment.decide_guess(granted=granted))
         establishment = Establishment(
             local=self.me,
             peer=info,
@@ -269,44 +312,85 @@ class Room:
             password=self._password,
             own_name=self._name,
             make_connection=self._make_connection,
+            places=self._places,
             send=lambda signal: self._send(info.id, signal),
+            ask_guess=lambda: self._budget.ask(run),
+            guess_proved=lambda: self._budget.proved(run),
             config=self._config,
         )
+        self._attempted = True
+        self._setting_up += 1
         self._establishments[info.id] = establishment
-        self._pending.add(info.id)
-        self._start(self._establish(establishment), f"link to {info.id}")
+        self._start(self._establish(establishment, run), f"link to {info.id}")
 
-    async def _establish(self, establishment: Establishment) -> None:
-        peer, begun = establishment.peer, asyncio.get_running_loop().time()
+    async def _establish(self, establishment: Establishment, run: int) -> None:
+        begun = asyncio.get_running_loop().time()
         try:
             link = await establishment.run()
-        except PeerError as error:
-            self._pending.discard(peer.id)
-            self._report(establishment, "failed", None)
-            self._fail(peer, error)
+            took = int((asyncio.get_running_loop().time() - begun) * 1000)
+            self._take(establishment, link, took)
             return
-        self._pending.discard(peer.id)
-        took = int((asyncio.get_running_loop().time() - begun) * 1000)
+        except PeerError as error:
+            failure = self._in_words(establishment, error)
+        finally:
+            self._setting_up -= 1
+            self._budget.end(run)
+        self._forget(establishment)
+        self._report(establishment, "failed", None)
+        self._fail(establishment.peer, failure)
+
+    def _take(self, establishment: Establishment, link: Link, took: int) -> None:
         relayed = link.path is not None and link.path.kind == "relayed"
         self._report(establishment, "relayed" if relayed else "direct", took)
+
+        def over() -> None:
+            self._links.discard(link)
+            self._forget(establishment)
+
         self._links.add(link)
-        link.add_done_callback(lambda: self._links.discard(link))
+        link.add_done_callback(over)
         self._ready.append(link)
         self._changed.set()
 
+    def _forget(self, establishment: Establishment) -> None:
+        if self._establishments.get(establishment.peer.id) is establishment:
+            del self._establishments[establishment.peer.id]
+
     def _fail(self, peer: PeerInfo, error: PeerError) -> None:
         logger.info("no link to %s: %s", peer.id, error)
-        self._failures[peer.id] = error
-        if isinstance(error, WrongCode):
-            self._wrong_guesses += 1
-        # In a named room somebody else may still come. Who came last, and has nobody, is told.
-        told = peer.id in self._there_before and not (
-            self._pending or self._links or self._ready or self._first
-        )
-        if self._is_code_room or told:
+        # A traceback would keep the connection and all that belongs to it.
+        error.__context__ = error.__cause__ = None
+        self._failures.pop(peer.id, None)
+        self._failures[peer.id] = error.with_traceback(None)
+        if len(self._failures) > MAX_FAILURES:
+            del self._failures[next(iter(self._failures))]
+        if self._is_code_room:
             self._end(error)
-        elif self._wrong_guesses >= MAX_WRONG_GUESSES:
-            self._end(WrongCode("Too many wrong passwords were tried in this room."))
+            self._deaf = True
+            self._client.send(Leave())  # which ends the room on the server
+            return
+        # In a named room somebody else may still come. Who came last, and has nobody, is told; but
+        # not of faults, since one stranger's would otherwise send everybody away.
+        fault = isinstance(error, ProtocolError | PeerLeft | PeerTimeout | LinkClosed)
+        alone = not (self._setting_up or self._links or self._ready or self._first)
+        if peer.id in self._there_before and alone and not fault:
+            self._news = error
+            self._changed.set()
+
+    def _in_words(self, establishment: Establishment, error: PeerError) -> PeerError:
+        """The error as it fits a code or a password."""
+        if not self._is_code_room:
+            if isinstance(error, Guessed):
+                return Guessed(
+                    "Somebody tried a wrong password, or left before proving to know it."
+                )
+            if type(error) is WrongCode and str(error) == str(WrongCode()):
+                return WrongCode("The password does not match the other side's.")
+        elif isinstance(error, TooManyGuesses):
+            return Guessed()
+        elif type(error) is PeerLeft and establishment.offerer and not establishment.authenticated:
+            return CodeSpent()
+        return error
 
     def _end(self, error: PeerError) -> None:
         if self._error is None:
@@ -351,7 +435,10 @@ class Room:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
-            # Nobody has foreseen it: at least nobody shall wait for ever.
-            error = PeerError(f"Something unexpected happened: {fault!r}.")
-            error.__cause__ = fault
-            self._end(error)
+            logger.debug("a fault of the room", exc_info=fault)
+            # Nobody has foreseen it: at least nobody shall wait for ever. One of several links ends
+            # alone.
+            if task is self._listener or self._is_code_room:
+                error = PeerError(f"Something unexpected happened: {fault!r}.")
+                error.__cause__ = fault
+                self._end(error)

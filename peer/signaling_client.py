@@ -39,6 +39,8 @@ MARGIN = 5.0
 """Seconds beyond the server's own heartbeat after which it counts as gone."""
 NORMAL, UNSUPPORTED_DATA = 1000, 1003
 """Close codes that every WebSocket knows (RFC 6455, 7.4.1)."""
+MAX_OUTBOX = 2048
+"""Messages that may wait to be sent."""
 SPARE = 0.75
 """Share of the server's limits that we use: its clock and ours do not tick alike."""
 
@@ -118,7 +120,13 @@ class SignalingClient:
         return page_url(self._url)
 
     def send(self, message: ClientMessage) -> None:
-        """Send a message soon, at the pace that the server allows."""
+        """Send a message soon, at the pace that the server allows.
+
+        What a server makes us say faster than it lets us say it gets lost.
+        """
+        if len(self._outbox) >= MAX_OUTBOX:
+            logger.warning("dropping a message: the server takes too little")
+            return
         self._outbox.append(message)
         self._outgoing.set()
 

@@ -63,6 +63,8 @@ FLOORS = {
     "peer.arrivals": 3,
     "peer.chat_line": 3,
     "peer.generation": 3,
+    "peer.attempt": 3,
+    "peer.budget": 3,
     "peer.establish": 3,
     "peer.link": 3,
     "peer.room": 3,

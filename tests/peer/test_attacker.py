@@ -47,10 +47,16 @@ class Outcome:
 
 async def told(room: Room) -> Link | PeerError:
     """What a person in the room gets: the link, or the reason why there is none."""
-    try:
-        return await room.link(timeout=20)
-    except PeerError as error:
-        return error
+    waiting = asyncio.create_task(room.link(timeout=20))
+    # Those in a named room go on waiting for others.
+    while not (room.failures or waiting.done()):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    failures = list(room.failures.values())
+    if not waiting.cancelled():
+        return await waiting if waiting.exception() is None else failures[0]
+    return failures[0]
 
 
 async def meet(attack: Attack, *, code: bool = True) -> Outcome:

@@ -253,19 +253,6 @@ async def test_who_comes_with_a_wrong_password_is_told_and_others_go_on(
             await asyncio.gather(first.link(), right.link())
 
 
-async def test_guessing_ends_after_a_few_wrong_passwords(
-    server: SignalingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("peer.room.MAX_WRONG_GUESSES", 2)
-    async with peer.join(server.urls[0], room="demo", password="right") as first:
-        for _ in range(2):
-            async with peer.join(server.urls[0], room="demo", password="wrong") as wrong:
-                with pytest.raises(WrongCode):
-                    await wrong.link()
-        with pytest.raises(WrongCode, match="Too many"):
-            await first.link()
-
-
 async def test_a_password_that_only_one_has_is_a_wrong_code(server: SignalingServer) -> None:
     async with (
         peer.join(server.urls[0], room="demo", password="secret"),
