@@ -2,6 +2,7 @@
 # make test    everything the tests need, then all tests
 # make test-versions   the core tests with every other Python found, and with eager tasks
 # make lint    ruff and mypy
+# make audit   no installed package is one with a known hole (offline, from a table)
 # make bench   measurements (bench/), printed as tables
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ WERIFT := tests/interop/werift
 WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions lint format bench clean
+.PHONY: help demo test test-versions lint format audit bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -76,6 +77,9 @@ lint: $(VENV)/.tests-installed
 format: $(VENV)/.tests-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+audit: $(VENV)/.tests-installed
+	@$(BIN)/python -m tests.support.audit
 
 bench: $(VENV)/.bench-installed
 	@tests/system-packages bench
