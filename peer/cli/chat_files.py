@@ -115,9 +115,10 @@ class ChatFiles:
         chosen = [
             number
             for number, (somebody, _) in standing.items()
-            if which in ("", "all", str(number), f"#{number}")
-            or which.casefold() == somebody.name.casefold()
+            if which in ("", "all") or which.casefold() == somebody.name.casefold()
         ]
+        if which.isdecimal() and int(which) in standing:
+            chosen = [int(which)]  # whatever people call themselves
         if not standing:
             self._face.notice("Nothing was offered.")
         elif not chosen:

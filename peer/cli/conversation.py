@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "Conversation"]
 
+logger = logging.getLogger(__name__)
+
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "/send": "/send FILE...   send files or folders",
@@ -40,6 +43,10 @@ _ECHO_PATIENCE = 0.25
 """Seconds for which the echo of a message waits for its delivery mark."""
 _LINK_PATIENCE = 5.0
 """Seconds for which the end of the input waits for those who are still connecting."""
+_TELLING = 1.0
+"""Seconds between looks at who cannot be reached."""
+_TOLD = 3
+"""Of them, those who are named at a look."""
 _SAID = 100
 """Lines of a pipe that somebody who comes later is told, the last ones."""
 _LAST_PATIENCE = 15.0
@@ -108,8 +115,27 @@ class Conversation:
             await self._attend(link, self._name_for(link))
             return
         async with asyncio.TaskGroup() as group:
+            telling = group.create_task(self._tell_failures())
             async for link in self._room:
                 group.create_task(self._attend_quietly(link))
+            telling.cancel()
+
+    async def _tell_failures(self) -> None:
+        """Say who is in the room and cannot be reached, not more often than one can read."""
+        told: set[str] = set()
+        while True:
+            failures = self._room.failures
+            new = [peer for peer in failures if peer not in told]
+            for peer in new[:_TOLD]:
+                info = self._room.peers.get(peer)
+                name = present.who(info) if info else "Somebody who has left"
+                why = safe_line(str(failures[peer]))
+                self._face.notice((f"No connection to {name}: {why}", "warning"))
+            if len(new) > _TOLD:
+                more = count(len(new) - _TOLD, "more", "more")
+                self._face.notice((f"No connection to {more}.", "warning"))
+            told = set(failures)
+            await asyncio.sleep(_TELLING)
 
     async def _attend_quietly(self, link: Link) -> None:
         """Attend to one of several; that it breaks is news, not the end."""
@@ -118,6 +144,9 @@ class Conversation:
             await self._attend(link, name)
         except PeerError as error:
             self._face.notice((f"{name}: {safe_line(str(error))}", "warning"))
+        except Exception as error:
+            logger.warning("a fault with one of several", exc_info=error)
+            self._face.notice((f"{name}: {safe_line(repr(error))}", "warning"))
 
     async def _attend(self, link: Link, name: str) -> None:
         somebody = Somebody(link, name)
@@ -139,7 +168,9 @@ class Conversation:
             pass
         finally:
             offers.cancel()
-            await asyncio.gather(offers, return_exceptions=True)
+            (fault,) = await asyncio.gather(offers, return_exceptions=True)
+            if isinstance(fault, Exception):
+                logger.warning("a fault with an offer", exc_info=fault)
             self._files.forget(somebody)
             del self._people[link.peer.id]
             self._refresh()

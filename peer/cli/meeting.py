@@ -34,6 +34,8 @@ _LAN_PATIENCE = 3.0
 """Seconds to wait for the sender's machine to answer on the local network."""
 _CONNECT_PATIENCE = 1.5
 """Seconds for each of its addresses."""
+_MOST_ADDRESSES = 8
+"""Addresses of an announcement, which may be anybody's, that are tried."""
 _LONGEST_ANSWER = 4096
 """Bytes that are read of an answer."""
 _NUMBER_ATTEMPTS = 10
@@ -242,7 +244,7 @@ async def _on_the_network(number: str) -> ServerAddress | None:
     announced = await lan.find(number, timeout=_LAN_PATIENCE)
     if announced is None:
         return None
-    for address in announced.addresses:
+    for address in announced.addresses[:_MOST_ADDRESSES]:
         try:
             async with asyncio.timeout(_CONNECT_PATIENCE):
                 _, writer = await asyncio.open_connection(address, announced.port)
