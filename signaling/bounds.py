@@ -41,7 +41,9 @@ class LimitsConfig:
         write_timeout: seconds one message may take to leave; then 4102.
         close_timeout: seconds for the closing handshake; then the connection is cut.
         joins_per_minute: `hello`s per address.
-        code_joins_per_minute: those of them that name a code room: guesses, when they fail.
+        code_joins_per_minute: those of them that name a code room.
+        missed_codes_per_hour: those of these that found no room, or a full one, per address:
+            guesses at numbers. After that the address may join no code room for a while.
         connections_per_address: WebSockets open at the same time; and as many connections beside
             them that are none.
         connections: WebSockets in all.
@@ -69,6 +71,7 @@ class LimitsConfig:
     close_timeout: float = 3.0
     joins_per_minute: int = 60
     code_joins_per_minute: int = 20
+    missed_codes_per_hour: int = 30
     connections_per_address: int = 64
     connections: int = 10_000
     visitors: int = 1024

@@ -106,6 +106,7 @@ class Hub:
         self._per_address: Counter[str] = Counter()
         self._joins = AddressRates(limits.joins_per_minute)
         self._code_joins = AddressRates(limits.code_joins_per_minute)
+        self._missed_codes = AddressRates(limits.missed_codes_per_hour, 3600.0)
         # (when, connection); an entry counts only while it is its client's deadline.
         self._deadlines: list[tuple[float, int]] = []
         self._is_draining = False
@@ -285,10 +286,13 @@ class Hub:
 
     def _hello(self, connection: int, client: _Client, hello: Hello, now: float) -> list[Effect]:
         wait = 0.0
+        is_code = isinstance(hello.code, str)
         if not client.is_spared:
             wait = self._joins.take(client.address, now)
-            if wait == 0.0 and isinstance(hello.code, str):
+            if wait == 0.0 and is_code:
                 wait = self._code_joins.take(client.address, now)
+            if wait == 0.0 and is_code:
+                wait = self._missed_codes.wait(client.address, now)
         if wait > 0:
             what = "too many attempts from this address"
             limited = Error(
@@ -300,6 +304,8 @@ class Hub:
             )
             return [Send(connection, limited), Close(connection, CloseCode.RATE_LIMITED, what)]
         effects = self._rooms.hello(connection, hello, now, self._ice)
+        if is_code and not client.is_spared and not self._rooms.is_in_room(connection):
+            self._missed_codes.take(client.address, now)
         if client.waiting is _Waiting.HELLO and self._rooms.is_in_room(connection):
             self._wait_for(connection, client, _Waiting.PING, now + self._heartbeat.interval)
         return effects

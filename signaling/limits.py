@@ -49,7 +49,8 @@ class TokenBucket:
     def wait_for(self, tokens: float, now: float) -> float:
         """Seconds until there are so many tokens, the bucket's size at most; 0.0 if there are."""
         self._fill(now)
-        return max(0.0, (min(tokens, self._burst) - self._tokens) / self._rate)
+        missing = min(tokens, self._burst) - self._tokens
+        return missing / self._rate if missing > 1e-9 else 0.0
 
     def is_full(self, now: float) -> bool:
         """Whether forgetting this bucket would change nothing."""
@@ -62,15 +63,20 @@ class TokenBucket:
 
 
 class AddressRates:
-    """One bucket per address, `per_minute` tokens each; full buckets are forgotten.
+    """One bucket per address, `tokens` each in every `period`; full buckets are forgotten.
 
     However many addresses somebody has, no more than `capacity` buckets are kept. When so many
     are in use at once, the one unused for longest is given up: to be limited too little is better
     than to be out of memory.
+
+    Args:
+        tokens: at once, and in every period.
+        period: seconds.
     """
 
-    def __init__(self, per_minute: int, *, capacity: int = 100_000) -> None:
-        self._per_minute = per_minute
+    def __init__(self, tokens: int, period: float = 60.0, *, capacity: int = 100_000) -> None:
+        self._burst = tokens
+        self._rate = tokens / period
         self._capacity = capacity
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
@@ -82,10 +88,15 @@ class AddressRates:
         bucket = self._buckets.get(key)
         if bucket is None:
             self._forget(now)
-            bucket = TokenBucket(self._per_minute / 60.0, self._per_minute, now)
+            bucket = TokenBucket(self._rate, self._burst, now)
             self._buckets[key] = bucket
         self._buckets.move_to_end(key)
         return bucket.take(now)
+
+    def wait(self, key: str, now: float) -> float:
+        """Seconds until `take` will have a token for `key`, without taking one."""
+        bucket = self._buckets.get(key)
+        return 0.0 if bucket is None else bucket.wait_for(1.0, now)
 
     def _forget(self, now: float) -> None:
         # The front of the order was unused for longest, so it is the first to be full again.

@@ -342,6 +342,37 @@ def test_guessing_codes_is_bounded_per_address_before_other_joins_are() -> None:
     world.last(8, Welcome)
 
 
+def test_numbers_that_lead_nowhere_are_bounded_for_an_hour() -> None:
+    world = World(missed_codes_per_hour=3)
+    for guess in range(1, 6):
+        world.connect(guess)
+        world.say(guess, t="hello", code=str(guess + 100))
+        world.wait(30.0)
+    assert [world.closed[n] for n in range(1, 4)] == [CloseCode.FORBIDDEN] * 3
+    assert [world.closed[n] for n in range(4, 6)] == [CloseCode.RATE_LIMITED] * 2
+    # Whoever makes codes, and others who join them, are not shut out.
+    world.connect(6)
+    world.say(6, t="hello", code=True)
+    code = world.last(6, Welcome).code
+    world.connect(7)
+    world.say(7, t="hello", code=code)
+    assert world.closed[7] == CloseCode.RATE_LIMITED
+    world.connect(8, address="192.0.2.8")
+    world.say(8, t="hello", code=code)
+    world.last(8, Welcome)
+
+
+def test_a_number_that_leads_somewhere_is_no_miss() -> None:
+    world = World(missed_codes_per_hour=1)
+    for pair in range(1, 9, 2):
+        world.connect(pair)
+        world.say(pair, t="hello", code=True)
+        code = world.last(pair, Welcome).code
+        world.connect(pair + 1)
+        world.say(pair + 1, t="hello", code=code)
+        world.last(pair + 1, Welcome)
+
+
 def test_one_ipv6_network_counts_as_one_address() -> None:
     world = World(joins_per_minute=2)
     world.join(1, address="2001:db8::1")

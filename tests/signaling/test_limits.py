@@ -59,14 +59,38 @@ def test_waiting_as_long_as_told_is_enough() -> None:
 
 
 def test_addresses_have_a_bucket_each() -> None:
-    rates = AddressRates(per_minute=2)
+    rates = AddressRates(2)
     assert [rates.take("a", 0.0), rates.take("a", 0.0)] == [0.0, 0.0]
     assert rates.take("a", 0.0) == pytest.approx(30.0)
     assert rates.take("b", 0.0) == 0.0
 
 
+def test_the_wait_of_an_address_is_told_without_taking_anything() -> None:
+    rates = AddressRates(2, 3600.0)
+    assert rates.wait("a", 0.0) == 0.0
+    rates.take("a", 0.0)
+    assert [rates.wait("a", 0.0), rates.wait("a", 0.0)] == [0.0, 0.0]
+    rates.take("a", 0.0)
+    assert rates.wait("a", 0.0) == pytest.approx(1800.0)
+    assert rates.wait("a", 1800.0) == 0.0
+
+
+def test_tokens_can_be_taken_by_the_number_and_put_back() -> None:
+    bucket = TokenBucket(rate=10, burst=100, now=0.0)
+    assert bucket.take_up_to(70, 0.0) == 70
+    assert bucket.take_up_to(70, 0.0) == 30
+    assert bucket.wait_for(20, 0.0) == 2.0
+    bucket.give_back(25)
+    assert bucket.wait_for(20, 0.0) == 0.0
+    assert bucket.take_up_to(70, 0.5) == 30
+    bucket.give_back(1000)
+    assert bucket.take_up_to(1000, 0.5) == 100
+    # No more than the bucket holds can be waited for.
+    assert bucket.wait_for(10_000, 0.5) == 10.0
+
+
 def test_addresses_that_were_quiet_are_forgotten() -> None:
-    rates = AddressRates(per_minute=60)
+    rates = AddressRates(60)
     for number in range(100):
         rates.take(f"a{number}", float(number) / 1000)
     assert len(rates) == 100
@@ -75,7 +99,7 @@ def test_addresses_that_were_quiet_are_forgotten() -> None:
 
 
 def test_many_addresses_at_once_take_bounded_memory() -> None:
-    rates = AddressRates(per_minute=1, capacity=50)
+    rates = AddressRates(1, capacity=50)
     for number in range(1000):
         rates.take(f"a{number}", 0.0)
         assert len(rates) <= 50
