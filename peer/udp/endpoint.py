@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from .batch import MAX_DATAGRAM, Address, BatchSocket, SegmentationRefused
+from .coalescing import INTERVAL, Coalescing, Taken
 
 RECEIVE_BYTES_PER_TURN = 200_000
 """After so much the loop gets its turn, so that sending and timers are not starved."""
@@ -18,13 +19,8 @@ MAX_WAITING = 512
 """Batches that wait for a full socket. An owner that makes no more while it is `blocked` never has
 so many; answers to what comes in may."""
 
-COALESCE = 0.001
-"""Seconds between turns while single datagrams come in faster than this, as network cards
-coalesce interrupts: a wake-up costs several times what a datagram does."""
-FREQUENT_TURNS = 8
-"""So many turns in a row that brought little and came soon after each other."""
-LITTLE = 8000
-"""Bytes of a turn. The kernel puts datagrams together by itself where more come."""
+_BROKEN_OFF = Taken(1, 1, True)
+"""What a turn took that a callback broke off by raising: the loop is told, and reading goes on."""
 
 
 class UdpEndpoint:
@@ -68,8 +64,7 @@ class UdpEndpoint:
         self._buffer = memoryview(bytearray(65536))
         self._waiting: deque[tuple[bytes, int, Address]] = deque()
         self._closed = False
-        self._read_at = 0.0
-        self._frequent = 0
+        self._coalescing = Coalescing()
         self._next_read: asyncio.TimerHandle | None = None
         """While coalescing; the loop does not watch the socket for reading then."""
         loop.add_reader(sock.fileno(), self._readable)
@@ -162,40 +157,32 @@ class UdpEndpoint:
         self._on_writable()
 
     def _readable(self) -> None:
-        total, _ = self._read()
-        if self._closed:
-            return
-        now = self._loop.time()
-        soon = total < LITTLE and now - self._read_at < COALESCE
-        self._frequent = self._frequent + 1 if soon else 0
-        self._read_at = now
-        if self._frequent >= FREQUENT_TURNS:
+        taken = self._read()
+        if not self._closed and self._coalescing.begin(taken, self._loop.time()):
             self._loop.remove_reader(self._sock.fileno())
-            self._next_read = self._loop.call_later(COALESCE, self._read_coalesced)
+            self._next_read = self._loop.call_later(INTERVAL, self._read_gathered)
 
-    def _read_coalesced(self) -> None:
-        # As it stands where a callback raises: the loop is told, and reading goes on.
-        total, more = 1, True
+    def _read_gathered(self) -> None:
+        taken = _BROKEN_OFF
         try:
-            total, more = self._read()
+            taken = self._read()
         finally:
-            self._watch_again(total, more)
+            self._watch_again(taken)
 
-    def _watch_again(self, total: int, more: bool) -> None:
+    def _watch_again(self, taken: Taken) -> None:
         if self._closed:
             return
-        if total:
+        if self._coalescing.go_on(taken):
             # What is left over must not wait, or the turn's limit would be the path's.
-            delay = 0 if more else COALESCE
-            self._next_read = self._loop.call_later(delay, self._read_coalesced)
+            delay = 0 if taken.more else INTERVAL
+            self._next_read = self._loop.call_later(delay, self._read_gathered)
         else:
             self._next_read = None
-            self._frequent = 0
             self._loop.add_reader(self._sock.fileno(), self._readable)
 
-    def _read(self) -> tuple[int, bool]:
-        """Take what is there, up to a turn's worth; return its bytes, and if more may be there."""
-        total = 0
+    def _read(self) -> Taken:
+        """Take what is there, up to a turn's worth."""
+        total = datagrams = 0
         more = True
         try:
             for _ in range(RECEIVE_CALLS_PER_TURN):
@@ -210,12 +197,13 @@ class UdpEndpoint:
                 if length:
                     self._on_batch(self._buffer[:length], segment, address)
                 if self._closed:
-                    return total, False
+                    break
                 total += length
+                datagrams += -(-length // segment) if length else 1
                 if total >= RECEIVE_BYTES_PER_TURN:
                     break
         finally:
             # What came before a batch whose callback raised is answered as ever.
             if not self._closed:
                 self._on_batches_end()
-        return total, more
+        return Taken(total, datagrams, more)

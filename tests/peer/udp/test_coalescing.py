@@ -7,8 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from peer.udp import Address, UdpEndpoint
-from peer.udp.endpoint import COALESCE, FREQUENT_TURNS, RECEIVE_CALLS_PER_TURN
+from peer.udp.coalescing import FIRST_TURNS, INTERVAL, MOST_TURNS
+from peer.udp.endpoint import RECEIVE_CALLS_PER_TURN
 
 POISON = b"poison"
 
@@ -138,12 +141,59 @@ class _Link:
 
 def test_a_fast_stream_of_single_datagrams_is_read_once_a_millisecond() -> None:
     link = _Link()
-    sent = [b"%d" % n for n in range(1000)]
+    sent = [b"%d" % n + bytes(1000) for n in range(1000)]
     for data in sent:
         link.deliver(data, after=0.0001)
     link.rest(0.01)
     assert link.got == sent
     assert link.turns < 130
+
+
+def test_a_fast_stream_of_small_datagrams_is_read_once_a_millisecond() -> None:
+    link = _Link()
+    for n in range(2000):
+        link.deliver(b"%d" % n, after=0.00004)
+    link.rest(0.01)
+    assert len(link.got) == 2000
+    assert link.turns < 130
+
+
+@pytest.mark.parametrize("size", [50, 1200, 5000])
+@pytest.mark.parametrize("seconds", [0.0001, 0.0003, 0.0009])
+def test_questions_and_answers_wait_for_nothing(size: int, seconds: float) -> None:
+    """Each comes so long after the one before it was read, however often."""
+    link = _Link()
+    delays = []
+    for n in range(5000):
+        link.deliver(bytes(size), after=seconds)
+        asked = link.loop.now
+        while len(link.got) == n:
+            link.rest(0.0001)
+        delays.append(link.loop.now - asked)
+    assert len([delay for delay in delays if delay]) < 10
+
+
+def test_a_stream_after_many_questions_is_soon_read_once_a_millisecond() -> None:
+    link = _Link()
+    for n in range(5000):
+        link.deliver(b"%d" % n, after=0.0003)
+        link.rest(2 * INTERVAL)
+    turns = link.turns
+    for _ in range(1000):
+        link.deliver(bytes(1000), after=0.0001)
+    assert link.turns - turns < 130
+
+
+def test_how_long_it_takes_until_it_is_tried_again_is_bounded() -> None:
+    link = _Link()
+    for _ in range(4 * MOST_TURNS):
+        link.deliver(b"question", after=0.0003)
+    for _ in range(3 * MOST_TURNS):
+        link.deliver(bytes(1000), after=0.0001)
+    turns = link.turns
+    for _ in range(1000):
+        link.deliver(bytes(1000), after=0.0001)
+    assert link.turns - turns < 130
 
 
 def test_slow_datagrams_are_read_as_they_come() -> None:
@@ -156,15 +206,15 @@ def test_slow_datagrams_are_read_as_they_come() -> None:
 def test_after_the_stream_a_datagram_is_read_at_once_again() -> None:
     link = _Link()
     for n in range(100):
-        link.deliver(b"%d" % n, after=0.0001)
-    link.rest(3 * COALESCE)
+        link.deliver(b"%d" % n + bytes(1000), after=0.0001)
+    link.rest(3 * INTERVAL)
     link.deliver(b"late", after=0.0)
     assert link.got[-1] == b"late"
 
 
 def test_large_batches_are_read_as_they_come() -> None:
     link = _Link()
-    for n in range(3 * FREQUENT_TURNS):
+    for n in range(3 * FIRST_TURNS):
         link.deliver(bytes(60_000), after=0.0001)
         assert len(link.got) == n + 1
 
@@ -172,17 +222,17 @@ def test_large_batches_are_read_as_they_come() -> None:
 def test_more_than_a_turn_takes_does_not_wait_for_the_next_millisecond() -> None:
     link = _Link()
     for n in range(100):
-        link.deliver(b"%d" % n, after=0.0001)
+        link.deliver(b"%d" % n + bytes(1000), after=0.0001)
     many = [b"%d" % n for n in range(10 * RECEIVE_CALLS_PER_TURN)]
     link.deliver(*many, after=0.0001)
-    link.rest(COALESCE)
+    link.rest(INTERVAL)
     assert link.got[-len(many) :] == many
 
 
 def test_closing_ends_the_waiting() -> None:
     link = _Link()
     for n in range(100):
-        link.deliver(b"%d" % n, after=0.0001)
+        link.deliver(b"%d" % n + bytes(1000), after=0.0001)
     assert link.loop.timer is not None
     link.endpoint.close()
     assert link.loop.timer.cancelled
