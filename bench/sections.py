@@ -16,6 +16,7 @@ from . import files
 from .bars import Group, write_bars
 from .channel import Engine, Figures, Wrap, measure, on_loopback
 from .link import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink, LinkShape
+from .roundtrips import Delays, measure_delays
 from .sharing import CONTROLS, SHARED, share
 from .tables import Table, cell
 
@@ -243,6 +244,27 @@ async def latency(options: Options) -> Section:
     return Section([summary], figures)
 
 
+async def round_trips(options: Options) -> Section:
+    """One question at a time between two peers on loopback, and closing; both our engines."""
+    rows = [Delays("peerline"), Delays("aiortc")]
+    for _ in range(options.runs):
+        for row in rows:
+            await measure_delays(row)
+    table = Table(
+        "One message there and back on loopback, and closing right after one, ms (95th percentile)",
+        ("engine", *(f"{size} B" for size in rows[0].round_trips), "close"),
+    )
+    for row in rows:
+        values = [*row.round_trips.values(), row.closings]
+        cells = (
+            f"{cell(row.median(v), 1e3, 2)} ({cell(row.percentile(v, 0.95), 1e3, 2)})"
+            for v in values
+        )
+        table.rows.append((row.engine, *cells))
+    table.show()
+    return Section([table], [asdict(row) for row in rows])
+
+
 async def whole_files(options: Options) -> Section:
     """`peerline send` against `wormhole send`, start to end, over loopback and the links."""
     _compile()
@@ -348,6 +370,7 @@ SECTIONS: dict[str, Callable[[Options], Awaitable[Section]]] = {
     "channels": channels,
     "links": links,
     "latency": latency,
+    "roundtrips": round_trips,
     "files": whole_files,
     "small": small_files,
     "sharing": sharing,

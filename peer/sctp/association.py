@@ -174,6 +174,8 @@ class Association:
         path.receiver.schedule_sack(now)
         machine = context.machine
         resets = self._resets
+        if resets is not None and resets.is_idle:
+            resets = None
         if resets is not None:
             resets.advance(now, path.timeout, path.outstanding.base)
         packets += path.datagrams(now, may_send_data=machine.may_send_data)
@@ -387,7 +389,7 @@ class Association:
         if self.state is State.CLOSED:
             self._end(Ending.SHUTDOWN, "")
         elif self.state is not State.ENDED:
-            self._shutdown_wanted = True
+            self._shutdown_wanted = self._queue.ending = True
             if self.state is State.ESTABLISHED:
                 self._shutdown.start()
 
@@ -425,6 +427,7 @@ class Association:
                 path.receiver,
                 local_tsn=context.local.initial_tsn,
                 peer_tsn=context.peer.initial_tsn,
+                equal=features.equal,
                 on_outgoing=self._channels.on_outgoing_reset,
                 on_incoming=self._channels.on_incoming_reset,
                 on_asked=self._channels.on_reset_wanted,

@@ -24,6 +24,9 @@ from .transmission import Transmission
 
 __all__ = ["DataPath"]
 
+_FEW = 4
+_SMALL = 1000
+"""Bytes of a burst that has room for a SACK."""
 FOREIGN_DATAGRAM = 1432
 """Bytes of the largest packet for an implementation that is not this one: with DTLS (37), UDP and
 IPv4 it fills Ethernet's 1500, which every one of them reads."""
@@ -138,8 +141,6 @@ class DataPath:
         """
         context = self._context
         control, context.control = context.control, []
-        if self.receiver.sack_is_due(now):
-            control.insert(0, self.receiver.make_sack(now))
         chunks, self.probes = self.probes, []
         if may_send_data:
             chunks += self.transmission.burst(now)
@@ -147,6 +148,11 @@ class DataPath:
             if forward is not None:
                 control.append(forward)
                 context.timers.start(Timer.PROBE, now + self.rtt.timeout())
+        receiver = self.receiver
+        # RFC 9260, 6.1: DATA carries what is to be acknowledged, if it leaves room for that.
+        has_room = 0 < len(chunks) < _FEW and sum(len(c.packet) for c in chunks) < _SMALL
+        if receiver.sack_goes_along(now) if has_room else receiver.sack_is_due(now):
+            control.insert(0, receiver.make_sack(now))
         if not control and not chunks:
             return []
         return self.transmission.pack(control, chunks)

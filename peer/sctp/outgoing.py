@@ -6,6 +6,7 @@ from collections import deque
 
 import msgspec
 
+from .chunks.data import IMMEDIATE
 from .congestion.base import Flight
 from .packet import PACKET_HEADER_SIZE
 from .serial import Tsn
@@ -14,6 +15,7 @@ __all__ = ["NORMAL_PRIORITY", "Message", "OutgoingChunk", "OutgoingStream"]
 
 NORMAL_PRIORITY = 256
 """RFC 8831, 6.4."""
+_FLAGS_AT = PACKET_HEADER_SIZE + 1
 
 
 class Message(msgspec.Struct, gc=False, eq=False):
@@ -81,6 +83,12 @@ class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
     def body(self) -> bytes:
         """The chunk in wire form, for a packet that it shares."""
         return self.packet[PACKET_HEADER_SIZE:]
+
+    def ask_for_sack(self) -> None:
+        """Set the I bit: the peer should acknowledge without delay (RFC 7053, 4)."""
+        packet = self.packet
+        flags = packet[_FLAGS_AT] | IMMEDIATE
+        self.packet = packet[:_FLAGS_AT] + bytes((flags,)) + packet[_FLAGS_AT + 1 :]
 
     @property
     def packet_size(self) -> int:

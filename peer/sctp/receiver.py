@@ -188,6 +188,10 @@ class Receiver:
         deadline = self._timers.deadline(Timer.SACK)
         return deadline is not None and deadline <= now
 
+    def sack_goes_along(self, now: float) -> bool:
+        """Tell whether a SACK that is not due yet should share a packet that leaves anyway."""
+        return self.packets > 0 or self.sack_is_due(now)
+
     def make_sack(self, now: float) -> bytes:
         """Return a SACK chunk for what has arrived so far."""
         self._timers.stop(Timer.SACK)

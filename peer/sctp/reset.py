@@ -2,8 +2,9 @@
 Numbering streams from zero again (RFC 6525), by which WebRTC closes channels (RFC 8831, 6.7).
 
 Outgoing: a stream is reset when its queue is empty and the peer has all that was in it: aiortc and
-werift do not look at the TSN that the request names, and lose what is sent again after it. Nothing
-leaves on the stream until the peer has answered. One request is under way at a time.
+werift do not look at the TSN that the request names, and lose what is sent again after it. Between
+equals it need not have all of it yet. Nothing leaves on the stream until the peer has answered. One
+request is under way at a time.
 Incoming: a request is granted when everything up to that TSN has arrived; before that the
 answer is "in progress", and the peer asks again.
 """
@@ -44,6 +45,7 @@ class StreamReset:
         *,
         local_tsn: int,
         peer_tsn: int,
+        equal: bool,
         on_outgoing: StreamsReset,
         on_incoming: StreamsReset,
         on_asked: Callable[[int], None],
@@ -55,6 +57,7 @@ class StreamReset:
             receiver: The peer's streams.
             local_tsn: Our initial TSN: the first request number (RFC 6525, 4.1).
             peer_tsn: The peer's.
+            equal: The peer is this engine.
             on_outgoing: Told when streams of ours are reset.
             on_incoming: Told when streams of the peer are reset.
             on_asked: Told a stream of ours that the peer wants reset.
@@ -62,6 +65,7 @@ class StreamReset:
         self._context = context
         self._queue = queue
         self._receiver = receiver
+        self._equal = equal
         self._on_outgoing = on_outgoing
         self._on_incoming = on_incoming
         self._on_asked = on_asked
@@ -85,6 +89,11 @@ class StreamReset:
         """Reset a stream of ours when everything queued on it has left."""
         self._queue.stream(stream_id).closing = True
         self._wanted.add(stream_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is asked of ``advance``."""
+        return not self._wanted and not self._emptied and self._deferred is None
 
     def advance(self, now: float, timeout: float, unacked: Tsn) -> bool:
         """
@@ -111,7 +120,9 @@ class StreamReset:
                 self._emptied[stream_id] = self._queue.next_tsn - 1
         if self._request is not None:
             return granted
-        ready = [stream_id for stream_id, last in self._emptied.items() if last < unacked]
+        ready = [
+            stream_id for stream_id, last in self._emptied.items() if self._equal or last < unacked
+        ]
         if not ready:
             return granted
         del ready[_MAX_STREAMS:]

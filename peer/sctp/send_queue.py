@@ -16,7 +16,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from .chunks.base import ChunkType
-from .chunks.data import BEGIN, DATA_HEADER, END, I_DATA_HEADER
+from .chunks.data import BEGIN, DATA_HEADER, END, I_DATA_HEADER, IMMEDIATE
 from .congestion.base import Flight
 from .outgoing import Message, OutgoingChunk, OutgoingStream
 from .packet import PACKET_HEADER_SIZE
@@ -67,6 +67,8 @@ class SendQueue:
         """Payload bytes cut so far."""
         self.next_tsn: Tsn = 0
         """What the next fragment gets."""
+        self.ending = False
+        """Nothing more is queued on any stream: the association shuts down."""
 
     def begin(
         self,
@@ -214,6 +216,8 @@ class SendQueue:
         # Cut out of a view, so that the payload is copied once, into the packet.
         source = memoryview(data) if count > 1 else data
         header = self._header
+        # RFC 7053, 4: the end of a stream that is closed when it is acknowledged asks for that.
+        at_end = END | IMMEDIATE if stream.closing and len(stream.messages) == 1 else END
         tsn = self.next_tsn
         append = chunks.append
         pack_data = DATA_HEADER.pack
@@ -229,7 +233,7 @@ class SendQueue:
                 length = self._header_size + size
                 padding = _PADDING[size & 3]
                 wire = PACKET_HEADER_SIZE + length + len(padding) + self._overhead
-                bounds |= END
+                bounds |= at_end
             if interleaving:
                 chunk = pack_i_data(
                     _I_DATA, flags | bounds, length, tsn & MASK32, stream_id, 0,

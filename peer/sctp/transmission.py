@@ -96,6 +96,7 @@ class Transmission:
             left -= chunk.wire
             chunks.append(chunk)
         app_limited = False
+        fresh = 0
         if left > 0 and len(chunks) < self._max_burst:
             fresh, app_limited = self._cut(left, sequence + len(chunks) + 1, flight, now, chunks)
             sent += fresh
@@ -107,6 +108,11 @@ class Transmission:
         self.sent += len(chunks)
         waiting = bool(retransmission.lost) or queue.has_data()
         self._more = waiting and left > 0 and len(chunks) >= self._max_burst
+        blocked = sent >= window or app_limited
+        if fresh and (blocked if waiting else len(chunks) > 1 or queue.ending):
+            # RFC 7053, 4: where only a SACK lets more leave, and for the last packet of many or of
+            # all. A lone message is not asked for: its answer may well carry the SACK.
+            chunks[-1].ask_for_sack()
         paced = waiting and not self._more and not app_limited and allowance <= window
         self._pacer.on_sent(now=now, sent=sent, rate=rate, quantum=controller.quantum, more=paced)
         if app_limited:
