@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from .config import LinkConfig
+from .errors import NoPath
 from .generation import Generation
 from .rtc import Connection
 
@@ -31,10 +32,16 @@ class Attempt:
         self.offer = offer
         self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._generation: Generation | None = None
-        self._early: list[str] = []
+        self._early: list[str | None] = []
+        self._tried: Connection | None = None
+        """The connection, also after it was closed: it knows why."""
 
-    def add_candidate(self, candidate: str) -> None:
-        """Take one more candidate of the other side."""
+    def no_path(self) -> NoPath:
+        """The error where there is no path, with what is known of the reasons."""
+        return NoPath() if self._tried is None else self._tried.no_path()
+
+    def add_candidate(self, candidate: str | None) -> None:
+        """Take one more candidate of the other side; None: there are no more."""
         if self._generation is not None:
             self._generation.connection.add_candidate(candidate)
         elif len(self._early) < MAX_EARLY_CANDIDATES:
@@ -58,6 +65,7 @@ class Attempt:
         """
         async with places:
             generation = self._generation = Generation(self.number, make_connection, config)
+            self._tried = generation.connection
             try:
                 for line in self._early:
                     generation.connection.add_candidate(line)

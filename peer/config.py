@@ -109,6 +109,9 @@ class LinkConfig:
             (`ChannelOverflow`), since WebRTC cannot slow a sender down on one channel alone.
         engine: what carries the channels, one of `ENGINES`; None: what the environment says
             (``PEERLINE_ENGINE``), or Peerline's own.
+        host_candidates: whether the other side is told the addresses of this machine's own
+            interfaces. Without them it learns only what STUN and TURN servers see; two machines
+            behind one router then need one that leads packets back (hairpinning), or a relay.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -119,6 +122,7 @@ class LinkConfig:
     low_water: int = 256 * 1024
     receive_limit: int = 64 * 1024 * 1024
     engine: EngineName | None = None
+    host_candidates: bool = True
 
     def __post_init__(self) -> None:
         if self.engine is not None and self.engine not in ENGINES:

@@ -45,7 +45,7 @@ lists them), and its text is one plain sentence that may be shown to a person.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 __all__ = [
     "ChannelClosed",
@@ -226,6 +226,8 @@ class NoPath(PeerError):
 
     Attributes:
         hint: what a person may do about it; empty when there is nothing to suggest.
+        conclusive: whether another attempt with the same settings is pointless.
+        reason: a word for the other side, which cannot see why; empty when it sees for itself.
     """
 
     exit_code = ExitCode.NO_PATH
@@ -234,9 +236,14 @@ class NoPath(PeerError):
         self,
         message: str = "No network path to the other side was found.",
         hint: str = "",
+        *,
+        conclusive: bool = False,
+        reason: Literal["", "no_relay", "no_address"] = "",
     ) -> None:
         super().__init__(f"{message} {hint}".strip())
         self.hint = hint
+        self.conclusive = conclusive
+        self.reason = reason
 
 
 # Links and channels

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from .attempt import Attempt
 from .config import LinkConfig
-from .errors import LinkClosed, PeerError, ProtocolError, VerificationFailed
+from .errors import LinkClosed, NoPath, PeerError, ProtocolError, VerificationFailed
 from .events import PeerInfo
 from .generation import VERIFICATION_FAILED, Generation
 from .link import Link
@@ -213,8 +213,11 @@ class Establishment:
                 case TakeCandidate(gen, candidate):
                     if self._attempt is not None and self._attempt.number == gen:
                         self._attempt.add_candidate(candidate)
-                case NegotiationFailed():
-                    self._failure = event
+                case NegotiationFailed(error, stage):
+                    if str(error) == str(NoPath()) and self._attempt is not None:
+                        # The other side has given up, and does not say why: judge, too.
+                        error = self._attempt.no_path()
+                    self._failure = NegotiationFailed(error, stage)
         self._wake.set()
 
     def _try(self, attempt: Attempt) -> None:

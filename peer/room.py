@@ -401,7 +401,12 @@ class Room:
         from .rtc import Connection
 
         policy = "relay" if self._relay_only else self._ice.policy
-        return Connection(self._ice.servers, policy=policy, engine=self._config.engine)
+        return Connection(
+            self._ice.servers,
+            policy=policy,
+            hide_hosts=not self._config.host_candidates,
+            engine=self._config.engine,
+        )
 
     def _send(self, peer: str, signal: OutgoingSignal) -> None:
         self._client.send(

@@ -61,6 +61,7 @@ def chat(
     lan: bool,
     ice_config: Path | None,
     relay_only: bool,
+    no_host_candidates: bool,
     engine: EngineName | None,
     verbose: bool,
 ) -> int:
@@ -90,6 +91,7 @@ def chat(
             lan=lan,
             ice_config=ice_config,
             relay_only=relay_only,
+            host_candidates=not no_host_candidates,
             engine=engine,
         )
         await _chat(

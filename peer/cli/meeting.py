@@ -50,6 +50,8 @@ class Reach:
     name: str
     lan: bool
     relay_only: bool
+    host_candidates: bool
+    """Whether the other side is told this machine's own addresses."""
     engine: EngineName | None
     """What carries the data; None: Peerline's own."""
     ice: IceConfig | None
@@ -64,6 +66,7 @@ class Reach:
         lan: bool,
         ice_config: Path | None,
         relay_only: bool,
+        host_candidates: bool,
         engine: EngineName | None,
     ) -> Reach:
         """Check what was typed.
@@ -77,6 +80,7 @@ class Reach:
             name=name or "",
             lan=lan,
             relay_only=relay_only,
+            host_candidates=host_candidates,
             engine=engine,
             ice=_read_ice(ice_config),
         )
@@ -189,7 +193,7 @@ def join(reach: Reach, server: ServerAddress, **where: Any) -> AbstractAsyncCont
         ice=reach.ice,
         relay_only=reach.relay_only,
         ssl=server.ssl_context,
-        config=LinkConfig(engine=reach.engine),
+        config=LinkConfig(engine=reach.engine, host_candidates=reach.host_candidates),
         **where,
     )
 
@@ -204,7 +208,7 @@ def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncConte
         ice=reach.ice,
         relay_only=reach.relay_only,
         ssl=server.ssl_context,
-        config=LinkConfig(engine=reach.engine),
+        config=LinkConfig(engine=reach.engine, host_candidates=reach.host_candidates),
     )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "ice_config_option",
     "lan_option",
     "name_option",
+    "no_host_candidates_option",
     "out_option",
     "overwrite_option",
     "port_option",
@@ -65,6 +66,11 @@ lan_option = _option(
     default=True,
     help="Be found, or look, on the local network; otherwise on this machine alone.",
 )
+no_host_candidates_option = _option(
+    "--no-host-candidates",
+    is_flag=True,
+    help="Tell the other side only the addresses that STUN and TURN servers see.",
+)
 engine_option = _option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -111,6 +117,7 @@ def reaching(command: Command) -> Command:
         verbose_option,
         engine_option,
         relay_only_option,
+        no_host_candidates_option,
         ice_config_option,
         name_option,
         lan_option,

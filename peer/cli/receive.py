@@ -35,6 +35,7 @@ def receive(
     lan: bool,
     ice_config: Path | None,
     relay_only: bool,
+    no_host_candidates: bool,
     engine: EngineName | None,
     verbose: bool,
 ) -> int:
@@ -62,6 +63,7 @@ def receive(
             lan=lan,
             ice_config=ice_config,
             relay_only=relay_only,
+            host_candidates=not no_host_candidates,
             engine=engine,
         )
         return await receive_files(code, reach, out=out, yes=yes, overwrite=overwrite)

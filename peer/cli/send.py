@@ -41,6 +41,7 @@ def send(
     lan: bool,
     ice_config: Path | None,
     relay_only: bool,
+    no_host_candidates: bool,
     engine: EngineName | None,
     verbose: bool,
 ) -> int:
@@ -63,6 +64,7 @@ def send(
             lan=lan,
             ice_config=ice_config,
             relay_only=relay_only,
+            host_candidates=not no_host_candidates,
             engine=engine,
         )
         return await _send(paths, reach, words=words, show_qr=qr, port=port)

@@ -49,6 +49,7 @@ _KEYS: Mapping[str, _Key] = {
     "name": _Key(str, _EVERYWHERE),
     "ice-config": _Key(str, _EVERYWHERE, is_path=True),
     "relay-only": _Key(bool, _EVERYWHERE),
+    "no-host-candidates": _Key(bool, _EVERYWHERE),
     "lan": _Key(bool, _EVERYWHERE),
     "engine": _Key(str, _EVERYWHERE),
     "words": _Key(int, _INVITING),

@@ -71,6 +71,13 @@ _BYE_ERRORS: Final[dict[str, type[PeerError]]] = {
     "wrong_code": WrongCode,
 }
 
+_NO_PATH_REASONS: Final = {
+    "no_relay": "The other side wants to be reached through a TURN server only, and none gave it "
+    "an address.",
+    "no_address": "The other side has no network address that it may show.",
+}
+"""What the other side's `NoPath.reason` means to us."""
+
 
 class Negotiation:
     """The set-up of one link, on one side.
@@ -214,7 +221,9 @@ class Negotiation:
         """A connection did not come about: try another one, or give up."""
         if gen != self.gen or self.stage not in (Stage.DESCRIPTION, Stage.PATH):
             return
-        final = isinstance(error, (VerificationFailed, ProtocolError))
+        final = isinstance(error, (VerificationFailed, ProtocolError)) or (
+            isinstance(error, NoPath) and error.conclusive
+        )
         if final or self.gen + 1 >= self._config.attempts:
             self._give_up(error)
         elif self.offerer:
@@ -384,6 +393,8 @@ class Negotiation:
                     self._receive_answer(parse_body(Answer, body))
                 case "candidate" if gen == self.gen:
                     self._events.append(TakeCandidate(gen, parse_body(Candidate, body).candidate))
+                case "end_of_candidates" if gen == self.gen:
+                    self._events.append(TakeCandidate(gen, None))
                 case "restart" if self.offerer and gen == self.gen:
                     parse_body(Restart, body)
                     self._receive_restart(now)
@@ -432,6 +443,8 @@ class Negotiation:
         kind = _BYE_ERRORS.get(bye.code)
         if bye.code == _MISMATCH_CODE:
             self._fail(WrongCode(_MISMATCH))
+        elif kind is NoPath:
+            self._fail(NoPath(hint=_NO_PATH_REASONS.get(bye.reason, ""), conclusive=True))
         elif kind is not None:
             self._fail(kind())
         else:
@@ -478,7 +491,8 @@ class Negotiation:
         """Fail, and tell the other side if there is a way to."""
         if self._link and (self._sealer is not None or self._password is None):
             codes = {kind: code for code, kind in _BYE_ERRORS.items()}
-            self._send("bye", Bye(codes.get(type(error), "failed")))
+            reason = error.reason if isinstance(error, NoPath) else ""
+            self._send("bye", Bye(codes.get(type(error), "failed"), reason=reason))
         elif self._link:
             self._outbox.append(OutgoingSignal(self._link, 0, "bye", '{"code":"failed"}'))
         self._fail(error)

@@ -69,10 +69,10 @@ class TakeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TakeCandidate:
-    """One more candidate of the other side's."""
+    """One more candidate of the other side's; None: there are no more."""
 
     gen: int
-    candidate: str
+    candidate: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,7 @@ class Restart(msgspec.Struct):
 class Bye(msgspec.Struct, omit_defaults=True):
     code: str = ""
     message: str = ""
+    reason: str = ""
 
 
 Body = TypeVar("Body", bound=msgspec.Struct)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from aioice.ice import CandidatePair
 from aiortc import (
     InvalidStateError,
     RTCConfiguration,
@@ -33,6 +34,7 @@ from .mdns import MdnsResolver, is_mdns_name
 from .sdp import DEFAULT_MAX_MESSAGE_SIZE, Description
 from .servers import ServerEntry, endpoints
 from .stock import StockEngine, StockPeerConnection
+from .verdict import Verdict
 from .watch import AddressWatch
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ class Connection:
         self._gatherer: Gatherer | None = None
         self._resolver: MdnsResolver | None = None
         self._watch: AddressWatch | None = None
+        self._verdict = Verdict(self._is_searching, self._on_no_path)
+        self._concluded = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._early: list[str] = []
         self._candidates = 0
@@ -203,7 +207,9 @@ class Connection:
             await self._pc.setLocalDescription(await self._pc.createAnswer())
         except InvalidStateError:
             raise LinkLost from None
-        return self._local_description()
+        description = self._local_description()
+        self._verdict.begin()
+        return description
 
     async def accept_answer(self, answer: str) -> None:
         """Take the other side's answer.
@@ -212,9 +218,16 @@ class Connection:
             ProtocolError: if the answer makes no sense.
         """
         await self._apply(answer, "answer")
+        self._verdict.begin()
 
-    def add_candidate(self, candidate: str) -> None:
-        """Take one more candidate of the other side (`candidate:...`); nonsense is ignored."""
+    def add_candidate(self, candidate: str | None) -> None:
+        """Take one more candidate of the other side (`candidate:...`); nonsense is ignored.
+
+        None: there are no more.
+        """
+        if candidate is None:
+            self._verdict.heard_all()
+            return
         parsed = Candidate.parse(candidate)
         if parsed is None:
             logger.info("ignoring a candidate that makes no sense, or is of no use")
@@ -223,6 +236,7 @@ class Connection:
                 self._early.append(candidate)
         elif self._candidates < MAX_CANDIDATES:
             self._candidates += 1
+            self._verdict.heard(parsed)
             self._background(self._add_candidate(parsed))
 
     async def connected(self) -> None:
@@ -241,7 +255,7 @@ class Connection:
             return NoPath(
                 "A network path was found, but the encrypted connection did not come up over it."
             )
-        return NoPath(hint=self._hint())
+        return NoPath(hint=self._hint(), conclusive=self._concluded)
 
     # What is known once connected
 
@@ -349,25 +363,34 @@ class Connection:
 
     def _hint(self) -> str:
         problems = self._gatherer.problems if self._gatherer is not None else []
-        return "; ".join(problems) + "." if problems else ""
+        advice = self._verdict.advice(servers=bool(self._stun or self._turn))
+        return f"{advice} {'; '.join(problems)}{'.' if problems else ''}".strip()
 
     def _local_description(self) -> str:
         ours = Description.parse(self._pc.localDescription.sdp)
         if not ours.candidates:
             if self._relay_only:
                 raise NoPath(
-                    "No TURN server gave an address, and only relaying is allowed.", self._hint()
+                    "No TURN server gave an address, and only relaying is allowed.",
+                    self._hint(),
+                    conclusive=True,
+                    reason="no_relay",
                 )
             if self._hide_hosts:
                 raise NoPath(
                     "No STUN or TURN server gave an address, and this machine's own addresses "
                     "are not to be shown.",
                     self._hint(),
+                    conclusive=True,
+                    reason="no_address",
                 )
-            raise NoPath("This machine has no network address to offer.")
+            raise NoPath("This machine has no network address to offer.", reason="no_address")
         waits = self._gatherer is not None and self._gatherer.pending
+        self._verdict.told(*ours.candidates)
         if waits:
             self._background(self._announce_end())
+        else:
+            self._verdict.told_all()
         # In an answer it says that the offer's is accepted.
         proposes = self._remote is None or self._proposal_accepted
         proposal = self._engine.proposal if proposes else b""
@@ -377,6 +400,7 @@ class Connection:
         """Tell that no more candidates come, once the last server has answered or given up."""
         assert self._gatherer is not None
         await self._gatherer.finished()
+        self._verdict.told_all()
         self.on_candidate(None)
 
     async def _apply(self, text: str, kind: Literal["offer", "answer"]) -> None:
@@ -400,6 +424,8 @@ class Connection:
         for line in (*(candidate.text() for candidate in remote.candidates), *self._early):
             self.add_candidate(line)
         self._early.clear()
+        if remote.complete:
+            self._verdict.heard_all()
 
     async def _add_candidate(self, candidate: Candidate) -> None:
         address: str | None = candidate.address
@@ -448,6 +474,7 @@ class Connection:
         if self._state is ConnectionState.ENDED:
             return
         self._state = ConnectionState.ENDED
+        self._verdict.close()
         if self._watch is not None:
             self._watch.close()
         if not self._established.done():
@@ -466,6 +493,7 @@ class Connection:
             return
         self._verified = verified
         self._state = ConnectionState.CONNECTED
+        self._verdict.close()
         self._watch = AddressWatch(self._own_address, self._on_address_gone)
         self._established.set_result(None)
 
@@ -476,7 +504,11 @@ class Connection:
         return shown.fingerprint(SHA256()) if shown else b""
 
     def _on_late_candidate(self, candidate: IceCandidate) -> None:
-        self.on_candidate(f"candidate:{candidate.to_sdp()}")
+        line = f"candidate:{candidate.to_sdp()}"
+        parsed = Candidate.parse(line)
+        if parsed is not None:
+            self._verdict.told(parsed)
+        self.on_candidate(line)
 
     def _on_engine_ended(self, reason: str) -> None:
         logger.info("the association ended: %s", reason)
@@ -494,8 +526,17 @@ class Connection:
         elif state == "closed":
             self._end(self._lost(), tell=True)
 
+    def _is_searching(self) -> bool:
+        ice = self._ice
+        answered = any(pair.state is CandidatePair.State.SUCCEEDED for pair in ice._check_list)
+        return self._state is ConnectionState.NEW and not ice._nominated and not answered
+
+    def _on_no_path(self) -> None:
+        self._concluded = True
+        self._end(self.no_path(), tell=True)
+
     def _lost(self) -> LinkLost:
-        reason = self._ice.lost_because
+        reason = self._ice.lost_because if self._gatherer is not None else ""
         return LinkLost(f"The link to the other side broke off. {reason}") if reason else LinkLost()
 
     def _own_address(self) -> str | None:

@@ -19,7 +19,7 @@ from peer.errors import (
     WrongCode,
 )
 from peer.negotiation import MakeAnswer, MakeOffer, Negotiation, OutgoingSignal, Stage
-from peer.negotiation.words import Offer, serialize_body
+from peer.negotiation.words import Offer, TakeCandidate, serialize_body
 from tests.support.negotiations import ANSWERER, OFFERER, Pair, altered
 
 FINGERPRINTS = (b"\xaa" * 32, b"\xbb" * 32)
@@ -102,6 +102,7 @@ def test_candidates_travel_both_ways_in_their_generation() -> None:
     assert pair.answerer.taken() == ["candidate:1"]
     assert pair.offerer.taken() == ["candidate:2"]
     assert len(pair.sent("end_of_candidates")) == 1
+    assert TakeCandidate(0, None) in pair.offerer.done + pair.answerer.done
 
 
 def test_candidates_of_a_page_are_understood() -> None:
@@ -159,6 +160,29 @@ def test_both_sides_failing_at_once_make_one_new_generation() -> None:
     pair.offerer.machine.connection_failed(0, NoPath(), now=pair.now)
     pair.run()
     assert pair.offerer.machine.gen == pair.answerer.machine.gen == 1
+
+
+@pytest.mark.parametrize("side", ["offerer", "answerer"])
+def test_a_second_attempt_that_would_fail_as_well_is_not_made(side: str) -> None:
+    pair = Pair(config=LinkConfig(attempts=5))
+    pair.run()
+    error = NoPath(hint="a TURN server is needed.", conclusive=True)
+    getattr(pair, side).machine.connection_failed(0, error, now=pair.now)
+    pair.run()
+    assert pair.offerer.descriptions() == [(0, "answer 0")]
+    for end in (pair.offerer, pair.answerer):
+        assert end.failure is not None
+        assert isinstance(end.failure.error, NoPath)
+
+
+def test_the_other_side_learns_what_it_cannot_see() -> None:
+    pair = Pair()
+    pair.run()
+    error = NoPath(conclusive=True, reason="no_relay")
+    pair.offerer.machine.connection_failed(0, error, now=pair.now)
+    pair.run()
+    assert pair.answerer.failure is not None
+    assert "TURN server only" in str(pair.answerer.failure.error)
 
 
 def test_the_last_attempt_failing_is_no_path_on_both_sides() -> None:

@@ -24,7 +24,7 @@ from peer.errors import (
 )
 from peer.link import Link
 from peer.room import Room
-from peer.rtc import Connection
+from peer.rtc import Connection, verdict
 from peer.rtc.association import AssociationTransport
 from peer.rtc.stock import StockEngine
 from signaling.ice_servers import IceConfig
@@ -281,7 +281,7 @@ async def test_relay_only_without_a_relay_is_no_path(server: SignalingServer) ->
         async with peer.join(server.urls[0], room.code) as other:
             with pytest.raises(NoPath, match="TURN"):
                 await room.link()
-            with pytest.raises(NoPath):
+            with pytest.raises(NoPath, match="TURN"):
                 await other.link()
 
 
@@ -305,6 +305,29 @@ async def test_two_machines_that_cannot_reach_each_other_are_told_so(
     for outcome in outcomes:
         assert isinstance(outcome, NoPath)
         assert outcome.exit_code == 6
+
+
+async def test_no_path_is_told_once_both_have_told_all_and_both_hear_what_would_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def ignore(self: Connection, candidate: object) -> None: ...
+
+    made: list[Connection] = []
+    offer = Connection.offer
+
+    async def count(self: Connection) -> str:
+        made.append(self)
+        return await offer(self)
+
+    monkeypatch.setattr(Connection, "_add_candidate", ignore)
+    monkeypatch.setattr(Connection, "offer", count)
+    monkeypatch.setattr(verdict, "CHECKS", 0.1)
+    monkeypatch.setattr(verdict, "SETTLED", 0.1)
+    outcomes = await attempted(LinkConfig(attempts=5))
+    assert len(made) == 1
+    for outcome in outcomes:
+        assert isinstance(outcome, NoPath)
+        assert "a STUN server is needed" in outcome.hint
 
 
 async def test_a_connection_that_does_not_come_about_is_followed_by_another(

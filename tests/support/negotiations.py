@@ -42,7 +42,9 @@ class Side:
         return [
             event.candidate
             for event in self.done
-            if isinstance(event, TakeCandidate) and gen in (None, event.gen)
+            if isinstance(event, TakeCandidate)
+            and gen in (None, event.gen)
+            and event.candidate is not None
         ]
 
     def descriptions(self) -> list[tuple[int, str]]:

@@ -26,7 +26,13 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reach(*, server: str | None = None, use_lan: bool = False, ice: Path | None = None) -> Reach:
     return Reach.from_flags(
-        server=server, name=None, lan=use_lan, ice_config=ice, relay_only=False, engine=None
+        server=server,
+        name=None,
+        lan=use_lan,
+        ice_config=ice,
+        relay_only=False,
+        host_candidates=True,
+        engine=None,
     )
 
 
