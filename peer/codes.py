@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from .errors import CodeError
+from .pasted import unwrap
 
 __all__ = [
     "DEFAULT_WORDS",
@@ -46,13 +47,6 @@ _MAX_TEXT: Final = 2048
 _SHOWN: Final = 24
 """Letters of an unknown word, and digits of a number, that an error repeats."""
 
-_INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
-)
-"""Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors."""
-_LINK: Final = re.compile("[a-z][a-z0-9+.-]*://")
-_BLANKS: Final = re.compile("[ \t\r\n]+")
-_PERCENT: Final = re.compile("%([0-7][0-9a-f])")
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 _GLUED_NUMBER: Final = re.compile("([0-9]+)([^0-9].*)")
 
@@ -196,18 +190,11 @@ def _tokens(text: str) -> list[str]:
     """Cuts what was typed into the number and the words."""
     if len(text) > _MAX_TEXT:
         raise CodeError(f"That is too long to be a code; it looks like {_EXAMPLE}.")
-    text = unicodedata.normalize("NFKC", text).lower()
-    pieces = _BLANKS.split(text.strip(" \t\r\n"))
-    if pieces[0] == "peerline":  # the whole command from the sender's screen
-        text = pieces[-1]
-    _, hash_sign, fragment = text.partition("#")
-    if hash_sign:
-        text = _PERCENT.sub(lambda escape: chr(int(escape[1], 16)), fragment)
-    elif _LINK.match(pieces[-1]):
+    code = unwrap(text).code
+    if code is None:
         raise CodeError("This link has no code in it: the part after the # is missing.")
-    text = _INVISIBLE.sub("", text).lower()
     return "".join(
-        character if unicodedata.category(character)[0] in "LMN" else " " for character in text
+        letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in code.lower()
     ).split()
 
 

@@ -46,6 +46,7 @@ FLOORS = {
     "peer.events": 0,
     "peer.codes": 1,
     "peer.guesses": 1,
+    "peer.pasted": 1,
     "peer.pake": 1,
     "peer.sealing": 1,
     "peer.chat": 1,

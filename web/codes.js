@@ -4,6 +4,7 @@
 //
 // The same as peer/codes.py, sentence for sentence; tests/vectors/codes.json holds both to it.
 
+import { unwrap } from './pasted.js';
 import { Problem } from './problems.js';
 import { WORDS } from './words.js';
 
@@ -19,9 +20,6 @@ const MAX_TEXT = 2048;
 /** Letters of an unknown word, and digits of a number, that an error repeats. */
 const SHOWN = 24;
 
-/** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors. */
-const INVISIBLE =
-  /[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]/g;
 const NUMBER = /^[1-9][0-9]{0,8}$/;
 
 const known = new Set(WORDS);
@@ -199,20 +197,10 @@ function tokensOf(text) {
   if ([...text].length > MAX_TEXT) {
     throw new CodeError(`That is too long to be a code; it looks like ${EXAMPLE}.`);
   }
-  let rest = text.normalize('NFKC').toLowerCase();
-  // The whole command from the sender's screen.
-  const pieces = rest.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '').split(/[ \t\r\n]+/);
-  if (pieces[0] === 'peerline') rest = pieces[pieces.length - 1];
-  const hash = rest.indexOf('#');
-  if (hash >= 0) {
-    rest = rest
-      .slice(hash + 1)
-      .replace(/%([0-7][0-9a-f])/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
-  } else if (/^[a-z][a-z0-9+.-]*:\/\//.test(pieces[pieces.length - 1])) {
+  const { code } = unwrap(text);
+  if (code === null)
     throw new CodeError('This link has no code in it: the part after the # is missing.');
-  }
-  return rest
-    .replace(INVISIBLE, '')
+  return code
     .toLowerCase()
     .split(/[^\p{L}\p{M}\p{N}]+/u)
     .filter((token) => token !== '');

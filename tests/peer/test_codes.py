@@ -24,6 +24,7 @@ from peer.codes import (
     word_list,
 )
 from peer.errors import CodeError, ExitCode
+from peer.pasted import server_of
 from tests.support import security_vectors
 
 VECTORS = security_vectors.load("codes.json")
@@ -287,3 +288,9 @@ def test_golden_codes_are_what_the_code_makes() -> None:
     for case in VECTORS["make_words"]:
         made = make_words(bytes.fromhex(case["random"]), case["count"])
         assert list(made) == case["words"]
+
+
+@pytest.mark.parametrize("case", VECTORS["server"], ids=lambda case: ascii(case["text"][:40]))
+def test_the_server_that_a_link_or_a_command_names_is_found(case: dict[str, str | None]) -> None:
+    assert case["text"] is not None
+    assert server_of(case["text"]) == case["server"]

@@ -22,6 +22,7 @@ from peer.pake import (
     elligator2,
     password_bytes,
 )
+from peer.pasted import server_of
 from peer.sealing import (
     MAX_PLAINTEXT,
     Envelope,
@@ -128,6 +129,54 @@ _PARSED = [
     "x" * 3000,
     "\ud800-guitar",
     "peerline",
+    "peerline receive '7-guitar-ocean'",
+    'peerline receive "7-guitar-ocean"',
+    "peerline receive \u20187-guitar-ocean\u2019",
+    "peerline receive 7 guitar ocean",
+    "$ peerline receive 7-guitar-ocean",
+    "# peerline receive 7-guitar-ocean",
+    "anna@host:~/peerline$ peerline receive '7-guitar-ocean'\n",
+    "~/src/peerline % peerline receive 7-guitar-ocean",
+    "(venv) PS C:\\Users\\Anna> peerline.exe receive 7-guitar-ocean",
+    ".venv/bin/peerline receive -y 7-guitar-ocean -o ~/peerline",
+    "python3 -m peer.cli receive 7-guitar-ocean",
+    "PEERLINE RECEIVE 7-GUITAR-OCEAN",
+    "sudo -u anna peerline receive --out /tmp/7-x --name '9' 7-guitar-ocean --yes && ls",
+    "peerline receive --server=https://host 7-guitar-ocean",
+    "peerline receive '7-guitar-ocean' --server 'https://host:8443'",
+    "PEERLINE_SERVER=https://host peerline receive 7-guitar-ocean",
+    "peerline receive 'https://host/#7-guitar-ocean'",
+    "On the other machine:\n\n  peerline receive 7-guitar-ocean\n",
+    "peerline\u00a0receive\u00a07-guitar-ocean",
+    "`peerline receive 7-guitar-ocean`",
+    "peerline chat 7-guitar-ocean",
+    "peerline receive",
+    "peerline receive https://host/",
+    "https://one/#https://two/#7-guitar-ocean",
+]
+
+_SERVERS = [
+    "7-guitar-ocean",
+    "#7-guitar-ocean",
+    "Code #7-guitar-ocean",
+    "https://Host.example:8443/p/#7-guitar-ocean",
+    "(see <http://192.168.1.5:8080/#7-guitar-ocean>)",
+    "wss://host/#7-guitar-ocean",
+    "host.example/#7-guitar-ocean",
+    "host/#7-guitar-ocean",
+    "192.168.1.5:8080#7-guitar-ocean",
+    "localhost/#7-guitar-ocean",
+    "[fe80::1]:8443/#7-guitar-ocean",
+    "room#7-guitar-ocean",
+    "peerline receive 7-guitar-ocean",
+    "peerline receive 'https://host/#7-guitar-ocean'",
+    "peerline receive --server https://host 7-guitar-ocean",
+    "peerline receive 7-guitar-ocean --server='host:8443'",
+    "PEERLINE_SERVER=https://host peerline receive 7-guitar-ocean",
+    "peerline receive --server https://one https://two/#7-guitar-ocean",
+    "# peerline receive 7-guitar-ocean",
+    "https://one/#https://two/#7-guitar-ocean",
+    "https://host/",
 ]
 
 
@@ -143,6 +192,7 @@ def codes_vectors() -> Json:
     code = Code("7", ("guitar", "ocean"))
     return {
         "parse": [_parsed(text) for text in _PARSED],
+        "server": [{"text": text, "server": server_of(text)} for text in _SERVERS],
         "password": {"code": str(code), "hex": code.password.hex()},
         "make_words": [
             {"random": random.hex(), "count": count, "words": make_words(random, count)}

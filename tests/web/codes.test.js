@@ -12,6 +12,7 @@ import {
   makeWords,
   suggest,
 } from '../../web/codes.js';
+import { serverOf, unwrap } from '../../web/pasted.js';
 import { Problem } from '../../web/problems.js';
 import { WORDS } from '../../web/words.js';
 import { fromHex, vectors as load, toHex } from './support/vectors.js';
@@ -39,6 +40,24 @@ test('parsing matches the golden cases', () => {
       );
     }
   }
+});
+
+test('the server that a link or a command names is found', () => {
+  for (const { text, server } of vectors.server) assert.equal(unwrap(text).server, server, text);
+});
+
+test('the address of a server that was named is one that can be opened', () => {
+  const said = {
+    'https://Host.example:8443/p/#7-guitar-ocean': 'https://host.example:8443/p/',
+    'wss://host/#7-guitar-ocean': 'https://host/',
+    'host.example/#7-guitar-ocean': 'https://host.example/',
+    'localhost:8080/#7-guitar-ocean': 'http://localhost:8080/',
+    'javascript://x/#7-guitar-ocean': undefined,
+    'file:///etc/#7-guitar-ocean': undefined,
+    'https://%/#7-guitar-ocean': undefined,
+    '7-guitar-ocean': undefined,
+  };
+  for (const [text, href] of Object.entries(said)) assert.equal(serverOf(text)?.href, href, text);
 });
 
 test('what is not a code is a problem for the person', () => {
