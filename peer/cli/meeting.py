@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from peer.codes import Code
 from peer.config import LinkConfig
 from peer.errors import ServerUnreachable
+from peer.pasted import server_of
 
 from . import registry
 from .exits import UsageProblem
@@ -163,10 +164,12 @@ async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
         ServerUnreachable: No server was given, and none on this network has that room.
     """
     code = Code.parse(text)
+    named = server_of(text)
+    if named is not None:
+        # On any other server the number is that of a stranger's code, and a try would spend it.
+        return code, ServerAddress.parse(named)
     if reach.server is not None:
         return code, reach.server
-    if "://" in text:
-        return code, ServerAddress.parse(text.strip().partition("#")[0])
     here = _on_this_machine(code.number)
     if here is not None and await _answers(here.port):
         return code, _local(here)

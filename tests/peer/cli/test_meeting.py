@@ -36,10 +36,16 @@ def reach(*, server: str | None = None, use_lan: bool = False, ice: Path | None 
     )
 
 
-async def test_given_server_is_used_whatever_else_there_is() -> None:
-    code, server = await locate(reach(server="example.org"), f"http://localhost:1/#{CODE}")
+async def test_given_server_is_used_for_a_code_alone() -> None:
+    code, server = await locate(reach(server="example.org"), CODE)
     assert code == Code.parse(CODE)
     assert server.page == "https://example.org/"
+
+
+async def test_link_or_command_of_another_server_is_never_tried_at_the_given_one() -> None:
+    for text in (f"http://localhost:1/#{CODE}", f"peerline receive --server localhost:1 {CODE}"):
+        _, server = await locate(reach(server="example.org"), text)
+        assert server.page.endswith("://localhost:1/")
 
 
 async def test_link_names_its_server() -> None:
