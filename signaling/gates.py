@@ -211,7 +211,8 @@ class HttpGate(_Gate):
                 return
             del self._held[:size]
             self._searched = 0
-            self._is_upgrading = b"\r\nupgrade" in fields
+            # With its colon: browsers send `Upgrade-Insecure-Requests` with every page they open.
+            self._is_upgrading = b"\r\nupgrade:" in fields
             self._expect_the_next()
             self._on_request()
             self.inner.data_received(head)

@@ -211,6 +211,12 @@ async def test_requests_in_one_go_are_all_answered() -> None:
         assert answer.count(b"HTTP/1.1 200 OK") == 4
 
 
+async def test_a_browser_may_go_on_after_the_page_itself() -> None:
+    first = ASK[:-2] + b"Upgrade-Insecure-Requests: 1\r\n\r\n"
+    async with serving() as server:
+        assert (await request(server.port, first + LAST)).count(b'"status": "ok"') == 2
+
+
 async def test_a_request_in_single_bytes_is_answered() -> None:
     async with serving() as server, strangers(server, 1, b"") as (slow,):
         for byte in LAST:
