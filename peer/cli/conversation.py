@@ -144,7 +144,9 @@ class Conversation:
             await self._attend(link, name)
         except PeerError as error:
             self._face.notice((f"{name}: {safe_line(str(error))}", "warning"))
-        except Exception as error:
+        except BrokenPipeError:  # of our own output
+            raise
+        except Exception as error:  # the seam between one person and the others
             logger.warning("a fault with one of several", exc_info=error)
             self._face.notice((f"{name}: {safe_line(repr(error))}", "warning"))
 

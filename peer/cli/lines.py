@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import os
+import sys
 import threading
 
 __all__ = ["LineReader"]
@@ -24,6 +26,17 @@ class LineReader:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._buffer = ""
         self._ended = False
+
+    def discard(self) -> None:
+        """Forget what was typed on a terminal and not read: it answers no question asked since."""
+        if not os.isatty(self._descriptor):
+            return
+        self._buffer = ""
+        if sys.platform != "win32":
+            import termios
+
+            with contextlib.suppress(termios.error, OSError):
+                termios.tcflush(self._descriptor, termios.TCIFLUSH)
 
     async def readline(self) -> str | None:
         """Return the next line without its end; None at the end of the input."""

@@ -26,8 +26,12 @@ _ATTEMPTS = 3
 
 
 async def confirm(screen: Screen, question: str, *, default: bool, lines: LineReader) -> bool:
-    """Ask a yes-or-no question until the answer is one; the end of the input means no."""
+    """Ask a yes-or-no question until the answer is one; the end of the input means no.
+
+    What was typed before the question is no answer to it.
+    """
     choices = "[Y/n]" if default else "[y/N]"
+    lines.discard()
     while True:
         screen.ask(f"{question} {choices} ")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Sequence
 
@@ -15,8 +16,13 @@ _LONGEST = 4096
 
 
 def can_ask() -> bool:
-    """Whether there is a person to ask: a terminal to read from, and one to show the question."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    """Whether there is a person to ask: a terminal to read from, and a way to show the question.
+
+    What stderr leads to may be shown elsewhere (``2>&1 | tee log``), but a file shows nothing.
+    """
+    if not sys.stdin.isatty():
+        return False
+    return sys.stderr.isatty() or stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode)
 
 
 def given_code(words: Sequence[str], descriptor: int | None) -> str:

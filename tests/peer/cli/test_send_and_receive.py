@@ -257,6 +257,40 @@ def test_interrupt_while_waiting_leaves_nothing_behind(
 
 
 @pytest.mark.terminal
+def test_mere_enter_declines_what_could_take_effect_in_a_home(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".profile").write_bytes(b"content")
+    with Piped("send", ".profile", "--server", server, env=env, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        home = Path(env["HOME"])
+        with Terminal("receive", code, "--server", server, env=env, cwd=home) as bob:
+            bob.expect(r"    \.profile  7 B, takes effect by itself, hidden")
+            bob.expect("Careful: this is your home folder")
+            bob.expect(r"Accept\? \[y/N\] ")
+            bob.enter()
+            assert bob.wait() == 5
+            assert alice.wait() == 5
+    assert not (home / ".profile").exists()
+
+
+@pytest.mark.terminal
+def test_enter_that_was_pressed_before_the_question_does_not_answer_it(
+    env: Environment, server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with Piped("send", "file", "--server", server, env=env, cwd=tmp_path) as alice:
+        code = code_of(alice)
+        with Terminal("receive", code, "--server", server, env=env, cwd=tmp_path) as bob:
+            bob.enter("y")
+            bob.enter("y")
+            bob.expect(r"Accept\? \[Y/n\] ")
+            bob.enter("n")
+            assert bob.wait() == 5
+            assert alice.wait() == 5
+
+
+@pytest.mark.terminal
 def test_interrupt_of_the_question_ends_both_sides(
     env: Environment, server: str, tmp_path: Path
 ) -> None:
