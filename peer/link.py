@@ -181,18 +181,27 @@ class Link:
     # Files
 
     async def send_files(
-        self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        strict: bool = False,
     ) -> OutgoingTransfer:
         """Offer files and folders to the other side; returns when they are listed.
 
-        Iterate over the result for its progress, and await its `done` for their arrival.
+        Iterate over the result for its progress, and await its `done` for their arrival. What
+        cannot be read, or is no file, folder or link, is left out: see its `left_out`.
+
+        Args:
+            paths: What to send.
+            strict: Refuse to leave anything out.
 
         Raises:
-            DiskError: something does not exist or cannot be read.
+            DiskError: a path does not exist, nothing is left to send, or (when strict) something
+                would be left out.
             TransferError: they do not make a transfer.
             LinkLost: the link broke, or was closed (`LinkClosed`).
         """
-        return await self._transfers.send(paths)
+        return await self._transfers.send(paths, strict=strict)
 
     def transfers(self) -> AsyncIterator[IncomingTransfer]:
         """What the other side offers, as it comes; accept or decline each.

@@ -5,7 +5,7 @@ import { BadMessage } from './messages.js';
 import { storageNotice } from './sink.js';
 import { FrameError, parseFrame } from './transfer/frames.js';
 import { Incoming } from './transfer/incoming.js';
-import { parseTransferMessage } from './transfer/messages.js';
+import { MAX_UNDECIDED_BYTES, parseTransferMessage } from './transfer/messages.js';
 import { Outgoing } from './transfer/outgoing.js';
 import { Receiver } from './transfer/receiver.js';
 
@@ -94,7 +94,7 @@ export class Transfers {
       return;
     }
     // Frames of a transfer that is over may still be on their way: they are dropped.
-    if (frame.type !== 'unknown') this.#incoming.get(frame.transfer)?.receiveFrame(frame);
+    if (frame.type !== 'unknown' && frame.type !== 'pack') this.#incoming.get(frame.transfer)?.receiveFrame(frame);
   }
 
   /** The link is over. */
@@ -163,10 +163,20 @@ export class Transfers {
       return;
     }
     machine.receive(message);
+    if (this.#undecidedBytes() > MAX_UNDECIDED_BYTES) machine.decline('busy');
     for (const answer of machine.messagesToSend()) this.#wire.sendControl(answer);
     if (machine.state === 'listing') return;
     this.#listing.delete(id);
     if (machine.state === 'offered') void this.#present(id, machine);
+  }
+
+  /** Bytes that the lists of all offers take that nobody has accepted. */
+  #undecidedBytes() {
+    let bytes = 0;
+    for (const machine of this.#listing.values()) bytes += machine.weight;
+    for (const transfer of this.#incoming.values())
+      if (transfer.state === 'offered') bytes += transfer.weight;
+    return bytes;
   }
 
   /**

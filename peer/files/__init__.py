@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .destination import Destination, NoRoom
 from .partial import PARTIAL_SUFFIX
-from .source import Skipped, SourceChanged, Sources
+from .source import SourceChanged, SourceLost, Sources
 
-__all__ = ["PARTIAL_SUFFIX", "Destination", "NoRoom", "Skipped", "SourceChanged", "Sources"]
+__all__ = ["PARTIAL_SUFFIX", "Destination", "NoRoom", "SourceChanged", "SourceLost", "Sources"]

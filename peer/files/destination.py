@@ -1,30 +1,35 @@
 """Where received files go (floor 2).
 
-Every name comes from a `SafePlan`, and is walked part by part from an open folder with `dir_fd` and
+Every name comes from a `NamePlan`, and is walked part by part from an open folder with `dir_fd` and
 `O_NOFOLLOW`: whatever somebody puts in the way meanwhile, nothing is written outside the folder.
 
-A file grows under a partial name (`.film.mkv.peerline-part`, locked against other receivers),
-gets its mode and time, is flushed, and then takes its final name in one step that never replaces
-anything unless asked: a taken name becomes `film (1).mkv`, a taken folder `photos (1)`.
+A file grows under a partial name (`.film.mkv.peerline-part`, locked against other receivers, and
+for its owner alone), gets its mode and time, is flushed, and then takes its final name in one step
+that never replaces anything unless asked: a taken name becomes `film (1).mkv`, a taken folder
+`photos (1)`. Folders are their owner's alone while they are filled; `set_folders` ends that.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
-from peer.errors import DiskError
-from peer.transfer.manifest import Entry
-from peer.transfer.names import SafePlan, display_name
+from peer.errors import DiskError, TransferError
+from peer.transfer.manifest import Entry, Manifest
+from peer.transfer.names import display_name, encode_path, numbered
+from peer.transfer.notes import LeftOut, Notes, Renamed
+from peer.transfer.plan import NamePlan
 
-from .partial import numbered, open_partial, partial_link, reserve
+from .abilities import probe
+from .partial import ATTEMPTS, open_partial, partial_link, reserve
 from .problems import disk_error, human_size, may
 
 __all__ = ["Destination", "NoRoom"]
@@ -40,6 +45,11 @@ first use, one write of a mebibyte took three to five times as long as sixty-fou
 _WRITE_OUT: Final = 16 << 20
 """Bytes of a file after which the disk is told to begin with them. Otherwise it waits until the
 end, and a person with it: a second for each gigabyte and more."""
+
+
+_PRIVATE_FOLDER: Final = 0o700
+"""Mode of a folder that is being filled."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 
 
 class NoRoom(DiskError):
@@ -80,44 +90,72 @@ class _OpenFile:
         os.close(self.folder)
 
 
+@dataclass(slots=True)
+class _Folder:
+    """A folder that this transfer made."""
+
+    mode: int | None = None
+    mtime: int | None = None
+
+
 class Destination:
     """The folder that a transfer is received into.
 
-    Methods that take a `file` (index in the plan) may be called from several threads, for one file
-    in the order write, finish.
+    Methods that take a `file` (index in the manifest) may be called from several threads, for one
+    file in the order write, finish.
 
     Args:
         folder: Where to put everything; made when it does not exist.
-        plan: What is going to arrive.
+        manifest: What is going to arrive.
         overwrite: Replace files that exist, and merge folders.
         flush: Wait until a file is on the disk before it gets its final name.
 
     Raises:
         DiskError: the folder cannot be made or written to, or has too little room (`NoRoom`).
+        TransferError: the manifest cannot be put in place anywhere.
     """
 
     def __init__(
         self,
         folder: str | os.PathLike[str],
-        plan: SafePlan,
+        manifest: Manifest,
         *,
         overwrite: bool = False,
         flush: bool = True,
     ) -> None:
         self.folder = Path(folder).absolute()
-        self._plan = plan
+        self._manifest = manifest
         self._overwrite = overwrite
         self._flush = flush
         self._lock = threading.Lock()
         self._open: dict[int, _OpenFile] = {}
         self._root_names: dict[str, str] = {}
         """By first part of a path: the name that it got here."""
+        self._folders: dict[tuple[str, ...], _Folder] = {}
+        """Folders that were made, in that order; by their parts in the plan."""
+        self.renamed: Notes[Renamed] = Notes()
+        """Names that are not as they were offered."""
+        self.left_out: Notes[LeftOut] = Notes()
+        """What could not be put in place."""
         self._root = _open_root(self.folder)
         try:
-            self._check_room(sum(safe.entry.size or 0 for safe in plan))
-        except DiskError:
+            self._check_room(manifest.bytes)
+            abilities = probe(self._root)
+            self._allowed = abilities.allowed
+            self._limit = abilities.platform.limit
+            self._plan = NamePlan(manifest, abilities.platform)
+        except OSError as exc:
+            os.close(self._root)
+            raise disk_error(exc, self.folder, writing=True) from exc
+        except ValueError as exc:
+            os.close(self._root)
+            raise TransferError(f"The sender offered what cannot be: {exc}.") from exc
+        except BaseException:
             os.close(self._root)
             raise
+        for note in self._plan.renamed:
+            self.renamed.add(note)
+        self.renamed.count(self._plan.renamed.total - len(self._plan.renamed))
 
     def __enter__(self) -> Self:
         return self
@@ -127,11 +165,8 @@ class Destination:
 
     def paths(self) -> list[Path]:
         """What was received, as a person finds it: the files and folders at the top."""
-        roots = dict.fromkeys(safe.parts[0] for safe in self._plan)
         with self._lock:
-            return [
-                self.folder / self._root_names[root] for root in roots if root in self._root_names
-            ]
+            return [self.folder / name for name in self._root_names.values()]
 
     def write(self, file: int, offset: int, data: bytes | memoryview) -> None:
         """Write a part of a file.
@@ -141,13 +176,9 @@ class Destination:
         """
         try:
             opened = self._opened(file)
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(opened.descriptor, view[:_WRITE_SIZE], offset)
-                view = view[written:]
-                offset += written
+            _write(opened.descriptor, data, offset)
             if self._flush:
-                opened.wrote(offset - len(data), len(data))
+                opened.wrote(offset, len(data))
         except OSError as exc:
             raise self._error(exc, file) from exc
 
@@ -162,67 +193,136 @@ class Destination:
         """
         try:
             opened = self._opened(file)
-            entry = self._plan[file].entry
-            _set_mode_and_time(opened.descriptor, entry)
+            self._set_mode_and_time(opened.descriptor, self._manifest[file])
             if self._flush:
                 os.fsync(opened.descriptor)
-            name = self._name_file(opened, self._plan[file].parts[-1])
+            parts = self._plan.parts(file)
+            name = self._name_file(opened.folder, opened.partial, parts[-1])
             with self._lock:
                 del self._open[file]
             opened.close()
-            return self._placed(file, name)
+            return self._placed(parts, name)
         except OSError as exc:
             raise self._error(exc, file) from exc
 
+    def put(self, files: Iterable[tuple[int, bytes | memoryview]]) -> None:
+        """Write and finish small files, each with its whole content.
+
+        They are flushed together, before any of them gets its final name: the first flush brings
+        the file system to write what belongs to all of them.
+
+        Raises:
+            DiskError: full, no permission, ...; what was written stays under partial names.
+        """
+        folders: dict[tuple[str, ...], int] = {}
+        waiting: list[tuple[int, tuple[str, ...], str, int]] = []
+        file = -1
+        try:
+            for file, data in files:
+                parts = self._plan.parts(file)
+                folder = folders.get(parts[:-1])
+                if folder is None:
+                    folder = folders[parts[:-1]] = self._walk(parts[:-1])
+                partial, descriptor = open_partial(folder, parts[-1], self._limit)
+                waiting.append((file, parts, partial, descriptor))
+                _write(descriptor, data, 0)
+                self._set_mode_and_time(descriptor, self._manifest[file])
+            if self._flush:
+                for *_, descriptor in waiting:
+                    os.fsync(descriptor)
+            for file, parts, partial, _ in waiting:  # noqa: B007 -- an error names the last one
+                self._placed(parts, self._name_file(folders[parts[:-1]], partial, parts[-1]))
+        except OSError as exc:
+            raise self._error(exc, max(file, 0)) from exc
+        finally:
+            for *_, descriptor in waiting:
+                os.close(descriptor)
+            for descriptor in folders.values():
+                os.close(descriptor)
+
     def make_directory(self, file: int) -> Path:
-        """Make a folder.
+        """Make a folder, for its owner alone until `set_folders`.
 
         Raises:
             DiskError: it cannot be made.
         """
-        parts = self._plan[file].parts
+        parts = self._plan.parts(file)
+        entry = self._manifest[file]
         try:
             os.close(self._walk(parts))
         except OSError as exc:
             raise self._error(exc, file) from exc
-        return self._placed(file, parts[-1] if len(parts) > 1 else self._root_names[parts[0]])
+        with self._lock:
+            made = self._folders.get(parts)
+            if made is not None:
+                made.mode, made.mtime = entry.mode, entry.mtime
+        return self._path(parts)
 
-    def make_link(self, file: int) -> Path:
+    def make_link(self, file: int) -> bool:
         """Make a symbolic link. Call it when all files are finished.
+
+        Returns:
+            False when there is none now, and `left_out` says why.
 
         Raises:
             DiskError: it cannot be made.
         """
-        safe = self._plan[file]
-        target = self._target(safe.parts, safe.entry.target or "")
+        parts = self._plan.parts(file)
+        target = self._plan.target(file)
+        if target is None:
+            self._leave_out(file, self._plan.link_problem(file))
+            return False
         try:
-            folder = self._walk(safe.parts[:-1])
+            folder = self._walk(parts[:-1])
             try:
-                name = self._name_link(folder, safe.parts[-1], target)
+                name = self._name_link(folder, parts[-1], self._moved_target(parts, target))
             finally:
                 os.close(folder)
         except OSError as exc:
-            raise self._error(exc, file) from exc
-        return self._placed(file, name)
+            if exc.errno not in _NO_LINKS:
+                raise self._error(exc, file) from exc
+            self._leave_out(file, "is a link, which this disk cannot hold")
+            return False
+        self._placed(parts, name)
+        return True
+
+    def set_folders(self) -> None:
+        """Give the folders that were made their modes and times, the deepest first.
+
+        Raises:
+            DiskError: one of them has gone.
+        """
+        while self._folders:
+            parts, made = self._folders.popitem()
+            try:
+                descriptor = self._walk(parts)
+                try:
+                    self._set_folder(descriptor, made)
+                finally:
+                    os.close(descriptor)
+            except OSError as exc:
+                raise disk_error(exc, "/".join(parts), writing=True) from exc
+        if self._flush:
+            with suppress(OSError):  # some file systems cannot; the names are only safer for it
+                os.fsync(self._root)
 
     def partial_paths(self) -> list[Path]:
         """Unfinished files that have begun to arrive; they stay when the transfer breaks off."""
         with self._lock:
             return [
-                self._path(self._plan[file].parts[:-1]) / opened.partial
+                self._path(self._plan.parts(file)[:-1]) / opened.partial
                 for file, opened in self._open.items()
             ]
 
     def close(self) -> None:
         """Close everything; partial files stay. Nothing must be writing."""
+        if self._root < 0:
+            return
+        with suppress(DiskError):  # it broke off, and what has arrived shall be as it should
+            self.set_folders()
         with self._lock:
-            if self._root < 0:
-                return
             while self._open:
                 self._open.popitem()[1].close()
-            if self._flush:
-                with suppress(OSError):  # some file systems cannot; the names are only safer for it
-                    os.fsync(self._root)
             os.close(self._root)
             self._root = -1
 
@@ -233,6 +333,8 @@ class Destination:
             info = os.fstatvfs(self._root)
         except OSError:
             return  # a file system that does not tell
+        if not info.f_blocks:
+            return  # one without a size of its own, such as ramfs
         free = info.f_bavail * info.f_frsize
         if needed > free:
             raise NoRoom(
@@ -241,21 +343,32 @@ class Destination:
             )
 
     def _error(self, exc: OSError, file: int) -> DiskError:
-        return disk_error(exc, "/".join(self._plan[file].parts), writing=True)
+        return disk_error(exc, self._manifest[file].path, writing=True)
+
+    def _leave_out(self, file: int, reason: str) -> None:
+        with self._lock:
+            self.left_out.add(LeftOut(self._manifest[file].path, reason))
 
     def _path(self, parts: Sequence[str]) -> Path:
         if not parts:
             return self.folder
         return self.folder.joinpath(self._root_names.get(parts[0], parts[0]), *parts[1:])
 
-    def _placed(self, file: int, name: str) -> Path:
+    def _placed(self, parts: tuple[str, ...], name: str) -> Path:
         """Note under which name an entry stands now."""
-        parts = self._plan[file].parts
         if len(parts) == 1:
             with self._lock:
                 self._root_names[parts[0]] = name
-            return self.folder / name
-        return self._path(parts[:-1]) / name
+        path = self._path(parts[:-1]) / name
+        if name != parts[-1]:
+            self._note_rename(parts, path)
+        return path
+
+    def _note_rename(self, parts: Sequence[str], path: Path) -> None:
+        """Note that a name was taken."""
+        placed = str(path.relative_to(self.folder))
+        with self._lock:
+            self.renamed.add(Renamed(encode_path("/".join(parts))[0], encode_path(placed)[0]))
 
     # Folders
 
@@ -269,12 +382,8 @@ class Destination:
         try:
             for depth, part in enumerate(parts):
                 if depth == 0:
-                    with self._lock:
-                        part = self._root_folder(part)
-                else:
-                    with suppress(FileExistsError):
-                        os.mkdir(part, dir_fd=descriptor)
-                below = os.open(part, _FOLDER, dir_fd=descriptor)
+                    part = self._root_folder(part)
+                below = self._enter(descriptor, part, tuple(parts[: depth + 1]), make=depth > 0)
                 os.close(descriptor)
                 descriptor = below
         except BaseException:
@@ -282,26 +391,44 @@ class Destination:
             raise
         return descriptor
 
+    def _enter(self, above: int, name: str, parts: tuple[str, ...], *, make: bool) -> int:
+        """Open a folder, and make it when it is not there."""
+        try:
+            return os.open(name, _FOLDER, dir_fd=above)
+        except FileNotFoundError:
+            if not make:
+                raise
+        with self._lock, suppress(FileExistsError):
+            os.mkdir(name, _PRIVATE_FOLDER, dir_fd=above)
+            self._folders[parts] = _Folder()
+        return os.open(name, _FOLDER, dir_fd=above)
+
     def _root_folder(self, part: str) -> str:
-        """The name that a folder at the top got; makes it the first time. Needs the lock."""
-        known = self._root_names.get(part)
-        if known is not None:
-            return known
-        if self._overwrite:
-            with suppress(FileExistsError):
-                os.mkdir(part, dir_fd=self._root)
-            self._root_names[part] = part
-            return part
-        for name in numbered(part, folder=True):
-            try:
-                os.mkdir(name, dir_fd=self._root)
-            except FileExistsError:
-                continue
+        """The name that a folder at the top got; makes it the first time."""
+        with self._lock:
+            known = self._root_names.get(part)
+            if known is not None:
+                return known
+            name = self._make_root_folder(part)
             self._root_names[part] = name
-            return name
+        if name != part:
+            self._note_rename([part], self.folder / name)
+        return name
+
+    def _make_root_folder(self, part: str) -> str:
+        """Make a folder at the top; return the name that was free. Needs the lock."""
+        for name in islice(numbered(part, folder=True, limit=self._limit), ATTEMPTS):
+            try:
+                os.mkdir(name, _PRIVATE_FOLDER, dir_fd=self._root)
+            except FileExistsError:
+                if self._overwrite:
+                    return name
+            else:
+                self._folders[part,] = _Folder()
+                return name
         raise FileExistsError(errno.EEXIST, "File exists")
 
-    def _target(self, parts: Sequence[str], target: str) -> str:
+    def _moved_target(self, parts: Sequence[str], target: str) -> str:
         """Where a link points to, with the names that things got here.
 
         Only links at the top point to things at the top, whose names may have been taken.
@@ -319,10 +446,10 @@ class Destination:
             opened = self._open.get(file)
             if opened is not None:
                 return opened
-        parts = self._plan[file].parts
+        parts = self._plan.parts(file)
         folder = self._walk(parts[:-1])
         try:
-            partial, descriptor = open_partial(folder, parts[-1])
+            partial, descriptor = open_partial(folder, parts[-1], self._limit)
         except BaseException:
             os.close(folder)
             raise
@@ -334,17 +461,16 @@ class Destination:
             mine.close()
         return opened
 
-    def _name_file(self, opened: _OpenFile, wanted: str) -> str:
+    def _name_file(self, folder: int, partial: str, wanted: str) -> str:
         """Give a partial file its final name.
 
         Returns:
             The name it got.
         """
-        folder, partial = opened.folder, opened.partial
         if self._overwrite:
             os.replace(partial, wanted, src_dir_fd=folder, dst_dir_fd=folder)
             return wanted
-        for name in numbered(wanted):
+        for name in islice(numbered(wanted, limit=self._limit), ATTEMPTS):
             try:
                 os.link(partial, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             except FileExistsError:
@@ -361,16 +487,27 @@ class Destination:
         raise FileExistsError(errno.EEXIST, "File exists")
 
     def _name_link(self, folder: int, wanted: str, target: str) -> str:
-        for name in numbered(wanted):
+        for name in islice(numbered(wanted, limit=self._limit), ATTEMPTS):
             try:
                 os.symlink(target, name, dir_fd=folder)
             except FileExistsError:
                 if not self._overwrite:
                     continue
-                partial = partial_link(folder, wanted, target)
+                partial = partial_link(folder, wanted, target, self._limit)
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             return name
         raise FileExistsError(errno.EEXIST, "File exists")
+
+    # Modes and times
+
+    def _set_mode_and_time(self, descriptor: int, entry: Entry) -> None:
+        """Set what the umask leaves of the mode, never set-user-id and its like, and the time."""
+        mode = 0o666 if entry.mode is None else entry.mode
+        _set(descriptor, mode & 0o777 & self._allowed, entry.mtime)
+
+    def _set_folder(self, descriptor: int, made: _Folder) -> None:
+        mode = 0o777 if made.mode is None else made.mode
+        _set(descriptor, mode & 0o777 & self._allowed, made.mtime)
 
 
 def _open_root(folder: Path) -> int:
@@ -388,13 +525,18 @@ def _open_root(folder: Path) -> int:
     return descriptor
 
 
-def _set_mode_and_time(descriptor: int, entry: Entry) -> None:
-    """Set the x bits where the umask lets the file be read, and the time. Nothing else, ever."""
-    if entry.mode is not None and entry.mode & 0o111:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o666
-        with suppress(PermissionError):  # file systems without modes
-            os.fchmod(descriptor, mode | (entry.mode & (mode >> 2) & 0o111))
-    if entry.mtime is not None:
-        time = entry.mtime * 1_000_000
+def _set(descriptor: int, mode: int, mtime: int | None) -> None:
+    with suppress(PermissionError):  # file systems without modes
+        os.fchmod(descriptor, mode)
+    if mtime is not None:
+        time = mtime * 1_000_000
         with suppress(OSError, OverflowError):  # a time that this disk cannot hold
             os.utime(descriptor, ns=(time, time))
+
+
+def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view[:_WRITE_SIZE], offset)
+        view = view[written:]
+        offset += written

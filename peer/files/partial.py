@@ -7,28 +7,30 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
+
+from peer.transfer.names import cut
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]  # a module or None
 
-__all__ = ["PARTIAL_SUFFIX", "numbered", "open_partial", "partial_link", "reserve"]
+__all__ = ["ATTEMPTS", "PARTIAL_SUFFIX", "open_partial", "partial_link", "reserve"]
 
 logger = logging.getLogger(__name__)
 
 PARTIAL_SUFFIX: Final = ".peerline-part"
-"""End of the name of a file that is not whole. `transfer.names` accepts no such name."""
+"""End of the name of a file that is not whole. `transfer.names` hands out no such name."""
 
-NAME_LIMIT: Final = 255
-"""Bytes of a name on every file system that matters."""
+PRIVATE: Final = 0o600
+"""Mode of a file that is not whole: never wider than what it is going to get."""
 
 ATTEMPTS: Final = 10_000
 """Numbers that are tried before a name counts as hopelessly taken."""
 
+_PLACEHOLDER: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTIAL: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -36,16 +38,16 @@ class _Taken(Exception):
     """Somebody else uses this partial name."""
 
 
-def open_partial(folder: int, name: str) -> tuple[str, int]:
-    """Open the partial file for `name`, empty, and lock it.
+def open_partial(folder: int, name: str, limit: int) -> tuple[str, int]:
+    """Open the partial file for `name`, empty, for its owner alone, and lock it.
 
     What an earlier transfer left is used again. What is linked, not ours, no file or locked is
     left alone, and the next name is tried.
     """
     for attempt in range(ATTEMPTS):
-        partial = _partial_name(name, attempt)
+        partial = _partial_name(name, attempt, limit)
         try:
-            descriptor = os.open(partial, _PARTIAL, 0o666, dir_fd=folder)
+            descriptor = os.open(partial, _PARTIAL, PRIVATE, dir_fd=folder)
         except OSError as exc:
             if exc.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES) and _exists(
                 folder, partial
@@ -53,8 +55,8 @@ def open_partial(folder: int, name: str) -> tuple[str, int]:
                 continue
             raise
         try:
-            _claim(descriptor, folder, partial)
-            os.ftruncate(descriptor, 0)
+            if _claim(descriptor, folder, partial):
+                _empty(descriptor)
         except _Taken:
             os.close(descriptor)
         except BaseException:
@@ -65,10 +67,10 @@ def open_partial(folder: int, name: str) -> tuple[str, int]:
     raise FileExistsError(errno.EEXIST, "File exists")
 
 
-def partial_link(folder: int, name: str, target: str) -> str:
+def partial_link(folder: int, name: str, target: str, limit: int) -> str:
     """Make a link under a partial name that is free."""
     for attempt in range(ATTEMPTS):
-        partial = _partial_name(name, attempt)
+        partial = _partial_name(name, attempt, limit)
         try:
             os.symlink(target, partial, dir_fd=folder)
         except FileExistsError:
@@ -77,8 +79,18 @@ def partial_link(folder: int, name: str, target: str) -> str:
     raise FileExistsError(errno.EEXIST, "File exists")
 
 
-def _claim(descriptor: int, folder: int, partial: str) -> None:
+def _empty(descriptor: int) -> None:
+    """Take over what an earlier transfer left."""
+    os.ftruncate(descriptor, 0)
+    with suppress(PermissionError):  # file systems without modes
+        os.fchmod(descriptor, PRIVATE)
+
+
+def _claim(descriptor: int, folder: int, partial: str) -> bool:
     """Make sure that a partial file is ours alone.
+
+    Returns:
+        Whether it may be an older one.
 
     Raises:
         _Taken: it is not.
@@ -99,6 +111,7 @@ def _claim(descriptor: int, folder: int, partial: str) -> None:
         raise _Taken from None  # its owner has just given it its final name
     if (now.st_dev, now.st_ino) != (info.st_dev, info.st_ino):
         raise _Taken
+    return info.st_size > 0 or stat.S_IMODE(info.st_mode) & ~PRIVATE != 0
 
 
 def _exists(folder: int, name: str) -> bool:
@@ -113,44 +126,21 @@ def reserve(folder: int, name: str) -> bool:
     """Take a name with an empty file, for file systems without hard links."""
     try:
         os.close(
-            os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+            os.open(
+                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=folder
+            )
         )
     except FileExistsError:
         return False
     return True
 
 
-def _partial_name(name: str, attempt: int = 0) -> str:
-    """`.film.mkv.peerline-part`; then `.film.mkv.1.peerline-part`; never too long."""
+def _partial_name(name: str, attempt: int, limit: int) -> str:
+    """`.film.mkv.peerline-part`; then `.film.mkv.1.peerline-part`; never longer than `limit`."""
     number = f".{attempt}" if attempt else ""
     partial = f".{name}{number}{PARTIAL_SUFFIX}"
-    if len(partial.encode()) <= NAME_LIMIT:
+    if len(os.fsencode(partial)) <= limit:
         return partial
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     rest = f"~{digest}{number}{PARTIAL_SUFFIX}"
-    return f".{_cut(name, NAME_LIMIT - 1 - len(rest))}{rest}"
-
-
-def numbered(name: str, *, folder: bool = False) -> Iterator[str]:
-    """`film.mkv`, `film (1).mkv`, `film (2).mkv`, ...; never too long."""
-    yield name
-    stem, suffix = (name, "") if folder else _split_suffix(name)
-    for number in range(1, ATTEMPTS):
-        rest = f" ({number}){suffix}"
-        yield f"{_cut(stem, NAME_LIMIT - len(rest.encode()))}{rest}"
-
-
-def _split_suffix(name: str) -> tuple[str, str]:
-    """Cut off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor an absurdly long suffix."""
-    path = Path(name)
-    suffix = path.suffix
-    if suffix and Path(path.stem).suffix == ".tar":
-        suffix = f".tar{suffix}"
-    if not suffix or len(suffix.encode()) > 32 or suffix == name:
-        return name, ""
-    return name[: -len(suffix)], suffix
-
-
-def _cut(text: str, limit: int) -> str:
-    """The beginning of a text, at most `limit` UTF-8 bytes."""
-    return text.encode()[:limit].decode(errors="ignore")
+    return f".{cut(name, limit - 1 - len(rest))}{rest}"

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from peer.errors import DiskError, TransferError, UnsafeName
+from peer.errors import DiskError, TransferError
+from peer.transfer.config import MAX_PATH
 from peer.transfer.manifest import DIRECTORY, FILE, LINK, Entry, Manifest
-from peer.transfer.names import display_name, safe_manifest
+from peer.transfer.names import decode_path, display_name, encode_path, link_problem, numbered
+from peer.transfer.notes import LeftOut, Notes, Renamed
 
+from .partial import PARTIAL_SUFFIX
 from .problems import disk_error, may
 
-__all__ = ["Skipped", "SourceChanged", "Sources"]
+__all__ = ["SourceChanged", "SourceLost", "Sources"]
 
 OPEN_FILES = 4
 """Files that a reader keeps open: the current one, and some that may have to be read again."""
+
+PROBLEMS: Final = 20
+"""Problems that one message names."""
+
+_READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+"""Not blocking: a file may have been replaced by a pipe since it was listed."""
 
 
 class SourceChanged(TransferError):
@@ -34,30 +45,26 @@ class SourceChanged(TransferError):
         self.file = file
 
 
+class SourceLost(DiskError):
+    """A file cannot be read any more.
+
+    Attributes:
+        file: its index in the manifest.
+        reason: to follow its path in a sentence.
+    """
+
+    def __init__(self, file: int, name: str, reason: str) -> None:
+        super().__init__(f'"{display_name(name)}" {reason}.')
+        self.file = file
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """Something inside a folder that will not be sent."""
+class _Found:
+    """Something to send."""
 
-    path: Path
-    reason: str
-    """To follow the path in a sentence: `is a socket`."""
-
-    def __str__(self) -> str:
-        return f'"{display_name(str(self.path))}" {self.reason} and is not sent.'
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where an entry's content is, and how to see whether it is still the same."""
-
-    path: Path
     entry: Entry
-    identity: tuple[int, int, int, int]
-    """Device, inode, size, mtime in ns."""
-
-
-def _identity(info: os.stat_result) -> tuple[int, int, int, int]:
-    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+    info: os.stat_result
 
 
 class Sources:
@@ -66,68 +73,123 @@ class Sources:
     `Sources.of` lists them; `read` reads segments and may be called from several threads.
     """
 
-    def __init__(self, found: Iterable[_Source], skipped: Iterable[Skipped] = ()) -> None:
-        self._sources = tuple(found)
+    def __init__(self) -> None:
+        self._roots: dict[str, str] = {}
+        """Where each thing at the top is, by the name that it is sent under."""
+        self._identities = array("Q")
+        """By index: device, inode, and time of modification in ns."""
         self._lock = threading.Lock()
         self._open: dict[int, int] = {}
         self._closed = False
         self._busy: dict[int, int] = {}
-        self.skipped = tuple(skipped)
-        """What was left out, for a warning."""
-        self.manifest = Manifest(source.entry for source in self._sources)
+        self.left_out: Notes[LeftOut] = Notes()
+        """What is not sent, for a warning."""
+        self.renamed: Notes[Renamed] = Notes()
+        """What is sent under another name, because two things have the same."""
+        self.manifest = Manifest()
 
     @classmethod
-    def of(cls, paths: Iterable[str | os.PathLike[str]]) -> Self:
+    def of(cls, paths: Iterable[str | os.PathLike[str]], *, strict: bool = False) -> Self:
         """List files, and folders with everything in them.
 
         A path that is itself a symbolic link stands for what it points to. Links inside folders
-        are sent as links, when they stay inside the folder. Sockets, pipes and devices inside
-        folders are skipped.
+        are sent as links, when they stay inside the folder. What cannot be read, has vanished, or
+        is a socket, a pipe or a device is left out. Of two paths with the same last name the
+        second gets a number.
+
+        Args:
+            paths: What to send.
+            strict: Refuse to leave anything out.
 
         Raises:
-            DiskError: something does not exist or cannot be read, or nothing is left to send.
-            UnsafeName: a name that the other side would have to refuse.
+            DiskError: a path does not exist, nothing is left to send, or (when strict) something
+                would be left out; the message names all that is wrong.
             TransferError: more than fits one transfer.
         """
-        found: list[_Source] = []
-        skipped: list[Skipped] = []
+        sources = cls()
+        missing: list[str] = []
+        resolved: dict[tuple[str, str], None] = {}
         for path in paths:
-            for thing in _walk(Path(path)):
-                if isinstance(thing, Skipped):
-                    skipped.append(thing)
-                else:
-                    found.append(thing)
-        if not found:
-            raise DiskError("There is nothing to send.")
-        safe_manifest(source.entry for source in found)
+            try:
+                resolved[_resolve(Path(path))] = None
+            except DiskError as exc:
+                missing.append(str(exc))
+        if missing:
+            raise DiskError(_together(missing))
+        for real, name in resolved:
+            sources._add_root(real, name)
+        problems = [f'"{display_name(left.path)}" {left.reason}.' for left in sources.left_out]
+        more = sources.left_out.total - len(problems)
+        if not len(sources.manifest):
+            raise DiskError(_together(["There is nothing to send.", *problems], more))
+        if strict and problems:
+            raise DiskError(_together(problems, more))
+        return sources
+
+    @property
+    def skipped(self) -> tuple[LeftOut, ...]:
+        """The first of `left_out`."""
+        return tuple(self.left_out)
+
+    def _add_root(self, real: str, name: str) -> None:
+        """List one thing that a person named."""
+        root = next(each for each in numbered(name) if each not in self._roots)
+        things = _walk(real, root)
+        first = next(things)
+        if isinstance(first, LeftOut):
+            self.left_out.add(first)
+            return
+        self._roots[root] = real
+        if root != name:
+            self.renamed.add(Renamed(encode_path(real)[0], encode_path(root)[0]))
+        self._add(first)
+        for thing in things:
+            if isinstance(thing, LeftOut):
+                self.left_out.add(thing)
+            else:
+                self._add(thing)
+
+    def _add(self, found: _Found) -> None:
+        info = found.info
         try:
-            return cls(found, skipped)
+            self.manifest.extend((found.entry,))
         except ValueError as exc:
             raise TransferError(f"This does not fit in one transfer: {exc}.") from exc
+        self._identities.extend((info.st_dev, info.st_ino, info.st_mtime_ns & _U64))
+
+    def path(self, index: int) -> str:
+        """Where an entry is on this machine."""
+        entry = self.manifest[index]
+        root, slash, rest = decode_path(entry.path, entry.escaped).partition("/")
+        return f"{self._roots[root]}{slash}{rest}"
 
     def read(self, file: int, offset: int, length: int) -> bytes:
         """Read a part of a file.
 
         Raises:
+            SourceLost: it cannot be opened any more.
             SourceChanged: it is not what was listed.
             DiskError: it cannot be read.
         """
-        source = self._sources[file]
         descriptor = self._descriptor(file)
         try:
-            data = os.pread(descriptor, length, offset)
-            while len(data) < length:  # a network file system may return less than there is
-                more = os.pread(descriptor, length - len(data), offset + len(data))
-                if not more:
-                    raise SourceChanged(file, source.entry.path)
-                data += more
-            if _identity(os.fstat(descriptor)) != source.identity:
-                raise SourceChanged(file, source.entry.path)
-        except OSError as exc:
-            raise disk_error(exc, source.path, writing=False) from exc
+            return self._read(descriptor, file, offset, length)
         finally:
             self._release(file)
-        return data
+
+    def read_whole(self, file: int) -> bytes:
+        """Read a small file.
+
+        Raises:
+            SourceLost: it cannot be opened any more.
+            SourceChanged: it is not what was listed.
+            DiskError: it cannot be read.
+        """
+        descriptor = self._open_source(file)
+        try:
+            return self._read(descriptor, file, 0, self.manifest.size(file))
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close all files; nothing must be reading."""
@@ -135,6 +197,29 @@ class Sources:
             self._closed = True
             while self._open:
                 os.close(self._open.popitem()[1])
+
+    def _read(self, descriptor: int, file: int, offset: int, length: int) -> bytes:
+        try:
+            data = os.pread(descriptor, length, offset)
+            while len(data) < length:  # a network file system may return less than there is
+                more = os.pread(descriptor, length - len(data), offset + len(data))
+                if not more:
+                    raise self._changed(file)
+                data += more
+            self._check_identity(descriptor, file)
+        except OSError as exc:
+            raise disk_error(exc, self.path(file), writing=False) from exc
+        return data
+
+    def _changed(self, file: int) -> SourceChanged:
+        return SourceChanged(file, self.manifest[file].path)
+
+    def _check_identity(self, descriptor: int, file: int) -> None:
+        info = os.fstat(descriptor)
+        known = self._identities[3 * file : 3 * file + 3]
+        now = array("Q", (info.st_dev, info.st_ino, info.st_mtime_ns & _U64))
+        if now != known or info.st_size != self.manifest.size(file):
+            raise self._changed(file)
 
     def _descriptor(self, file: int) -> int:
         """An open descriptor, that stays open until `_release`."""
@@ -159,27 +244,39 @@ class Sources:
                 os.close(self._open.pop(idle))
 
     def _open_source(self, file: int) -> int:
-        source = self._sources[file]
+        name = self.manifest[file].path
         try:
-            # Not blocking: the file may have been replaced by a pipe since it was listed.
-            descriptor = os.open(
-                source.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-            )
+            descriptor = os.open(self.path(file), _READING)
         except FileNotFoundError as exc:
-            raise SourceChanged(file, source.entry.path) from exc
+            raise SourceLost(file, name, "has vanished") from exc
         except OSError as exc:
-            raise disk_error(exc, source.path, writing=False) from exc
-        if _identity(os.fstat(descriptor)) != source.identity:
+            raise SourceLost(file, name, _reason(exc)) from exc
+        try:
+            self._check_identity(descriptor, file)
+        except BaseException:
             os.close(descriptor)
-            raise SourceChanged(file, source.entry.path)
+            raise
         return descriptor
 
 
-def _walk(path: Path) -> Iterator[_Source | Skipped]:
-    """List one thing that a person named."""
+_U64: Final = (1 << 64) - 1
+
+
+def _together(sentences: list[str], more: int = 0) -> str:
+    """All problems in one message."""
+    more += max(0, len(sentences) - PROBLEMS)
+    rest = [f"... and {more} more."] if more else []
+    return "\n".join([*sentences[:PROBLEMS], *rest])
+
+
+def _resolve(path: Path) -> tuple[str, str]:
+    """Where something is that a person named, and what it is called.
+
+    Raises:
+        DiskError: there is no such thing.
+    """
     try:
         real = path.resolve(strict=True)
-        info = real.stat()
     except (OSError, RuntimeError) as exc:
         problem = exc if isinstance(exc, OSError) else OSError(str(exc))
         raise disk_error(problem, path, writing=False) from exc
@@ -187,85 +284,153 @@ def _walk(path: Path) -> Iterator[_Source | Skipped]:
     name = path.name if path.name not in ("", "..") else real.name
     if not name:
         raise DiskError("The root of the file system cannot be sent.")
+    return str(real), name
+
+
+def _walk(real: str, name: str) -> Iterator[_Found | LeftOut]:
+    """List one thing: itself first."""
+    shown = encode_path(name)[0]
+    try:
+        info = os.lstat(real)
+    except OSError as exc:
+        yield LeftOut(shown, _reason(exc))
+        return
     if stat.S_ISDIR(info.st_mode):
-        yield _directory(real, name, info)
+        if not may(real, os.R_OK | os.X_OK):
+            yield LeftOut(shown, "is a folder that cannot be read: permission denied")
+            return
+        yield _directory(name, info)
         yield from _walk_directory(real, name)
     elif stat.S_ISREG(info.st_mode):
         yield _file(real, name, info)
     else:
-        raise DiskError(f'"{display_name(str(path))}" is neither a file nor a folder.')
+        yield LeftOut(shown, _what(info))
 
 
-def _walk_directory(folder: Path, name: str) -> Iterator[_Source | Skipped]:
+def _walk_directory(folder: str, name: str) -> Iterator[_Found | LeftOut]:
     """List what is inside a folder, sorted, folders before what they hold."""
     waiting = [(folder, name)]
     while waiting:
         folder, name = waiting.pop()
         try:
             with os.scandir(folder) as scan:
-                children = sorted(scan, key=lambda child: child.name)
+                children = sorted(child.name for child in scan)
         except OSError as exc:
-            raise disk_error(exc, folder, writing=False) from exc
+            yield LeftOut(encode_path(name)[0], f"is a folder that {_reason(exc)}")
+            continue
         below = []
         for child in children:
-            path, child_name = folder / child.name, f"{name}/{child.name}"
-            try:
-                info = child.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # gone since the folder was read
-            except OSError as exc:
-                raise disk_error(exc, path, writing=False) from exc
-            if stat.S_ISDIR(info.st_mode):
-                yield _directory(path, child_name, info)
+            path, child_name = f"{folder}/{child}", f"{name}/{child}"
+            found = _child(path, child_name)
+            yield found
+            if isinstance(found, _Found) and found.entry.kind == DIRECTORY:
                 below.append((path, child_name))
-            elif stat.S_ISREG(info.st_mode):
-                if not child.name.endswith(".peerline-part"):
-                    yield _file(path, child_name, info)
-                else:
-                    yield Skipped(path, "is an unfinished transfer")
-            elif stat.S_ISLNK(info.st_mode):
-                yield _link(path, child_name, info)
-            else:
-                yield Skipped(path, "is neither a file nor a folder nor a link")
         waiting += reversed(below)
+
+
+def _child(path: str, name: str) -> _Found | LeftOut:
+    shown, _ = encode_path(name)
+    if len(os.fsencode(shown)) > MAX_PATH:
+        return LeftOut(shown, f"has a path of more than {MAX_PATH} bytes")
+    try:
+        info = os.lstat(path)
+    except OSError as exc:
+        return LeftOut(shown, _reason(exc))
+    if stat.S_ISDIR(info.st_mode):
+        return _directory(name, info)
+    if stat.S_ISREG(info.st_mode):
+        if path.endswith(PARTIAL_SUFFIX):
+            return LeftOut(shown, "is an unfinished transfer")
+        return _file(path, name, info)
+    if stat.S_ISLNK(info.st_mode):
+        return _link(path, name, info)
+    return LeftOut(shown, _what(info))
+
+
+def _reason(exc: OSError) -> str:
+    """Why something cannot be read, to follow its path in a sentence."""
+    if exc.errno == errno.ENOENT:
+        return "has vanished"
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        return "cannot be read: permission denied"
+    if exc.errno == errno.ENAMETOOLONG:
+        return "has a path that is too long"
+    if exc.errno == errno.ELOOP:
+        return "cannot be read: a link is in the way"
+    return f"cannot be read: {(exc.strerror or 'the system gives no reason').lower()}"
+
+
+def _what(info: os.stat_result) -> str:
+    for is_one, what in _OTHERS:
+        if is_one(info.st_mode):
+            return f"is {what}"
+    return "is neither a file nor a folder nor a link"
+
+
+_OTHERS: Final = (
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
 
 
 def _milliseconds(info: os.stat_result) -> int:
     return info.st_mtime_ns // 1_000_000
 
 
-def _directory(path: Path, name: str, info: os.stat_result) -> _Source:
-    entry = Entry(path=name, kind=DIRECTORY, mtime=_milliseconds(info), mode=info.st_mode & 0o777)
-    return _Source(path, entry, _identity(info))
+def _directory(name: str, info: os.stat_result) -> _Found:
+    path, escaped = encode_path(name)
+    entry = Entry(
+        path=path,
+        kind=DIRECTORY,
+        mtime=_milliseconds(info),
+        mode=info.st_mode & 0o777,
+        escaped=escaped,
+    )
+    return _Found(entry, info)
 
 
-def _file(path: Path, name: str, info: os.stat_result) -> _Source:
+def _file(path: str, name: str, info: os.stat_result) -> _Found | LeftOut:
+    sent, escaped = encode_path(name)
     if not may(path, os.R_OK):
         # Now, not after an hour of sending.
-        raise disk_error(PermissionError(13, "Permission denied"), path, writing=False)
+        return LeftOut(sent, "cannot be read: permission denied")
     entry = Entry(
-        path=name,
+        path=sent,
         kind=FILE,
         size=info.st_size,
         mtime=_milliseconds(info),
         mode=info.st_mode & 0o777,
+        escaped=escaped,
     )
-    return _Source(path, entry, _identity(info))
+    return _Found(entry, info)
 
 
-def _link(path: Path, name: str, info: os.stat_result) -> _Source | Skipped:
+def _link(path: str, name: str, info: os.stat_result) -> _Found | LeftOut:
+    sent, escaped = encode_path(name)
     try:
-        target = str(path.readlink())
+        target = os.readlink(path)  # noqa: PTH115 -- a Path drops what is odd in a target
     except OSError as exc:
-        raise disk_error(exc, path, writing=False) from exc
-    entry = Entry(path=name, kind=LINK, target=target, mtime=_milliseconds(info))
-    try:
-        safe_manifest([Entry(path=name, kind=FILE, size=0)])
-    except UnsafeName:
-        pass  # the name itself is refused later, together with the others
-    else:
-        try:
-            safe_manifest([entry])
-        except UnsafeName as exc:
-            return Skipped(path, exc.reason)
-    return _Source(path, entry, _identity(info))
+        return LeftOut(sent, _reason(exc))
+    target = _plain_target(target)
+    escaped = escaped or encode_path(target)[1]
+    sent = encode_path(name, escape=escaped)[0]
+    if len(sent.encode()) + len(os.fsencode(target)) > MAX_PATH:  # both have to fit in a message
+        return LeftOut(sent, "is a link with a path that is too long")
+    entry = Entry(
+        path=sent,
+        kind=LINK,
+        target=encode_path(target, escape=escaped)[0],
+        mtime=_milliseconds(info),
+        escaped=escaped,
+    )
+    problem = link_problem(entry)
+    return LeftOut(sent, problem) if problem is not None else _Found(entry, info)
+
+
+def _plain_target(target: str) -> str:
+    """A relative target without the parts that mean nothing, such as in `./a//b/`."""
+    if target.startswith("/"):
+        return target
+    return "/".join(part for part in target.split("/") if part not in ("", ".")) or "."

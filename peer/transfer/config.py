@@ -8,17 +8,19 @@ __all__ = [
     "DIGEST_SIZE",
     "MAX_BYTES",
     "MAX_CONTROL_MESSAGE",
-    "MAX_DEPTH",
-    "MAX_ENTRIES",
+    "MAX_FOLDERS",
     "MAX_FRAME",
     "MAX_FRAMES_PER_SEGMENT",
+    "MAX_INDEX",
     "MAX_MANIFEST_TEXT",
     "MAX_PATH",
     "MAX_PATH_PART",
     "MAX_RETRIES",
+    "MAX_UNDECIDED_BYTES",
     "MAX_WINDOW",
     "MIN_FRAME",
     "SEGMENT_SIZE",
+    "SMALL_CREDIT",
     "TransferConfig",
 ]
 
@@ -42,23 +44,31 @@ segment bounded when the other side is hostile, and lets the parts go out in one
 MAX_CONTROL_MESSAGE = 48 * 1024
 """UTF-8 bytes of the longest control message."""
 
-MAX_ENTRIES = 65536
-"""Files, folders and links of one transfer."""
+MAX_INDEX = 0xFFFFFFFF
+"""Largest index of an entry: it has 32 bits in a frame."""
 
-MAX_MANIFEST_TEXT = 16 << 20
-"""UTF-8 bytes of all paths and link targets of one transfer together."""
+MAX_MANIFEST_TEXT = 256 << 20
+"""Bytes of all entries of one transfer together, as JSON. It bounds what a receiver has to read;
+what it keeps before anybody has decided is bounded by `MAX_UNDECIDED_BYTES`."""
+
+MAX_UNDECIDED_BYTES = 32 << 20
+"""Bytes that all offers of a link together may take in memory before they are accepted. A list of
+files shrinks to a tenth when it is packed: this holds about two million."""
+
+MAX_FOLDERS = 1 << 19
+"""Folders of one transfer, named or implied by paths."""
+
+SMALL_CREDIT = 16 << 10
+"""Bytes of credit that a small file takes at least in version 2."""
 
 MAX_BYTES = (1 << 53) - 1
 """Bytes of one transfer: the largest integer that JavaScript represents exactly."""
 
-MAX_PATH = 1024
-"""UTF-8 bytes of one path."""
+MAX_PATH = 4096
+"""UTF-8 bytes of one path, as it travels; Linux takes no longer ones, either."""
 
 MAX_PATH_PART = 255
-"""UTF-8 bytes of one name inside a path."""
-
-MAX_DEPTH = 32
-"""Names in one path."""
+"""Bytes of one name inside a path on nearly every file system."""
 
 MAX_RETRIES = 3
 """Times that one segment is asked for again before the transfer fails as `integrity`."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from .config import DIGEST_SIZE
 
-__all__ = ["FileDigest", "segment_digest"]
+__all__ = ["FileDigest", "file_digest", "segment_digest"]
 
 
 def segment_digest(parts: Iterable[bytes | memoryview]) -> bytes:
@@ -21,6 +21,11 @@ def segment_digest(parts: Iterable[bytes | memoryview]) -> bytes:
     for part in parts:
         digest.update(part)
     return digest.digest()
+
+
+def file_digest(*segments: bytes) -> bytes:
+    """SHA-256 over the digests of a file's segments, in order: 32 bytes."""
+    return hashlib.sha256(b"".join(segments)).digest()
 
 
 class FileDigest:
@@ -72,6 +77,6 @@ class FileDigest:
             start = position * DIGEST_SIZE
             self.add(first + position, digests[start : start + DIGEST_SIZE])
 
-    def hexdigest(self) -> str | None:
-        """The digest of what was added so far without a gap, hexadecimal; None when unknown."""
-        return self._digest.hexdigest() if self._known else None
+    def digest(self) -> bytes | None:
+        """The digest of what was added so far without a gap, 32 bytes; None when unknown."""
+        return self._digest.digest() if self._known else None

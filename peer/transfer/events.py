@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .manifest import Manifest
-from .names import SafePlan
 
 __all__ = [
     "Accepted",
@@ -24,6 +23,9 @@ __all__ = [
     "MakeLink",
     "Offered",
     "ReadSegment",
+    "SetFolders",
+    "Skipped",
+    "WriteFile",
     "WriteSegment",
 ]
 
@@ -68,6 +70,21 @@ class WriteSegment:
     """SHA-256 that the segment must have: see `digest.segment_digest`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WriteFile:
+    """To the receiver's driver: when the content hashes to `digest` write it, give the file its
+    final name and call `entry_finished` (or `disk_failed`), otherwise call `segment_damaged`.
+
+    Of a file that has one segment only: there are many of them.
+    """
+
+    file: int
+    parts: tuple[memoryview, ...]
+    """The whole content in order; at most 1024 parts."""
+    digest: bytes
+    """SHA-256 that it must have."""
+
+
 @dataclass(frozen=True, slots=True)
 class FinishFile:
     """To the receiver's driver: give the file its final name, then call `entry_finished`."""
@@ -94,15 +111,23 @@ class MakeLink:
     file: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetFolders:
+    """To the receiver's driver: give the folders their modes and times, then call `folders_set`.
+
+    Comes last: a folder may be one that nobody can write to.
+    """
+
+
 # The driver is told something
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """To the receiver: the whole offer is here and its names are safe; accept or decline it."""
+    """To the receiver: the whole offer is here, and nothing in it is impossible; accept or decline
+    it. Its names are the other side's: `plan.NamePlan` makes safe ones of them."""
 
     manifest: Manifest
-    plan: SafePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +146,22 @@ class FileConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """To both: a file is not coming, because its sender cannot read it any more."""
+
+    file: int
+    reason: str
+    """To follow its path in a sentence; safe to print."""
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """To both: everything is in place. The last event."""
 
     files: int
     bytes: int
+    left_out: int = 0
+    """To the sender: entries that the receiver could not put in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +189,12 @@ class Failed:
 Event = (
     ReadSegment
     | WriteSegment
+    | WriteFile
     | FinishFile
     | MakeDirectory
     | MakeLink
+    | SetFolders
+    | Skipped
     | Offered
     | Accepted
     | FileConfirmed

@@ -17,12 +17,15 @@ Every frame starts with the same 20 bytes, all integers big-endian::
 
 type 1, SEGMENT: `offset` is where a segment starts; the payload is `length` (32 bits) and the
 segment's SHA-256 (32 bytes). type 2, DATA: the payload is file content at `offset`, and never
-crosses the end of a segment. Frames arrive in any order.
+crosses the end of a segment. type 4, PACK (version 2): the payload is one small file after the
+other, each with its index (32 bits), its length (32 bits), its SHA-256 (32 bytes) and its content;
+`file` and `offset` are 0. Frames arrive in any order.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -34,22 +37,31 @@ from .config import DIGEST_SIZE, MAX_FRAME
 
 __all__ = [
     "HEADER_SIZE",
+    "PACKED_HEADER_SIZE",
     "BadFrame",
     "BlockType",
     "DataFrame",
     "Frame",
+    "PackFrame",
+    "PackedFile",
     "SegmentFrame",
     "data_frames",
     "parse_frame",
     "serialize_data",
+    "serialize_pack",
+    "serialize_packed",
     "serialize_segment",
 ]
 
 _HEADER: Final = struct.Struct(">BBHIIQ")
 _SEGMENT: Final = struct.Struct(f">BBHIIQI{DIGEST_SIZE}s")
+_PACKED: Final = struct.Struct(f">II{DIGEST_SIZE}s")
 
 HEADER_SIZE: Final = _HEADER.size
 """Bytes before the payload: 20."""
+
+PACKED_HEADER_SIZE: Final = _PACKED.size
+"""Bytes before each content in a PACK: 40."""
 
 
 class BlockType(IntEnum):
@@ -57,6 +69,7 @@ class BlockType(IntEnum):
 
     SEGMENT = 1
     DATA = 2
+    PACK = 4
 
 
 class BadFrame(ProtocolError):
@@ -95,7 +108,25 @@ class DataFrame(Struct, frozen=True, gc=False, eq=False):
     """At least one byte; a view into the frame, not a copy."""
 
 
-Frame = SegmentFrame | DataFrame
+class PackedFile(Struct, frozen=True, gc=False, eq=False):
+    """A small file as a whole."""
+
+    file: int
+    digest: bytes
+    """SHA-256 of the content, 32 bytes."""
+    content: memoryview
+    """At least one byte; a view into the frame, not a copy."""
+
+
+class PackFrame(Struct, frozen=True, gc=False, eq=False):
+    """Several small files."""
+
+    transfer: int
+    files: list[PackedFile]
+    """At least one."""
+
+
+Frame = SegmentFrame | DataFrame | PackFrame
 
 
 def parse_frame(data: bytes) -> Frame | None:
@@ -110,7 +141,7 @@ def parse_frame(data: bytes) -> Frame | None:
     if len(data) < HEADER_SIZE:
         raise BadFrame(f"{len(data)} bytes, needs {HEADER_SIZE}")
     kind, flags, _, transfer, file, offset = _HEADER.unpack_from(data)
-    if kind not in (BlockType.SEGMENT, BlockType.DATA):
+    if kind not in (BlockType.SEGMENT, BlockType.DATA, BlockType.PACK):
         return None
     if len(data) > MAX_FRAME:
         raise BadFrame(f"{len(data)} bytes, at most {MAX_FRAME} are allowed", transfer)
@@ -121,10 +152,38 @@ def parse_frame(data: bytes) -> Frame | None:
         if len(data) == HEADER_SIZE:
             raise BadFrame("no payload", transfer)
         return DataFrame(transfer, file, offset, memoryview(data)[HEADER_SIZE:])
+    if kind == BlockType.PACK:
+        return PackFrame(transfer, _parse_pack(data, transfer))
     if len(data) != _SEGMENT.size:
         raise BadFrame(f"segment of {len(data)} bytes, needs {_SEGMENT.size}", transfer)
     length, digest = _SEGMENT.unpack(data)[-2:]
     return SegmentFrame(transfer, file, offset, length, digest)
+
+
+def _parse_pack(data: bytes, transfer: int) -> list[PackedFile]:
+    view = memoryview(data)
+    files: list[PackedFile] = []
+    start = HEADER_SIZE
+    while start < len(data) or not files:
+        content = start + PACKED_HEADER_SIZE
+        if content >= len(data):
+            raise BadFrame("a pack that is cut short", transfer)
+        file, length, digest = _PACKED.unpack_from(data, start)
+        start = content + length
+        if not length or start > len(data):
+            raise BadFrame("a pack that is cut short", transfer)
+        files.append(PackedFile(file, digest, view[content:start]))
+    return files
+
+
+def serialize_packed(file: int, digest: bytes, content: bytes | memoryview) -> bytes:
+    """Write one small file as a part of a PACK frame's payload."""
+    return b"".join((_PACKED.pack(file, len(content), digest), content))
+
+
+def serialize_pack(transfer: int, packed: Sequence[bytes]) -> bytes:
+    """Write a PACK frame of what `serialize_packed` made."""
+    return b"".join((_HEADER.pack(BlockType.PACK, 0, 0, transfer, 0, 0), *packed))
 
 
 def serialize_segment(transfer: int, file: int, offset: int, length: int, digest: bytes) -> bytes:

@@ -13,11 +13,13 @@ from collections import deque
 from enum import Enum
 from typing import ClassVar, Generic, TypeVar
 
+from .config import SEGMENT_SIZE, SMALL_CREDIT
 from .events import Declined, Event, Failed
+from .manifest import Manifest
 from .messages import Cancel, Message, serialize_message
 from .names import display_name
 
-__all__ = ["MAX_SENTENCE", "Machine", "Trigger", "Violation"]
+__all__ = ["MAX_SENTENCE", "Machine", "Trigger", "Violation", "credit"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Trigger(Enum):
     ACK = "ack"
     RETRY = "retry"
     FILE_DONE = "file_done"
+    SKIP = "skip"
     DONE = "done"
     CANCEL = "cancel"
 
@@ -47,6 +50,18 @@ class Violation(Exception):
     def __init__(self, reason: str, code: str = "protocol") -> None:
         super().__init__(reason)
         self.code = code
+
+
+def credit(manifest: Manifest, file: int, version: int) -> int:
+    """Bytes of the window that a segment of a file takes while it is in flight.
+
+    In version 1 that is a whole segment, however little is in it. In version 2 a file of one
+    segment takes what it has, and at least so much that their number stays bounded, too.
+    """
+    size = manifest.size(file)
+    if version < 2 or size > SEGMENT_SIZE:
+        return SEGMENT_SIZE
+    return max(size, SMALL_CREDIT)
 
 
 State = TypeVar("State", bound=Enum)

@@ -15,12 +15,13 @@ from msgspec import Meta, Struct
 
 from peer.errors import ProtocolError
 
-from .config import MAX_BYTES, MAX_CONTROL_MESSAGE, MAX_ENTRIES, MAX_WINDOW
+from .config import MAX_BYTES, MAX_CONTROL_MESSAGE, MAX_INDEX, MAX_WINDOW
 from .manifest import Entry, Manifest
 
 __all__ = [
     "MESSAGE_TYPES",
     "RANGES_PER_MESSAGE",
+    "VERSION",
     "Accept",
     "Ack",
     "BadMessage",
@@ -28,11 +29,13 @@ __all__ = [
     "Decline",
     "Done",
     "FileDone",
+    "FilesDone",
     "Have",
     "Message",
     "Offer",
     "OfferMore",
     "Retry",
+    "Skip",
     "accept_messages",
     "offer_pages",
     "parse_message",
@@ -40,14 +43,17 @@ __all__ = [
 ]
 
 U32 = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
-Index = Annotated[int, Meta(ge=0, lt=MAX_ENTRIES)]
+Index = Annotated[int, Meta(ge=0, le=MAX_INDEX)]
 Segment = Annotated[int, Meta(ge=0, le=MAX_BYTES >> 20)]
-Count = Annotated[int, Meta(ge=0, le=MAX_ENTRIES)]
+Count = Annotated[int, Meta(ge=0, le=MAX_INDEX)]
 Size = Annotated[int, Meta(ge=0, le=MAX_BYTES)]
 Code = Annotated[str, Meta(max_length=32)]
 Sentence = Annotated[str, Meta(max_length=1000)]
 Page = Annotated[list[Entry], Meta(max_length=4096)]
 Ranges = Annotated[list[tuple[Segment, Segment]], Meta(max_length=4096)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Version = Annotated[int, Meta(ge=1, le=MAX_INDEX)]
+Files = Annotated[list[tuple[Index, Index]], Meta(max_length=4096)]
 Held = Annotated[dict[Index, Ranges], Meta(max_length=4096)]
 
 
@@ -66,6 +72,10 @@ class Offer(_Message, frozen=True, tag="offer"):
     entries: Page
     more: bool = False
     """Another page follows."""
+    version: Version = 1
+    """The latest version that the sender knows."""
+    left_out: Count = 0
+    """Things beside the entries that the sender could not read, or that are nothing to send."""
 
 
 class OfferMore(_Message, frozen=True, tag="offer_more"):
@@ -88,6 +98,8 @@ class Accept(_Message, frozen=True, tag="accept"):
     """Segments that may be in flight."""
     have: Held = msgspec.field(default_factory=dict)
     """By file index: ranges (first, last) of segments that need not be sent."""
+    version: Version = 1
+    """The version that is spoken from now on: the later one that both know."""
 
 
 class Decline(_Message, frozen=True, tag="decline"):
@@ -115,15 +127,35 @@ class FileDone(_Message, frozen=True, tag="file_done"):
     """Receiver to sender: the file stands under its final name."""
 
     file: Index
-    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    digest: Digest
     """SHA-256 over the digests of its segments, hexadecimal."""
+
+
+class FilesDone(_Message, frozen=True, tag="files_done"):
+    """Receiver to sender (version 2): these files stand under their final names."""
+
+    files: Files
+    """Ranges (first, last) of their indexes, ascending and apart."""
+    digest: Digest
+    """SHA-256 over their digests, in the order of their indexes, hexadecimal."""
+
+
+class Skip(_Message, frozen=True, tag="skip"):
+    """Sender to receiver (version 2): this file cannot be read; nothing of it was sent."""
+
+    file: Index
+    reason: Annotated[str, Meta(max_length=200)] = ""
+    """To follow its path in a sentence."""
 
 
 class Done(_Message, frozen=True, tag="done"):
     """Receiver to sender: everything is in place."""
 
     files: Count
+    """All that were offered, without those that were skipped."""
     bytes: Size
+    left_out: Count = 0
+    """Entries that could not be put in place, such as links where there are none."""
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -133,8 +165,24 @@ class Cancel(_Message, frozen=True, tag="cancel"):
     message: Sentence = ""
 
 
-Message = Offer | OfferMore | Have | Accept | Decline | Ack | Retry | FileDone | Done | Cancel
+Message = (
+    Offer
+    | OfferMore
+    | Have
+    | Accept
+    | Decline
+    | Ack
+    | Retry
+    | FileDone
+    | FilesDone
+    | Skip
+    | Done
+    | Cancel
+)
 
+
+VERSION: Final = 2
+"""The latest version of the protocol that is spoken here."""
 
 RANGES_PER_MESSAGE: Final = 1000
 """Ranges that we put in one message: at most 40 bytes each, far below 48 KiB."""
@@ -157,7 +205,20 @@ _TRANSFER: Final = msgspec.json.Decoder(_Transfer)
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Message]]] = {
     str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
-    for kind in (Offer, OfferMore, Have, Accept, Decline, Ack, Retry, FileDone, Done, Cancel)
+    for kind in (
+        Offer,
+        OfferMore,
+        Have,
+        Accept,
+        Decline,
+        Ack,
+        Retry,
+        FileDone,
+        FilesDone,
+        Skip,
+        Done,
+        Cancel,
+    )
 }
 
 MESSAGE_TYPES: Final = frozenset(_DECODERS)
@@ -215,44 +276,63 @@ def serialize_message(message: Message) -> str:
     return _ENCODER.encode(message).decode()
 
 
-def offer_pages(transfer: int, manifest: Manifest) -> Iterator[str]:
+class _RawOffer(_Message, frozen=True, tag="offer"):
+    files: int
+    bytes: int
+    entries: msgspec.Raw
+    more: bool = False
+    version: int = 1
+    left_out: int = 0
+
+
+class _RawOfferMore(_Message, frozen=True, tag="offer_more"):
+    entries: msgspec.Raw
+    more: bool = False
+
+
+def offer_pages(
+    transfer: int, manifest: Manifest, *, version: int = VERSION, left_out: int = 0
+) -> Iterator[str]:
     """Write a manifest as one `offer` and as many `offer_more` as it takes.
 
-    Lazy: a page is encoded when it is asked for.
+    Lazy: a page is written when it is asked for.
+
+    Args:
+        transfer: Id of the transfer.
+        manifest: What is offered; it must not grow any more.
+        version: See `Offer.version`.
+        left_out: See `Offer.left_out`.
 
     Yields:
         Messages of at most 48 KiB each.
     """
-    budget = MAX_CONTROL_MESSAGE - 256  # room for the fields around the entries
-    start = 0
-    while start < len(manifest) or start == 0:
-        stop, used = start, 0
-        while stop < len(manifest) and stop - start < 4096:
-            used += len(_ENCODER.encode(manifest[stop])) + 1
-            if used > budget and stop > start:
-                break
-            stop += 1
-        entries = [manifest[index] for index in range(start, stop)]
-        more = stop < len(manifest)
-        if start == 0:
-            yield serialize_message(
-                Offer(
-                    transfer=transfer,
-                    files=manifest.files,
-                    bytes=manifest.bytes,
-                    entries=entries,
-                    more=more,
-                )
+    pages = manifest.pages()
+    page: bytes | None = next(pages)
+    message: _RawOffer | _RawOfferMore | None = None
+    while page is not None:
+        following = next(pages, None)
+        more, entries = following is not None, msgspec.Raw(page)
+        if message is None:
+            message = _RawOffer(
+                transfer=transfer,
+                files=manifest.files,
+                bytes=manifest.bytes,
+                entries=entries,
+                more=more,
+                version=version,
+                left_out=left_out,
             )
         else:
-            yield serialize_message(OfferMore(transfer=transfer, entries=entries, more=more))
-        if not more:
-            return
-        start = stop
+            message = _RawOfferMore(transfer=transfer, entries=entries, more=more)
+        yield _ENCODER.encode(message).decode()
+        page = following
 
 
 def accept_messages(
-    transfer: int, window: int, have: Mapping[int, Sequence[tuple[int, int]]]
+    transfer: int,
+    window: int,
+    have: Mapping[int, Sequence[tuple[int, int]]],
+    version: int = 1,
 ) -> Iterator[str]:
     """Write an `accept`, with `have` messages before it when it would be too long.
 
@@ -260,6 +340,7 @@ def accept_messages(
         transfer: Id of the transfer.
         window: Segments that may be in flight.
         have: By file index: segments (first, last) that are here already, ascending.
+        version: See `Accept.version`.
 
     Yields:
         Messages of at most 48 KiB each, the `accept` last.
@@ -273,4 +354,4 @@ def accept_messages(
                 page, count = {}, 0
             page.setdefault(file, []).append(held)
             count += 1
-    yield serialize_message(Accept(transfer=transfer, window=window, have=page))
+    yield serialize_message(Accept(transfer=transfer, window=window, have=page, version=version))

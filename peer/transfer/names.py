@@ -1,44 +1,53 @@
 """Which names from the other side may be written to this disk, and how to show them (floor 1).
 
-Everything in a manifest is chosen by a stranger. This module is the only place that decides; the
-disk layer writes nothing else than what a `SafePlan` holds. The rules, each with vectors in
-`tests/vectors/names.json`:
+Everything in a manifest is chosen by a stranger. This module and `plan`, which puts the names of a
+whole transfer together, are the only places that decide; the disk layer writes nothing else than
+what they hand out. Vectors: `tests/vectors/names.json`.
 
-* A path is relative, its parts are joined by `/`, and none of them is empty, `.` or `..`. At most
-  1024 bytes, 32 parts, 255 bytes a part.
-* No part holds a backslash or a colon (separators, drives and streams on Windows), a control or
-  format character (terminal escapes, right-to-left overrides, zero-width look-alikes), a
-  line separator, a lone surrogate, or a blank that is no space.
-* No part ends with a space or a dot, or is a device name on Windows (`con`, `LPT9.txt`, ...).
-* No part ends like Peerline's own partial files (`.peerline-part`, ...).
-* No two entries are the same to a file system that ignores case or Unicode normalisation: not
-  two files, not a file and a folder, not two spellings of a folder's name.
-* Nothing lies below a file or a link.
-* A link points to a place inside the folder that was sent: relative, `..` only at its start.
+* `check_path` refuses what no honest sender says: a path that is absolute or longer than 4096
+  bytes, or has an empty part, `.` or `..`.
+* `safe_part` makes one name fit for a platform, and leaves it alone where it is. What nobody
+  should meet in a terminal or a file manager is replaced everywhere: control and format characters
+  (escapes, right-to-left overrides, zero-width look-alikes), line separators, blanks that are no
+  space, and the endings of Peerline's own files. Windows' separators, wild cards, devices and
+  trailing dots are replaced where they mean something, and are kept on Linux.
+* `link_problem` says which links are left out: those that lead outside of what was sent.
 
-The colon, device names, trailing dots and case collisions are harmless on most Unix disks, and are
-refused there too: what arrives on one machine shall be fit to be sent on to any other.
+A name that is not UTF-8 travels as text in which each odd byte is `%E7`, marked as `escaped`;
+inside Python it is what `os.fsdecode` makes of it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from peer.errors import UnsafeName
 
-from .config import MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_TEXT, MAX_PATH, MAX_PATH_PART
-from .manifest import DIRECTORY, KINDS, LINK, Entry
+from .config import MAX_PATH, MAX_PATH_PART
+from .manifest import KINDS, Entry
 
-__all__ = ["NameChecker", "SafeEntry", "SafePlan", "display_name", "safe_manifest"]
-
-PARTIAL_MARK: Final = ".peerline-"
-"""What Peerline's own files beside a partial file have in their names; see `_OWN`."""
+__all__ = [
+    "LINUX",
+    "PORTABLE",
+    "Platform",
+    "check_entry",
+    "cut",
+    "decode_path",
+    "display_name",
+    "encode_path",
+    "link_problem",
+    "name_key",
+    "numbered",
+    "safe_part",
+]
 
 _OWN: Final = re.compile(r"\.peerline-[a-z]+\Z", re.IGNORECASE)
+"""Peerline's own files beside a partial file."""
 _DEVICES: Final = re.compile(
     r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?",
     re.IGNORECASE | re.DOTALL,
@@ -46,263 +55,240 @@ _DEVICES: Final = re.compile(
 _DEVICE_3: Final = frozenset({"con", "prn", "aux", "nul", "clo", "com", "lpt"})
 """How the names of devices begin."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ()+,-]*(?:\.[A-Za-z0-9_]+)?(?<! )")
-"""Names that break no rule, but for those of devices and the length."""
+"""Names that are fit for every platform, but for those of devices and the length."""
 _JOINERS: Final = "\u200c\u200d"
 """ZWNJ and ZWJ: spelling in Persian, Hindi and emoji, a disguise between ASCII letters."""
 _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Characters that are neither control nor format by category, and yet show as nothing."""
-_SEPARATORS: Final = {"\\": "a backslash", ":": "a colon", "/": "a slash"}
-_BAD_CATEGORIES: Final = {
-    "Cc": "a control character",
-    "Cf": "an invisible or direction-changing character",
-    "Cs": "half a character (a lone surrogate)",
-    "Zl": "a line separator",
-    "Zp": "a paragraph separator",
-}
+_BAD_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Control, format, half a character (a lone surrogate), line separator, paragraph separator."""
+_RESERVED: Final = frozenset('\\:*?"<>|')
+"""Separators, drives, streams and wild cards on Windows; the colon is one on macOS, too."""
+_ODD_PART: Final = re.compile(r"(?:\A|(?<=/))\.{0,2}(?:/|\Z)")
+_TRAILING: Final = re.compile(r"[ .]+\Z")
+_ESCAPE: Final = re.compile(rb"%(25|[89A-F][0-9A-F])")
+"""In an escaped path: a byte that is not UTF-8, or the per cent sign. Never `/`, `.` or NUL."""
 
 
 @dataclass(frozen=True, slots=True)
-class SafeEntry:
-    """An entry whose name may be written."""
+class Platform:
+    """What the names of a file system can be."""
 
-    index: int
-    """Position in the manifest."""
-    parts: tuple[str, ...]
-    """Names from the destination folder down; at least one."""
-    entry: Entry
-    """As it came."""
-
-
-@dataclass(frozen=True, slots=True)
-class SafePlan:
-    """A whole manifest whose names may be written together."""
-
-    entries: tuple[SafeEntry, ...]
-    """One for each entry of the manifest, in its order."""
-
-    def __iter__(self) -> Iterator[SafeEntry]:
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, index: int) -> SafeEntry:
-        return self.entries[index]
+    any_bytes: bool
+    """Names need not be UTF-8."""
+    reserved: bool
+    """Windows' characters, devices and trailing dots are replaced."""
+    fold: bool
+    """Names that differ only in case or in Unicode normalisation are the same."""
+    limit: int = MAX_PATH_PART
+    """Bytes of the longest name."""
 
 
-def safe_manifest(entries: Iterable[Entry]) -> SafePlan:
-    """Check all names of a transfer.
+LINUX: Final = Platform(any_bytes=True, reserved=False, fold=False)
+PORTABLE: Final = Platform(any_bytes=False, reserved=True, fold=True)
+"""macOS, Windows, a page's downloads, and a stick that any of them may read."""
+
+
+# Paths
+
+
+def check_entry(entry: Entry) -> None:
+    """Check what can be told of an entry alone, before anybody is asked.
 
     Raises:
-        UnsafeName: naming the first entry that may not be written, and why.
+        UnsafeName: no honest sender says such a thing.
     """
-    checker = NameChecker()
-    checker.extend(entries)
-    return checker.finish()
+    if entry.kind not in KINDS:
+        raise _error(entry, "is neither a file nor a folder nor a link")
+    if _size(entry.path) > MAX_PATH:
+        raise _error(entry, f"has a path of more than {MAX_PATH} bytes")
+    odd = _ODD_PART.search(entry.path)
+    if odd is None:
+        return
+    if entry.path.startswith("/"):
+        raise _error(entry, "has an absolute path")
+    raise _error(entry, f"has the part '{odd[0].strip('/')}' in its path")
 
 
-class _Node:
-    """A name that is taken, in the form that the least discerning file system sees."""
-
-    __slots__ = ("_children", "explicit", "kind", "name")
-
-    def __init__(self, name: str, kind: str) -> None:
-        self.name = name
-        self.kind = kind
-        self.explicit = False
-        self._children: dict[str, _Node] | None = None  # most names are files: spare the dict
-
-    def child(self, key: str) -> _Node | None:
-        return self._children.get(key) if self._children else None
-
-    def adopt(self, key: str, child: _Node) -> _Node:
-        if self._children is None:
-            self._children = {}
-        self._children[key] = child
-        return child
+def decode_path(path: str, escaped: bool) -> str:
+    """What a path is called inside Python: with surrogates for bytes that are not UTF-8."""
+    if not escaped or "%" not in path:
+        return path
+    data = path.encode("utf-8", "surrogateescape")
+    data = _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), data)
+    return data.decode("utf-8", "surrogateescape")
 
 
-class NameChecker:
-    """`safe_manifest` in steps, because a manifest arrives in pages.
+def encode_path(path: str, *, escape: bool = False) -> tuple[str, bool]:
+    """Write a path as it travels.
 
-    The cost of `extend` is proportional to the text of the page, whatever it holds.
+    Args:
+        path: As Python has it: with surrogates for bytes that are not UTF-8.
+        escape: Escape it although it is UTF-8, because what goes with it is not.
+
+    Returns:
+        The text, and whether it is escaped.
     """
-
-    def __init__(self) -> None:
-        self._root = _Node("", DIRECTORY)
-        self._safe: list[SafeEntry] = []
-        self._root_links: list[tuple[int, Entry, str]] = []
-        self._text = 0
-        self._folders = 0
-        self._keys: dict[str, str] = {}
-
-    def extend(self, entries: Iterable[Entry]) -> None:
-        """Check the next entries.
-
-        Raises:
-            UnsafeName: the checker is unusable afterwards.
-        """
-        for entry in entries:
-            index = len(self._safe)
-            try:
-                self._safe.append(SafeEntry(index, self._check(entry), entry))
-            except _Unsafe as exc:
-                raise _error(entry, index, exc.reason) from None
-
-    def finish(self) -> SafePlan:
-        """Check what only the whole manifest can tell.
-
-        Raises:
-            UnsafeName: a link beside the sent folders points to something that was not sent.
-        """
-        for index, entry, first in self._root_links:
-            target = self._root.child(_key(first))
-            if target is None or target.name != first:
-                raise _error(entry, index, "links to something that is not sent along")
-        return SafePlan(tuple(self._safe))
-
-    def _check(self, entry: Entry) -> tuple[str, ...]:
-        if entry.kind not in KINDS:
-            raise _Unsafe("is neither a file nor a folder nor a link")
-        parts = _split(entry.path, "name")
-        if entry.kind == LINK:
-            self._check_target(entry, len(parts) - 1)
-            self._text += _size(entry.target or "")
-        self._text += _size(entry.path)
-        if self._text > MAX_MANIFEST_TEXT:
-            raise _Unsafe("is one name too many: all names together are too long")
-        self._claim(parts, entry.kind)
-        return parts
-
-    def _check_target(self, entry: Entry, depth: int) -> None:
-        """Check where a link points to; it lies `depth` folders below the destination."""
-        names = _split(entry.target or "", "link target")
-        up = 0
-        # Only at the start is `..` what it seems: after a name that is itself a link it would
-        # climb from wherever that link leads.
-        while up < len(names) and names[up] == "..":
-            up += 1
-        for name in names[up:]:
-            if name == "..":
-                raise _Unsafe("links through `..` behind a name")
-            _check_part(name)
-        if up > depth:
-            raise _Unsafe("links to a place outside")
-        if up == depth:
-            # Beside the things that were sent: only another one of them is allowed.
-            if depth > 0:
-                raise _Unsafe("links to a place outside the folder that is sent")
-            self._root_links.append((len(self._safe), entry, names[up]))
-
-    def _key(self, part: str) -> str:
-        """`_key`, remembered where it is expensive."""
-        if part.isascii():
-            return part.lower()
-        key = self._keys.get(part)
-        if key is None:
-            key = self._keys[part] = _key(part)
-        return key
-
-    def _claim(self, parts: tuple[str, ...], kind: str) -> None:
-        """Take the place of `parts` in the tree of names, and check those that are new."""
-        node = self._root
-        for depth, part in enumerate(parts):
-            last = depth == len(parts) - 1
-            key = self._key(part)
-            child = node.child(key)
-            if child is None:
-                _check_part(part)
-                if not last:
-                    self._folders += 1
-                    if self._folders > MAX_ENTRIES:
-                        raise _Unsafe(f"is in one folder too many: {MAX_ENTRIES} are allowed")
-                child = node.adopt(key, _Node(part, kind if last else DIRECTORY))
-            elif child.name != part:
-                raise _Unsafe(f"differs from {display_name(child.name)} only in case or accents")
-            elif not last and child.kind != DIRECTORY:
-                raise _Unsafe(f"lies below {display_name(part)}, which is not a folder")
-            elif last and (child.explicit or child.kind != kind):
-                raise _Unsafe("is there twice")
-            node = child
-        node.explicit = True
+    if not escape and _is_utf8(path):
+        return path, False
+    return "".join("%25" if c == "%" else _visible(c) for c in path), True
 
 
-class _Unsafe(Exception):
-    """Why, on its way from a rule to the sentence."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def _error(entry: Entry, index: int, reason: str) -> UnsafeName:
-    return UnsafeName(f'"{display_name(entry.path)}" {reason}.', index=index, reason=reason)
-
-
-def _split(path: str, what: str) -> tuple[str, ...]:
-    """Cut a path at its slashes and check its size."""
+def _is_utf8(text: str) -> bool:
     try:
-        size = _size(path)
+        text.encode()
     except UnicodeEncodeError:
-        raise _Unsafe(f"has {_BAD_CATEGORIES['Cs']} in its {what}") from None
-    if size > MAX_PATH:
-        raise _Unsafe(f"has a {what} of {size} bytes, at most {MAX_PATH} are allowed")
-    parts = tuple(path.split("/"))
-    if len(parts) > MAX_DEPTH:
-        raise _Unsafe(f"has {len(parts)} folders in its {what}, at most {MAX_DEPTH} are allowed")
-    if path.startswith("/"):
-        raise _Unsafe(f"has an absolute {what}")
-    return parts
+        return False
+    return True
+
+
+def _visible(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"%{ord(character) - 0xDC00:02X}"
+    return "_" if "\ud800" <= character <= "\udfff" else character
+
+
+def link_problem(entry: Entry) -> str | None:
+    """Why a link is left out, to follow its path in a sentence; None when it may be made.
+
+    A link at the top may also lead to something that is not sent, which only the plan can tell.
+    """
+    target = decode_path(entry.target or "", entry.escaped)
+    if target.startswith("/"):
+        return "is a link to an absolute path"
+    if _size(target) > MAX_PATH:
+        return f"is a link to a path of more than {MAX_PATH} bytes"
+    depth = entry.path.count("/")
+    names = target.split("/")
+    up = 0
+    # Only at the start is `..` what it seems: after a name that is itself a link it would climb
+    # from wherever that link leads.
+    while up < len(names) and names[up] == "..":
+        up += 1
+    if any(name in ("", ".", "..") for name in names[up:]):
+        return "is a link through `.` or `..` behind a name"
+    if up > depth or (up == depth and (depth or up == len(names))):
+        return "is a link to a place outside the folder that is sent"
+    return None
+
+
+# Names
+
+
+def safe_part(part: str, platform: Platform) -> str:
+    """Make one name of a path fit for a platform.
+
+    Args:
+        part: As `decode_path` gives it; neither empty nor `.` nor `..`, without `/`.
+        platform: Where it shall stand.
+
+    Returns:
+        The name, the same where it can stay.
+    """
+    if len(part) <= platform.limit and _PLAIN.fullmatch(part) and part[:3].lower() not in _DEVICE_3:
+        return part  # nearly all names, without further ado
+    name = part
+    if not (part.isascii() and part.isprintable()) or platform.reserved:
+        name = "".join(_replace(part, at, platform) for at in range(len(part)))
+    if platform.reserved:
+        name = _TRAILING.sub(lambda end: "_" * len(end[0]), name)
+        if name.isspace():
+            name = "_"
+        if _DEVICES.fullmatch(name):
+            name = f"_{name}"
+    if _OWN.search(name):
+        name = f"{name}_"
+    return _shorten(name, platform)
+
+
+def _replace(part: str, at: int, platform: Platform) -> str:
+    character = part[at]
+    if character.isascii():
+        if platform.reserved and character in _RESERVED:
+            return "_"
+        return character if character.isprintable() else "_"
+    if character in _JOINERS:
+        # Between two non-ASCII characters it is spelling, elsewhere it is a disguise.
+        around = part[at - 1 : at] + part[at + 1 : at + 2]
+        return character if len(around) == 2 and not any(map(str.isascii, around)) else "_"
+    if "\udc80" <= character <= "\udcff":
+        return character if platform.any_bytes else _visible(character)
+    if unicodedata.category(character) in _BAD_CATEGORIES or character in _BLANKS:
+        return "_"
+    return character
+
+
+def name_key(name: str, platform: Platform) -> str:
+    """What a file system makes of a name when it looks for it."""
+    if not platform.fold:
+        return name
+    if name.isascii():
+        return name.lower()
+    folded = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", folded.translate({0x200C: None, 0x200D: None}))
+
+
+def numbered(name: str, *, folder: bool = False, limit: int = MAX_PATH_PART) -> Iterator[str]:
+    """`film.mkv`, `film (1).mkv`, ... without end; never longer than `limit` bytes."""
+    yield name
+    stem, suffix = (name, "") if folder else _split_suffix(name)
+    for number in count(1):
+        rest = f" ({number}){suffix}"
+        yield f"{cut(stem, limit - _size(rest))}{rest}"
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of a name, at most `limit` bytes."""
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) <= limit:
+        return text
+    data = data[:limit]
+    while data and _is_continuation(text, data):
+        data = data[:-1]
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _is_continuation(text: str, data: bytes) -> bool:
+    """Does this beginning end within a character of the text?"""
+    return not text.startswith(data.decode("utf-8", "surrogateescape"))
+
+
+def _shorten(name: str, platform: Platform) -> str:
+    """Cut a name to what the platform holds, and keep its ending."""
+    if _size(name) <= platform.limit:
+        return name
+    stem, suffix = _split_suffix(name)
+    stem = cut(stem, platform.limit - _size(suffix))
+    if platform.reserved and not suffix:
+        stem = _TRAILING.sub(lambda end: "_" * len(end[0]), stem)
+    return f"{stem}{suffix}"
+
+
+def _split_suffix(name: str) -> tuple[str, str]:
+    """Cut off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor an absurdly long suffix."""
+    stem, _, ending = name.rpartition(".")
+    if not stem.strip(".") or not ending or _size(ending) >= 32:
+        return name, ""
+    if stem.endswith(".tar") and stem != ".tar":
+        return stem[:-4], f".tar.{ending}"
+    return stem, f".{ending}"
 
 
 def _size(text: str) -> int:
-    """Bytes in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
+    """Bytes on a disk."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _check_part(part: str) -> None:
-    """Check one name of a path."""
-    if _PLAIN.fullmatch(part) and len(part) <= MAX_PATH_PART and part[:3].lower() not in _DEVICE_3:
-        return  # nearly all names, without further ado
-    if part in ("", ".", ".."):
-        raise _Unsafe(f"has the part {part!r} in its path")
-    for separator, what in _SEPARATORS.items():
-        if separator in part:
-            raise _Unsafe(f"has {what} in its name")
-    if not (part.isascii() and part.isprintable()):
-        _check_characters(part)
-    if part[-1] in " .":
-        raise _Unsafe("has a name that ends with a space or a dot")
-    if _size(part) > MAX_PATH_PART:
-        raise _Unsafe(f"has a name of more than {MAX_PATH_PART} bytes")
-    if part.isspace():
-        raise _Unsafe("has a name of nothing but blanks")
-    if _DEVICES.fullmatch(part):
-        raise _Unsafe("has a name that Windows keeps for a device")
-    if PARTIAL_MARK in part.lower() and _OWN.search(part):
-        raise _Unsafe("is named like an unfinished transfer")
+def _error(entry: Entry, reason: str) -> UnsafeName:
+    return UnsafeName(f'"{display_name(entry.path)}" {reason}.', reason=reason)
 
 
-def _check_characters(part: str) -> None:
-    for position, character in enumerate(part):
-        if character in _JOINERS:
-            # Between two non-ASCII characters it is spelling, elsewhere it is a disguise.
-            around = part[position - 1 : position] + part[position + 1 : position + 2]
-            if len(around) == 2 and not any(map(str.isascii, around)):
-                continue
-        reason = _BAD_CATEGORIES.get(unicodedata.category(character))
-        if reason is None and character in _BLANKS:
-            reason = _BAD_CATEGORIES["Cf"]
-        if reason is not None:
-            raise _Unsafe(f"has {reason} in its name (U+{ord(character):04X})")
-
-
-def _key(part: str) -> str:
-    """What a file system that ignores case and normalisation makes of a name."""
-    if part.isascii():
-        return part.lower()
-    folded = unicodedata.normalize("NFD", part).casefold()
-    return unicodedata.normalize("NFC", folded.translate({0x200C: None, 0x200D: None}))
+# Showing
 
 
 def display_name(text: str, limit: int = 200) -> str:

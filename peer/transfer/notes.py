@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from .manifest import DIRECTORY, FILE, Entry
+from .names import display_name
 
 __all__ = ["LeftOut", "Notable", "Notes", "Renamed", "notable_entries"]
 
@@ -71,6 +72,9 @@ class LeftOut:
     """As the manifest, or the sender's person, calls it; print it with `display_name` only."""
     reason: str
     """To follow the path in a sentence: `is a socket`. Safe to print."""
+
+    def __str__(self) -> str:
+        return f'"{display_name(self.path)}" {self.reason}.'
 
 
 @dataclass(frozen=True, slots=True)

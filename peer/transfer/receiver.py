@@ -6,16 +6,18 @@ segment are kept, uncopied, until its digest and all its bytes are there. Then `
 the driver to hash it and, when the hash is the digest, to write it: both take long enough to be
 done elsewhere. `segment_written` acknowledges it, which returns its credit to the sender;
 `segment_damaged` throws it away and asks for it again, three times at most. A file without missing
-segments becomes a `FinishFile`; links are made when all files are. When every entry is finished,
-`done` goes out and `Completed` ends it.
+segments becomes a `FinishFile`; one that has a single segment is a `WriteFile` from the beginning.
+Links are made when all files are, folders are set when all links are. Then `done` goes out and
+`Completed` ends it.
 
 What is buffered is bounded by the window that was granted, whatever the sender does: frames beyond
-the credit end the transfer.
+the credit end the transfer. Before anybody has accepted, only the packed manifest is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import ClassVar, assert_never
 
@@ -28,22 +30,27 @@ from .config import (
     SEGMENT_SIZE,
     TransferConfig,
 )
-from .digest import FileDigest
+from .digest import FileDigest, file_digest
 from .events import (
     Completed,
     Declined,
+    Event,
     FinishFile,
     Have,
     MakeDirectory,
     MakeLink,
     Offered,
+    SetFolders,
+    Skipped,
+    WriteFile,
     WriteSegment,
 )
-from .frames import BadFrame, DataFrame, Frame, SegmentFrame, parse_frame
-from .machine import Machine, Trigger, Violation
+from .frames import BadFrame, DataFrame, Frame, PackedFile, PackFrame, SegmentFrame, parse_frame
+from .machine import Machine, Trigger, Violation, credit
 from .manifest import DIRECTORY, FILE, KINDS, LINK, Entry, Manifest
 from .messages import (
     RANGES_PER_MESSAGE,
+    VERSION,
     Accept,
     Ack,
     BadMessage,
@@ -51,15 +58,17 @@ from .messages import (
     Decline,
     Done,
     FileDone,
+    FilesDone,
     Message,
     Offer,
     OfferMore,
     Retry,
+    Skip,
     accept_messages,
     parse_message,
 )
 from .messages import Have as HaveMessage
-from .names import NameChecker, display_name
+from .names import check_entry, display_name
 
 __all__ = ["Receiver", "ReceiverState"]
 
@@ -136,6 +145,7 @@ class Receiver(Machine[ReceiverState]):
     Args:
         transfer: Id of the transfer on its link.
         config: The window to grant.
+        version: The latest version of the protocol to speak.
     """
 
     TRANSITIONS: ClassVar[dict[Enum, dict[Trigger, Enum]]] = {
@@ -152,6 +162,7 @@ class Receiver(Machine[ReceiverState]):
         },
         ReceiverState.RECEIVING: {
             Trigger.BLOCK: ReceiverState.RECEIVING,
+            Trigger.SKIP: ReceiverState.RECEIVING,
             Trigger.DONE: ReceiverState.DONE,
             Trigger.CANCEL: ReceiverState.FAILED,
         },
@@ -161,7 +172,9 @@ class Receiver(Machine[ReceiverState]):
     }
     FAILED = ReceiverState.FAILED
 
-    def __init__(self, transfer: int, config: TransferConfig | None = None) -> None:
+    def __init__(
+        self, transfer: int, config: TransferConfig | None = None, *, version: int = VERSION
+    ) -> None:
         super().__init__(transfer, ReceiverState.LISTING)
         self.manifest = Manifest()
         """What is offered, as far as it has arrived; complete with `Offered`."""
@@ -171,19 +184,33 @@ class Receiver(Machine[ReceiverState]):
         """Files that stand under their final names."""
         self.current: int | None = None
         """Index of the file that was written last; None before the first."""
+        self.left_out = 0
+        """Things beside the manifest that the sender says it left out."""
+        self.files_skipped = 0
+        """Files that are not coming after all."""
+        self.bytes_skipped = 0
+        """Bytes of those."""
+        self._version = version
+        """At most this one; what is spoken when the offer is here."""
         self._window = (config or TransferConfig()).window
+        self._used = 0
+        """Bytes of the window that are in flight."""
         self._totals: tuple[int, int] | None = None
-        self._names = NameChecker()
+        self._ready: Iterator[Event] = iter(())
         self._unfinished = 0
-        self._links: list[int] = []
+        self._links = 0
+        """Links that were not asked for yet."""
+        self._not_placed = 0
         self._segments: dict[tuple[int, int], _Segment] = {}
         self._files: dict[int, _File] = {}
         self._open_files = 0
         self._written = bytearray()
         """By file index: 1 when no segment is missing."""
-        self._finishing: dict[int, str] = {}
+        self._finishing: dict[int, bytes] = {}
         """By file index: digest, while the driver gives it its final name."""
         self._acks: dict[int, list[int]] = {}
+        self._finished: list[tuple[int, bytes]] = []
+        """Files and their digests that the sender has not heard of, in version 2."""
 
     # Decide
 
@@ -204,20 +231,24 @@ class Receiver(Machine[ReceiverState]):
         for file, held in (have or {}).items():
             self._hold(file, held)
         self._move(Trigger.ACCEPT)
-        self._messages += accept_messages(self.transfer, self._window, ranges)
+        self._messages += accept_messages(self.transfer, self._window, ranges, self._version)
         self._written = bytearray(len(self.manifest))
         self._unfinished = len(self.manifest)
+        self._links = self.manifest.links
+        self._ready = self._without_data()
+        self._go_on()
+
+    def _without_data(self) -> Iterator[Event]:
+        """What can be done before any data comes; lazy, because there may be many."""
         empty = FileDigest()
-        for index, entry in enumerate(self.manifest):
-            if entry.kind == DIRECTORY:
-                self._events.append(MakeDirectory(index))
-            elif entry.kind == LINK:
-                self._links.append(index)
-            elif not entry.size:
-                self._finish_file(index, empty)
+        for index in range(len(self.manifest)):
+            kind = self.manifest.kind(index)
+            if kind == DIRECTORY:
+                yield MakeDirectory(index)
+            elif kind == FILE and not self.manifest.size(index):
+                yield self._finish_file(index, empty)
             elif index in self._files and not self._files[index].missing:
-                self._finish_file(index, self._files.pop(index).digest)
-        self._make_links()
+                yield self._finish_file(index, self._files.pop(index).digest)
 
     def decline(self, code: str = "refused", message: str = "") -> None:
         """Turn the offer down.
@@ -232,9 +263,14 @@ class Receiver(Machine[ReceiverState]):
 
     # Out
 
+    def next_event(self) -> Event | None:
+        """Take the oldest event; None when there is none now."""
+        return super().next_event() or next(self._ready, None)
+
     def messages_to_send(self) -> list[str]:
         """Take some control messages, in order; call again until the list is empty."""
         self._flush_acks()
+        self._flush_finished()
         return super().messages_to_send()
 
     # In
@@ -262,6 +298,10 @@ class Receiver(Machine[ReceiverState]):
                 return
             if self._state is not ReceiverState.RECEIVING:  # thousands a second: no table for those
                 self._move(Trigger.BLOCK)
+            if isinstance(frame, PackFrame):
+                for packed in frame.files:
+                    self._receive_packed(packed)
+                return
             segment = self._segment_of(frame)
             if segment is not None and not segment.writing:
                 self._receive_frame(frame, segment)
@@ -278,15 +318,17 @@ class Receiver(Machine[ReceiverState]):
         progress = self._files[file]
         progress.digest.add(segment, written.digest)
         progress.missing -= 1
+        self._used -= credit(self.manifest, file, self._version)
         self.bytes_done += written.length
         self.current = file
         self._acks.setdefault(file, []).append(segment)
         if not progress.missing:
             self._open_files -= 1
-            self._finish_file(file, self._files.pop(file).digest)
+            self._events.append(self._finish_file(file, self._files.pop(file).digest))
 
     def segment_damaged(self, file: int, segment: int) -> None:
-        """Answer a `WriteSegment`: the content does not match its digest and was not written."""
+        """Answer a `WriteSegment` or a `WriteFile` (whose segment is 0): the content does not
+        match its digest and was not written."""
         damaged = self._segments.get((file, segment))
         if damaged is None:
             return
@@ -298,24 +340,36 @@ class Receiver(Machine[ReceiverState]):
         else:
             self._send(Retry(transfer=self.transfer, file=file, segment=segment))
 
-    def entry_finished(self, file: int) -> None:
-        """Answer a `FinishFile`, `MakeDirectory` or `MakeLink`: it stands under its final name."""
+    def entry_finished(self, file: int, *, left_out: bool = False) -> None:
+        """Answer a `FinishFile`, `WriteFile`, `MakeDirectory` or `MakeLink`: it stands under its
+        final name.
+
+        Args:
+            file: As in the event.
+            left_out: A link that this disk cannot hold: there is none, and all goes on.
+        """
         if self._state is not ReceiverState.RECEIVING:
             return
-        if self.manifest[file].kind == FILE:
-            digest = self._finishing.pop(file)
-            self._flush_acks()  # the sender wants to have seen them all before
-            self._send(FileDone(transfer=self.transfer, file=file, digest=digest))
-            self.files_done += 1
+        if self.manifest.kind(file) == FILE:
+            self._file_finished(file)
+        self._not_placed += left_out
         self._unfinished -= 1
-        if self._links:
-            self._make_links()
-        elif not self._unfinished:
-            self._move(Trigger.DONE)
-            totals = (self.manifest.files, self.manifest.bytes)
-            self._send(Done(transfer=self.transfer, files=totals[0], bytes=totals[1]))
-            self._release()
-            self._events.append(Completed(*totals))
+        self._go_on()
+
+    def folders_set(self) -> None:
+        """Answer `SetFolders`."""
+        if self._state is not ReceiverState.RECEIVING:
+            return
+        self._flush_acks()
+        self._flush_finished()
+        self._move(Trigger.DONE)
+        files = self.manifest.files - self.files_skipped
+        count = self.manifest.bytes - self.bytes_skipped
+        self._send(
+            Done(transfer=self.transfer, files=files, bytes=count, left_out=self._not_placed)
+        )
+        self._release()
+        self._events.append(Completed(files, count))
 
     # Messages
 
@@ -326,15 +380,28 @@ class Receiver(Machine[ReceiverState]):
                 if self._totals is not None:
                     raise Violation("offered twice")
                 self._totals = (message.files, message.bytes)
+                self._version = min(message.version, self._version)
+                self.left_out = message.left_out
                 self._receive_page(message.entries, message.more)
             case OfferMore():
                 self._move(Trigger.OFFER)
                 if self._totals is None:
                     raise Violation("a page before the offer")
                 self._receive_page(message.entries, message.more)
+            case Skip():
+                self._receive_skip(message)
             case Cancel():
                 self._ended_by_peer(message)
-            case HaveMessage() | Accept() | Decline() | Ack() | Retry() | FileDone() | Done():
+            case (
+                HaveMessage()
+                | Accept()
+                | Decline()
+                | Ack()
+                | Retry()
+                | FileDone()
+                | FilesDone()
+                | Done()
+            ):
                 raise Violation("a receiver's message from the sender")
             case _:
                 assert_never(message)
@@ -347,21 +414,34 @@ class Receiver(Machine[ReceiverState]):
                 self.decline("unsupported", "This version cannot receive one of the entries.")
                 return
         try:
+            for entry in entries:
+                check_entry(entry)
             self.manifest.extend(entries)
-            self._names.extend(entries)
-            if more:
-                return
-            plan = self._names.finish()
         except UnsafeName as exc:
             self.decline("unsafe_name", str(exc))
             return
         except ValueError as exc:
             raise Violation(str(exc)) from exc
+        if more:
+            return
         if self._totals != (self.manifest.files, self.manifest.bytes):
             raise Violation("the offer's totals differ from its entries")
         self._move(Trigger.OFFER_END)
-        self._names = NameChecker()
-        self._events.append(Offered(self.manifest, plan))
+        self._events.append(Offered(self.manifest))
+
+    def _receive_skip(self, message: Skip) -> None:
+        self._move(Trigger.SKIP)
+        file = message.file
+        if self._version < 2 or not self._is_file(file) or not self.manifest.size(file):
+            raise Violation(f"skipped file {file}, which does not exist")
+        if self._written[file] or file in self._files or (file, 0) in self._segments:
+            raise Violation(f"skipped file {file}, which has begun")
+        self._written[file] = 1
+        self.files_skipped += 1
+        self.bytes_skipped += self.manifest.size(file)
+        self._unfinished -= 1
+        self._events.append(Skipped(file, display_name(message.reason) or "cannot be read"))
+        self._go_on()
 
     def _flush_acks(self) -> None:
         for file, segments in self._acks.items():
@@ -375,6 +455,28 @@ class Receiver(Machine[ReceiverState]):
                 part = ranges[start : start + RANGES_PER_MESSAGE]
                 self._send(Ack(transfer=self.transfer, file=file, segments=part))
         self._acks.clear()
+
+    def _flush_finished(self) -> None:
+        """Tell of the files that stand, many at once."""
+        if not self._finished:
+            return
+        self._finished.sort()
+        ranges: list[tuple[int, int]] = []
+        digest = hashlib.sha256()
+        for file, one in self._finished:
+            if ranges and ranges[-1][1] == file - 1:
+                ranges[-1] = (ranges[-1][0], file)
+            else:
+                if len(ranges) == RANGES_PER_MESSAGE:
+                    self._send_finished(ranges, digest.hexdigest())
+                    ranges, digest = [], hashlib.sha256()
+                ranges.append((file, file))
+            digest.update(one)
+        self._send_finished(ranges, digest.hexdigest())
+        self._finished.clear()
+
+    def _send_finished(self, ranges: list[tuple[int, int]], digest: str) -> None:
+        self._send(FilesDone(transfer=self.transfer, files=ranges, digest=digest))
 
     # Segments
 
@@ -395,14 +497,14 @@ class Receiver(Machine[ReceiverState]):
         if start != len(held.digests):
             raise ValueError(f"file {file}: digests and ranges do not match")
 
-    def _segment_of(self, frame: Frame) -> _Segment | None:
+    def _segment_of(self, frame: SegmentFrame | DataFrame) -> _Segment | None:
         """The segment that a frame belongs to; None when that one is written already.
 
         Raises:
             Violation: there is no such place, or no credit for another segment.
         """
         file = frame.file
-        if file >= len(self.manifest) or frame.offset >= self.manifest.size(file):
+        if not self._is_file(file) or frame.offset >= self.manifest.size(file):
             raise Violation(f"a block for no place in file {file}")
         number = frame.offset // SEGMENT_SIZE
         segment = self._segments.get((file, number))
@@ -410,6 +512,8 @@ class Receiver(Machine[ReceiverState]):
             return segment
         if self._written[file]:
             return None
+        if self.manifest.size(file) <= SEGMENT_SIZE:
+            return None if file in self._files else self._open_segment(file, number)
         progress = self._files.get(file)
         if progress is None:
             progress = self._files[file] = _File(self.manifest.segments(file))
@@ -422,13 +526,34 @@ class Receiver(Machine[ReceiverState]):
                 raise Violation("too many files at once")
             progress.open = True
             self._open_files += 1
-        if len(self._segments) >= self._window:
+        return self._open_segment(file, number)
+
+    def _open_segment(self, file: int, number: int) -> _Segment:
+        """Begin a segment, if there is credit."""
+        self._used += credit(self.manifest, file, self._version)
+        if self._used > self._window * SEGMENT_SIZE:
             raise Violation("a block beyond the credit")
         segment = _Segment(number * SEGMENT_SIZE, self.manifest.segment_length(file, number))
         self._segments[file, number] = segment
         return segment
 
-    def _receive_frame(self, frame: Frame, segment: _Segment) -> None:
+    def _is_file(self, file: int) -> bool:
+        return file < len(self.manifest) and self.manifest.kind(file) == FILE
+
+    def _receive_packed(self, packed: PackedFile) -> None:
+        file, length = packed.file, len(packed.content)
+        if self._version < 2 or not self._is_file(file) or self.manifest.size(file) != length:
+            raise Violation(f"a pack with file {file}, which is another one")
+        if self._written[file] or file in self._files:
+            return  # a duplicate, or held from an earlier time
+        segment = self._segments.get((file, 0)) or self._open_segment(file, 0)
+        if not segment.writing:
+            segment.clear()
+            segment.digest = packed.digest
+            segment.writing = True
+            self._events.append(WriteFile(file, (packed.content,), packed.digest))
+
+    def _receive_frame(self, frame: SegmentFrame | DataFrame, segment: _Segment) -> None:
         if isinstance(frame, SegmentFrame):
             if frame.offset != segment.start or frame.length != segment.length:
                 raise Violation("a segment with other bounds than ours")
@@ -441,6 +566,9 @@ class Receiver(Machine[ReceiverState]):
             parts = segment.in_order()
             segment.writing = True
             segment.parts = {}  # the event has them now
+            if self.manifest.size(frame.file) <= SEGMENT_SIZE:
+                self._events.append(WriteFile(frame.file, parts, segment.digest))
+                return
             number = segment.start // SEGMENT_SIZE
             self._events.append(
                 WriteSegment(frame.file, number, segment.start, parts, segment.digest)
@@ -461,23 +589,53 @@ class Receiver(Machine[ReceiverState]):
 
     # Files
 
-    def _finish_file(self, file: int, digest: FileDigest) -> None:
-        text = digest.hexdigest()
-        assert text is not None  # every segment was verified here, or by the journal
+    def _finish_file(self, file: int, digest: FileDigest) -> FinishFile:
+        whole = digest.digest()
+        assert whole is not None  # every segment was verified here, or by the journal
         self._written[file] = 1
-        self._finishing[file] = text
-        self._events.append(FinishFile(file, text))
+        self._finishing[file] = whole
+        return FinishFile(file, whole.hex())
 
-    def _make_links(self) -> None:
-        """Ask for the links when nothing else is left to do."""
-        if self._links and self._unfinished == len(self._links):
-            links, self._links = self._links, []
-            self._events += map(MakeLink, links)
+    def _file_finished(self, file: int) -> None:
+        """Note a file that stands, and tell the sender (in version 2: later, with others)."""
+        digest = self._finishing.pop(file, None)
+        if digest is None:  # it was a `WriteFile`
+            written = self._segments.pop((file, 0))
+            assert written.digest is not None
+            digest = file_digest(written.digest)
+            self._written[file] = 1
+            self._used -= credit(self.manifest, file, self._version)
+            self.bytes_done += written.length
+            self.current = file
+            if self._version < 2:
+                self._acks.setdefault(file, []).append(0)
+        self.files_done += 1
+        if self._version >= 2:
+            self._finished.append((file, digest))
+            return
+        self._flush_acks()  # the sender wants to have seen them all before
+        self._send(FileDone(transfer=self.transfer, file=file, digest=digest.hex()))
+
+    def _go_on(self) -> None:
+        """Ask for the links when nothing else is left to do, and then for the folders."""
+        if self._unfinished > self._links:
+            return
+        if self._links:
+            self._links = 0
+            self._ready = (
+                MakeLink(index)
+                for index in range(len(self.manifest))
+                if self.manifest.kind(index) == LINK
+            )
+        elif not self._unfinished:
+            self._events.append(SetFolders())
 
     def _release(self) -> None:
-        self._names = NameChecker()
+        self._ready = iter(())
         self._segments.clear()
         self._files.clear()
         self._finishing.clear()
         self._acks.clear()
-        self._links.clear()
+        self._finished.clear()
+        if not self._written:  # nobody has accepted it, and nobody shall pay for it
+            self.manifest.release()

@@ -3,26 +3,37 @@
 Theory of operation. The offer goes out in pages. With `accept` comes a window: so many segments
 may be in flight. While there is credit, and no more than `read_ahead` segments wait to be sent, the
 machine asks for the next segment with `ReadSegment`, in order, file after file, leaving out what
-the receiver holds. `segment_read` turns it into frames for `blocks_to_send`. `ack`
-returns the credit, `file_done` brings the receiver's digest of a whole file, `done` ends it.
+the receiver holds. `segment_read` turns it into frames for `blocks_to_send`; small files share
+one. `ack` returns the credit, `file_done` (or `files_done`, which returns it, too) brings the
+receiver's digest of whole files, `done` ends it. A file that cannot be read any more before the
+first of it was sent is skipped.
 
 The machine keeps no file content: what has to be sent again is read again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import ClassVar, assert_never
 
 from .config import MAX_RETRIES, MAX_WINDOW, SEGMENT_SIZE, TransferConfig
-from .digest import FileDigest, segment_digest
-from .events import Accepted, Completed, Declined, FileConfirmed, ReadSegment
-from .frames import data_frames, serialize_segment
-from .machine import MAX_SENTENCE, Machine, Trigger, Violation
+from .digest import FileDigest, file_digest, segment_digest
+from .events import Accepted, Completed, Declined, FileConfirmed, ReadSegment, Skipped
+from .frames import (
+    HEADER_SIZE,
+    PACKED_HEADER_SIZE,
+    data_frames,
+    serialize_pack,
+    serialize_packed,
+    serialize_segment,
+)
+from .machine import MAX_SENTENCE, Machine, Trigger, Violation, credit
 from .manifest import FILE, Manifest
 from .messages import (
+    VERSION,
     Accept,
     Ack,
     BadMessage,
@@ -30,11 +41,13 @@ from .messages import (
     Decline,
     Done,
     FileDone,
+    FilesDone,
     Have,
     Message,
     Offer,
     OfferMore,
     Retry,
+    Skip,
     offer_pages,
     parse_message,
 )
@@ -88,8 +101,10 @@ class Sender(Machine[SenderState]):
 
     Args:
         transfer: Id of the transfer on its link.
-        manifest: What to offer; its names should have passed `safe_manifest`.
+        manifest: What to offer; it must not grow any more.
         config: Frame size and read-ahead.
+        left_out: Things beside it that are not sent, for the receiver's person.
+        version: The latest version of the protocol to speak.
     """
 
     TRANSITIONS: ClassVar[dict[Enum, dict[Trigger, Enum]]] = {
@@ -113,7 +128,13 @@ class Sender(Machine[SenderState]):
     FAILED = SenderState.FAILED
 
     def __init__(
-        self, transfer: int, manifest: Manifest, config: TransferConfig | None = None
+        self,
+        transfer: int,
+        manifest: Manifest,
+        config: TransferConfig | None = None,
+        *,
+        left_out: int = 0,
+        version: int = VERSION,
     ) -> None:
         super().__init__(transfer, SenderState.OFFERING)
         self.manifest = manifest
@@ -124,17 +145,34 @@ class Sender(Machine[SenderState]):
         self.current: int | None = None
         """Index of the file that was read last; None before the first."""
         self._config = config or TransferConfig()
-        self._pages: Iterator[str] = offer_pages(transfer, manifest)
+        self.files_skipped = 0
+        """Files that could not be read when their turn came."""
+        self.bytes_skipped = 0
+        """Bytes of those."""
+        self._pages: Iterator[str] = offer_pages(
+            transfer, manifest, version=version, left_out=left_out
+        )
+        self._offered_version = version
+        self._version = 1
         self._window = 0
+        """Bytes that may be in flight."""
+        self._used = 0
+        """Bytes of it that are."""
         self._held: dict[int, list[tuple[int, int]]] = {}
         self._cursor = self._segments_in_order()
+        self._next: tuple[int, int] | None = None
+        """What `_cursor` gave and there is no credit for."""
         self._flight: dict[tuple[int, int], _Flight] = {}
         self._again: deque[tuple[int, int]] = deque()
         self._reading = 0
         self._files: dict[int, _File] = {}
         self._confirmed = bytearray(len(manifest))
         self._blocks: list[bytes] = []
-        self._segments_waiting = 0
+        self._packed: list[bytes] = []
+        """Small files that share the next frame."""
+        self._packed_size = 0
+        self._waiting = 0
+        """Bytes of credit of what is in `_blocks` and `_packed`."""
 
     # Out
 
@@ -151,8 +189,9 @@ class Sender(Machine[SenderState]):
 
     def blocks_to_send(self) -> list[bytes]:
         """Take the frames that are ready: those of at most `read_ahead` segments, in order."""
+        self._flush_packed()
         blocks, self._blocks = self._blocks, []
-        self._segments_waiting = 0
+        self._waiting = 0
         if blocks:
             self._request_segments()
         return blocks
@@ -187,7 +226,7 @@ class Sender(Machine[SenderState]):
         flight = self._flight.get((file, segment))
         if self._state is not SenderState.SENDING:
             return
-        self._reading -= 1
+        self._reading -= credit(self.manifest, file, self._version)
         if flight is None or not flight.reading:
             self._request_segments()  # acknowledged in the meantime, although asked for again
             return
@@ -199,14 +238,61 @@ class Sender(Machine[SenderState]):
             return
         if flight.digest is None:
             flight.digest = digest
-            progress = self._files[file]
-            if progress.digest is not None:
+            progress = self._files.get(file)
+            if progress is not None and progress.digest is not None:
                 progress.digest.add(segment, digest)
-        offset = segment * SEGMENT_SIZE
-        self._blocks.append(serialize_segment(self.transfer, file, offset, length, digest))
-        self._blocks += data_frames(self.transfer, file, offset, data, self._config.max_frame)
-        self._segments_waiting += 1
+        self._waiting += credit(self.manifest, file, self._version)
+        size = HEADER_SIZE + PACKED_HEADER_SIZE + length
+        if self._version >= 2 and self._is_single(file) and size <= self._config.max_frame:
+            if self._packed_size + size > self._config.max_frame:
+                self._flush_packed()
+            self._packed.append(serialize_packed(file, digest, data))
+            self._packed_size += PACKED_HEADER_SIZE + length
+        else:
+            offset = segment * SEGMENT_SIZE
+            self._blocks.append(serialize_segment(self.transfer, file, offset, length, digest))
+            self._blocks += data_frames(self.transfer, file, offset, data, self._config.max_frame)
         self._request_segments()
+
+    def source_lost(self, file: int, reason: str) -> bool:
+        """Answer a `ReadSegment`: the file cannot be read any more.
+
+        Args:
+            file: As in the event.
+            reason: To follow its path in a sentence.
+
+        Returns:
+            True when the transfer goes on without it. It cannot when the receiver is too old,
+            when some of the file was sent already, or when nothing else is left.
+        """
+        if self._state is not SenderState.SENDING:
+            return True
+        self._reading -= credit(self.manifest, file, self._version)
+        if self._confirmed[file]:
+            return True  # skipped before, with another of its segments
+        flights = [key for key in self._flight if key[0] == file]
+        progress = self._files.get(file)
+        if (
+            self._version < 2
+            or file in self._held
+            or self.files_skipped + 1 == self.manifest.files
+            or any(self._flight[key].digest is not None for key in flights)
+            or (progress is not None and progress.missing < self.manifest.segments(file))
+        ):
+            return False
+        for key in flights:
+            del self._flight[key]
+            self._used -= credit(self.manifest, file, self._version)
+        if self._next is not None and self._next[0] == file:
+            self._next = None
+        self._files.pop(file, None)
+        self._confirmed[file] = 1
+        self.files_skipped += 1
+        self.bytes_skipped += self.manifest.size(file)
+        self._events.append(Skipped(file, reason))
+        self._send(Skip(transfer=self.transfer, file=file, reason=reason[:200]))
+        self._request_segments()
+        return True
 
     def source_changed(self, file: int) -> None:
         """Tell that a file is not what was offered: ends the transfer with code `changed`."""
@@ -235,12 +321,15 @@ class Sender(Machine[SenderState]):
             case FileDone():
                 self._move(Trigger.FILE_DONE)
                 self._receive_file_done(message)
+            case FilesDone():
+                self._move(Trigger.FILE_DONE)
+                self._receive_files_done(message)
             case Done():
                 self._receive_done(message)
             case Cancel():
                 self._ended_by_peer(message)
-            case Offer() | OfferMore():
-                raise Violation("an offer for a transfer that we offered")
+            case Offer() | OfferMore() | Skip():
+                raise Violation("a sender's message from the receiver")
             case _:
                 assert_never(message)
 
@@ -249,7 +338,10 @@ class Sender(Machine[SenderState]):
             return  # a duplicate
         self._hold(message.have)
         self._move(Trigger.ACCEPT)
-        self._window = message.window
+        self._version = message.version
+        if self._version > self._offered_version:
+            raise Violation(f"version {message.version} was never offered")
+        self._window = message.window * SEGMENT_SIZE
         self._events.append(Accepted(self.bytes_done))
         self._request_segments()
 
@@ -282,8 +374,16 @@ class Sender(Machine[SenderState]):
         flight = self._flight.get((file, segment))
         if flight is None or flight.digest is None:
             return  # acknowledged before, or never sent
+        progress = self._files.get(file)
+        if progress is None:
+            return  # of a small file `files_done` will tell
+        progress.missing -= 1
+        self._land(file, segment)
+
+    def _land(self, file: int, segment: int) -> None:
+        """Count a segment as written at the receiver's, and take its credit back."""
         del self._flight[file, segment]
-        self._files[file].missing -= 1
+        self._used -= credit(self.manifest, file, self._version)
         self.bytes_done += self.manifest.segment_length(file, segment)
 
     def _receive_retry(self, message: Retry) -> None:
@@ -298,37 +398,83 @@ class Sender(Machine[SenderState]):
         self._request_segments()
 
     def _receive_file_done(self, message: FileDone) -> None:
-        file = message.file
-        segments = self._segments_of(file)
-        if self._confirmed[file]:
+        segments = self._segments_of(message.file)
+        if self._confirmed[message.file]:
             return  # a duplicate
+        ours = self._confirm(message.file, segments)
+        if ours is not None and ours.hex() != message.digest:
+            raise Violation(
+                f"file {message.file} has another digest at the receiver's", "integrity"
+            )
+
+    def _receive_files_done(self, message: FilesDone) -> None:
+        if self._version < 2:
+            raise Violation("files_done in version 1")
+        together = hashlib.sha256()
+        known = True
+        previous = -1
+        for first, last in message.files:
+            if not previous < first <= last:
+                raise Violation("files that are done twice")
+            previous = last
+            for file in range(first, last + 1):
+                segments = self._segments_of(file)
+                if self._confirmed[file]:
+                    raise Violation(f"file {file} is done twice")
+                ours = self._confirm(file, segments)
+                if ours is None:
+                    known = False
+                else:
+                    together.update(ours)
+        if known and together.hexdigest() != message.digest:
+            raise Violation("a file has another digest at the receiver's", "integrity")
+        self._request_segments()
+
+    def _confirm(self, file: int, segments: int) -> bytes | None:
+        """Count a file as done; return our digest of it, None when we do not know it."""
+        ours: bytes | None
         progress = self._files.pop(file, None)
-        if progress is None:
-            progress = self._new_file(file, segments)
-        if progress.missing:
-            raise Violation(f"file {file} is done, but {progress.missing} segments are missing")
-        ours = progress.digest.hexdigest() if progress.digest is not None else None
-        if ours is not None and ours != message.digest:
-            raise Violation(f"file {file} has another digest at the receiver's", "integrity")
+        flight = self._flight.get((file, 0)) if segments == 1 else None
+        if progress is None and flight is not None and flight.digest is not None:
+            self._land(file, 0)
+            ours = file_digest(flight.digest)
+        else:
+            if progress is None:
+                progress = self._new_file(file, segments)
+            if progress.missing:
+                raise Violation(f"file {file} is done, but {progress.missing} segments are missing")
+            ours = progress.digest.digest() if progress.digest is not None else None
         self._confirmed[file] = 1
         self.files_done += 1
         self._events.append(FileConfirmed(file))
+        return ours
 
     def _receive_done(self, message: Done) -> None:
-        if self.files_done != self.manifest.files:
+        files = self.manifest.files - self.files_skipped
+        count = self.manifest.bytes - self.bytes_skipped
+        if self.files_done != files:
             raise Violation("done, but not all files are")
-        if (message.files, message.bytes) != (self.manifest.files, self.manifest.bytes):
+        if (message.files, message.bytes) != (files, count):
             raise Violation("done, but with other totals")
         self._move(Trigger.DONE)
         self._release()
-        self._events.append(Completed(message.files, message.bytes))
+        self._events.append(Completed(files, count, message.left_out))
 
     # Segments
 
     def _segments_of(self, file: int) -> int:
-        if file >= len(self.manifest) or self.manifest[file].kind != FILE:
+        if file >= len(self.manifest) or self.manifest.kind(file) != FILE:
             raise Violation(f"file {file} does not exist")
         return self.manifest.segments(file)
+
+    def _is_single(self, file: int) -> bool:
+        """Is the file one segment?"""
+        return 0 < self.manifest.size(file) <= SEGMENT_SIZE
+
+    def _flush_packed(self) -> None:
+        if self._packed:
+            self._blocks.append(serialize_pack(self.transfer, self._packed))
+            self._packed, self._packed_size = [], 0
 
     def _new_file(self, file: int, segments: int) -> _File:
         held = self._held.get(file)
@@ -342,6 +488,9 @@ class Sender(Machine[SenderState]):
             segments = self.manifest.segments(file)
             if not segments or self._confirmed[file]:
                 continue
+            if segments == 1 and self._version >= 2 and file not in self._held:
+                yield file, 0
+                continue
             progress = self._new_file(file, segments)
             if not progress.missing:
                 continue  # held completely: only its `file_done` is to come
@@ -349,6 +498,8 @@ class Sender(Machine[SenderState]):
             segment = 0
             for first, last in [*self._held.get(file, ()), (segments, segments)]:
                 for travelling in range(segment, first):
+                    if self._confirmed[file]:
+                        break  # it was skipped
                     yield file, travelling
                 segment = last + 1
 
@@ -356,21 +507,25 @@ class Sender(Machine[SenderState]):
         """Ask for as many segments as credit and read-ahead allow."""
         while (
             self._state is SenderState.SENDING
-            and self._reading + self._segments_waiting < self._config.read_ahead
+            and self._reading + self._waiting < self._config.read_ahead * SEGMENT_SIZE
         ):
             if self._again:
                 file, segment = self._again.popleft()
                 if (file, segment) not in self._flight:
                     continue
-            elif len(self._flight) < self._window:
-                following = next(self._cursor, None)
-                if following is None:
-                    return
-                file, segment = following
-                self._flight[following] = _Flight()
             else:
-                return
-            self._reading += 1
+                if self._next is None:
+                    self._next = next(self._cursor, None)
+                if self._next is None:
+                    return
+                file, segment = self._next
+                cost = credit(self.manifest, file, self._version)
+                if self._used + cost > self._window:
+                    return
+                self._used += cost
+                self._flight[self._next] = _Flight()
+                self._next = None
+            self._reading += credit(self.manifest, file, self._version)
             self.current = file
             length = self.manifest.segment_length(file, segment)
             self._events.append(ReadSegment(file, segment, segment * SEGMENT_SIZE, length))
@@ -378,9 +533,11 @@ class Sender(Machine[SenderState]):
     def _release(self) -> None:
         self._pages = iter(())
         self._cursor = iter(())
+        self._next = None
         self._flight.clear()
         self._again.clear()
         self._files.clear()
         self._held.clear()
         self._blocks.clear()
-        self._segments_waiting = self._reading = 0
+        self._packed.clear()
+        self._packed_size = self._waiting = self._reading = self._used = 0

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from peer.errors import DiskError, PeerError, Refused, TransferError, UnsafeName
 from peer.files import Destination, NoRoom
-from peer.transfer.config import TransferConfig
+from peer.transfer.config import SEGMENT_SIZE, SMALL_CREDIT, TransferConfig
 from peer.transfer.events import (
     Completed,
     Declined,
@@ -22,12 +22,15 @@ from peer.transfer.events import (
     MakeDirectory,
     MakeLink,
     Offered,
+    SetFolders,
+    Skipped,
+    WriteFile,
     WriteSegment,
 )
 from peer.transfer.frames import Frame
 from peer.transfer.manifest import Manifest
 from peer.transfer.messages import Message
-from peer.transfer.names import SafePlan, display_name
+from peer.transfer.names import display_name
 from peer.transfer.notes import LeftOut, Notable, Notes, Renamed, notable_entries
 from peer.transfer.receiver import Receiver, ReceiverState
 
@@ -37,6 +40,19 @@ from .transfer import Transfer
 from .workers import Workers
 
 __all__ = ["IncomingTransfer"]
+
+_Task = WriteFile | FinishFile | MakeDirectory | MakeLink | SetFolders
+"""What one thread does after the other, many at once: all that has to do with names."""
+
+PLACE_AT_ONCE = 128
+"""Files and folders that a thread puts in place before it comes back. They are flushed together,
+and each is an open file until then."""
+
+PLACE_BYTES = 8 * SEGMENT_SIZE
+"""Bytes after which it comes back earlier."""
+
+TASKS = 4 * PLACE_AT_ONCE
+"""Tasks that wait for the thread; more are left to the machine."""
 
 WRITE_AT_ONCE = 8
 """Segments that a thread verifies and writes before it comes back: what arrived while it wrote
@@ -83,10 +99,12 @@ class IncomingTransfer(Transfer[Receiver]):
             on_accepted: Called when it may `begin`.
             on_end: Called once, when everything is over.
         """
-        self._plan: SafePlan | None = None
+        self._offered = False
         self._destination: Destination | None = None
         self._arrived: deque[WriteSegment] = deque()
         self._writing = False
+        self._tasks: deque[_Task] = deque()
+        self._placing = False
         self._deciding = False
         self._queued = False
         self._paths: tuple[Path, ...] = ()
@@ -108,14 +126,21 @@ class IncomingTransfer(Transfer[Receiver]):
         return notable_entries(self.manifest)
 
     @property
+    def kept(self) -> int:
+        """Bytes that its list of files takes."""
+        return self.manifest.kept
+
+    @property
     def left_out(self) -> Notes[LeftOut]:
         """What the sender left out, and what could not be put in place here."""
-        return self._left_out
+        if self._destination is None:
+            return self._left_out
+        return _joined(self._left_out, self._destination.left_out)
 
     @property
     def renamed(self) -> Notes[Renamed]:
         """Names that this disk cannot hold, or that were taken, and what became of them."""
-        return self._renamed
+        return self._renamed if self._destination is None else self._destination.renamed
 
     @property
     def problem(self) -> PeerError | None:
@@ -152,10 +177,10 @@ class IncomingTransfer(Transfer[Receiver]):
         return Progress(
             stage=stage,
             bytes_done=receiver.bytes_done,
-            bytes_total=self.manifest.bytes,
+            bytes_total=self.manifest.bytes - receiver.bytes_skipped,
             bytes_held=self._bytes_held,
             files_done=receiver.files_done,
-            files_total=self.manifest.files,
+            files_total=self.manifest.files - receiver.files_skipped,
             name=display_name(current),
         )
 
@@ -181,16 +206,16 @@ class IncomingTransfer(Transfer[Receiver]):
         """
         if self._error is not None:
             raise self._error
-        if not self.undecided or self._plan is None:
+        if not self.undecided or not self._offered:
             raise RuntimeError("this transfer was accepted before")
         self._deciding = True
         try:
             destination = await self._workers.run(
-                Destination, folder, self._plan, overwrite=overwrite
+                Destination, folder, self.manifest, overwrite=overwrite
             )
-        except DiskError as exc:
+        except TransferError as exc:
             self._error = self._error or exc
-            self._machine.decline("no_space" if isinstance(exc, NoRoom) else "disk")
+            self._machine.decline(_decline_code(exc))
             self._wake.set()
             await self._over.wait()
             raise
@@ -244,15 +269,17 @@ class IncomingTransfer(Transfer[Receiver]):
                 if not self._writing:
                     self._writing = True
                     self._start(self._write())
-            case FinishFile():
-                self._start(self._place(event.file, self._disk().finish))
-            case MakeDirectory():
-                self._start(self._place(event.file, self._disk().make_directory))
-            case MakeLink():
-                self._start(self._place(event.file, self._disk().make_link))
+            case WriteFile() | FinishFile() | MakeDirectory() | MakeLink() | SetFolders():
+                self._tasks.append(event)
+                if not self._placing:
+                    self._placing = True
+                    self._start(self._place())
             case Offered():
-                self._plan = event.plan
+                self._offered = True
+                self._left_out.count(self._machine.left_out)
                 self._on_offered(self)
+            case Skipped():
+                self._left_out.add(LeftOut(self.manifest[event.file].path, event.reason))
             case Completed():
                 pass
             case Declined():
@@ -290,15 +317,43 @@ class IncomingTransfer(Transfer[Receiver]):
         finally:
             self._writing = False
 
-    async def _place(self, file: int, step: Callable[[int], Path]) -> None:
-        await self._workers.run(step, file)
-        self._machine.entry_finished(file)
+    def _ready_for_events(self) -> bool:
+        return len(self._tasks) < TASKS
+
+    async def _place(self) -> None:
+        """Put in place what is ready, until there is nothing more."""
+        try:
+            while self._tasks and not self._machine.ended:
+                batch = self._next_batch()
+                results = await self._workers.run(_place_all, self._disk(), batch)
+                for event, good in zip(batch, results, strict=True):
+                    if isinstance(event, SetFolders):
+                        self._machine.folders_set()
+                    elif isinstance(event, WriteFile) and not good:
+                        self._machine.segment_damaged(event.file, 0)
+                    else:
+                        self._machine.entry_finished(event.file, left_out=not good)
+                self._wake.set()
+        finally:
+            self._placing = False
+
+    def _next_batch(self) -> list[_Task]:
+        """What a thread puts in place at once."""
+        batch: list[_Task] = []
+        size = 0
+        while self._tasks and len(batch) < PLACE_AT_ONCE and size < PLACE_BYTES:
+            batch.append(event := self._tasks.popleft())
+            if isinstance(event, WriteFile):
+                size += max(self.manifest.size(event.file), SMALL_CREDIT)
+        return batch
 
     async def _close_files(self) -> None:
         if self._destination is not None:
             destination, self._destination = self._destination, None
             self._paths = tuple(destination.paths())
             self._partial_paths = tuple(destination.partial_paths())
+            self._left_out = _joined(self._left_out, destination.left_out)
+            self._renamed = destination.renamed
             await self._workers.run(destination.close)
 
     def _public(self, error: DiskError) -> str:
@@ -311,13 +366,60 @@ def _verify_and_write(destination: Destination, batch: list[WriteSegment]) -> li
 
 
 def _verify_and_write_one(destination: Destination, event: WriteSegment) -> bool:
-    # Joined, although hash and disk take parts: each part would give up and win back the
-    # interpreter lock, which takes up to 5 ms while the event loop is busy.
-    data = event.parts[0] if len(event.parts) == 1 else b"".join(event.parts)
-    if hashlib.sha256(data).digest() != event.digest:
+    data = _verified(event)
+    if data is None:
         return False
     destination.write(event.file, event.offset, data)
     return True
+
+
+def _verified(event: WriteSegment | WriteFile) -> bytes | memoryview | None:
+    """The content of a segment; None when it does not match its digest."""
+    # Joined, although hash and disk take parts: each part would give up and win back the
+    # interpreter lock, which takes up to 5 ms while the event loop is busy.
+    data = event.parts[0] if len(event.parts) == 1 else b"".join(event.parts)
+    return data if hashlib.sha256(data).digest() == event.digest else None
+
+
+def _place_all(destination: Destination, batch: list[_Task]) -> list[bool]:
+    """Put everything in place; tell what is there now."""
+    results: list[bool] = []
+    files: list[tuple[int, bytes | memoryview]] = []
+    for event in batch:
+        match event:
+            case WriteFile():
+                data = _verified(event)
+                results.append(data is not None)
+                if data is not None:
+                    files.append((event.file, data))
+            case FinishFile():
+                destination.finish(event.file)
+                results.append(True)
+            case MakeDirectory():
+                destination.make_directory(event.file)
+                results.append(True)
+            case MakeLink():
+                results.append(destination.make_link(event.file))
+            case SetFolders():
+                destination.set_folders()
+                results.append(True)
+    destination.put(files)
+    return results
+
+
+def _joined(*several: Notes[LeftOut]) -> Notes[LeftOut]:
+    joined: Notes[LeftOut] = Notes()
+    for notes in several:
+        for note in notes:
+            joined.add(note)
+        joined.count(notes.total - len(notes))
+    return joined
+
+
+def _decline_code(exc: TransferError) -> str:
+    if isinstance(exc, NoRoom):
+        return "no_space"
+    return "disk" if isinstance(exc, DiskError) else "unsafe_name"
 
 
 def _refusal(event: Declined) -> TransferError:

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import ClassVar
 
 from peer.errors import DiskError, Refused, TransferError
-from peer.files import Skipped, SourceChanged, Sources
-from peer.transfer.config import TransferConfig
+from peer.files import SourceChanged, SourceLost, Sources
+from peer.transfer.config import SEGMENT_SIZE, SMALL_CREDIT, TransferConfig
 from peer.transfer.digest import segment_digest
 from peer.transfer.events import (
     Accepted,
@@ -19,6 +19,7 @@ from peer.transfer.events import (
     Failed,
     FileConfirmed,
     ReadSegment,
+    Skipped,
 )
 from peer.transfer.manifest import Manifest
 from peer.transfer.messages import Message
@@ -33,9 +34,10 @@ from .workers import Workers
 
 __all__ = ["OutgoingTransfer"]
 
-READ_AT_ONCE = 3
-"""Segments that a thread reads and hashes before it comes back. Each time it comes back it has to
-win the interpreter lock from a busy event loop, which may take 5 ms."""
+READ_AT_ONCE = 3 * SEGMENT_SIZE
+"""Bytes that a thread reads and hashes before it comes back; a small file counts as
+`SMALL_CREDIT`. Each time it comes back it has to win the interpreter lock from a busy event loop,
+which may take 5 ms."""
 
 _REFUSALS = {
     "refused": "The other side refused the files.",
@@ -74,7 +76,10 @@ class OutgoingTransfer(Transfer[Sender]):
         self._sources = sources
         self._wanted: deque[ReadSegment] = deque()
         self._reading = False
-        super().__init__(Sender(transfer, sources.manifest, config), port, workers, on_end)
+        self._left_out = Notes(sources.left_out)
+        self._left_out.count(sources.left_out.total - len(sources.left_out))
+        sender = Sender(transfer, sources.manifest, config, left_out=sources.left_out.total)
+        super().__init__(sender, port, workers, on_end)
 
     @property
     def manifest(self) -> Manifest:
@@ -83,18 +88,19 @@ class OutgoingTransfer(Transfer[Sender]):
 
     @property
     def left_out(self) -> Notes[LeftOut]:
-        """What cannot be read, is no file, folder or link, or has vanished meanwhile."""
-        return Notes(LeftOut(str(each.path), each.reason) for each in self.skipped)
+        """What cannot be read, is no file, folder or link, or has vanished meanwhile; and how much
+        the receiver could not put in place."""
+        return self._left_out
+
+    @property
+    def skipped(self) -> tuple[LeftOut, ...]:
+        """The first of `left_out`."""
+        return tuple(self._left_out)
 
     @property
     def renamed(self) -> Notes[Renamed]:
-        """Names that two of the paths share, and what they were sent as."""
-        return Notes()
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """What was found inside folders and is not sent; `str` of each is a sentence."""
-        return self._sources.skipped
+        """Paths of which others have the last name, and what they were sent as."""
+        return self._sources.renamed
 
     @property
     def progress(self) -> Progress:
@@ -104,10 +110,10 @@ class OutgoingTransfer(Transfer[Sender]):
         return Progress(
             stage=self._stage(),
             bytes_done=sender.bytes_done,
-            bytes_total=self.manifest.bytes,
+            bytes_total=self.manifest.bytes - sender.bytes_skipped,
             bytes_held=self._bytes_held,
             files_done=sender.files_done,
-            files_total=self.manifest.files,
+            files_total=self.manifest.files - sender.files_skipped,
             name=display_name(current),
         )
 
@@ -125,8 +131,12 @@ class OutgoingTransfer(Transfer[Sender]):
                     self._start(self._read())
             case Accepted():
                 self._bytes_held = event.bytes_held
-            case FileConfirmed() | Completed():
+            case FileConfirmed():
                 pass
+            case Skipped():
+                self._left_out.add(LeftOut(self.manifest[event.file].path, event.reason))
+            case Completed():
+                self._left_out.count(event.left_out)
             case Declined():
                 self._error = self._error or _refusal(event)
             case Failed():
@@ -146,16 +156,38 @@ class OutgoingTransfer(Transfer[Sender]):
         """Read until nothing more is wanted."""
         try:
             while self._wanted and not self._machine.ended:
-                count = min(READ_AT_ONCE, len(self._wanted))
-                batch = [self._wanted.popleft() for _ in range(count)]
+                batch = self._next_batch()
                 read = await self._workers.run(_read_and_hash, self._sources, batch)
-                for event, (data, digest) in zip(batch, read, strict=True):
-                    self._machine.segment_read(event.file, event.segment, data, digest)
+                for event, got in zip(batch, read, strict=True):
+                    if isinstance(got, SourceLost):
+                        self._lose(got)
+                    else:
+                        self._machine.segment_read(event.file, event.segment, *got)
                 self._wake.set()
         except SourceChanged as exc:
             self._machine.source_changed(exc.file)
         finally:
             self._reading = False
+
+    def _next_batch(self) -> list[ReadSegment]:
+        """What a thread reads at once."""
+        batch: list[ReadSegment] = []
+        cost = 0
+        while self._wanted and (not batch or cost < READ_AT_ONCE):
+            batch.append(self._wanted.popleft())
+            cost += max(batch[-1].length, SMALL_CREDIT)
+        return batch
+
+    def _lose(self, lost: SourceLost) -> None:
+        """Go on without a file, if it can be."""
+        if self._machine.source_lost(lost.file, lost.reason):
+            return
+        if not isinstance(lost.__cause__, FileNotFoundError):
+            raise lost
+        self._machine.source_changed(lost.file)
+
+    def _ready_for_events(self) -> bool:
+        return True  # the machine asks for no more than it has credit
 
     async def _close_files(self) -> None:
         self._sources.close()
@@ -164,14 +196,26 @@ class OutgoingTransfer(Transfer[Sender]):
         return "A file could not be read."  # the error names a path on this machine
 
 
-def _read_and_hash(sources: Sources, batch: list[ReadSegment]) -> list[tuple[memoryview, bytes]]:
-    """Content and digest of every segment; neighbours are read in one go."""
-    read: list[tuple[memoryview, bytes]] = []
+_Read = tuple[memoryview, bytes] | SourceLost
+"""Content and digest of a segment, or why there is none."""
+
+
+def _read_and_hash(sources: Sources, batch: list[ReadSegment]) -> list[_Read]:
+    """Read every segment; neighbours in one go."""
+    read: list[_Read] = []
     for run in _neighbours(batch):
-        data = sources.read(run[0].file, run[0].offset, sum(event.length for event in run))
+        first, length = run[0], sum(event.length for event in run)
+        try:
+            if sources.manifest.size(first.file) <= SEGMENT_SIZE:
+                data = sources.read_whole(first.file)
+            else:
+                data = sources.read(first.file, first.offset, length)
+        except SourceLost as exc:
+            read += [exc] * len(run)
+            continue
         view = memoryview(data)
         for event in run:
-            start = event.offset - run[0].offset
+            start = event.offset - first.offset
             part = view[start : start + event.length]
             read.append((part, segment_digest((part,))))
     return read

@@ -204,6 +204,10 @@ class Transfer(ABC, Generic[AnyMachine]):
         """Do what the machine asks for, or note what it tells."""
 
     @abstractmethod
+    def _ready_for_events(self) -> bool:
+        """Whether there is room for what further events ask for."""
+
+    @abstractmethod
     async def _send_blocks(self, blocks: list[bytes]) -> None:
         """Send file content."""
 
@@ -259,7 +263,11 @@ class Transfer(ABC, Generic[AnyMachine]):
             # First the frames, then the events: the next segments are read while these are sent.
             blocks = self._take_blocks()
             progressing = bool(blocks)
-            while self._jobs_running < JOBS and (event := machine.next_event()) is not None:
+            while (
+                self._jobs_running < JOBS
+                and self._ready_for_events()
+                and (event := machine.next_event()) is not None
+            ):
                 progressing = True
                 self._handle_event(event)
             for message in machine.messages_to_send():

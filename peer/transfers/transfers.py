@@ -12,9 +12,9 @@ from functools import partial
 
 from peer.errors import LinkClosed, PeerError, TransferBroken, TransferCancelled, TransferError
 from peer.files import Sources
-from peer.transfer.config import MAX_ENTRIES, MIN_FRAME, TransferConfig
+from peer.transfer.config import MAX_UNDECIDED_BYTES, MIN_FRAME, TransferConfig
 from peer.transfer.frames import BadFrame, parse_frame
-from peer.transfer.messages import BadMessage, Offer, parse_message
+from peer.transfer.messages import BadMessage, Offer, OfferMore, parse_message
 
 from .incoming import IncomingTransfer
 from .outgoing import OutgoingTransfer
@@ -72,22 +72,30 @@ class Transfers:
     # Programs
 
     async def send(
-        self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        strict: bool = False,
     ) -> OutgoingTransfer:
         """Offer files and folders to the other side.
 
-        Returns when they are listed; await `done` of the result for their arrival.
+        Returns when they are listed; await `done` of the result for their arrival. What cannot be
+        read is left out: see `left_out` of the result.
+
+        Args:
+            paths: What to send.
+            strict: Refuse to leave anything out.
 
         Raises:
-            DiskError: something does not exist or cannot be read.
-            UnsafeName: a name that the other side would have to refuse.
+            DiskError: a path does not exist, nothing is left to send, or (when strict) something
+                would be left out.
             TransferError: more than fits one transfer.
             LinkLost: the link is over.
         """
         if isinstance(paths, str | os.PathLike):
             paths = (paths,)
         self._check_open()
-        sources = await self._workers.run(Sources.of, list(paths))
+        sources = await self._workers.run(Sources.of, list(paths), strict=strict)
         self._check_open()
         transfer = self._next_id
         self._next_id += 2
@@ -142,6 +150,8 @@ class Transfers:
         transfer = self._find(message.transfer)
         if transfer is not None:
             transfer.receive_message(message)
+            if isinstance(message, OfferMore):
+                self._bound_undecided(message.transfer)
 
     def receive_block(self, data: str | bytes) -> None:
         """Take a message from the blocks channel. Never raises."""
@@ -221,11 +231,17 @@ class Transfers:
             partial(self._on_incoming_end, message.transfer),
         )
         self._incoming[message.transfer] = incoming
-        entries = sum(len(other.manifest) for other in undecided)
-        if len(undecided) >= MAX_UNDECIDED or entries > MAX_ENTRIES:
+        if len(undecided) >= MAX_UNDECIDED:
             incoming.decline_now("busy")
         else:
             incoming.receive_message(message)
+            self._bound_undecided(message.transfer)
+
+    def _bound_undecided(self, transfer: int) -> None:
+        """Turn an offer down when it has made the lists of all that wait too long."""
+        undecided = [other for other in self._incoming.values() if other.undecided]
+        if sum(other.kept for other in undecided) > MAX_UNDECIDED_BYTES:
+            self._incoming[transfer].decline_now("busy" if len(undecided) > 1 else "too_many")
 
     def _on_outgoing_end(self, transfer: int) -> None:
         self._outgoing.pop(transfer, None)

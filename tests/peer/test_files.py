@@ -10,16 +10,16 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from peer.errors import DiskError, UnsafeName
-from peer.files import PARTIAL_SUFFIX, Destination, SourceChanged, Sources
+from peer.errors import DiskError, TransferError
+from peer.files import PARTIAL_SUFFIX, Destination, SourceChanged, SourceLost, Sources
 from peer.files.problems import human_size
-from peer.transfer.manifest import Entry
-from peer.transfer.names import SafePlan, safe_manifest
+from peer.transfer.manifest import Entry, Manifest
 
 ROOT = os.geteuid() == 0
 
@@ -28,16 +28,16 @@ def file(path: str, size: int = 5, mtime: int | None = None, mode: int | None = 
     return Entry(path=path, kind="file", size=size, mtime=mtime, mode=mode)
 
 
-def folder(path: str) -> Entry:
-    return Entry(path=path, kind="dir")
+def folder(path: str, mtime: int | None = None, mode: int | None = None) -> Entry:
+    return Entry(path=path, kind="dir", mtime=mtime, mode=mode)
 
 
 def link(path: str, target: str) -> Entry:
     return Entry(path=path, kind="link", target=target)
 
 
-def plan(*entries: Entry) -> SafePlan:
-    return safe_manifest(entries)
+def plan(*entries: Entry) -> Manifest:
+    return Manifest(entries)
 
 
 def receive(
@@ -54,7 +54,9 @@ def receive(
                 placed.append(destination.finish(index))
         for index, entry in enumerate(entries):
             if entry.kind == "link":
-                placed.append(destination.make_link(index))
+                assert destination.make_link(index)
+                placed.append(out / entry.path)
+        destination.set_folders()
         assert destination.partial_paths() == []
         assert all(os.path.lexists(path) for path in destination.paths())
     return placed
@@ -87,7 +89,7 @@ def test_a_folder_is_listed_with_everything_in_it(tmp_path: Path) -> None:
     assert sources.manifest[1].mtime == 1_700_000_000_123
     assert sources.manifest[5].mode == 0o755
     assert sources.manifest[3].target == "a.jpg"
-    assert sources.skipped == ()
+    assert not sources.left_out
 
 
 def test_several_paths_keep_their_order(tmp_path: Path) -> None:
@@ -124,8 +126,8 @@ def test_links_that_leave_the_folder_are_skipped_with_a_reason(tmp_path: Path) -
     (top / "kept").symlink_to("missing")
     sources = Sources.of([top])
     assert [entry.path for entry in sources.manifest] == ["top", "top/kept"]
-    assert {skipped.path.name for skipped in sources.skipped} == {"absolute", "out"}
-    assert all("link" in str(skipped) for skipped in sources.skipped)
+    assert {left.path for left in sources.left_out} == {"top/absolute", "top/out"}
+    assert all("link" in str(left) for left in sources.left_out)
 
 
 def test_pipes_and_sockets_inside_folders_are_skipped(tmp_path: Path) -> None:
@@ -134,14 +136,17 @@ def test_pipes_and_sockets_inside_folders_are_skipped(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "socket"))
         sources = Sources.of([tmp_path])
     assert [entry.kind for entry in sources.manifest] == ["dir"]
-    assert {skipped.path.name for skipped in sources.skipped} == {"pipe", "socket"}
+    assert [str(left).split("/", 1)[1] for left in sources.left_out] == [
+        'pipe" is a pipe.',
+        'socket" is a socket.',
+    ]
 
 
 def test_unfinished_transfers_are_not_sent(tmp_path: Path) -> None:
     (tmp_path / f".film.mkv{PARTIAL_SUFFIX}").write_bytes(b"half")
     sources = Sources.of([tmp_path])
     assert len(sources.manifest) == 1
-    assert "unfinished" in str(sources.skipped[0])
+    assert "unfinished" in str(next(iter(sources.left_out)))
 
 
 @pytest.mark.parametrize("name", ["missing", "pipe"])
@@ -158,23 +163,102 @@ def test_nothing_and_everything_are_too_much_to_ask() -> None:
         Sources.of(["/"])
 
 
-def test_names_that_the_other_side_would_refuse_are_refused_here(tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "a:b").write_bytes(b"")
-    with pytest.raises(UnsafeName, match="colon"):
-        Sources.of([tmp_path / "one"])
-    (tmp_path / "two").mkdir()
-    Path(os.fsdecode(bytes(tmp_path / "two") + b"/not-utf8-\xff")).write_bytes(b"")
-    with pytest.raises(UnsafeName, match="lone surrogate"):
-        Sources.of([tmp_path / "two"])
+ODD_NAMES = [
+    *(b"a:b", b"back\\slash", b"aux.c", b"NUL", b"dot.", b"space ", b" ", b"..x", b"-rf", b"~"),
+    *(b"*?<>|", b"README", b"readme", b"caf\xc3\xa9", b"cafe\xcc\x81", b"Cura\xe7ao.ogg", b"\xff"),
+    *(b"\xed\xa0\x80", b"100%", b"%E7", b"%25\xe7", b"100%\xe7", "你好".encode(), "🙂".encode()),
+    *(b"n" * 255, b"\xe9" * 255, b"%" * 255),
+]
+"""Names of which Linux holds every one."""
 
 
-def test_two_things_of_one_name_are_refused(tmp_path: Path) -> None:
-    for where in ("x", "y"):
-        (tmp_path / where).mkdir()
-        (tmp_path / where / "same").write_bytes(b"")
-    with pytest.raises(UnsafeName, match="twice"):
-        Sources.of([tmp_path / "x" / "same", tmp_path / "y" / "same"])
+def every_file(top: Path) -> dict[bytes, bytes]:
+    """Content by path, in bytes."""
+    found = {}
+    for where, _, names in os.walk(os.fsencode(top)):
+        for name in names:
+            path = os.path.join(where, name)
+            if not os.path.islink(path):
+                found[os.path.relpath(path, os.fsencode(top))] = Path(
+                    os.fsdecode(path)
+                ).read_bytes()
+    return found
+
+
+def send_across(source: Path, out: Path) -> Destination:
+    """What two machines do, without what is between them; the destination is closed."""
+    sources = Sources.of([source])
+    with Destination(out, sources.manifest) as destination:
+        for index in range(len(sources.manifest)):
+            kind = sources.manifest.kind(index)
+            if kind == "dir":
+                destination.make_directory(index)
+            elif kind == "file":
+                destination.put([(index, sources.read_whole(index))])
+        for index in range(len(sources.manifest)):
+            if sources.manifest.kind(index) == "link":
+                destination.make_link(index)
+    sources.close()
+    return destination
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold fewer names")
+def test_every_name_that_linux_holds_arrives_as_it_is(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    for folder_name in (b"plain", b"fol\xffder:"):
+        for name in ODD_NAMES:
+            path = os.path.join(os.fsencode(top), folder_name, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as stream:
+                stream.write(name)
+    (top / "link").symlink_to(os.fsdecode(b"fol\xffder:/100%"))
+    (top / "100% link").symlink_to("./plain//aux.c")
+    destination = send_across(top, tmp_path / "out")
+    assert every_file(tmp_path / "out" / "top") == every_file(top)
+    assert (tmp_path / "out" / "top" / "link").read_bytes() == b"100%"
+    assert (tmp_path / "out" / "top" / "100% link").read_bytes() == b"aux.c"
+    assert not destination.renamed
+    assert not destination.left_out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold fewer names")
+def test_names_that_nobody_should_meet_are_replaced_and_listed(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    for name in ("a\x1b[2J", "a\n", "a_", "gnp\u202eexe", "x.peerline-journal"):
+        (top / name).write_text(name)
+    destination = send_across(top, tmp_path / "out")
+    assert tree(tmp_path / "out" / "top") == {
+        "a_[2J", "a_ (1)", "a_", "gnp_exe", "x.peerline-journal_"
+    }  # fmt: skip
+    assert (tmp_path / "out" / "top" / "a_").read_text() == "a_"
+    assert destination.renamed.total == 4
+    assert {note.name for note in destination.renamed} == {
+        "top/a_[2J", "top/a_ (1)", "top/gnp_exe", "top/x.peerline-journal_"
+    }  # fmt: skip
+
+
+def test_deep_folders_arrive(tmp_path: Path) -> None:
+    deep = tmp_path / "top" / "/".join(["d"] * 300)
+    deep.mkdir(parents=True)
+    (deep / "f").write_bytes(b"deep")
+    send_across(tmp_path / "top", tmp_path / "out")
+    assert every_file(tmp_path / "out" / "top") == every_file(tmp_path / "top")
+
+
+def test_of_two_paths_with_one_name_the_second_gets_a_number(tmp_path: Path) -> None:
+    for where in ("x", "y", "z"):
+        (tmp_path / where / "same").mkdir(parents=True)
+        (tmp_path / where / "same" / "f").write_text(where)
+    sources = Sources.of(
+        [tmp_path / "x" / "same", tmp_path / "y" / "same", tmp_path / "x" / "same"]
+    )
+    assert [entry.path for entry in sources.manifest] == [
+        "same", "same/f", "same (1)", "same (1)/f"
+    ]  # fmt: skip
+    assert sources.read(3, 0, 1) == b"y"
+    assert [note.name for note in sources.renamed] == ["same (1)"]
+    sources.close()
 
 
 @contextmanager
@@ -206,7 +290,59 @@ def test_an_unreadable_file_is_named_before_anything_is_sent(open_path: Path) ->
     secret.chmod(0)
     with without_permissions(), pytest.raises(DiskError) as caught:
         Sources.of([secret])
-    assert str(caught.value) == f'"{secret}" cannot be read: permission denied.'
+    assert str(caught.value) == (
+        'There is nothing to send.\n"secret" cannot be read: permission denied.'
+    )
+
+
+def test_what_cannot_be_read_is_left_out_or_refused_all_at_once(open_path: Path) -> None:
+    top = open_path / "top"
+    (top / "closed").mkdir(parents=True)
+    for name in ("secret", "closed/x", "good"):
+        (top / name).write_bytes(b"x")
+    os.mkfifo(top / "pipe")
+    (top / "secret").chmod(0)
+    (top / "closed").chmod(0)
+    with without_permissions():
+        sources = Sources.of([top, open_path / "top" / "secret"])
+        with pytest.raises(DiskError) as caught:
+            Sources.of([top], strict=True)
+    (top / "closed").chmod(0o700)
+    assert [entry.path for entry in sources.manifest if entry.kind == "file"] == ["top/good"]
+    assert {left.path: left.reason for left in sources.left_out} == {
+        "top/pipe": "is a pipe",
+        "top/secret": "cannot be read: permission denied",
+        "top/closed": "is a folder that cannot be read: permission denied",
+        "secret": "cannot be read: permission denied",
+    }
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_all_paths_that_do_not_exist_are_named_in_one_message(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"x")
+    with pytest.raises(DiskError) as caught:
+        Sources.of([tmp_path / "one", tmp_path / "good", tmp_path / "two"])
+    assert [line.split()[-1] for line in str(caught.value).splitlines()] == [
+        f'"{tmp_path / name}".' for name in ("one", "two")
+    ]
+
+
+def test_a_file_that_vanishes_while_the_folder_is_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").write_bytes(b"x")
+    (tmp_path / "kept").write_bytes(b"x")
+    original = os.lstat
+
+    def lstat(path: str) -> os.stat_result:
+        if path.endswith("gone"):
+            os.unlink(path)
+        return original(path)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    sources = Sources.of([tmp_path])
+    assert [left.reason for left in sources.left_out] == ["has vanished"]
+    assert sources.manifest.files == 1
 
 
 # Reading
@@ -259,7 +395,19 @@ def redirect(path: Path) -> None:
     path.symlink_to("moved")
 
 
-@pytest.mark.parametrize("change", [shrink, grow, replace, pipe, Path.unlink])
+def test_a_file_that_vanished_since_it_was_listed_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(bytes(100))
+    sources = Sources.of([path])
+    path.unlink()
+    for read in (partial(sources.read, 0, 0, 100), partial(sources.read_whole, 0)):
+        with pytest.raises(SourceLost) as caught:
+            read()
+        assert (caught.value.file, caught.value.reason) == (0, "has vanished")
+    sources.close()
+
+
+@pytest.mark.parametrize("change", [shrink, grow, replace, pipe])
 def test_a_file_that_changed_since_it_was_listed_is_noticed(
     tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
@@ -292,7 +440,7 @@ def test_a_file_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
     path.write_bytes(bytes(100))
     sources = Sources.of([path])
     redirect(path)
-    with pytest.raises(DiskError):
+    with pytest.raises(SourceLost, match="a link is in the way"):
         sources.read(0, 0, 100)
     sources.close()
 
@@ -523,32 +671,93 @@ def test_the_name_of_a_partial_file_is_never_too_long(tmp_path: Path) -> None:
 # Mode and time
 
 
-def test_only_the_x_bits_and_the_time_are_taken_over(tmp_path: Path) -> None:
-    receive(
-        tmp_path,
-        file("run", mode=0o6777, mtime=1_700_000_000_123),
-        file("data", mode=0o600, mtime=-1),
-        file("none"),
-        file("far", mtime=2**53 - 1),
-    )
-    umask = os.umask(0o022)
-    os.umask(umask)
-    plain = 0o666 & ~umask
-    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o777 & ~umask
-    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == plain
-    assert stat.S_IMODE((tmp_path / "none").stat().st_mode) == plain
-    assert (tmp_path / "run").stat().st_mtime_ns == 1_700_000_000_123_000_000
-    assert (tmp_path / "data").stat().st_mtime_ns == -1_000_000
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """What most people have."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize("way", ["write", "put"])
+def test_modes_and_times_are_taken_over_and_nothing_is_wider(tmp_path: Path, way: str) -> None:
+    modes = {0o6777: 0o755, 0o1755: 0o755, 0o600: 0o600, 0o444: 0o444, 0o400: 0o400, 0o640: 0o640}
+    modes |= {0o666: 0o644, 0o700: 0o700, 0: 0, None: 0o644}  # type: ignore[dict-item]
+    entries = [file(f"{n}", mode=given, mtime=1000 * n) for n, given in enumerate(modes)]
+    with Destination(tmp_path, plan(*entries)) as destination:
+        for n, given in enumerate(modes):
+            if way == "put":
+                destination.put([(n, b"hello")])
+            else:
+                destination.write(n, 0, b"hello")
+                (partial,) = destination.partial_paths()
+                assert mode(partial) == 0o600, given
+                destination.finish(n)
+    for n, wanted in enumerate(modes.values()):
+        assert mode(tmp_path / f"{n}") == wanted
+        assert (tmp_path / f"{n}").stat().st_mtime == n
+
+
+def test_odd_times_do_no_harm(tmp_path: Path) -> None:
+    receive(tmp_path, file("old", mtime=-1), file("far", mtime=2**53 - 1))
+    assert (tmp_path / "old").stat().st_mtime_ns == -1_000_000
     assert (tmp_path / "far").exists()
+
+
+@pytest.mark.usefixtures("umask")
+def test_folders_are_private_while_they_are_filled_and_then_as_they_were(tmp_path: Path) -> None:
+    entries = [
+        folder("d", mode=0o750, mtime=1_000),
+        folder("d/closed", mode=0o500, mtime=2_000),
+        folder("d/open", mode=0o2777, mtime=3_000),
+        file("d/closed/f"),
+        file("d/implied/f"),
+    ]
+    with Destination(tmp_path, plan(*entries)) as destination:
+        for index in range(3):
+            assert mode(destination.make_directory(index)) == 0o700
+        for index in (3, 4):
+            destination.write(index, 0, b"hello")
+            assert mode(destination.partial_paths()[0].parent) == 0o700
+            destination.finish(index)
+        destination.set_folders()
+    modes = {"d": 0o750, "d/closed": 0o500, "d/open": 0o755, "d/implied": 0o755}
+    assert {name: mode(tmp_path / name) for name in modes} == modes
+    times = {"d": 1, "d/closed": 2, "d/open": 3}
+    assert {name: (tmp_path / name).stat().st_mtime for name in times} == times
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir(mode=0o711)
+    receive(tmp_path, folder("d", mode=0o755, mtime=5), file("d/f"), overwrite=True)
+    assert mode(tmp_path / "d") == 0o711
+    assert (tmp_path / "d").stat().st_mtime > 1000
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_partial_file_of_an_earlier_transfer_becomes_private(tmp_path: Path) -> None:
+    left = tmp_path / f".f{PARTIAL_SUFFIX}"
+    left.write_bytes(b"x")
+    left.chmod(0o644)
+    with Destination(tmp_path, plan(file("f", mode=0o600))) as destination:
+        destination.write(0, 0, b"hello")
+        assert mode(left) == 0o600
 
 
 def test_a_strict_umask_is_respected(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
-        receive(tmp_path, file("run", mode=0o777))
+        receive(tmp_path, folder("d", mode=0o755), file("d/run", mode=0o777), file("d/none"))
     finally:
         os.umask(umask)
-    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    assert mode(tmp_path / "d") == mode(tmp_path / "d" / "run") == 0o700
+    assert mode(tmp_path / "d" / "none") == 0o600
 
 
 # Full, forbidden
@@ -565,10 +774,10 @@ def test_a_disk_that_fills_up_is_named_and_keeps_what_arrived(tmp_path: Path) ->
         import resource, sys
         from peer.errors import DiskError
         from peer.files import Destination
-        from peer.transfer import Entry, safe_manifest
+        from peer.transfer import Entry, Manifest
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         entry = Entry(path="film.mkv", kind="file", size=200_000)
-        with Destination(sys.argv[1], safe_manifest([entry])) as destination:
+        with Destination(sys.argv[1], Manifest([entry])) as destination:
             destination.write(0, 0, bytes(60_000))
             try:
                 destination.write(0, 60_000, bytes(60_000))
@@ -594,11 +803,11 @@ def test_a_full_file_system_is_named(tmp_path: Path) -> None:
         from pathlib import Path
         from peer.errors import DiskError
         from peer.files import Destination
-        from peer.transfer import Entry, safe_manifest
+        from peer.transfer import Entry, Manifest
         out = sys.argv[1]
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", out], check=True)
         entries = [Entry(path=path, kind="file", size=10) for path in "ab"]
-        with Destination(out, safe_manifest(entries)) as destination:
+        with Destination(out, Manifest(entries)) as destination:
             destination.write(0, 0, b"0123456789")
             try:
                 destination.write(1, 0, bytes(100_000))
@@ -629,6 +838,100 @@ def test_a_destination_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"")
     with pytest.raises(DiskError, match="in the way"):
         Destination(tmp_path / "f", plan(file("x")))
+
+
+def test_a_file_system_without_a_size_counts_as_large_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nothing:
+        f_blocks = f_bavail = f_frsize = 0
+
+    monkeypatch.setattr(os, "fstatvfs", lambda _: Nothing)
+    receive(tmp_path, file("f"))
+    assert (tmp_path / "f").exists()
+
+
+def test_links_are_left_out_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    with Destination(tmp_path, plan(link("d/l", "x"), link("d/out", "/etc"))) as destination:
+        assert not destination.make_link(0)
+        assert not destination.make_link(1)
+    assert [note.path for note in destination.left_out] == ["d/l", "d/out"]
+
+
+def test_a_manifest_with_a_path_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TransferError, match="offered what cannot be"):
+        Destination(tmp_path, plan(file("f"), file("f")))
+    assert tree(tmp_path) == set()
+
+
+def test_small_files_are_put_together_and_numbered(tmp_path: Path) -> None:
+    (tmp_path / "f1").write_bytes(b"mine")
+    entries = [file(f"f{n}", mode=0o640, mtime=n) for n in range(50)]
+    with Destination(tmp_path, plan(*entries)) as destination:
+        destination.put((n, f"{n}".encode()) for n in range(50))
+        assert destination.partial_paths() == []
+        assert [note.name for note in destination.renamed] == ["f1 (1)"]
+    assert (tmp_path / "f1").read_bytes() == b"mine"
+    assert (tmp_path / "f1 (1)").read_bytes() == b"1"
+    assert len(tree(tmp_path)) == 51
+
+
+# Other file systems
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts are Linux'")
+def test_a_disk_that_ignores_case_gets_numbers_and_portable_names(tmp_path: Path) -> None:
+    # A file system of that kind cannot be mounted everywhere: the probe is what would tell.
+    from peer.files import abilities
+    from peer.transfer.names import PORTABLE
+
+    found = abilities.Abilities(PORTABLE, 0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("peer.files.destination.probe", lambda _: found)
+        receive(tmp_path, file("d/README"), file("D/readme"), file("d/readme"), file("d/a:b"))
+    assert tree(tmp_path) == {"d", "d/README", "D (1)", "D (1)/readme", "d/readme (1)", "d/a_b"}
+
+
+def test_a_probe_leaves_nothing_behind(tmp_path: Path) -> None:
+    from peer.files.abilities import probe
+
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        found = probe(folder)
+    finally:
+        os.close(folder)
+    assert os.listdir(tmp_path) == []
+    assert found.platform.limit <= 255
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems are portable anyway")
+@pytest.mark.parametrize("refuses", ["odd names", "odd bytes"])
+def test_a_disk_that_refuses_odd_names_is_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: str
+) -> None:
+    from peer.files.abilities import probe
+    from peer.transfer.names import PORTABLE
+
+    original = os.open
+
+    def stick(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if (":" if refuses == "odd names" else "\udcff") in name:
+            raise OSError(22, "Invalid argument")
+        return original(name, flags, mode, dir_fd=dir_fd)
+
+    folder = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(os, "open", stick)
+    try:
+        assert probe(folder).platform == PORTABLE
+    finally:
+        os.close(folder)
+    assert os.listdir(tmp_path) == []
 
 
 # Resources

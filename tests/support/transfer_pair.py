@@ -23,9 +23,13 @@ from peer.transfer.events import (
     MakeLink,
     Offered,
     ReadSegment,
+    SetFolders,
+    Skipped,
+    WriteFile,
     WriteSegment,
 )
 from peer.transfer.manifest import Entry, Manifest
+from peer.transfer.messages import VERSION
 from peer.transfer.receiver import Receiver
 from peer.transfer.sender import Sender
 
@@ -58,10 +62,11 @@ class TransferPair:
         have: Mapping[int, Have] | None = None,
         accept: bool = True,
         config: TransferConfig | None = None,
+        versions: tuple[int, int] = (VERSION, VERSION),
     ) -> None:
         self.random = random.Random(seed)
-        self.sender = Sender(2, manifest, config)
-        self.receiver = Receiver(2, TransferConfig(window=window))
+        self.sender = Sender(2, manifest, config, version=versions[0])
+        self.receiver = Receiver(2, TransferConfig(window=window), version=versions[1])
         self.contents = contents
         self.sender_events: list[Event] = []
         self.receiver_events: list[Event] = []
@@ -137,7 +142,7 @@ class TransferPair:
                 data = self.contents[self.sender.manifest[event.file].path]
                 part = data[event.offset : event.offset + event.length]
                 self.sender.segment_read(event.file, event.segment, part)
-            case Accepted() | FileConfirmed() | Completed() | Declined() | Failed():
+            case Accepted() | FileConfirmed() | Skipped() | Completed() | Declined() | Failed():
                 pass
             case _:
                 raise AssertionError(f"not a sender's event: {event}")
@@ -151,6 +156,13 @@ class TransferPair:
                     self.receiver.accept(self._window, self._have)
             case WriteSegment() if segment_digest(event.parts) != event.digest:
                 self.receiver.segment_damaged(event.file, event.segment)
+            case WriteFile() if segment_digest(event.parts) != event.digest:
+                self.receiver.segment_damaged(event.file, 0)
+            case WriteFile():
+                path = self.receiver.manifest[event.file].path
+                self.disk[path] = b"".join(event.parts)
+                self.made.append(path)
+                self.receiver.entry_finished(event.file)
             case WriteSegment():
                 data = self.partial.setdefault(
                     event.file, bytearray(self.receiver.manifest.size(event.file))
@@ -166,7 +178,9 @@ class TransferPair:
             case MakeDirectory() | MakeLink():
                 self.made.append(self.receiver.manifest[event.file].path)
                 self.receiver.entry_finished(event.file)
-            case Completed() | Declined() | Failed():
+            case SetFolders():
+                self.receiver.folders_set()
+            case Skipped() | Completed() | Declined() | Failed():
                 pass
             case _:
                 raise AssertionError(f"not a receiver's event: {event}")

@@ -7,6 +7,7 @@ import {
   MAX_FRAME,
   SEGMENT_SIZE,
   encodeData,
+  encodePack,
   encodeSegment,
   parseFrame,
   partSize,
@@ -19,6 +20,13 @@ const golden = vectors('transfer');
 for (const vector of golden.frames) {
   test(`a frame is read and written as in the vectors: ${vector.name}`, () => {
     const frame = parseFrame(fromHex(vector.hex).buffer);
+    if (vector.type === 4) {
+      assert.equal(frame.type, 'pack');
+      const files = frame.files.map((one) => [one.file, toHex(one.digest), toHex(one.content)]);
+      assert.deepEqual(files, vector.files);
+      assert.equal(toHex(encodePack(frame)), vector.hex);
+      return;
+    }
     assert.equal(frame.type, vector.type === 1 ? 'segment' : 'data');
     assert.equal(frame.transfer, vector.transfer);
     assert.equal(frame.file, vector.file);

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 
 import { Problem } from '../../web/problems.js';
 import { manifestFrom } from '../../web/transfer/manifest.js';
-import { checkManifest } from '../../web/transfer/names.js';
 
 class FakeFile {
   constructor(name, size = 1, webkitRelativePath = '') {
@@ -39,24 +38,20 @@ test('two files of one name from different places are told apart', async () => {
     new FakeFile('a.txt'),
     new FakeFile('A.TXT'),
   ]);
-  assert.deepEqual(paths(manifest), ['file a.txt', 'file a (1).txt', 'file A (2).TXT']);
+  assert.deepEqual(paths(manifest), ['file a.txt', 'file a (1).txt', 'file A.TXT']);
   assert.deepEqual(
     manifest.renamed.map(({ to }) => to),
-    ['a (1).txt', 'A (2).TXT'],
+    ['a (1).txt'],
   );
 });
 
-test('names that other machines cannot save are changed, and that is told', async () => {
+test('names that other machines cannot save are sent as they are', async () => {
   const manifest = await manifestFrom([
     new FakeFile('12:30.txt'),
     new FakeFile('x', 1, 'con/a. /x'),
   ]);
-  assert.deepEqual(paths(manifest), ['file 12_30.txt', 'file _con/a__/x']);
-  assert.deepEqual(manifest.renamed, [
-    { from: '12:30.txt', to: '12_30.txt' },
-    { from: 'con/a. /x', to: '_con/a__/x' },
-  ]);
-  checkManifest(manifest.entries);
+  assert.deepEqual(paths(manifest), ['file 12:30.txt', 'file con/a. /x']);
+  assert.deepEqual(manifest.renamed, []);
 });
 
 test('nothing chosen is nothing to send', async () => {
@@ -64,7 +59,7 @@ test('nothing chosen is nothing to send', async () => {
 });
 
 test('more files than a transfer carries are refused', async () => {
-  const many = Array.from({ length: 65537 }, (_, i) => new FakeFile(`f${i}`));
+  const many = Array.from({ length: 500_001 }, (_, i) => new FakeFile(`f${i}`));
   await assert.rejects(manifestFrom(many), refused('too_many'));
 });
 

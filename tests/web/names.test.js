@@ -4,10 +4,12 @@ import { test } from 'node:test';
 import {
   MAX_PATH_PART,
   NameError,
-  checkManifest,
+  checkEntry,
+  decodePath,
   displayName,
   freeName,
   nameKey,
+  planNames,
   portablePart,
 } from '../../web/transfer/names.js';
 import { notableEntries } from '../../web/transfer/notable.js';
@@ -18,17 +20,63 @@ const golden = vectors('names');
 for (const { name, entries, index } of golden.rejected) {
   test(`a manifest is refused when a name ${name}`, () => {
     assert.throws(
-      () => checkManifest(entries),
+      () => entries.forEach(checkEntry),
       (error) => error instanceof NameError && error.index === index,
     );
   });
 }
 
-for (const { name, entries } of golden.accepted) {
-  test(`a manifest may hold ${name}`, () => {
-    checkManifest(entries);
+for (const { name, entries } of golden.doubled) {
+  test(`a manifest is refused when a name ${name}`, () => {
+    entries.forEach(checkEntry);
+    assert.throws(() => planNames(entries), NameError);
   });
 }
+
+for (const { name, entries, portable } of golden.plans) {
+  test(`names become ones that every system holds: ${name}`, () => {
+    entries.forEach(checkEntry);
+    const { paths, targets } = planNames(entries);
+    const planned = paths.map((path, index) =>
+      entries[index].kind === 'link' ? [path, targets[index]] : path,
+    );
+    assert.deepEqual(planned, portable);
+  });
+}
+
+test('every change is listed, a folder once, and links that are left out', () => {
+  const plan = planNames([
+    { path: 'x\x1b/1', kind: 'file', size: 1 },
+    { path: 'x\x1b/2', kind: 'file', size: 1 },
+    { path: 'CON', kind: 'file', size: 1 },
+    { path: 'x\x1b/l', kind: 'link', target: '/etc/passwd' },
+  ]);
+  assert.deepEqual(plan.renamed, [
+    { from: 'x\x1b', to: 'x_' },
+    { from: 'CON', to: '_CON' },
+  ]);
+  assert.deepEqual(plan.leftOut, [{ path: 'x\x1b/l', reason: 'is a link to an absolute path' }]);
+});
+
+test('many names that want to be the same get numbers in one go', () => {
+  const same = (/** @type {number} */ i) => [...i.toString(2).padStart(14, '0')];
+  const entries = Array.from({ length: 10_000 }, (_, i) => ({
+    path: same(i)
+      .map((bit) => (bit === '1' ? ':' : '?'))
+      .join(''),
+    kind: 'file',
+    size: 1,
+  }));
+  const { paths } = planNames(entries);
+  assert.equal(new Set(paths).size, 10_000);
+  assert.ok(paths.includes('______________ (9999)'));
+});
+
+test('bytes that are not UTF-8 are surrogates, as in Python', () => {
+  assert.equal(decodePath('Cura%E7ao', true), 'Cura\udce7ao');
+  assert.equal(decodePath('%ED%A0%80%25%41', true), '\udced\udca0\udc80%%41');
+  assert.equal(decodePath('%E7', false), '%E7');
+});
 
 for (const { text, shown } of golden.display) {
   test(`${JSON.stringify(text)} is shown as ${JSON.stringify(shown)}`, () => {
@@ -71,7 +119,8 @@ const HOSTILE_PARTS = [
 for (const part of HOSTILE_PARTS) {
   test(`a name of this disk is made fit for any other: ${JSON.stringify(part.slice(0, 30))}`, () => {
     const portable = portablePart(part);
-    checkManifest([{ path: portable, kind: 'file', size: 0 }]);
+    checkEntry({ path: portable, kind: 'file', size: 0 }, 0);
+    assert.deepEqual(planNames([{ path: portable, kind: 'file', size: 0 }]).paths, [portable]);
     assert.ok(Buffer.byteLength(portable) <= MAX_PATH_PART);
     assert.equal(portablePart(portable), portable);
   });

@@ -4,6 +4,7 @@
 //     type u8 · flags u8 (0) · reserved u16 (0) · transfer u32 · file u32 · offset u64
 //     type 1 SEGMENT  offset: the segment's start; then length u32 · sha256[32]
 //     type 2 DATA     offset: where in the file; then the bytes, never past their segment's end
+//     type 4 PACK     file and offset: 0; then small files: file u32 · length u32 · sha256[32] · bytes
 //
 // Unknown types are ignored, so that later versions may add some.
 
@@ -16,7 +17,10 @@ export const MAX_FRAME = 65536;
 
 const TYPE_SEGMENT = 1;
 const TYPE_DATA = 2;
+const TYPE_PACK = 4;
 const DIGEST_SIZE = 32;
+/** Bytes before each file in a PACK. */
+export const PACKED_HEADER_SIZE = 8 + DIGEST_SIZE;
 
 /** A frame that no honest sender makes. */
 export class FrameError extends Error {
@@ -32,6 +36,8 @@ export class FrameError extends Error {
  *   digest: Uint8Array<ArrayBuffer>}} SegmentFrame
  * @typedef {{type: 'data', transfer: number, file: number, offset: number,
  *   payload: Uint8Array<ArrayBuffer>}} DataFrame
+ * @typedef {{file: number, digest: Uint8Array<ArrayBuffer>, content: Uint8Array<ArrayBuffer>}} PackedFile
+ * @typedef {{type: 'pack', transfer: number, files: PackedFile[]}} PackFrame
  * @typedef {{type: 'unknown', transfer: number}} UnknownFrame
  */
 
@@ -75,6 +81,50 @@ export function encodeData({ transfer, file, offset, payload }) {
 }
 
 /**
+ * @param {{transfer: number, files: readonly PackedFile[]}} pack
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function encodePack({ transfer, files }) {
+  const size = files.reduce((sum, { content }) => sum + PACKED_HEADER_SIZE + content.length, 0);
+  const frame = new Uint8Array(HEADER_SIZE + size);
+  const view = writeHeader(frame, TYPE_PACK, transfer, 0, 0);
+  let at = HEADER_SIZE;
+  for (const { file, digest, content } of files) {
+    view.setUint32(at, file);
+    view.setUint32(at + 4, content.length);
+    frame.set(digest, at + 8);
+    frame.set(content, at + PACKED_HEADER_SIZE);
+    at += PACKED_HEADER_SIZE + content.length;
+  }
+  return frame;
+}
+
+/**
+ * @param {ArrayBuffer} buffer
+ * @returns {PackedFile[]} at least one
+ * @throws {FrameError}
+ */
+function parsePack(buffer) {
+  const view = new DataView(buffer);
+  /** @type {PackedFile[]} */
+  const files = [];
+  for (let at = HEADER_SIZE; at < buffer.byteLength || files.length === 0;) {
+    const start = at + PACKED_HEADER_SIZE;
+    if (start >= buffer.byteLength) throw new FrameError('a pack that is cut short');
+    const length = view.getUint32(at + 4);
+    if (length === 0 || start + length > buffer.byteLength)
+      throw new FrameError('a pack that is cut short');
+    files.push({
+      file: view.getUint32(at),
+      digest: new Uint8Array(buffer, at + 8, DIGEST_SIZE).slice(),
+      content: new Uint8Array(buffer, start, length),
+    });
+    at = start + length;
+  }
+  return files;
+}
+
+/**
  * The bytes of each DATA frame of a segment: equal parts, so that no frame is a crumb.
  *
  * @param {number} length the segment's bytes, at least 1
@@ -108,7 +158,7 @@ export function* segmentFrames({ transfer, file, offset, data, digest }, maxFram
  * Parses one frame. The payload is a view of what was given, not a copy.
  *
  * @param {ArrayBuffer} buffer
- * @returns {SegmentFrame | DataFrame | UnknownFrame}
+ * @returns {SegmentFrame | DataFrame | PackFrame | UnknownFrame}
  * @throws {FrameError}
  */
 export function parseFrame(buffer) {
@@ -116,9 +166,11 @@ export function parseFrame(buffer) {
   const view = new DataView(buffer);
   const type = view.getUint8(0);
   const transfer = view.getUint32(4);
-  if (type !== TYPE_SEGMENT && type !== TYPE_DATA) return { type: 'unknown', transfer };
+  if (type !== TYPE_SEGMENT && type !== TYPE_DATA && type !== TYPE_PACK)
+    return { type: 'unknown', transfer };
   if (buffer.byteLength > MAX_FRAME) throw new FrameError(`frame of ${buffer.byteLength} bytes`);
   if (view.getUint8(1) !== 0) throw new FrameError('unknown flags');
+  if (type === TYPE_PACK) return { type: 'pack', transfer, files: parsePack(buffer) };
   const file = view.getUint32(8);
   const wide = view.getBigUint64(12);
   if (wide > BigInt(Number.MAX_SAFE_INTEGER)) throw new FrameError('offset out of range');

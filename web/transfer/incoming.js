@@ -24,9 +24,9 @@ export class Incoming extends TransferBase {
   /** @type {Saved[]} */
   saved = [];
   /** Names that were changed for this disk. @type {Renamed[]} */
-  renamed = [];
+  renamed;
   /** What is not there although it was to be sent. @type {LeftOut[]} */
-  leftOut = [];
+  leftOut;
   #machine;
   /** @type {Sink | null} */
   #sink = null;
@@ -48,8 +48,18 @@ export class Incoming extends TransferBase {
     this.notice = notice;
     /** Hidden and executable entries, to be shown first. */
     this.notable = notableEntries(machine.entries);
+    const plan = /** @type {import('./names.js').NamePlan} */ (machine.plan);
+    this.renamed = plan.renamed;
+    this.leftOut = plan.leftOut;
+    /** How much the sender has left out beside what it offers. */
+    this.leftOutThere = machine.leftOut;
     this.form = formOf(machine.entries);
     this.#unfinished = this.files;
+  }
+
+  /** Bytes that its list takes until it is accepted. */
+  get weight() {
+    return this.#machine.weight;
   }
 
   /** @returns {Promise<void>} */
@@ -57,7 +67,7 @@ export class Incoming extends TransferBase {
     if (this.state !== 'offered' || this.#accepting) return;
     this.#accepting = true;
     try {
-      this.#sink = await openSink(this.entries);
+      this.#sink = await openSink(this.#named());
       if (this.over) {
         await this.discard();
         return;
@@ -73,6 +83,12 @@ export class Incoming extends TransferBase {
     this.start();
     this.#machine.accept();
     this.flush();
+  }
+
+  /** The entries under the names that are saved. */
+  #named() {
+    const { plan } = this.#machine;
+    return this.entries.map((entry, index) => ({ ...entry, path: plan?.paths[index] ?? entry.path }));
   }
 
   decline() {

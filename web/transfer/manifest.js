@@ -1,8 +1,8 @@
 // @ts-check
 // What is to be sent: from an <input type=file>, a chosen folder or a drop to a manifest.
 
-import { MAX_ENTRIES, totals } from './messages.js';
-import { MAX_DEPTH, checkManifest, displayName, freeName, nameKey, portablePart } from './names.js';
+import { MAX_SENT, totals } from './messages.js';
+import { MAX_PATH, displayName, freeName } from './names.js';
 import { problem } from '../problems.js';
 
 /** @typedef {import('./messages.js').Entry} Entry */
@@ -12,7 +12,7 @@ import { problem } from '../problems.js';
 
 /** What is to be sent: the entries, and the `File` behind each that is a file. */
 export class Manifest {
-  /** Names that were changed so that any machine can save them. @type {{from: string, to: string}[]} */
+  /** Names of which there are two, or that cannot be sent as they are. @type {{from: string, to: string}[]} */
   renamed = [];
 
   /**
@@ -63,7 +63,7 @@ export async function manifestFrom(items) {
     ? await walkDrop(/** @type {DataTransfer} */ (items))
     : [.../** @type {FileList} */ (items)].map(ofFile);
   if (found.length === 0) throw problem('nothing_to_send');
-  if (found.length > MAX_ENTRIES) throw problem('too_many');
+  if (found.length > MAX_SENT) throw problem('too_many');
   return build(found);
 }
 
@@ -105,7 +105,7 @@ async function walkDrop(drop) {
  * @param {Found[]} found
  */
 async function walk(entry, parts, found) {
-  if (found.length > MAX_ENTRIES || parts.length > MAX_DEPTH) throw problem('too_many');
+  if (found.length > MAX_SENT || parts.length > MAX_PATH / 2) throw problem('too_many');
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => {
       /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject);
@@ -141,12 +141,13 @@ async function listFolder(folder, parts) {
     });
     if (some.length === 0) return children;
     children.push(...some);
-    if (children.length > MAX_ENTRIES) throw problem('too_many');
+    if (children.length > MAX_SENT) throw problem('too_many');
   }
 }
 
 /**
- * Gives everything a path that any machine can save.
+ * Gives everything a path of its own. Names stay as they are: each receiver changes what its disk
+ * cannot hold.
  *
  * @param {readonly Found[]} found
  * @returns {Manifest}
@@ -172,11 +173,6 @@ function build(found) {
     entries.push(entry);
     files.push(file);
   }
-  try {
-    checkManifest(entries);
-  } catch (error) {
-    throw problem('unsafe_name', { sentence: error instanceof Error ? error.message : undefined });
-  }
   const manifest = new Manifest(entries, files);
   manifest.renamed = renamed;
   return manifest;
@@ -184,7 +180,7 @@ function build(found) {
 
 /** The names that are taken in a folder of the manifest. */
 class Folder {
-  /** By `nameKey`: what stands there, and a folder's own names by what they were called before. */
+  /** What stands there, and a folder's own names by what they were called before. */
   /** @type {Set<string>} */
   #taken = new Set();
   /** @type {Map<string, {name: string, folder: Folder}>} */
@@ -208,8 +204,18 @@ class Folder {
 
   /** @param {string} part */
   #claim(part) {
-    const name = freeName(portablePart(part), (other) => this.#taken.has(nameKey(other)));
-    this.#taken.add(nameKey(name));
+    const name = freeName(sendable(part), (other) => this.#taken.has(other));
+    this.#taken.add(name);
     return name;
   }
+}
+
+/**
+ * A name without what no path can hold.
+ *
+ * @param {string} part
+ */
+function sendable(part) {
+  const name = part.toWellFormed().replaceAll('/', '_');
+  return name === '' || name === '.' || name === '..' ? '_' : name;
 }

@@ -6,18 +6,19 @@ import { SEGMENT_SIZE } from './frames.js';
 
 /** Most bytes of UTF-8 of a control message. */
 export const MAX_CONTROL_MESSAGE = 48 * 1024;
-/** Most entries of a transfer. */
-export const MAX_ENTRIES = 65536;
-/** Most UTF-16 units of all paths and targets of a transfer together. */
-export const MAX_MANIFEST_TEXT = 16 * 1024 * 1024;
+/** Most bytes that the lists of all offers of a link may take before they are accepted. */
+export const MAX_UNDECIDED_BYTES = 32 * 1024 * 1024;
+/** Most entries that a page sends at once: a tab would not bear more. */
+export const MAX_SENT = 500_000;
 
 const MAX_U32 = 0xffffffff;
 const MAX_PAGE_ENTRIES = 4096;
 const MAX_WINDOW = 65535;
 const MAX_CODE = 32;
 const MAX_SENTENCE = 1000;
+const MAX_REASON = 200;
 const MAX_RANGES = 4096;
-const MAX_PATH = 1024;
+const MAX_PATH = 4096;
 
 /** @typedef {[first: number, last: number]} Range segments, both ends included */
 /**
@@ -28,19 +29,24 @@ const MAX_PATH = 1024;
  * @property {number} [mtime] unix time in ms
  * @property {number} [mode] unix permission bits
  * @property {string} [target] links only
+ * @property {boolean} [escaped] whether `%E7` in path and target is a byte that is not UTF-8
  */
 /**
- * @typedef {{t: 'offer', transfer: number, files: number, bytes: number, entries: Entry[], more: boolean}} Offer
+ * @typedef {{t: 'offer', transfer: number, files: number, bytes: number, entries: Entry[], more: boolean,
+ *   version: number, left_out: number}} Offer
  * @typedef {{t: 'offer_more', transfer: number, entries: Entry[], more: boolean}} OfferMore
  * @typedef {{t: 'have', transfer: number, have: Map<number, Range[]>}} Have
- * @typedef {{t: 'accept', transfer: number, window: number, have: Map<number, Range[]>}} Accept
+ * @typedef {{t: 'accept', transfer: number, window: number, have: Map<number, Range[]>,
+ *   version: number}} Accept
  * @typedef {{t: 'decline', transfer: number, code: string, message: string}} Decline
  * @typedef {{t: 'ack', transfer: number, file: number, segments: Range[]}} Ack
  * @typedef {{t: 'file_done', transfer: number, file: number, digest: string}} FileDone
- * @typedef {{t: 'done', transfer: number, files: number, bytes: number}} Done
+ * @typedef {{t: 'files_done', transfer: number, files: Range[], digest: string}} FilesDone
+ * @typedef {{t: 'skip', transfer: number, file: number, reason: string}} Skip
+ * @typedef {{t: 'done', transfer: number, files: number, bytes: number, left_out: number}} Done
  * @typedef {{t: 'retry', transfer: number, file: number, segment: number}} Retry
  * @typedef {{t: 'cancel', transfer: number, code: string, message: string}} Cancel
- * @typedef {Offer | OfferMore | Have | Accept | Decline | Ack | FileDone | Done | Retry | Cancel} TransferMessage
+ * @typedef {Offer | OfferMore | Have | Accept | Decline | Ack | FileDone | FilesDone | Skip | Done | Retry | Cancel} TransferMessage
  */
 
 /**
@@ -85,7 +91,7 @@ function reason(record) {
  */
 function parseEntry(value) {
   if (!isRecord(value)) throw new BadMessage('bad entry');
-  const { path, kind, mtime, mode, target } = value;
+  const { path, kind, mtime, mode, target, escaped } = value;
   if (typeof path !== 'string' || path.length === 0 || path.length > MAX_PATH)
     throw new BadMessage('bad path');
   if (kind !== 'file' && kind !== 'dir' && kind !== 'link') throw new BadMessage('bad kind');
@@ -104,6 +110,10 @@ function parseEntry(value) {
     }
     entry.target = target;
   } else if (target !== undefined) throw new BadMessage('bad target');
+  if (escaped !== undefined) {
+    if (typeof escaped !== 'boolean') throw new BadMessage('bad escaped');
+    if (escaped) entry.escaped = true;
+  }
   return entry;
 }
 
@@ -144,10 +154,30 @@ function parseHave(value) {
   if (value === undefined || value === null) return have;
   if (!isRecord(value)) throw new BadMessage('bad have');
   for (const [file, ranges] of Object.entries(value)) {
-    if (!/^\d{1,5}$/.test(file) || Number(file) >= MAX_ENTRIES) throw new BadMessage('bad have');
+    if (!/^\d{1,10}$/.test(file) || Number(file) > MAX_U32) throw new BadMessage('bad have');
     have.set(Number(file), parseRanges(ranges));
   }
   return have;
+}
+
+/** @param {Record<string, unknown>} record */
+function parseDigest({ digest }) {
+  if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
+    throw new BadMessage('bad digest');
+  return digest;
+}
+
+/** @param {Record<string, unknown>} record the version that its sender speaks, 1 when it says none */
+function parseVersion(record) {
+  if (record.version === undefined) return 1;
+  const version = integer(record, 'version', MAX_U32);
+  if (version === 0) throw new BadMessage('bad version');
+  return version;
+}
+
+/** @param {Record<string, unknown>} record how much was left out */
+function parseLeftOut(record) {
+  return record.left_out === undefined ? 0 : integer(record, 'left_out', MAX_U32);
 }
 
 /**
@@ -164,10 +194,12 @@ export function parseTransferMessage(record) {
       return {
         t: 'offer',
         transfer: transfer(),
-        files: integer(record, 'files', MAX_ENTRIES),
+        files: integer(record, 'files', MAX_U32),
         bytes: integer(record, 'bytes'),
         entries: parseEntries(record),
         more: record.more === true,
+        version: parseVersion(record),
+        left_out: parseLeftOut(record),
       };
     case 'offer_more':
       return {
@@ -181,7 +213,13 @@ export function parseTransferMessage(record) {
     case 'accept': {
       const window = integer(record, 'window', MAX_WINDOW);
       if (window === 0) throw new BadMessage('bad window');
-      return { t: 'accept', transfer: transfer(), window, have: parseHave(record.have) };
+      return {
+        t: 'accept',
+        transfer: transfer(),
+        window,
+        have: parseHave(record.have),
+        version: parseVersion(record),
+      };
     }
     case 'decline':
       return { t: 'decline', transfer: transfer(), ...reason(record) };
@@ -192,23 +230,34 @@ export function parseTransferMessage(record) {
         file: integer(record, 'file', MAX_U32),
         segments: parseRanges(record.segments),
       };
-    case 'file_done': {
-      const { digest } = record;
-      if (typeof digest !== 'string' || !/^[0-9a-f]{64}$/.test(digest))
-        throw new BadMessage('bad digest');
+    case 'file_done':
       return {
         t: 'file_done',
         transfer: transfer(),
         file: integer(record, 'file', MAX_U32),
-        digest,
+        digest: parseDigest(record),
       };
-    }
+    case 'files_done':
+      return {
+        t: 'files_done',
+        transfer: transfer(),
+        files: parseRanges(record.files),
+        digest: parseDigest(record),
+      };
+    case 'skip':
+      return {
+        t: 'skip',
+        transfer: transfer(),
+        file: integer(record, 'file', MAX_U32),
+        reason: optionalText(record, 'reason', MAX_REASON),
+      };
     case 'done':
       return {
         t: 'done',
         transfer: transfer(),
-        files: integer(record, 'files', MAX_ENTRIES),
+        files: integer(record, 'files', MAX_U32),
         bytes: integer(record, 'bytes'),
+        left_out: parseLeftOut(record),
       };
     case 'retry':
       return {
@@ -257,6 +306,18 @@ export function offerMessages(transfer, entries) {
     entries: page,
     ...(index < pages.length - 1 ? { more: true } : {}),
   }));
+}
+
+/**
+ * How much memory a list of entries takes, about.
+ *
+ * @param {readonly Entry[]} entries
+ */
+export function weightOf(entries) {
+  return entries.reduce(
+    (sum, { path, target = '' }) => sum + 200 + 2 * (path.length + target.length),
+    0,
+  );
 }
 
 /**

@@ -1,21 +1,23 @@
 // @ts-check
 // Which names from the other side may be saved, and how to show them.
 //
-// The same rules as `peer/transfer/names.py`, with the same vectors (tests/vectors/names.json):
+// The same rules as `peer/transfer/names.py` and `plan.py`, with the same vectors
+// (tests/vectors/names.json). What a page saves may be carried to any system, so its names are
+// always the portable ones:
 //
-// - A path is relative, its parts are joined by `/`, none is empty, `.` or `..`; at most 1024
-//   bytes, 32 parts, 255 bytes a part.
-// - No part holds a backslash, a colon, a control or format character, a line separator, a lone
-//   surrogate or a blank that is no space; none ends with a space or a dot, is a device name on
-//   Windows, or ends like Peerline's own partial files.
-// - No two entries are the same to a file system that ignores case or Unicode normalisation.
-// - Nothing lies below a file or a link; a link points to a place inside what was sent.
+// - A path is refused that no honest sender says: absolute, longer than 4096 bytes, with an empty
+//   part, `.` or `..`, or there twice.
+// - In every other name the characters that mean something to Windows, control and format
+//   characters, and blanks that are no space become `_`; so do trailing dots and spaces. Devices
+//   of Windows and endings of Peerline's own files get a `_`. Long names are cut.
+// - Names that are then the same to a file system that ignores case or Unicode normalisation get
+//   numbers.
+// - A link that leads outside of what was sent is left out.
 
 /** @typedef {import('./messages.js').Entry} Entry */
 
-export const MAX_PATH = 1024;
+export const MAX_PATH = 4096;
 export const MAX_PATH_PART = 255;
-export const MAX_DEPTH = 32;
 
 /** Why a manifest may not be saved. */
 export class NameError extends Error {
@@ -32,150 +34,247 @@ export class NameError extends Error {
   }
 }
 
-/** Why a name is refused, on its way from a rule to the sentence. */
-class Unsafe extends Error {}
-
 const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-const BAD = /** @type {const} */ ([
-  [/\p{Cc}/u, 'a control character'],
-  [
-    /[\p{Cf}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u,
-    'an invisible or direction-changing character',
-  ],
-  [/\p{Cs}/u, 'half a character (a lone surrogate)'],
-  [/\p{Zl}/u, 'a line separator'],
-  [/\p{Zp}/u, 'a paragraph separator'],
-]);
 const SOME_BAD =
   /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const RESERVED = /[\\:*?"<>|]/;
 const DEVICES =
   /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?$/isu;
 const OWN = /\.peerline-[a-z]+$/iu;
+const ODD_PART = /(?:^|(?<=\/))(\.{0,2})(?:\/|$)/;
+/** Names that are fit for every system, but for those of devices and the length. */
+const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9_ ()+,-]*(?:\.[A-Za-z0-9_]+)?(?<! )$/;
+/** Most folders that are named or implied by paths. */
+const MAX_FOLDERS = 524288;
 
 /**
- * Checks all names of a transfer.
+ * Checks what can be told of an entry alone.
  *
- * @param {readonly Entry[]} entries
- * @throws {NameError} naming the first entry that may not be saved, and why
+ * @param {Entry} entry
+ * @param {number} index
+ * @throws {NameError} when no honest sender says such a thing
  */
-export function checkManifest(entries) {
-  const root = new Node('', 'dir');
-  /** @type {{index: number, first: string}[]} */
-  const rootLinks = [];
-  entries.forEach((entry, index) => {
-    try {
-      const parts = splitPath(entry.path, 'name');
-      for (const part of parts) checkPart(part);
-      if (entry.kind === 'link') {
-        const first = checkTarget(entry.target ?? '', parts);
-        if (first !== null) rootLinks.push({ index, first });
-      }
-      claim(root, parts, entry.kind);
-    } catch (error) {
-      if (!(error instanceof Unsafe)) throw error;
-      throw new NameError(entry.path, index, error.message);
-    }
-  });
-  for (const { index, first } of rootLinks) {
-    if (root.children.get(nameKey(first))?.name !== first) {
-      throw new NameError(entries[index].path, index, 'links to something that is not sent along');
-    }
-  }
-}
-
-/** A name that is taken, in the form that the least discerning file system sees. */
-class Node {
-  explicit = false;
-  /** @type {Map<string, Node>} */
-  children = new Map();
-
-  /**
-   * @param {string} name
-   * @param {Entry['kind']} kind
-   */
-  constructor(name, kind) {
-    this.name = name;
-    this.kind = kind;
-  }
+export function checkEntry({ path }, index) {
+  if (path.length * 3 > MAX_PATH && byteLength(path) > MAX_PATH)
+    throw new NameError(path, index, `has a path of more than ${MAX_PATH} bytes`);
+  const odd = ODD_PART.exec(path);
+  if (odd === null) return;
+  if (path.startsWith('/')) throw new NameError(path, index, 'has an absolute path');
+  throw new NameError(path, index, `has the part '${odd[1]}' in its path`);
 }
 
 /**
- * Takes the place of a path in the tree of names.
- *
- * @param {Node} root
- * @param {readonly string[]} parts
- * @param {Entry['kind']} kind
- */
-function claim(root, parts, kind) {
-  let node = root;
-  parts.forEach((part, depth) => {
-    const last = depth === parts.length - 1;
-    const key = nameKey(part);
-    let child = node.children.get(key);
-    if (child === undefined) {
-      child = new Node(part, last ? kind : 'dir');
-      node.children.set(key, child);
-    } else if (child.name !== part) {
-      throw new Unsafe(`differs from ${displayName(child.name)} only in case or accents' form`);
-    } else if (!last && child.kind !== 'dir') {
-      throw new Unsafe(`lies below ${displayName(part)}, which is not a folder`);
-    } else if (last && (child.explicit || child.kind !== kind)) {
-      throw new Unsafe('is there twice');
-    }
-    node = child;
-  });
-  node.explicit = true;
-}
-
-/**
- * Cuts a path at its slashes and checks its size.
+ * What a path is called: with a surrogate (U+DC80 to U+DCFF) for each byte that is not UTF-8, as
+ * in Python.
  *
  * @param {string} path
- * @param {string} what
+ * @param {boolean} [escaped] whether `%E7` in it is a byte, and `%25` a per cent sign
  */
-function splitPath(path, what) {
-  if (!path.isWellFormed())
-    throw new Unsafe(`has half a character (a lone surrogate) in its ${what}`);
-  const size = encoder.encode(path).length;
-  if (size > MAX_PATH)
-    throw new Unsafe(`has a ${what} of ${size} bytes, at most ${MAX_PATH} are allowed`);
-  const parts = path.split('/');
-  if (parts.length > MAX_DEPTH) {
-    throw new Unsafe(
-      `has ${parts.length} folders in its ${what}, at most ${MAX_DEPTH} are allowed`,
-    );
+export function decodePath(path, escaped = false) {
+  if (!escaped || !path.includes('%')) return path;
+  /** @type {number[]} */
+  const bytes = [];
+  for (const piece of path.split(/(%(?:25|[89A-F][0-9A-F]))/)) {
+    if (/^%(?:25|[89A-F][0-9A-F])$/.test(piece)) bytes.push(Number.parseInt(piece.slice(1), 16));
+    else bytes.push(...encoder.encode(piece));
   }
-  if (path.startsWith('/')) throw new Unsafe(`has an absolute ${what}`);
-  return parts;
+  const data = Uint8Array.from(bytes);
+  let text = '';
+  for (let at = 0; at < data.length;) {
+    const length = [1, 2, 3, 4].find((size) => isCharacter(data.subarray(at, at + size)));
+    text += length
+      ? strictDecoder.decode(data.subarray(at, at + length))
+      : String.fromCharCode(0xdc00 + data[at]);
+    at += length ?? 1;
+  }
+  return text;
 }
 
-/** @param {string} part one name of a path */
-function checkPart(part) {
-  if (part === '' || part === '.' || part === '..')
-    throw new Unsafe(`has the part '${part}' in its path`);
-  if (part.includes('\\')) throw new Unsafe('has a backslash in its name');
-  if (part.includes(':')) throw new Unsafe('has a colon in its name');
-  if (SOME_BAD.test(part)) checkCharacters(part);
-  if (/[ .]$/.test(part)) throw new Unsafe('has a name that ends with a space or a dot');
-  if (encoder.encode(part).length > MAX_PATH_PART) {
-    throw new Unsafe(`has a name of more than ${MAX_PATH_PART} bytes`);
+/** @param {Uint8Array} bytes */
+function isCharacter(bytes) {
+  try {
+    return [...strictDecoder.decode(bytes)].length === 1;
+  } catch {
+    return false;
   }
-  if (/^\s*$/u.test(part)) throw new Unsafe('has a name of nothing but blanks');
-  if (DEVICES.test(part)) throw new Unsafe('has a name that Windows keeps for a device');
-  if (OWN.test(part)) throw new Unsafe('is named like an unfinished transfer');
 }
 
-/** @param {string} part */
-function checkCharacters(part) {
-  const characters = [...part];
-  characters.forEach((character, position) => {
-    if (isJoiner(characters, position)) return;
-    for (const [pattern, what] of BAD) {
-      if (pattern.test(character))
-        throw new Unsafe(`has ${what} in its name (${codePoint(character)})`);
+/**
+ * @typedef {object} NamePlan
+ * @property {string[]} paths by index: where each entry goes
+ * @property {(string | null)[]} targets by index: where a link leads; null for one that is left out,
+ *   and for what is no link
+ * @property {{from: string, to: string}[]} renamed names that could not stay, a folder once
+ * @property {{path: string, reason: string}[]} leftOut links that lead outside
+ */
+
+/** A folder of the plan: the names in it, as they were offered and as they are saved. */
+class Folder {
+  /** @type {Map<string, Folder>} */
+  folders = new Map();
+  /** Names of what is no folder. @type {Set<string>} */
+  others = new Set();
+  /** Names that are not what was offered. @type {Map<string, string>} */
+  renames = new Map();
+}
+
+/**
+ * Makes names that may be saved of a whole manifest.
+ *
+ * @param {readonly Entry[]} entries that `checkEntry` lets pass
+ * @returns {NamePlan}
+ * @throws {NameError} when a path is there twice, or lies below a file; when there are too many folders
+ */
+export function planNames(entries) {
+  const root = new Folder();
+  let folders = 0;
+  /**
+   * @param {Folder} folder
+   * @param {string} part
+   * @param {number} index
+   */
+  const enter = (folder, part, index) => {
+    let below = folder.folders.get(part);
+    if (below === undefined) {
+      folders += 1;
+      if (folders > MAX_FOLDERS)
+        throw new NameError(entries[index].path, index, 'is in one folder too many');
+      below = new Folder();
+      folder.folders.set(part, below);
+    }
+    return below;
+  };
+  const split = entries.map(({ path, escaped }) => decodePath(path, escaped).split('/'));
+  split.forEach((parts, index) => {
+    let folder = root;
+    for (const part of parts.slice(0, -1)) folder = enter(folder, part, index);
+    const name = parts[parts.length - 1];
+    if (entries[index].kind === 'dir') {
+      enter(folder, name, index);
+    } else {
+      if (folder.others.has(name)) throw new NameError(entries[index].path, index, 'is there twice');
+      folder.others.add(name);
     }
   });
+  /** @type {NamePlan} */
+  const plan = { paths: [], targets: [], renamed: [], leftOut: [] };
+  settle(root, '', '', plan.renamed);
+  for (const [index, entry] of entries.entries()) {
+    plan.paths.push(finalParts(root, split[index]).join('/'));
+    if (entry.kind !== 'link') {
+      plan.targets.push(null);
+      continue;
+    }
+    const reason = linkProblem(entry, root);
+    if (reason !== null) plan.leftOut.push({ path: entry.path, reason });
+    plan.targets.push(reason === null ? finalTarget(root, entry, split[index]) : null);
+  }
+  return plan;
+}
+
+/**
+ * Settles the names in a folder and in all below it.
+ *
+ * @param {Folder} top
+ * @param {string} path as it was offered
+ * @param {string} saved
+ * @param {{from: string, to: string}[]} renamed
+ */
+function settle(top, path, saved, renamed) {
+  const waiting = [{ folder: top, path, saved }];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { folder } = next;
+    /** @type {Set<string>} */
+    const taken = new Set();
+    /** @type {{name: string, wanted: string}[]} */
+    const changed = [];
+    /** @type {{name: string, wanted: string}[]} */
+    const second = [];
+    for (const name of [...folder.folders.keys(), ...folder.others]) {
+      if (folder.others.has(name) && folder.folders.has(name))
+        throw new NameError(next.path + name, 0, 'is there twice');
+      const wanted = portablePart(name);
+      const key = nameKey(wanted);
+      if (wanted !== name) changed.push({ name, wanted });
+      else if (taken.has(key)) second.push({ name, wanted });
+      else taken.add(key);
+    }
+    /** Where counting stopped for names that want to be the same. @type {Map<string, number>} */
+    const numbers = new Map();
+    for (const { name, wanted } of [...changed, ...second]) {
+      const { free, number } = numberedName(
+        wanted,
+        (other) => taken.has(nameKey(other)),
+        numbers.get(wanted) ?? 0,
+        folder.folders.has(name),
+      );
+      numbers.set(wanted, number);
+      taken.add(nameKey(free));
+      folder.renames.set(name, free);
+      renamed.push({ from: visible(next.path + name), to: next.saved + free });
+    }
+    for (const [name, below] of folder.folders) {
+      waiting.push({
+        folder: below,
+        path: `${next.path}${name}/`,
+        saved: `${next.saved}${folder.renames.get(name) ?? name}/`,
+      });
+    }
+  }
+}
+
+/**
+ * @param {Folder} root
+ * @param {readonly string[]} parts as they were offered
+ */
+function finalParts(root, parts) {
+  /** @type {Folder | undefined} */
+  let folder = root;
+  return parts.map((part) => {
+    const name = folder?.renames.get(part) ?? portablePart(part);
+    folder = folder?.folders.get(part);
+    return name;
+  });
+}
+
+/**
+ * Why a link is left out, to follow its path in a sentence; null when it may be made.
+ *
+ * @param {Entry} entry
+ * @param {Folder} root
+ */
+function linkProblem({ path, target = '', escaped }, root) {
+  const names = decodePath(target, escaped).split('/');
+  if (names[0] === '') return 'is a link to an absolute path';
+  if (byteLength(target) > MAX_PATH) return `is a link to a path of more than ${MAX_PATH} bytes`;
+  const depth = path.split('/').length - 1;
+  let up = 0;
+  // Only at the start is `..` what it seems: after a name that is itself a link it would climb
+  // from wherever that link leads.
+  while (up < names.length && names[up] === '..') up += 1;
+  if (names.slice(up).some((name) => name === '' || name === '.' || name === '..'))
+    return 'is a link through `.` or `..` behind a name';
+  if (up > depth || (up === depth && (depth > 0 || names.length === up)))
+    return 'is a link to a place outside the folder that is sent';
+  if (depth === 0 && !root.folders.has(names[0]) && !root.others.has(names[0]))
+    return 'is a link to something that is not sent along';
+  return null;
+}
+
+/**
+ * @param {Folder} root
+ * @param {Entry} entry
+ * @param {readonly string[]} parts its own
+ */
+function finalTarget(root, { target = '', escaped }, parts) {
+  const names = decodePath(target, escaped).split('/');
+  const up = names.findIndex((name) => name !== '..');
+  const climbs = up < 0 ? names.length : up;
+  const base = parts.slice(0, parts.length - 1 - climbs);
+  const below = finalParts(root, [...base, ...names.slice(climbs)]).slice(base.length);
+  return [...names.slice(0, climbs), ...below].join('/');
 }
 
 /**
@@ -190,35 +289,6 @@ function isJoiner(characters, position) {
   const before = characters[position - 1];
   const after = characters[position + 1];
   return before !== undefined && after !== undefined && before > '\u007f' && after > '\u007f';
-}
-
-/** @param {string} character */
-function codePoint(character) {
-  const value = /** @type {number} */ (character.codePointAt(0));
-  return `U+${value.toString(16).toUpperCase().padStart(4, '0')}`;
-}
-
-/**
- * @param {string} target
- * @param {readonly string[]} parts of the link itself
- * @returns {string | null} the top-level name it needs, for a link that is not in a folder
- */
-function checkTarget(target, parts) {
-  const names = splitPath(target, 'link target');
-  let up = 0;
-  // Only at the start is `..` what it seems: after a name that is itself a link it would climb
-  // from wherever that link leads.
-  while (up < names.length && names[up] === '..') up += 1;
-  for (const name of names.slice(up)) {
-    if (name === '..') throw new Unsafe('links through `..` behind a name');
-    checkPart(name);
-  }
-  const depth = parts.length - 1;
-  if (up > depth) throw new Unsafe('links to a place outside');
-  if (up < depth) return null;
-  if (depth > 0 || names.length === up)
-    throw new Unsafe('links to a place outside the folder that is sent');
-  return names[up];
 }
 
 /**
@@ -282,39 +352,93 @@ function escapeOf(character) {
 }
 
 /**
- * Makes a name of this disk fit for any other: what the rules forbid becomes `_`.
+ * Makes a name fit for any system: what the rules forbid becomes `_`.
  *
- * @param {string} part one name of a path
- * @returns {string} a part that `checkManifest` lets pass
+ * @param {string} part one name of a path, as `decodePath` gives it
+ * @returns {string} a name that is fit; the same when it was already
  */
 export function portablePart(part) {
-  const characters = [...part.toWellFormed()];
+  if (part.length <= MAX_PATH_PART && PLAIN.test(part) && !DEVICES.test(part)) return part;
+  const characters = [...part];
   let name = characters
     .map((character, position) => {
+      if (/^[\udc80-\udcff]$/.test(character)) return visible(character);
       if (isJoiner(characters, position)) return character;
-      return /[\\/:]/.test(character) || SOME_BAD.test(character) ? '_' : character;
+      return character === '/' || RESERVED.test(character) || SOME_BAD.test(character)
+        ? '_'
+        : character;
     })
     .join('')
     .replace(/[ .]+$/, (end) => '_'.repeat(end.length));
-  if (name === '' || /^\s*$/u.test(name)) name = '_';
+  if (/^\s*$/u.test(name)) name = '_';
   if (DEVICES.test(name)) name = `_${name}`;
   if (OWN.test(name)) name = `${name}_`;
   return shorten(name);
 }
 
 /**
- * Cuts a name to what a part may have, and keeps its extension.
+ * A text with `%E7` for each surrogate that stands for a byte.
+ *
+ * @param {string} text
+ */
+function visible(text) {
+  if (text.isWellFormed()) return text;
+  return [...text]
+    .map((character) => {
+      const byte = (character.codePointAt(0) ?? 0) - 0xdc00;
+      if (byte >= 0x80 && byte <= 0xff) return `%${byte.toString(16).toUpperCase()}`;
+      return character.toWellFormed();
+    })
+    .join('');
+}
+
+/**
+ * Cuts a name to what a part may have, and keeps its ending.
  *
  * @param {string} name
- * @param {number} most bytes
  */
-function shorten(name, most = MAX_PATH_PART) {
-  if (encoder.encode(name).length <= most) return name;
+function shorten(name) {
+  if (byteLength(name) <= MAX_PATH_PART) return name;
+  const [stem, end] = splitSuffix(name);
+  const short = cut(stem, MAX_PATH_PART - byteLength(end));
+  return end === '' ? short.replace(/[ .]+$/, (dots) => '_'.repeat(dots.length)) : short + end;
+}
+
+/**
+ * Cuts off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor an absurdly long ending.
+ *
+ * @param {string} name
+ * @returns {[stem: string, end: string]}
+ */
+function splitSuffix(name) {
   const dot = name.lastIndexOf('.');
-  const end = dot > 0 && name.length - dot <= 16 ? name.slice(dot) : '';
-  const head = [...name.slice(0, name.length - end.length)];
-  while (head.length > 1 && encoder.encode(head.join('') + end).length > most) head.pop();
-  return head.join('').replace(/[ .]+$/, '_') + end;
+  const stem = name.slice(0, Math.max(0, dot));
+  const ending = name.slice(dot + 1);
+  if (dot < 0 || /^\.*$/.test(stem) || ending === '' || byteLength(ending) >= 32) return [name, ''];
+  if (stem.endsWith('.tar') && stem !== '.tar') return [stem.slice(0, -4), `.tar.${ending}`];
+  return [stem, `.${ending}`];
+}
+
+/**
+ * The beginning of a text, at most so many bytes.
+ *
+ * @param {string} text
+ * @param {number} most
+ */
+function cut(text, most) {
+  let bytes = 0;
+  let short = '';
+  for (const character of text) {
+    bytes += byteLength(character);
+    if (bytes > most) break;
+    short += character;
+  }
+  return short;
+}
+
+/** @param {string} text */
+function byteLength(text) {
+  return encoder.encode(text).length;
 }
 
 /**
@@ -324,13 +448,20 @@ function shorten(name, most = MAX_PATH_PART) {
  * @param {(name: string) => boolean} isTaken
  */
 export function freeName(name, isTaken) {
-  if (!isTaken(name)) return name;
-  const dot = name.lastIndexOf('.');
-  const stem = dot > 0 ? name.slice(0, dot) : name;
-  const end = dot > 0 ? name.slice(dot) : '';
-  for (let number = 1; ; number += 1) {
+  return numberedName(name, isTaken, 0, false).free;
+}
+
+/**
+ * @param {string} name
+ * @param {(name: string) => boolean} isTaken
+ * @param {number} from the number to try first; 0 is none
+ * @param {boolean} isFolder whether a dot in it begins no ending
+ */
+function numberedName(name, isTaken, from, isFolder) {
+  const [stem, end] = isFolder ? [name, ''] : splitSuffix(name);
+  for (let number = from; ; number += 1) {
     const suffix = ` (${number})${end}`;
-    const other = shorten(stem, MAX_PATH_PART - encoder.encode(suffix).length) + suffix;
-    if (!isTaken(other)) return other;
+    const free = number === 0 ? name : cut(stem, MAX_PATH_PART - byteLength(suffix)) + suffix;
+    if (!isTaken(free)) return { free, number: number + 1 };
   }
 }

@@ -13,8 +13,8 @@
 // the window of segments that were granted.
 
 import { SEGMENT_SIZE } from './frames.js';
-import { MAX_ENTRIES, MAX_MANIFEST_TEXT, segmentCount, totals } from './messages.js';
-import { NameError, checkManifest } from './names.js';
+import { segmentCount, totals, weightOf } from './messages.js';
+import { NameError, checkEntry, planNames } from './names.js';
 import { MAX_RETRIES } from './sender.js';
 
 /** @typedef {import('./messages.js').Entry} Entry */
@@ -24,6 +24,8 @@ import { MAX_RETRIES } from './sender.js';
 
 /** Segments that a page lets be in flight: 16 MiB. */
 export const WINDOW = 16;
+/** Entries of an offer that are kept when it was declined or withdrawn. */
+const SHOWN = 400;
 /** Most pieces a segment may lie in; an honest sender's frames make far fewer. */
 const MAX_PIECES = 1024;
 
@@ -70,7 +72,12 @@ export class Receiver {
   /** @type {ReceiverEvent[]} */
   #events = [];
   #window = WINDOW;
-  #text = 0;
+  /** Bytes that its list takes before it is accepted. */
+  weight = 0;
+  /** Where everything goes, when the list is complete. @type {import('./names.js').NamePlan | null} */
+  plan = null;
+  /** How much the sender has left out beside the list. */
+  leftOut = 0;
   /** Keyed `file:segment`: everything in flight and not yet acknowledged. @type {Map<string, OpenSegment>} */
   #segments = new Map();
   /** @type {Map<number, OpenFile>} */
@@ -113,6 +120,7 @@ export class Receiver {
         if (this.entries.length > 0 || this.state !== 'listing')
           return this.#violation('offered twice');
         this.totals = { files: message.files, bytes: message.bytes };
+        this.leftOut = message.left_out;
         return this.#list(message.entries, message.more);
       case 'offer_more':
         if (this.state !== 'listing') return this.#violation('more than was offered');
@@ -289,16 +297,16 @@ export class Receiver {
    * @param {boolean} more
    */
   #list(entries, more) {
-    if (this.entries.length + entries.length > MAX_ENTRIES) {
-      return this.decline('too_many', `at most ${MAX_ENTRIES} files and folders at once`);
-    }
     if (entries.length === 0 && more) return this.decline('protocol', 'an empty page');
-    for (const entry of entries) {
-      this.entries.push(entry);
-      this.#text += entry.path.length + (entry.target?.length ?? 0);
+    this.weight += weightOf(entries);
+    try {
+      for (const entry of entries) {
+        checkEntry(entry, this.entries.length);
+        this.entries.push(entry);
+      }
+    } catch (error) {
+      return this.#unsafe(error);
     }
-    if (this.#text > MAX_MANIFEST_TEXT)
-      return this.decline('too_many', 'the list of files is too long');
     if (more) return;
     const { files, bytes } = totals(this.entries);
     if (
@@ -309,13 +317,18 @@ export class Receiver {
       return this.decline('protocol', 'the totals do not fit the entries');
     }
     try {
-      checkManifest(this.entries);
+      this.plan = planNames(this.entries);
     } catch (error) {
-      if (!(error instanceof NameError)) throw error;
-      return this.decline('unsafe_name', error.message);
+      return this.#unsafe(error);
     }
     this.state = 'offered';
     this.#events.push({ type: 'offered' });
+  }
+
+  /** @param {unknown} error of checking the names */
+  #unsafe(error) {
+    if (!(error instanceof NameError)) throw error;
+    this.decline('unsafe_name', error.message);
   }
 
   /**
@@ -336,6 +349,13 @@ export class Receiver {
     return Math.min(SEGMENT_SIZE, (this.entries[file].size ?? 0) - segment * SEGMENT_SIZE);
   }
 
+  /** Nobody has accepted it, and nobody shall pay for it: only what may be shown is kept. */
+  #forget() {
+    this.entries.length = Math.min(this.entries.length, SHOWN);
+    this.weight = weightOf(this.entries);
+    this.plan = null;
+  }
+
   /** @param {string} message */
   #violation(message) {
     if (this.state === 'listing' || this.state === 'offered') this.decline('protocol', message);
@@ -348,6 +368,7 @@ export class Receiver {
    * @param {boolean} remote
    */
   #fail(code, message, remote) {
+    if (this.state === 'listing' || this.state === 'offered') this.#forget();
     this.state = 'failed';
     this.#segments.clear();
     this.#files.clear();

@@ -109,8 +109,8 @@ function describe(entry, at) {
   const isFolder = entry.kind === 'dir';
   const name = encoder.encode(isFolder ? `${entry.path}/` : entry.path);
   const size = entry.size ?? 0;
-  const executable = ((entry.mode ?? 0) & 0o111) !== 0;
-  const mode = isFolder ? 0o040755 : executable ? 0o100755 : 0o100644;
+  const permissions = (entry.mode ?? (isFolder ? 0o755 : 0o644)) & 0o777;
+  const mode = (isFolder ? 0o040000 : 0o100000) | permissions;
   const seconds = entry.mtime === undefined ? null : Math.floor(entry.mtime / 1000);
   const member = {
     name,

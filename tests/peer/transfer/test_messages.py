@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.transfer.config import MAX_BYTES, MAX_CONTROL_MESSAGE, MAX_ENTRIES
+from peer.transfer.config import MAX_BYTES, MAX_CONTROL_MESSAGE
 from peer.transfer.manifest import Entry, Manifest
 from peer.transfer.messages import (
     MESSAGE_TYPES,
@@ -130,8 +130,8 @@ def test_a_small_manifest_is_one_page() -> None:
     assert (first.files, first.bytes) == (1, 3)
 
 
-def test_the_largest_manifest_fits_in_bounded_pages() -> None:
-    manifest = Manifest(file(f"some/folder/{n}") for n in range(MAX_ENTRIES))
+def test_a_large_manifest_fits_in_bounded_pages() -> None:
+    manifest = Manifest(file(f"some/folder/{n}") for n in range(70_000))
     assert read_pages(list(offer_pages(2, manifest))) == list(manifest)
 
 
@@ -159,10 +159,46 @@ def test_a_manifest_adds_up_and_knows_its_segments() -> None:
         ([Entry(path="a", kind="dir", size=1)], "size"),
         ([Entry(path="a", kind="link")], "target"),
         ([file("a"), Entry(path="b", kind="file", size=1, target="x")], "entry 1: a target"),
-        ([file("a")] * (MAX_ENTRIES + 1), "more than"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_manifest_that_does_not_add_up_is_refused(entries: list[Entry], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Manifest(entries)
+
+
+def test_a_manifest_ends_where_its_text_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peer.transfer.manifest.MAX_MANIFEST_TEXT", 1000)
+    with pytest.raises(ValueError, match="more files and folders"):
+        Manifest(file("a" * 100) for _ in range(10))
+
+
+def test_a_manifest_gives_any_entry_whatever_page_it_is_on() -> None:
+    manifest = Manifest(file(f"folder/{n}", n) for n in range(9000))
+    assert [manifest[n].size for n in (0, 8999, 4096, 1, 8191, 5000)] == [
+        0,
+        8999,
+        4096,
+        1,
+        8191,
+        5000,
+    ]
+    assert [entry.size for entry in manifest] == list(range(9000))
+    assert manifest[-1] == manifest[8999]
+    for index in (9000, -9001):
+        with pytest.raises(IndexError):
+            manifest[index]
+
+
+def test_a_manifest_is_kept_packed_and_can_be_forgotten() -> None:
+    manifest = Manifest(file(f"photos/{n:06}.jpg", n) for n in range(50_000))
+    assert manifest.kept < 50_000 * 30
+    manifest.release()
+    assert (len(manifest), manifest.files, manifest.bytes) == (50_000, 50_000, sum(range(50_000)))
+    assert 0 < len(list(manifest)) < 2000
+    assert manifest.kept < 40_000
+
+
+def test_the_longest_entry_that_may_be_sent_fits_in_a_page() -> None:
+    manifest = Manifest([Entry(path="\x01" * 4096, kind="file", size=MAX_BYTES)])
+    assert read_pages(list(offer_pages(0xFFFFFFFF, manifest, left_out=9))) == list(manifest)

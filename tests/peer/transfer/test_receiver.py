@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.transfer.config import SEGMENT_SIZE, TransferConfig
-from peer.transfer.events import Completed, Event, Failed, FinishFile, Offered, WriteSegment
+from peer.transfer.events import (
+    Completed,
+    Event,
+    Failed,
+    FinishFile,
+    Offered,
+    WriteFile,
+    WriteSegment,
+)
 from peer.transfer.frames import data_frames, serialize_data, serialize_segment
 from peer.transfer.manifest import Entry, Manifest
 from peer.transfer.messages import offer_pages
@@ -240,14 +248,13 @@ def test_blocks_of_what_is_written_already_are_ignored() -> None:
     receiver = receiving(files({"file": DATA[:100], "other": DATA}))
     for block in segment(0, 0, DATA[:100]):
         receiver.receive_block(block)
-    receiver.segment_written(0, 0)
     for block in segment(0, 0, DATA[:100]) * 2:
         receiver.receive_block(block)
     receiver.entry_finished(0)
     for block in segment(0, 0, DATA[:100]) * 2:
         receiver.receive_block(block)
     assert receiver.state is ReceiverState.RECEIVING
-    assert [type(event) for event in events(receiver)] == [WriteSegment, FinishFile]
+    assert [type(event) for event in events(receiver)] == [WriteFile]
 
 
 def test_segments_are_passed_on_without_a_copy() -> None:
@@ -266,8 +273,8 @@ def test_nothing_matters_after_the_end() -> None:
     receiver = receiving(files({"file": b"x"}))
     for block in segment(0, 0, b"x"):
         receiver.receive_block(block)
-    receiver.segment_written(0, 0)
     receiver.entry_finished(0)
+    receiver.folders_set()
     assert isinstance(events(receiver)[-1], Completed)
     receiver.messages_to_send()
     receiver.receive_block(b"")
@@ -278,6 +285,7 @@ def test_nothing_matters_after_the_end() -> None:
     receiver.disk_failed("late")
     receiver.segment_written(0, 0)
     receiver.entry_finished(0)
+    receiver.folders_set()
     assert (events(receiver), receiver.messages_to_send()) == ([], [])
     assert receiver.state is ReceiverState.DONE
 

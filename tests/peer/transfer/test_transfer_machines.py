@@ -72,15 +72,16 @@ def test_a_transfer_without_any_content_completes(entry: Entry) -> None:
     assert pair.made == [entry.path]
 
 
-def test_the_machines_say_what_the_golden_transcript_says() -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_machines_say_what_the_golden_transcript_says(version: int) -> None:
     contents = {"a/hello.txt": b"hello"}
-    offer = VECTORS["transcript"][0]["message"]
+    golden = VECTORS[f"transcript_{version}"]
+    offer = golden[0]["message"]
     manifest = Manifest(Entry(**entry) for entry in offer["entries"])
-    pair = TransferPair(manifest, contents, window=32)
+    pair = TransferPair(manifest, contents, window=32, versions=(version, 2))
     sent: list[bytes] = []
     pair._damage = lambda block: sent.append(block) or block  # type: ignore[func-returns-value]
     pair.run()
-    golden = VECTORS["transcript"]
     assert [json.loads(text) for text in pair.said] == [
         step["message"] for step in golden if "message" in step
     ]
@@ -276,7 +277,10 @@ def test_what_the_receiver_has_does_not_travel_again(seed: int) -> None:
 def test_the_digest_of_a_resumed_file_covers_what_was_there() -> None:
     data = content(3 * MIB)
     pair = TransferPair(
-        files({"a": data}), {"a": data}, have={0: Have(((1, 1),), digests(data, 1, 1))}
+        files({"a": data}),
+        {"a": data},
+        have={0: Have(((1, 1),), digests(data, 1, 1))},
+        versions=(2, 1),
     )
     pair.run()
     (done,) = [m for m in map(parse_message, pair.said) if isinstance(m, FileDone)]
