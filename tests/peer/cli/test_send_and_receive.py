@@ -551,5 +551,5 @@ def test_what_is_left_out_is_told_at_the_end_and_has_a_status_of_its_own(
         with Piped(*receiving, env={**env, "PEERLINE_CODE": code}, cwd=tmp_path) as bob:
             bob.wait()
             assert alice.wait() == 10
-    alice.err.expect(r"^Left out \(1\):\n    .*folder/pipe is neither")
+    alice.err.expect(r"^Left out \(1\):\n    .*folder/pipe is a pipe")
     assert (tmp_path / "got" / "folder" / "file").read_bytes() == b"content"
