@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 KEPT_EARLY = 2 << 20
 """Bytes kept for channels of an agreed id that our side has not opened."""
+MAX_REMEMBERED = 4096
+"""Streams that were reset before they had a channel here, about."""
 OVERHEAD = 256
 """Bytes that keeping a message counts beside its own."""
 
@@ -66,9 +68,10 @@ class StockTransport(RTCSctpTransport):
 
     async def _reset_deferred_streams(self) -> None:
         request = self._reconfig_deferred
+        unknown = set(request.streams) - self._data_channels.keys() if request else set()
         await super()._reset_deferred_streams()
-        if request is not None and self._reconfig_deferred is None:
-            self._ended_early.update(set(request.streams) - self._data_channels.keys())
+        if self._reconfig_deferred is None and len(self._ended_early) < MAX_REMEMBERED:
+            self._ended_early |= unknown
 
     def catch_up(self, channel: RTCDataChannel, stream_id: int) -> None:
         """Tell a channel that was opened what had come for it before, be it its end."""
