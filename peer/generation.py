@@ -51,7 +51,9 @@ def goodbye(code: str, message: str) -> PeerError:
     """What the other side's goodbye means."""
     if code == VERIFICATION_FAILED:
         return VerificationFailed("The other side found that the set-up was tampered with.")
-    return LinkClosed(message or "The other side closed the link.", code)
+    # What it says is told as what it says: otherwise it would speak in our name.
+    said = f"The other side closed the link: {message}" if message else ""
+    return LinkClosed(said or "The other side closed the link.", code)
 
 
 class Generation:

@@ -300,6 +300,8 @@ class Transfer(ABC, Generic[AnyMachine]):
         """The exception for a transfer that ended before its time."""
         sentence = event.message
         if event.code in ("integrity", "changed"):
+            if event.remote and sentence:
+                sentence = f"The other side says: {sentence}"
             return IntegrityError(sentence or "What arrived is not what was sent.")
         if event.code == "cancelled":
             if not event.remote:

@@ -95,7 +95,7 @@ async def test_closing_ends_everything_on_both_sides_in_order() -> None:
                 await link.chat.send("too late")
             with pytest.raises(LinkClosed):
                 await link.open_channel("too late")
-        with pytest.raises(LinkClosed, match="See you") as caught:
+        with pytest.raises(LinkClosed, match="The other side closed the link: See you") as caught:
             await pair.theirs.chat.receive()
         assert caught.value.code == "done"
 
