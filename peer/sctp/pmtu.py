@@ -9,15 +9,19 @@ so that one round trip is enough on most; later rounds narrow down what is left.
 
 A path may shrink, and swallow what is too large for it without a word: a black hole (4.3). It
 is suspected when packets larger than the base size are lost in one round trip after another and
-none so large arrives, whatever smaller ones do. The base size is used then, until a new search
-succeeds. What was cut before cannot be cut again, because its TSN is taken: when the network
-does not fragment it either, it is stuck, and so is the association.
+none so large arrives, though smaller ones that were sent no earlier do. Where nothing arrives at
+all, the path is down: that says nothing of its size. So that a path which carries nothing but
+large packets is not taken for one, a HEARTBEAT goes beside what is lost.
+
+The base size is used then, until a new search succeeds. What was cut before cannot be cut again,
+because its TSN is taken: when the network does not fragment it either, it is stuck, and so is the
+association.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from .chunks.control import heartbeat, padding
 from .outgoing import OutgoingChunk
@@ -42,6 +46,7 @@ fragment packets that were cut before, and a probe that is fragmented proves not
 _MIN_PROBE_TIMEOUT = 0.25
 _BLACK_HOLE_ROUNDS = 3
 """Rounds of loss in a row, of large packets alone, that make a black hole."""
+_MAX_QUESTIONS = 4
 _INFO_SIZE = 8
 _HEARTBEAT_SIZE = 8 + _INFO_SIZE
 
@@ -94,7 +99,15 @@ class PathMtu:
         """Rounds in which large packets were lost since one of their size arrived."""
         self._smallest_lost = 0
         """Bytes of the smallest of them."""
+        self._pending: float | None = None
+        """When the large packets of the last round were sent; None if it has been counted."""
         self._round_ended_at = -math.inf
+        self._arrived = -math.inf
+        """When the latest of what has arrived was sent."""
+        self._asks = False
+        """A small packet is to be sent, to see whether the path carries that."""
+        self._questions: dict[bytes, float] = {}
+        """When the last few of them were sent, by their nonce."""
         self.stuck = False
         """A chunk too large for the path was sent as often as it may be, and has not arrived."""
 
@@ -111,12 +124,13 @@ class PathMtu:
             now: Monotonic time in seconds.
             timeout: RTO in seconds.
         """
+        question = self._question(now) if self._asks else []
         if self._timers.deadline(Timer.PMTU) is not None:
-            return []
+            return question
         if not self._round:
             self._round = self._choose()
             if not self._round:
-                return []
+                return question
         self._attempts += 1
         self._timers.start(Timer.PMTU, now + max(timeout, _MIN_PROBE_TIMEOUT))
         chunks = []
@@ -125,7 +139,15 @@ class PathMtu:
             self._sent[nonce] = index, now
             size = self._sizes[index] - PACKET_HEADER_SIZE
             chunks.append(heartbeat(nonce) + padding(size - _HEARTBEAT_SIZE))
-        return chunks
+        return question + chunks
+
+    def _question(self, now: float) -> list[bytes]:
+        self._asks = False
+        nonce = self._random(_INFO_SIZE)
+        self._questions[nonce] = now
+        if len(self._questions) > _MAX_QUESTIONS:
+            del self._questions[next(iter(self._questions))]
+        return [heartbeat(nonce)]
 
     def _choose(self) -> list[int]:
         """Choose what to probe next, among what is larger than confirmed and has not failed."""
@@ -136,6 +158,10 @@ class PathMtu:
 
     def on_ack(self, info: bytes, now: float) -> None:
         """Handle a HEARTBEAT ACK."""
+        if info in self._questions:
+            self._arrived = max(self._arrived, self._questions.pop(info))
+            self._count(now)
+            return
         if info not in self._sent:
             return
         index, sent_at = self._sent.pop(info)
@@ -173,29 +199,49 @@ class PathMtu:
         """
         base, size = self._sizes[0], self.size
         lost = []
+        first = math.inf
         for chunk in chunks:
             if chunk.packet_size <= base:
                 continue
             if chunk.packet_size <= size:
                 if chunk.flight.sent_at >= self._round_ended_at:
                     lost.append(chunk.packet_size)
+                    first = min(first, chunk.flight.sent_at)
             elif chunk.retransmissions >= self._max_retransmissions and not chunk.abandoned:
                 self.stuck = True
         if not lost:
             return
+        known = self._rounds_lost or self._pending is not None
+        self._smallest_lost = min(self._smallest_lost, *lost) if known else min(lost)
         self._round_ended_at = now
-        self._smallest_lost = min(self._smallest_lost, *lost) if self._rounds_lost else min(lost)
+        self._pending = first
+        self._asks = True
+        self._count(now)
+
+    def on_delivered(self, chunks: Sequence[OutgoingChunk], now: float) -> None:
+        """Take in what has arrived: where one large packet gets through, others do."""
+        for chunk in (chunks[0], chunks[-1]) if chunks else ():
+            self._arrived = max(self._arrived, chunk.flight.sent_at)
+        if not self._rounds_lost and self._pending is None:
+            return
+        if any(c.packet_size >= self._smallest_lost for c in chunks):
+            self._rounds_lost = 0
+            self._pending = None
+        else:
+            self._count(now)
+
+    def _count(self, now: float) -> None:
+        """Count a round of loss once something that was sent no earlier has arrived."""
+        if self._pending is None or self._arrived < self._pending:
+            return
+        self._pending = None
         self._rounds_lost += 1
         if self._rounds_lost == _BLACK_HOLE_ROUNDS:
             self._fall_back(now)
 
-    def on_delivered(self, chunks: Iterable[OutgoingChunk]) -> None:
-        """Take in what has arrived: where one large packet gets through, others do."""
-        if self._rounds_lost and any(c.packet_size >= self._smallest_lost for c in chunks):
-            self._rounds_lost = 0
-
     def _fall_back(self, now: float) -> None:
         self._rounds_lost = 0
+        self._pending = None
         self._confirmed = 0
         self._failed = len(self._sizes)
         self._end_round(now)

@@ -167,7 +167,7 @@ class Retransmission:
             self.errors = 0
         if newly:
             self.expiries = self.errors = 0
-            self._pmtu.on_delivered(newly)
+            self._pmtu.on_delivered(newly, now)
             self._on_delivered(newly, prior_in_flight, now)
         if outstanding.unacked:
             if newly or self._timers.deadline(Timer.PROBE) is None:

@@ -180,6 +180,34 @@ def test_a_lossy_path_is_not_mistaken_for_a_black_hole() -> None:
     assert not _shrunk(pair)
 
 
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 8.0, 20.0])
+def test_silence_is_not_mistaken_for_a_black_hole(seconds: float) -> None:
+    """A path that carries nothing for a while is as wide as before when it is back."""
+    pair = _wide()
+    pair.a_to_z.loss = pair.z_to_a.loss = 1.0
+    pair.a.association.send(1, 53, bytes(300_000), now=pair.now)
+    pair.drive(seconds=seconds)
+    pair.a_to_z.loss = pair.z_to_a.loss = 0.0
+    pair.drive(until=lambda: pair.a.association.all_acknowledged)
+    assert not _shrunk(pair)
+
+
+@pytest.mark.parametrize("direction", ["there", "back"])
+def test_silence_of_one_direction_in_the_middle_of_a_transfer_is_none_either(
+    direction: str,
+) -> None:
+    pair = _wide()
+    pair.a.association.send(1, 53, bytes(300_000), now=pair.now)
+    pair.drive(seconds=0.06)
+    link = pair.a_to_z if direction == "there" else pair.z_to_a
+    link.loss = 1.0
+    pair.a.association.send(2, 51, b"hi", now=pair.now)
+    pair.drive(seconds=8.0)
+    link.loss = 0.0
+    pair.drive(until=lambda: pair.a.association.all_acknowledged)
+    assert not _shrunk(pair)
+
+
 @pytest.mark.parametrize("chat", [True, False], ids=["beside small messages", "alone"])
 def test_what_can_never_get_through_ends_the_association(chat: bool) -> None:
     """RFC 8899, 4.3: cut before, and the network drops fragments too."""
