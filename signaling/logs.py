@@ -105,9 +105,10 @@ class HttpLog(logging.LoggerAdapter[logging.Logger]):
 
         error = kwargs.get("exc_info")
         address = args[0] if args and isinstance(args[0], str) else None
-        if isinstance(error, HttpProcessingError):
+        if isinstance(error, HttpProcessingError | ConnectionError):
+            # The latter: the client went away while it was being answered.
             what = type(error).__name__
-            self._lines.info("malformed", address, "%s sent no request: %s", address, what)
+            self._lines.info("malformed", address, "%s: not served: %s", address, what)
         elif level >= logging.WARNING:
             text = str(msg) % args if args else str(msg)
             cause = error if isinstance(error, BaseException) else None

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from signaling import HeartbeatConfig, LimitsConfig, ServerConfig
+from signaling.connection import QueueBudget
 from signaling.errors import CloseCode
 from signaling.messages import (
     MAX_MESSAGE_BYTES,
@@ -290,6 +291,28 @@ async def test_a_stalled_reader_is_closed_with_4102_while_others_go_on() -> None
         # Should it read again at once, it finds out why.
         it.read_again()
         assert await it.raw.close_code() == CloseCode.SLOW_CONSUMER
+
+
+async def test_what_waits_for_all_together_is_bounded_and_counted_to_the_end() -> None:
+    limits = replace(FAST, queue_bytes=1 << 30, queue_bytes_in_all=256 * 1024, close_timeout=20.0)
+    async with stall(limits) as it, open_client(it.server.urls[0]) as bob:
+        queues = it.server._service._queues
+        await it.flood_until_it_leaves()
+        assert queues.used < 256 * 1024
+        await bob.join(room="demo")
+        await it.alice.expect(PeerEvent)
+        await talk(it.alice, bob)
+        it.read_again()
+        assert await it.raw.close_code() == CloseCode.SLOW_CONSUMER
+    assert queues.used == 0
+
+
+def test_small_queues_are_kept_when_there_is_no_room_for_large_ones() -> None:
+    budget = QueueBudget(1000)
+    assert budget.has_room(1 << 20)
+    budget.used = 1000
+    assert budget.has_room(64 * 1024)
+    assert not budget.has_room(64 * 1024 + 1)
 
 
 async def test_a_stalled_reader_is_cut_when_it_never_reads_again() -> None:

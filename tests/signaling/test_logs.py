@@ -70,7 +70,7 @@ def test_what_aiohttp_cannot_read_is_no_error_of_ours(
             raise BadStatusLine("\x00\x01")
         except BadStatusLine as error:
             log.exception("Error handling request from %s", "192.0.2.1", exc_info=error)
-    assert caplog.messages == ["192.0.2.1 sent no request: BadStatusLine"] * 3
+    assert caplog.messages == ["192.0.2.1: not served: BadStatusLine"] * 3
     assert all(record.exc_info is None for record in caplog.records)
 
 
