@@ -36,6 +36,8 @@ class LimitsConfig:
         queue_bytes: what may wait for a client that does not read; more closes it with 4102.
         queue_bytes_in_all: what may wait for all such clients together; beyond it they are closed
             with 4102 from 64 KiB on.
+        held_bytes_in_all: what may wait of clients that send more than they may, all together;
+            beyond it they are closed with 4101 from 64 KiB on.
         errors: so many protocol errors within `error_window` seconds close with 4010.
         hello_timeout: seconds from the connection to the `hello`.
         write_timeout: seconds one message may take to leave; then 4102.
@@ -64,6 +66,7 @@ class LimitsConfig:
     burst: int = 100
     queue_bytes: int = 1024 * 1024
     queue_bytes_in_all: int = 256 * 1024 * 1024
+    held_bytes_in_all: int = 64 * 1024 * 1024
     errors: int = 10
     error_window: float = 10.0
     hello_timeout: float = 10.0

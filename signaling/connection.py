@@ -17,35 +17,14 @@ from typing import Final, TypeAlias
 from aiohttp import WSMsgType, web
 
 from .errors import CloseCode
+from .limits import Budget
 
-__all__ = ["Connection", "Frame", "QueueBudget"]
+__all__ = ["Connection", "Frame"]
 
 Frame: TypeAlias = tuple[WSMsgType, str | bytes]
 """TEXT with its text; BINARY or PING with their bytes."""
 
 _WANTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING})
-
-
-_SMALL: Final = 64 * 1024
-
-
-class QueueBudget:
-    """What may wait for all clients together.
-
-    While more waits than that, a queue may hold no more than 64 KiB: those who read at all are not
-    touched when others do not.
-
-    Args:
-        limit: bytes.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.used = 0
-
-    def has_room(self, queued: int) -> bool:
-        """Whether a queue may grow to `queued` bytes."""
-        return queued <= _SMALL or self.used < self._limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +63,7 @@ class Connection:
         transport: asyncio.Transport | None,
         *,
         queue_bytes: int,
-        budget: QueueBudget,
+        budget: Budget,
         write_timeout: float,
         close_timeout: float,
         on_end: Callable[[int], None],

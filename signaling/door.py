@@ -17,6 +17,7 @@ from typing import Final
 
 from .bounds import LimitsConfig
 from .gates import HttpGate
+from .limits import TokenBucket
 from .logs import ThrottledLog
 from .visitors import Visitors
 
@@ -26,6 +27,10 @@ __all__ = ["Door"]
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH: Final = 0.2
 _BLINK: Final = 0.01
+ACCEPTS_PER_SECOND: Final = 1000.0
+TLS_ACCEPTS_PER_SECOND: Final = 200.0
+"""More wait in the system's queue, so that those who are connected already are served, too. This
+holds for this machine's own programs as well."""
 
 
 class Door:
@@ -88,7 +93,12 @@ class Door:
 
     async def _accept(self, sock: socket.socket, ssl: ssl_module.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
+        per_second = ACCEPTS_PER_SECOND if ssl is None else TLS_ACCEPTS_PER_SECOND
+        pace = TokenBucket(per_second, per_second, loop.time())
         while True:
+            # At least a turn for others: `sock_accept` does not wait while somebody queues.
+            await asyncio.sleep(pace.wait_for(1.0, loop.time()))
+            pace.take(loop.time())
             try:
                 conn, address = await loop.sock_accept(sock)
             except OSError as error:

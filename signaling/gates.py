@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from .frame_meter import FrameMeter
-from .limits import TokenBucket
+from .limits import Budget, TokenBucket
 
 __all__ = ["FrameGate", "HttpGate", "enter_frames"]
 
@@ -272,6 +272,7 @@ class FrameGate(_Gate):
     Args:
         inner: aiohttp's protocol.
         meter: says what may pass.
+        budget: what may be held back of all clients.
         on_excess: called once, when the client has sent too much for too long; from then on
             nothing is read any more.
         patience: seconds for which a client may send more than it may without a pause.
@@ -282,11 +283,14 @@ class FrameGate(_Gate):
         inner: asyncio.Protocol,
         meter: FrameMeter,
         *,
+        budget: Budget,
         on_excess: Callable[[], None],
         patience: float,
     ) -> None:
         super().__init__(inner)
         self._meter = meter
+        self._budget = budget
+        self._counted = 0
         self._on_excess = on_excess
         self._patience = patience
         self._behind_since: float | None = None
@@ -305,12 +309,23 @@ class FrameGate(_Gate):
         self._meter.receive(data)
         if self._timer is not None:
             self._pause(_PAUSE)
+            self._count(self._meter.held)
         else:
             self._pass_on()
+
+    def stop(self) -> None:
+        super().stop()
+        self._count(0)
+
+    def _count(self, held: int) -> None:
+        self._budget.used += held - self._counted
+        self._counted = held
 
     def _pass_on(self) -> None:
         now = self._loop.time()
         passed = self._meter.take(now)
+        held = self._meter.held
+        self._count(held)
         if passed:
             self.inner.data_received(passed)
         wait = self._meter.wait(now)
@@ -324,8 +339,10 @@ class FrameGate(_Gate):
             return
         if self._behind_since is None:
             self._behind_since = now
-        if now - self._behind_since >= self._patience or self._meter.held > _HELD:
+        is_too_much = held > _HELD or not self._budget.has_room(held)
+        if is_too_much or now - self._behind_since >= self._patience:
             self._is_over = True
+            self._count(0)
             self._pause(None)
             self._on_excess()
             return
@@ -336,6 +353,7 @@ def enter_frames(
     transport: asyncio.Transport,
     meter: FrameMeter,
     *,
+    budget: Budget,
     on_excess: Callable[[], None],
     patience: float,
 ) -> FrameGate:
@@ -347,7 +365,7 @@ def enter_frames(
     else:
         assert isinstance(protocol, asyncio.Protocol)
         inner = protocol
-    gate = FrameGate(inner, meter, on_excess=on_excess, patience=patience)
+    gate = FrameGate(inner, meter, budget=budget, on_excess=on_excess, patience=patience)
     transport.set_protocol(gate)
     gate.start(transport, held)
     return gate

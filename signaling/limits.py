@@ -6,7 +6,7 @@ import ipaddress
 from collections import OrderedDict, deque
 from typing import Final
 
-__all__ = ["AddressRates", "ErrorBudget", "TokenBucket", "address_key", "is_loopback"]
+__all__ = ["AddressRates", "Budget", "ErrorBudget", "TokenBucket", "address_key", "is_loopback"]
 
 
 class TokenBucket:
@@ -105,6 +105,31 @@ class AddressRates:
             if len(self._buckets) < self._capacity and not bucket.is_full(now):
                 return
             del self._buckets[key]
+
+
+_SMALL: Final = 64 * 1024
+
+
+class Budget:
+    """Bytes that may wait for or from all clients together.
+
+    While more wait than that, a client may have no more than 64 KiB of them: those who behave are
+    not touched when others do not.
+
+    Args:
+        limit: bytes.
+
+    Attributes:
+        used: bytes that wait now; kept by the users of the budget.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.used = 0
+
+    def has_room(self, one: int) -> bool:
+        """Whether one client's share may be so many bytes."""
+        return one <= _SMALL or self.used < self._limit
 
 
 class ErrorBudget:

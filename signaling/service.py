@@ -25,13 +25,13 @@ from aiohttp import WSMsgType, web
 from .assets import default_ice_config, page_directory
 from .bounds import LimitsConfig
 from .config import ServerConfig
-from .connection import Connection, QueueBudget
+from .connection import Connection
 from .errors import CloseCode, ErrorCode
 from .frame_meter import FrameMeter
 from .gates import enter_frames
 from .hosts import HostNames, host_of
 from .hub import Hub, Refusal
-from .limits import AddressRates, address_key, is_loopback
+from .limits import AddressRates, Budget, address_key, is_loopback
 from .logs import ThrottledLog
 from .messages import (
     MAX_MESSAGE_BYTES,
@@ -62,7 +62,7 @@ _FRAMES_PER_MESSAGE: Final = 4
 _LEAST_FRAMES: Final = 100
 _LEAST_BYTES: Final = 1024 * 1024
 # RFC 9112 section 3.2.2: a target with a host in it, as it is meant for proxies.
-_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+_ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -89,7 +89,8 @@ class Service:
         self._page = None if config.page is None else Page(config.page)
         self._requests = AddressRates(self._limits.requests_per_minute)
         self._connections: dict[int, Connection] = {}
-        self._queues = QueueBudget(self._limits.queue_bytes_in_all)
+        self._queues = Budget(self._limits.queue_bytes_in_all)
+        self._held = Budget(self._limits.held_bytes_in_all)
         self._all_gone = asyncio.Event()
         self._numbers = itertools.count(1)
         self._effects: deque[Effect] = deque()
@@ -239,6 +240,7 @@ class Service:
             enter_frames(
                 request.transport,
                 self._meter(),
+                budget=self._held,
                 on_excess=lambda: self._excess(number),
                 patience=self._limits.error_window,
             )

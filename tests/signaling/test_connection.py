@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from signaling import HeartbeatConfig, LimitsConfig, ServerConfig
-from signaling.connection import QueueBudget
 from signaling.errors import CloseCode
+from signaling.limits import Budget
 from signaling.messages import (
     MAX_MESSAGE_BYTES,
     Error,
@@ -308,7 +308,7 @@ async def test_what_waits_for_all_together_is_bounded_and_counted_to_the_end() -
 
 
 def test_small_queues_are_kept_when_there_is_no_room_for_large_ones() -> None:
-    budget = QueueBudget(1000)
+    budget = Budget(1000)
     assert budget.has_room(1 << 20)
     budget.used = 1000
     assert budget.has_room(64 * 1024)

@@ -142,3 +142,18 @@ async def test_a_message_in_single_bytes_arrives() -> None:
         for byte in HELLO + frame(b'{"t":"leave"}'):
             await raw.send(bytes([byte]))
         assert await raw.close_code() == 1000
+
+
+async def test_what_is_held_back_of_all_together_is_bounded() -> None:
+    limits = LimitsConfig(held_bytes_in_all=1, close_timeout=0.2)
+    async with nothing_left_behind(), SignalingServer(ServerConfig(limits=limits)) as server:
+        held = server._service._held
+        async with open_raw(server.port) as raw, open_raw(server.port) as modest:
+            await modest.send(HELLO + frame(b"", PONG) * 1000)
+            flooding = asyncio.create_task(flood(raw, HELLO, frame(b"", PONG)))
+            assert await raw.close_code() == CloseCode.RATE_LIMITED
+            flooding.cancel()
+            await asyncio.wait([flooding])
+            await modest.send(frame(b'{"t":"leave"}'))
+            assert await modest.close_code() == 1000
+    assert held.used == 0
