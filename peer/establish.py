@@ -84,6 +84,7 @@ class Establishment:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._due: float | None = None
         self._attempt: Attempt | None = None
         self._trying: dict[Attempt, asyncio.Task[None]] = {}
         self._link: Link | None = None
@@ -155,7 +156,7 @@ class Establishment:
             while self._link is None and self._failure is None:
                 self._wake.clear()
                 try:
-                    async with asyncio.timeout_at(self._negotiation.get_timer()):
+                    async with asyncio.timeout_at(self._due):
                         await self._wake.wait()
                 except TimeoutError:
                     self._time_out()
@@ -194,7 +195,7 @@ class Establishment:
             self._wake.set()
 
     def _carry_out(self) -> None:
-        """Send what the negotiation has to say, and do what it wants done."""
+        """Send what the negotiation has to say, do what it wants done, and note its timer."""
         for signal in self._negotiation.signals_to_send():
             self._send(signal)
         while (event := self._negotiation.next_event()) is not None:
@@ -218,6 +219,7 @@ class Establishment:
                         # The other side has given up, and does not say why: judge, too.
                         error = self._attempt.no_path()
                     self._failure = NegotiationFailed(error, stage)
+        self._due = self._negotiation.get_timer()
         self._wake.set()
 
     def _try(self, attempt: Attempt) -> None:

@@ -68,6 +68,8 @@ MAX_SETTING_UP = 128
 """Links that are set up at once; whoever comes while there are so many gets none."""
 MAX_CONNECTING = 32
 """Connections among them: each has sockets of its own, so the others wait for a place."""
+MAX_UNTAKEN = 64
+"""Links that wait for the program to take them; whoever comes while there are so many gets none."""
 MAX_FAILURES = 64
 """Failures that are remembered, the last ones."""
 
@@ -349,6 +351,14 @@ class Room:
 
         self._links.add(link)
         link.add_done_callback(over)
+        if len(self._ready) >= MAX_UNTAKEN:
+            # One that is over may have brought something; but those that are there come first.
+            over_already = next((each for each in self._ready if each.closed), None)
+            if over_already is None:
+                logger.warning("closing a link: too many wait to be taken")
+                self._start(link.close(), "close link")
+                return
+            self._ready.remove(over_already)
         self._ready.append(link)
         self._changed.set()
 

@@ -173,8 +173,8 @@ class Negotiation:
 
     def receive_signal(self, *, link: str, gen: int, kind: str, data: str, now: float) -> None:
         """Take a signal from the other side. Whatever it is, nothing is raised."""
-        if self.stage is Stage.FAILED:
-            return
+        if self.stage in (Stage.ESTABLISHED, Stage.FAILED):
+            return  # a link has its own goodbye, which waits for what is on its way
         if not self._link:
             self._link = link
             self._begin()
@@ -438,8 +438,6 @@ class Negotiation:
             self.connection_failed(self.gen, NoPath(), now=now)
 
     def _receive_bye(self, bye: Bye) -> None:
-        if self.stage is Stage.ESTABLISHED:
-            return  # the link has its own goodbye, which waits for what is on its way
         kind = _BYE_ERRORS.get(bye.code)
         if bye.code == _MISMATCH_CODE:
             self._fail(WrongCode(_MISMATCH))
