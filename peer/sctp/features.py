@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .chunks.base import ChunkType
 from .config import SctpConfig
@@ -91,6 +91,27 @@ class Features:
         if self.equal:
             params.append(Param(ParamType.EQUAL, _EQUAL_VERSION))
         return params
+
+    def known_to_all(self) -> Features:
+        """
+        Return what can be said to an implementation that refuses parameters it does not know.
+
+        RFC 9260, 3.2.1 has them skipped, but pion/sctp up to 1.8.8 drops the whole chunk. Whatever
+        decides how data chunks look stays, or two sides that heard different INITs would differ.
+        """
+        return replace(self, zero_checksum=False, equal=False)
+
+    def in_answer_to(self, other: Features) -> Features:
+        """Return what to say to a side that has said of itself ``other``: nothing it may not know.
+
+        That a checksum is not needed is its own affair on each side (RFC 9653, 4), but there is no
+        use in telling whoever does not seem to know of it.
+        """
+        return replace(
+            self,
+            zero_checksum=self.zero_checksum and other.zero_checksum,
+            equal=self.equal and other.equal,
+        )
 
     def agreed(self, other: Features) -> Features:
         """Return what both offer."""

@@ -84,7 +84,10 @@ class Handshake:
         context = self._context
         if context.local is None:
             raise AssertionError("INIT before connect")
-        chunk = context.local.serialize(ChunkType.INIT)
+        features = context.local.features
+        chunk = context.local.serialize(
+            ChunkType.INIT, told=features.known_to_all() if self._attempts else features
+        )
         # 8.5.1 A: a packet with an INIT has a verification tag of 0.
         context.packets.append(context.writer.wrap_checked(chunk, tag=0))
         self._restart_timer(Timer.T1_INIT, now)
@@ -143,7 +146,8 @@ class Handshake:
             Param(ParamType.STATE_COOKIE, cookie.serialize(self._secret)),
             *unrecognised_params(unrecognised),
         ]
-        chunk = local.serialize(ChunkType.INIT_ACK, params)
+        told = local.features.in_answer_to(peer.features)
+        chunk = local.serialize(ChunkType.INIT_ACK, params, told=told)
         context.answer_packet(context.writer.wrap_checked(chunk, tag=peer.tag))
 
     def on_init_ack(self, value: bytes, now: float) -> None:

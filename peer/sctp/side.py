@@ -86,15 +86,24 @@ class Side:
                 f"INIT with a window of {self.window} bytes", cause(Cause.INVALID_PARAMETER)
             )
 
-    def serialize(self, kind: ChunkType, extra: Iterable[Param] = ()) -> bytes:
-        """Return it as a chunk of ``kind``, INIT or INIT ACK, with ``extra`` parameters."""
+    def serialize(
+        self, kind: ChunkType, extra: Iterable[Param] = (), *, told: Features | None = None
+    ) -> bytes:
+        """
+        Return it as a chunk.
+
+        Args:
+            kind: INIT or INIT ACK.
+            extra: Parameters beside those of the features.
+            told: What to say of our features; ``None`` for all.
+        """
         return Init(
             self.tag,
             self.window,
             self.outbound_streams,
             self.inbound_streams,
             self.initial_tsn,
-            (*self.features.params(), *extra),
+            (*(told or self.features).params(), *extra),
         ).serialize(kind)
 
 

@@ -92,6 +92,58 @@ def test_t1_doubles_and_gives_up_after_max_init_retransmits() -> None:
     assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE
 
 
+_OLD = {ParamType.FORWARD_TSN_SUPPORTED, ParamType.SUPPORTED_EXTENSIONS}
+_NEW = {ParamType.ZERO_CHECKSUM, ParamType.EQUAL}
+
+
+def _params_of(datagrams: list[bytes], kind: ChunkType) -> list[set[int]]:
+    """The types of the parameters in each chunk of this type, but for the cookie."""
+    chunks = [c for d in datagrams for c in split_chunks(d) if c.kind == kind]
+    return [
+        {p.kind for p in Init.parse(0, c.value).params} - {ParamType.STATE_COOKIE} for c in chunks
+    ]
+
+
+def test_a_repeated_init_says_only_what_everybody_understands() -> None:
+    """pion/sctp up to 1.8.8 drops an INIT with a parameter that it does not know."""
+    pair = AssociationPair()
+    pair.a_to_z.drop = drop_first(2, C.INIT)
+    pair.a.association.connect(pair.now)
+    pair.drive(until=lambda: pair.established)
+    assert _params_of(pair.a.sent, C.INIT) == [_OLD | _NEW, _OLD, _OLD]
+    # Both sides have understood the same, and data flows.
+    assert pair.a.of(Established) == pair.z.of(Established) == [Established(False, True, False)]
+    pair.a.association.send(0, 53, bytes(100_000), now=pair.now)
+    pair.drive(until=lambda: bool(pair.z.of(MessageReceived)))
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_whatever_is_lost_both_sides_agree_on_how_data_looks(first: int) -> None:
+    """An INIT of one side may be repeated while that of the other had arrived in full."""
+    pair = AssociationPair(seed=first)
+    pair.a_to_z.drop = drop_first(first % 2 + 1, C.INIT)
+    pair.z_to_a.drop = drop_first(first // 2 + 1, C.INIT_ACK)
+    pair.connect()
+    for end in (pair.a, pair.z):
+        end.association.send(0, 53, bytes(100_000), now=pair.now)
+    pair.drive(until=lambda: all(end.of(MessageReceived) for end in (pair.a, pair.z)))
+    assert pair.established
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [(SctpConfig(), _OLD | _NEW), (SctpConfig(recognise_equal=False, zero_checksum=False), _OLD)],
+    ids=["to an equal", "to one that knows neither"],
+)
+def test_an_init_ack_has_no_parameter_that_the_init_had_not(
+    offered: SctpConfig, answered: set[int]
+) -> None:
+    pair = AssociationPair(offered, z_config=SctpConfig())
+    pair.a.association.connect(pair.now)
+    pair.drive(until=lambda: pair.established)
+    assert _params_of(pair.z.sent, C.INIT_ACK) == [answered]
+
+
 def test_init_and_cookie_echo_carry_a_checksum_and_the_init_a_zero_tag() -> None:
     """8.5.1 A; RFC 9653, 5.2."""
     pair = AssociationPair()
