@@ -43,10 +43,10 @@ _ECHO_PATIENCE = 0.25
 """Seconds for which the echo of a message waits for its delivery mark."""
 _LINK_PATIENCE = 5.0
 """Seconds for which the end of the input waits for those who are still connecting."""
-_TELLING = 1.0
+_LOOK = 0.2
 """Seconds between looks at who cannot be reached."""
 _TOLD = 3
-"""Of them, those who are named at a look."""
+"""Of them, those who are told at once; then one a second."""
 _SAID = 100
 """Lines of a pipe that somebody who comes later is told, the last ones."""
 _LAST_PATIENCE = 15.0
@@ -123,19 +123,24 @@ class Conversation:
     async def _tell_failures(self) -> None:
         """Say who is in the room and cannot be reached, not more often than one can read."""
         told: set[str] = set()
+        names: dict[str, str] = {}
+        budget = float(_TOLD)
         while True:
-            failures = self._room.failures
-            new = [peer for peer in failures if peer not in told]
-            for peer in new[:_TOLD]:
-                info = self._room.peers.get(peer)
-                name = present.who(info) if info else "Somebody who has left"
+            peers, failures = self._room.peers, self._room.failures
+            # Who fails often leaves at once.
+            names = {peer: name for peer, name in names.items() if peer in failures}
+            names |= {peer: present.who(info) for peer, info in peers.items()}
+            budget = min(_TOLD, budget + _LOOK)
+            for peer in [peer for peer in failures if peer not in told]:
+                if budget < 1:
+                    break
+                budget -= 1
+                told.add(peer)
                 why = safe_line(str(failures[peer]))
+                name = names.get(peer, "somebody who has left")
                 self._face.notice((f"No connection to {name}: {why}", "warning"))
-            if len(new) > _TOLD:
-                more = count(len(new) - _TOLD, "more", "more")
-                self._face.notice((f"No connection to {more}.", "warning"))
-            told = set(failures)
-            await asyncio.sleep(_TELLING)
+            told &= failures.keys()
+            await asyncio.sleep(_LOOK)
 
     async def _attend_quietly(self, link: Link) -> None:
         """Attend to one of several; that it breaks is news, not the end."""
