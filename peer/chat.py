@@ -6,6 +6,9 @@ JSON text on the channel `chat` (ordered, protocol `peerline.chat.1`), `t` the t
   UTF-8, `at` is the sender's unix time in milliseconds.
 * `delivered {t, id}`: the message with this id has reached the other side's program.
 
+A `delivered` waits while the channel has no room for it, with others: no more messages may be
+unconfirmed than there can be (`MAX_UNDELIVERED`), and a side that goes on to send is faulty.
+
 An unknown `t` is ignored. A message whose id is not above the last one's is a repetition (the
 link's connection was replaced before `delivered` came through): it is confirmed again, and shown
 once. A malformed message is dropped.
@@ -24,9 +27,11 @@ from msgspec import Meta, Struct
 
 __all__ = [
     "MAX_TEXT",
+    "MAX_UNDELIVERED",
     "Chat",
     "ChatEvent",
     "Delivered",
+    "Flooded",
     "MessageReceived",
     "display_text",
 ]
@@ -41,6 +46,9 @@ MAX_FRAME: Final = 6 * MAX_TEXT + 256
 
 MAX_UNDELIVERED: Final = 256
 """Messages that may wait for their `delivered`."""
+
+MAX_CONFIRMATIONS: Final = 4 * MAX_UNDELIVERED
+"""Confirmations of ours that may wait for room on the channel, one for each message."""
 
 MAX_INTEGER: Final = (1 << 53) - 1
 
@@ -65,7 +73,12 @@ class Delivered:
     id: int
 
 
-ChatEvent = MessageReceived | Delivered
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """The other side sends messages and does not take their confirmations."""
+
+
+ChatEvent = MessageReceived | Delivered | Flooded
 
 
 class _Message(Struct, frozen=True, tag_field="t", tag="message"):
@@ -101,6 +114,7 @@ class Chat:
         self._last_received = 0
         self._undelivered: dict[int, str] = {}
         self._messages: list[str] = []
+        self._confirmations: dict[int, None] = {}
         self._events: deque[ChatEvent] = deque()
 
     @property
@@ -145,7 +159,10 @@ class Chat:
             case None:
                 pass
             case _Message():
-                self._messages.append(_ENCODER.encode(_Delivered(message.id)).decode())
+                if len(self._confirmations) >= MAX_CONFIRMATIONS:
+                    self._events.append(Flooded())
+                    return
+                self._confirmations[message.id] = None
                 if message.id > self._last_received:
                     self._last_received = message.id
                     self._events.append(MessageReceived(message.id, message.text, message.at))
@@ -156,10 +173,18 @@ class Chat:
     def connection_replaced(self) -> None:
         """Send again what was not confirmed: the channel is a new one, and empty."""
         self._messages = list(self._undelivered.values())
+        self._confirmations.clear()
 
-    def messages_to_send(self) -> list[str]:
-        """Take what has to go out on the channel, in order."""
+    def messages_to_send(self, *, confirmations: bool = True) -> list[str]:
+        """Take what has to go out on the channel, in order.
+
+        Args:
+            confirmations: whether there is room for those; without it they wait.
+        """
         messages, self._messages = self._messages, []
+        if confirmations:
+            messages += [_ENCODER.encode(_Delivered(id)).decode() for id in self._confirmations]
+            self._confirmations.clear()
         return messages
 
     def next_event(self) -> ChatEvent | None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 from .channel import Channel
-from .chat import Chat, Delivered, MessageReceived
-from .errors import ChannelClosed, ChannelOverflow, LinkClosed, LinkLost, PeerError
+from .chat import Chat, Delivered, Flooded, MessageReceived
+from .errors import ChannelOverflow, LinkClosed, LinkLost, PeerError, ProtocolError
 
 __all__ = ["ChatLine"]
 
-MAX_WAITING = 16 * 1024 * 1024
-"""Characters that may wait to be received; a person has long given up reading."""
+MAX_WAITING = 16384
+"""Messages that may wait to be received; a person has long given up reading."""
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""Bytes of memory of these messages."""
+OVERHEAD = 512
+"""Bytes of memory that a message takes beside its text, no less."""
 
 
 class ChatLine:
@@ -27,15 +32,22 @@ class ChatLine:
     The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
     """
 
-    def __init__(self, channel: Channel) -> None:
-        """Take over the chat channel of a link; links do this."""
+    def __init__(self, channel: Channel, on_fault: Callable[[PeerError], None]) -> None:
+        """Take over the chat channel of a link; links do this.
+
+        Args:
+            channel: the channel.
+            on_fault: called when the other side breaks the rules.
+        """
+        self._on_fault = on_fault
         self._machine = Chat()
         self._channel = channel
         self._received: deque[MessageReceived] = deque()
-        self._waiting_characters = 0
+        self._waiting_bytes = 0
         self._readable = asyncio.Event()
         self._undelivered: dict[int, asyncio.Future[None]] = {}
         self._end: PeerError | None = None
+        channel._on_room = self._pump
         channel._deliver_to(self._on_message)
 
     async def send(self, text: str) -> None:
@@ -73,7 +85,7 @@ class ChatLine:
             self._readable.clear()
             await self._readable.wait()
         message = self._received.popleft()
-        self._waiting_characters -= len(message.text)
+        self._waiting_bytes -= _size_of(message)
         return message
 
     def __aiter__(self) -> Self:
@@ -85,8 +97,10 @@ class ChatLine:
         except LinkClosed:
             raise StopAsyncIteration from None
 
-    def end(self, error: PeerError) -> None:
-        """The link is over: wake whoever waits; links do this."""
+    # For links
+
+    def _stop(self, error: PeerError) -> None:
+        """It is over: wake whoever waits."""
         if self._end is None:
             self._end = error
             self._readable.set()
@@ -95,28 +109,43 @@ class ChatLine:
                     delivered.set_exception(error)
 
     def _on_message(self, message: str | bytes) -> None:
+        if self._end is not None:
+            return  # what nobody will read is not confirmed either
         self._machine.receive_message(message)
         self._pump()
 
     def _pump(self) -> None:
-        for message in self._machine.messages_to_send():
-            try:
-                self._channel.send_now(message)
-            except ChannelClosed:
-                self.end(LinkLost())
         while (event := self._machine.next_event()) is not None:
             match event:
                 case MessageReceived():
                     self._keep(event)
+                case Flooded():
+                    self._on_fault(
+                        ProtocolError("The other side's chat takes no answers to its messages.")
+                    )
                 case Delivered():
                     delivered = self._undelivered.get(event.id)
                     if delivered is not None and not delivered.done():
                         delivered.set_result(None)
+        # What was not kept is not confirmed.
+        room = self._channel._has_room and self._end is None
+        for message in self._machine.messages_to_send(confirmations=room):
+            try:
+                self._channel.send_now(message)
+            except PeerError as error:
+                self._stop(error if isinstance(error, LinkLost) else LinkLost())
+                return
 
     def _keep(self, message: MessageReceived) -> None:
-        self._waiting_characters += len(message.text)
-        if self._waiting_characters > MAX_WAITING:
-            self.end(ChannelOverflow("The other side wrote more than was read: no more is kept."))
+        self._waiting_bytes += _size_of(message)
+        if len(self._received) >= MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES:
+            self._stop(ChannelOverflow("The other side wrote more than was read: no more is kept."))
         else:
             self._received.append(message)
             self._readable.set()
+
+
+def _size_of(message: MessageReceived) -> int:
+    """Bytes of memory, about."""
+    # Python keeps up to four bytes for every character of a text that is not ASCII (PEP 393).
+    return len(message.text) * (1 if message.text.isascii() else 4) + OVERHEAD

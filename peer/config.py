@@ -13,6 +13,12 @@ EngineName: TypeAlias = Literal["peerline", "aiortc"]
 ENGINES: Final = ("peerline", "aiortc")
 
 
+MIN_WINDOW: Final = 16 * 1024
+"""Bytes of the smallest receive window that carries Peerline's own channels."""
+MAX_WINDOW: Final = 1 << 30
+"""Bytes of the largest: four bytes on the wire say how much is left (RFC 9260, 3.3.4)."""
+
+
 class Priority(IntEnum):
     """Shares of the path that channels with much to send get beside each other (RFC 8831, 6.4)."""
 
@@ -104,9 +110,21 @@ class LinkConfig:
         ping_interval: seconds between pings on an otherwise silent link.
         lost_after: seconds of silence after which the other side counts as gone.
         high_water: `send` waits while more than this many bytes are buffered on a channel.
-        low_water: `send` goes on once no more than this many bytes are buffered.
-        receive_limit: bytes that may wait to be received on a channel; more breaks the channel
-            (`ChannelOverflow`), since WebRTC cannot slow a sender down on one channel alone.
+        low_water: `send` goes on once no more than this many bytes are buffered; no more than
+            `high_water`.
+        receive_window: bytes that may wait to be received on all channels of a link together,
+            with 256 for each message; then the other side sends nothing more until some are. A
+            larger one is faster on long paths (it takes a window a round trip), a smaller one
+            takes less memory and shows a slow reader to the sender sooner. aiortc's engine has a
+            small one of its own, which what waits here does not close.
+        unread_patience: seconds for which a channel that nobody reads may keep the whole link
+            waiting, its window full; then the channel breaks (`ChannelOverflow`, at both ends).
+        unreliable_limit: bytes that may wait to be received on a channel that is not reliable
+            (`max_retransmits`, `max_lifetime`); beyond, its oldest messages are dropped and
+            counted in `Channel.stats`.
+        receive_limit: bytes that may wait to be received on a link outside any window: on channels
+            that are closed already, and with aiortc's engine on all. The channel that gets more
+            breaks (`ChannelOverflow`). No window is larger.
         engine: what carries the channels, one of `ENGINES`; None: what the environment says
             (``PEERLINE_ENGINE``), or Peerline's own.
         host_candidates: whether the other side is told the addresses of this machine's own
@@ -120,6 +138,9 @@ class LinkConfig:
     lost_after: float = 15.0
     high_water: int = 1024 * 1024
     low_water: int = 256 * 1024
+    receive_window: int = 8 * 1024 * 1024
+    unread_patience: float = 10.0
+    unreliable_limit: int = 1024 * 1024
     receive_limit: int = 64 * 1024 * 1024
     engine: EngineName | None = None
     host_candidates: bool = True
@@ -127,3 +148,15 @@ class LinkConfig:
     def __post_init__(self) -> None:
         if self.engine is not None and self.engine not in ENGINES:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {self.engine!r}")
+        for name in ("receive_window", "unreliable_limit", "receive_limit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1 byte")
+        if self.high_water < 0 or self.low_water < 0:
+            raise ValueError("high_water and low_water must be at least 0 bytes")
+        if self.unread_patience <= 0:
+            raise ValueError("unread_patience must be more than 0 seconds")
+
+    @property
+    def window(self) -> int:
+        """Bytes of the receive window of a link."""
+        return max(MIN_WINDOW, min(self.receive_window, self.receive_limit, MAX_WINDOW))

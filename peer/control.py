@@ -4,7 +4,10 @@ JSON text on the channel `control` (ordered, protocol `peerline.control.1`), `t`
 
 * `hello {t, version: 1, name, agent, reveal?}`: the first message each way.
 * `ping {t, n}`, answered with `pong {t, n}`: sent after some silence. Anything that arrives on
-  any channel is a sign of life; without one for too long the other side counts as lost.
+  any channel is a sign of life; without one for too long the other side counts as lost. Only the
+  newest ping is answered: a side that sends many and reads none gets one answer, not as many.
+* `unread {t, channel}`: the sender's program did not read the channel of this stream number while
+  that kept the whole link waiting; the channel is being closed.
 * `bye {t, code, message?}`: the last message of a side; everything it sent before has arrived.
 
 Every other type belongs to transfers (`peer.transfer`) and is passed on as it is; what nobody
@@ -26,6 +29,7 @@ from .events import fit_name
 __all__ = [
     "VERSION",
     "ByeReceived",
+    "ChannelUnread",
     "Control",
     "ControlEvent",
     "HelloReceived",
@@ -69,11 +73,21 @@ class OtherMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelUnread:
+    """The other side closes a channel that its program did not read."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSilent:
     """Nothing has been heard of the other side for too long."""
 
 
-ControlEvent = HelloReceived | ByeReceived | OtherMessage | PeerSilent
+ControlEvent = HelloReceived | ByeReceived | ChannelUnread | OtherMessage | PeerSilent
+
+
+Number = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
 
 
 class _Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
@@ -84,11 +98,11 @@ class _Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
 
 
 class _Ping(msgspec.Struct, tag_field="t", tag="ping"):
-    n: int
+    n: Number
 
 
 class _Pong(msgspec.Struct, tag_field="t", tag="pong"):
-    n: int
+    n: Number
 
 
 class _Bye(msgspec.Struct, tag_field="t", tag="bye", omit_defaults=True):
@@ -96,14 +110,18 @@ class _Bye(msgspec.Struct, tag_field="t", tag="bye", omit_defaults=True):
     message: str = ""
 
 
+class _Unread(msgspec.Struct, tag_field="t", tag="unread"):
+    channel: Annotated[int, Meta(ge=0, le=65535)]
+
+
 class _Type(msgspec.Struct):
     t: str
 
 
 _type_of: Final = msgspec.json.Decoder(_Type).decode
-_decode: Final = msgspec.json.Decoder(_Hello | _Ping | _Pong | _Bye).decode
+_decode: Final = msgspec.json.Decoder(_Hello | _Ping | _Pong | _Bye | _Unread).decode
 _encode: Final = msgspec.json.Encoder().encode
-_OURS: Final = frozenset({"hello", "ping", "pong", "bye"})
+_OURS: Final = frozenset({"hello", "ping", "pong", "bye", "unread"})
 
 
 class Control:
@@ -118,6 +136,7 @@ class Control:
         self._greeted = False
         self._over = False
         self._outbox: deque[str] = deque()
+        self._pong: _Pong | None = None
         self._events: deque[ControlEvent] = deque()
         self.round_trip: float | None = None
         """Seconds the last answered ping took; None before the first."""
@@ -130,7 +149,13 @@ class Control:
         """Say goodbye; the last message. No timer runs any more."""
         if not self._over:
             self._over = True
+            self._pong = None
             self._send(_Bye(code, message))
+
+    def unread(self, channel: int) -> None:
+        """Tell that our program did not read a channel, which we are closing."""
+        if not self._over:
+            self._send(_Unread(channel))
 
     def heard(self, now: float) -> None:
         """Something has arrived from the other side, on whatever channel."""
@@ -156,11 +181,13 @@ class Control:
                     HelloReceived(fit_name(message.name), fit_name(message.agent), message.reveal)
                 )
             case _Ping():
-                self._send(_Pong(message.n))
+                self._pong = _Pong(message.n)
             case _Pong():
                 if message.n == self._pings and self._ping_sent is not None:
                     self.round_trip = now - self._ping_sent
                     self._ping_sent = None
+            case _Unread():
+                self._events.append(ChannelUnread(message.channel))
             case _Bye():
                 self._over = True
                 self._events.append(ByeReceived(message.code[:64], message.message[:1000]))
@@ -189,8 +216,16 @@ class Control:
         self._next_ping = now + self._config.ping_interval
         self._send(_Ping(self._pings))
 
-    def messages_to_send(self) -> list[str]:
-        """What to send now, in order; each is handed out once."""
+    def messages_to_send(self, *, replies: bool = True) -> list[str]:
+        """What to send now, in order; each is handed out once.
+
+        Args:
+            replies: whether there is room for answers; without it they wait, and only the newest
+                is kept.
+        """
+        if replies and self._pong is not None:
+            self._send(self._pong)
+            self._pong = None
         messages = list(self._outbox)
         self._outbox.clear()
         return messages

@@ -18,6 +18,7 @@ from .errors import (
     VerificationFailed,
 )
 from .rtc import Connection, ConnectionState, DataChannel
+from .unread import Unread
 
 __all__ = [
     "BLOCKS",
@@ -43,6 +44,9 @@ BLOCKS = ChannelParameters(
 )
 VERIFICATION_FAILED = "verification_failed"
 """Code of the goodbye of a side that was shown another nonce than was committed to."""
+SMALL_LOW_WATER = 4096
+"""Bytes that may be buffered on the channels of small messages before answers wait: a side that
+asks and does not read gets no more of them. The link's low water would be thousands of answers."""
 FIRST_FREE_ID = 3
 """Stream numbers below are Peerline's own."""
 
@@ -73,28 +77,48 @@ class Generation:
         self.connection.on_heard = self.heard
         self.end: PeerError | None = None
         self._config = config
+        window = self.connection.receive_window
+        self.unread = Unread(
+            windowed=window > 0,
+            limit=config.receive_limit,
+            droppable=(window or config.receive_limit) // 2,
+            patience=config.unread_patience,
+        )
+        self.on_waiting: Callable[[], None] = lambda: None
         loop = asyncio.get_running_loop()
         self.control = Control(config, loop.time())
         # Both sides make the same channels before anything is sent: nobody waits for them.
-        self.control_channel = self.channel(CONTROL)
-        self.chat_channel = self.channel(CHAT)
+        self.control_channel = self.channel(CONTROL, low_water=SMALL_LOW_WATER)
+        self.control_channel._on_room = self.flush_control
+        self.chat_channel = self.channel(CHAT, low_water=SMALL_LOW_WATER)
         self.blocks_channel = self.channel(BLOCKS)
 
-    def channel(self, parameters: ChannelParameters) -> Channel:
+    def channel(self, parameters: ChannelParameters, *, low_water: int | None = None) -> Channel:
         """Make a channel of this connection.
+
+        Args:
+            parameters: how it delivers.
+            low_water: in place of the link's.
 
         Raises:
             ValueError: its id is taken.
             ChannelError: there is no room for another channel.
             LinkLost: the connection is over.
         """
-        return self._wrap(self.connection.create_channel(parameters), parameters)
+        return self._wrap(self.connection.create_channel(parameters), parameters, low_water)
 
     def adopt(self, raw: DataChannel) -> Channel:
         """Take a channel that the other side opened."""
         return self._wrap(raw, raw.parameters)
 
-    def _wrap(self, raw: DataChannel, parameters: ChannelParameters) -> Channel:
+    def _wrap(
+        self, raw: DataChannel, parameters: ChannelParameters, low_water: int | None = None
+    ) -> Channel:
+        def tell_unread() -> None:
+            if raw.id is not None:
+                self.control.unread(raw.id)
+                self.flush_control()
+
         return Channel(
             raw,
             parameters,
@@ -102,6 +126,10 @@ class Generation:
             max_message_size=lambda: self.connection.max_message_size,
             end_of_link=self.reason,
             heard=self.heard,
+            shelf=self.unread.shelf(droppable=not parameters.reliable),
+            on_waiting=lambda: self.on_waiting(),
+            on_unread=tell_unread,
+            low_water=low_water,
         )
 
     def heard(self) -> None:
@@ -142,10 +170,11 @@ class Generation:
             raise PeerTimeout("hello") from None
 
     def flush_control(self) -> None:
-        """Send what the control machine has to say."""
-        for message in self.control.messages_to_send():
-            if not self.control_channel.closed:
-                self.control_channel.send_now(message)
+        """Send what the control machine has to say: answers only when the channel has room."""
+        channel = self.control_channel
+        for message in self.control.messages_to_send(replies=channel._has_room):
+            if not channel.closed:
+                channel.send_now(message)
 
     async def say_goodbye(self, code: str) -> None:
         """Say why we leave, if the other side can still hear it."""

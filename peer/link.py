@@ -7,12 +7,13 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Self
+from weakref import WeakValueDictionary
 
 from .arrivals import Arrivals, Inbox
 from .channel import Channel
 from .chat_line import ChatLine
 from .config import ChannelParameters, LinkConfig, Priority
-from .control import ByeReceived, HelloReceived, OtherMessage, PeerSilent
+from .control import ByeReceived, ChannelUnread, HelloReceived, OtherMessage, PeerSilent
 from .errors import LinkClosed, LinkLost, PeerError
 from .events import Path, PeerInfo
 from .generation import FIRST_FREE_ID, Generation, goodbye
@@ -39,7 +40,7 @@ class _Port:
 
 MAX_WAITING_CHANNELS = 256
 """Channels opened by the other side that nobody has asked for yet; more are refused, and so are
-those that come when together they have brought more than `LinkConfig.receive_limit`."""
+those that come when more is unread on the link than may be."""
 
 
 class Link:
@@ -78,15 +79,19 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._path = generation.connection.path
         self._timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._channels: WeakValueDictionary[int, Channel] = WeakValueDictionary()
         self._incoming: Inbox[Channel] = Inbox(gone=lambda channel: channel._came_to_nothing)
         self._over = asyncio.Event()
-        self._is_closing = False
+        self._is_closing = self._asked_to_close = False
         self._closing: asyncio.Task[None] | None = None
         self._when_over: list[Callable[[], None]] = []
-        self.chat = ChatLine(generation.chat_channel)
+        self.chat = ChatLine(generation.chat_channel, on_fault=self._end)
         self._transfers = Transfers(_Port(generation), offerer=offerer)
         generation.connection.on_channel = self._on_channel
         generation.connection.on_ended = self._on_ended
+        generation.on_waiting = self._watch_unread
+        generation.control_channel._on_room = self._pump
         generation.control_channel._deliver_to(self._on_control)
         generation.blocks_channel._deliver_to(self._transfers.receive_block)
         self._pump()
@@ -169,6 +174,7 @@ class Link:
         except asyncio.CancelledError:
             channel._abandon()
             raise
+        self._keep(channel)
         return channel
 
     def channels(self) -> Arrivals[Channel]:
@@ -221,6 +227,7 @@ class Link:
             code: a word for programs that tells the other side why.
             message: a sentence for its person.
         """
+        self._asked_to_close = True
         self._start_closing(code, message)
         assert self._closing is not None
         await asyncio.shield(self._closing)
@@ -277,11 +284,15 @@ class Link:
         """The link is over, from now on."""
         if self._generation.end is not None:
             return
+        if self._asked_to_close and not isinstance(error, LinkClosed):
+            error = LinkClosed()  # our own wish comes first, whatever becomes of the last words
         _ = self.path  # while it can still be seen
         self._generation.end = error
         if self._timer is not None:
             self._timer.cancel()
-        self.chat.end(error)
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+        self.chat._stop(error)
         self._transfers.abort(error)
         self._incoming.end(error)
         for callback in self._when_over:
@@ -303,17 +314,33 @@ class Link:
         self._end(error if isinstance(error, LinkLost) else LinkLost(str(error)))
 
     def _on_channel(self, raw: DataChannel) -> None:
-        channel = self._generation.adopt(raw)
-        # A channel that is closed again keeps what it brought, outside any window.
-        brought = sum(waiting.waiting_bytes for waiting in self._incoming.waiting())
-        if (
-            len(self._incoming) >= MAX_WAITING_CHANNELS
-            or brought > self._config.receive_limit
-            or self.closed
-        ):
+        waiting = len(self._incoming)
+        if waiting >= MAX_WAITING_CHANNELS or not self._generation.unread.has_room() or self.closed:
             raw.close()
             return
+        channel = self._generation.adopt(raw)
+        self._keep(channel)
         self._incoming.put(channel)
+
+    def _keep(self, channel: Channel) -> None:
+        if channel.id is not None:
+            self._channels[channel.id] = channel
+
+    def _watch_unread(self) -> None:
+        """Something waits to be received: see to it that this holds nothing up for ever."""
+        if self._unread_timer is None and not self.closed:
+            self._unread_timer = self._loop.call_later(
+                self._generation.unread.interval, self._check_unread
+            )
+
+    def _check_unread(self) -> None:
+        self._unread_timer = None
+        generation = self._generation
+        blamed = generation.unread.check(self._loop.time(), held_up=generation.connection.held_up)
+        if blamed is not None:
+            blamed.on_blame()
+        if generation.unread:
+            self._watch_unread()
 
     def _on_control(self, message: str | bytes) -> None:
         self._generation.control.receive_message(message, self._loop.time())
@@ -332,6 +359,9 @@ class Link:
             match event:
                 case OtherMessage(text):
                     self._transfers.receive_message(text)
+                case ChannelUnread(number):
+                    if (channel := self._channels.get(number)) is not None:
+                        channel._unread_there()
                 case ByeReceived(code, message):
                     self._end(goodbye(code, message))
                 case PeerSilent():

@@ -416,6 +416,7 @@ class Room:
             policy=policy,
             hide_hosts=not self._config.host_candidates,
             engine=self._config.engine,
+            receive_window=self._config.window,
         )
 
     def _send(self, peer: str, signal: OutgoingSignal) -> None:

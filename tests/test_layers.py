@@ -52,6 +52,7 @@ FLOORS = {
     "peer.chat": 1,
     "peer.negotiation": 1,
     "peer.control": 1,
+    "peer.unread": 1,
     "peer.sctp": 1,
     "peer.transfer": 1,
     "peer.udp": 2,

@@ -49,8 +49,8 @@ __all__ = ["AssociationTransport", "PeerConnection"]
 logger = logging.getLogger(__name__)
 
 PORT = 5000
-KEPT_EARLY = 2 << 20
-"""Bytes kept for channels of an agreed id that our side has not opened: of a window of 8 MiB."""
+EARLY_SHARE = 4
+"""What may wait for channels of an agreed id that our side has not opened: the window's fourth."""
 MAX_MESSAGE_SIZE = 16 << 20
 """What our descriptions announce; a message is in memory as a whole."""
 OVERHEAD = 65
@@ -70,9 +70,12 @@ FOREIGN_SEGMENTS = 16
 class PeerConnection(RTCPeerConnection):
     """An `RTCPeerConnection` whose SCTP transport is ours."""
 
+    receive_window = SctpConfig().receive_window
+    """Bytes that may wait to be consumed; set it before the transport is asked for."""
+
     def _RTCPeerConnection__createSctpTransport(self) -> None:
         dtls = self._RTCPeerConnection__createDtlsTransport()  # type: ignore[attr-defined]
-        self._RTCPeerConnection__sctp = AssociationTransport(dtls)
+        self._RTCPeerConnection__sctp = AssociationTransport(dtls, self.receive_window)
 
     @property
     def transport(self) -> AssociationTransport:
@@ -91,15 +94,16 @@ class AssociationTransport:
     mid: str | None = None
     port = PORT
 
-    def __init__(self, dtls: RTCDtlsTransport) -> None:
+    def __init__(self, dtls: RTCDtlsTransport, receive_window: int) -> None:
         self.transport = dtls
+        self.window = receive_window
         self._repeater = FlightRepeater(dtls.transport)
         self.state = "new"
         self.on_channel: Callable[[DataChannel], None] = lambda channel: None
         self.on_open: Callable[[], None] = lambda: None
         self.on_heard: Callable[[], None] = lambda: None
         self.on_ended: Callable[[str], None] = lambda reason: None
-        self.proposal = propose(SctpConfig(), os.urandom)
+        self.proposal = propose(SctpConfig(receive_window=receive_window), os.urandom)
         self._accepted_proposal = b""
         self._loop = asyncio.get_running_loop()
         self._association: Association | None = None
@@ -139,7 +143,8 @@ class AssociationTransport:
                 client=self.transport._role == "client",
                 local_port=PORT,
                 remote_port=port,
-                keep_early=KEPT_EARLY,
+                receive_window=self.window,
+                keep_early=self.window // EARLY_SHARE,
                 max_message_size=MAX_MESSAGE_SIZE,
                 peer_max_message_size=self._accepted,
                 max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,
@@ -198,6 +203,11 @@ class AssociationTransport:
             return False
         self._accepted_proposal = proposal
         return True
+
+    @property
+    def unread(self) -> int:
+        """See `engine.Engine.unread`."""
+        return 0 if self._association is None else self._association.stats().unread
 
     @property
     def backlog(self) -> object:

@@ -47,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 3.0
 FLUSH_INTERVAL = 0.01
+LEFT_OVER = 16 << 10
+"""Bytes of a window that may be left when the other side stops: less than its next packet. Of large
+windows a little more, since senders approach a full one ever more slowly."""
 MAX_EARLY_CANDIDATES = 64
 MAX_CANDIDATES = 256
 """Candidates of the other side that are tried; each costs packets to wherever it says."""
@@ -88,6 +91,7 @@ class Connection:
         hide_hosts: bool = False,
         times: GatheringTimes | None = None,
         engine: EngineName | None = None,
+        receive_window: int | None = None,
     ) -> None:
         """Prepare a connection.
 
@@ -98,6 +102,7 @@ class Connection:
                 servers give.
             times: how long the servers are waited for.
             engine: what carries the channels; None: what the environment says, or ours.
+            receive_window: bytes that may wait to be consumed, where the engine has a choice.
         """
         relay_only = policy == "relay"
         engine = engine or chosen_engine()
@@ -111,6 +116,8 @@ class Connection:
                 else RTCIceTransportPolicy.ALL,
             )
         )
+        if receive_window is not None and isinstance(self._pc, PeerConnection):
+            self._pc.receive_window = receive_window
         self._engine: Engine = (
             self._pc.transport if isinstance(self._pc, PeerConnection) else StockEngine(self._pc)
         )
@@ -161,6 +168,18 @@ class Connection:
         if self._gatherer is None:
             self._take_over_gathering()
         return channel
+
+    @property
+    def receive_window(self) -> int:
+        """Bytes that may wait to be consumed; 0 if nothing bounds them but their user."""
+        return self._engine.window
+
+    @property
+    def held_up(self) -> bool:
+        """Whether what arrived and was not consumed leaves the other side no room to send more."""
+        window = self._engine.window
+        left_over = min(max(LEFT_OVER, window // 32), window // 8)
+        return window > 0 and window - self._engine.unread <= left_over
 
     async def flush(self, patience: float) -> None:
         """Wait until everything that was sent on any channel has been acknowledged.

@@ -45,6 +45,14 @@ class Engine(Protocol):
     def accept_proposal(self, proposal: bytes) -> bool:
         """Take what came with the other side's description; False if it cannot be used."""
 
+    window: int
+    """Bytes that may arrive and not be consumed before the other side has to wait; 0: any number,
+    for the engine's window does not count what its user holds."""
+
+    @property
+    def unread(self) -> int:
+        """Bytes that arrived and were not consumed, with something for each message."""
+
     @property
     def backlog(self) -> object:
         """None when everything sent has been acknowledged; else a value that progress changes."""

@@ -100,6 +100,9 @@ class StockEngine:
         """See `engine.Engine.accept_proposal`: aiortc knows none."""
         return False
 
+    window = 0
+    unread = 0
+
     @property
     def backlog(self) -> object:
         """See `engine.Engine.backlog`."""

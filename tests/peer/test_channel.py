@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+from array import array
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, cast
 
 import pytest
 
 from peer.channel import Channel
-from peer.config import ChannelParameters, LinkConfig, Priority
+from peer.config import ChannelParameters, LinkConfig, Priority, Timeouts
 from peer.errors import (
     ChannelClosed,
     ChannelOverflow,
@@ -35,6 +36,11 @@ async def channel_pair(
 def own_engine() -> Connection:
     """A connection with our SCTP, whatever the environment says: aiortc's does less."""
     return Connection(engine="peerline")
+
+
+async def send_all(channel: Channel, messages: list[bytes]) -> None:
+    for message in messages:
+        await channel.send(message)
 
 
 async def collected(channel: Channel) -> list[str | bytes]:
@@ -95,6 +101,15 @@ async def test_send_waits_above_the_high_water_mark() -> None:
         assert ours.buffered <= config.low_water
         for _ in range(10):
             assert await theirs.receive() == bytes(50_000)
+
+
+@pytest.mark.parametrize("high", [0, 1, 2000, 100_000])
+async def test_a_high_water_mark_below_the_low_one_stops_nothing(high: int) -> None:
+    async with channel_pair(LinkConfig(high_water=high)) as (ours, theirs, _):
+        sending = asyncio.create_task(send_all(ours, [bytes(3000)] * 200))
+        for _ in range(200):
+            assert await theirs.receive() == bytes(3000)
+        await sending
 
 
 async def test_a_cancelled_send_sends_nothing() -> None:
@@ -189,14 +204,30 @@ async def test_a_broken_link_raises_after_what_was_received() -> None:
             await ours.send("nobody there")
 
 
-async def test_a_reader_that_falls_behind_loses_the_channel_not_the_link() -> None:
-    slow = LinkConfig(receive_limit=200_000)
-    async with channel_pair(None, slow) as (ours, theirs, pair):
+async def test_a_late_reader_gets_everything_and_the_sender_waits() -> None:
+    """More than the window, from a sender that keeps to the high-water mark."""
+    config = LinkConfig(receive_limit=200_000, high_water=100_000, engine="peerline")
+    async with channel_pair(config) as (ours, theirs, _):
+        sending = asyncio.create_task(send_all(ours, [bytes(50_000)] * 30))
+        most = 0
+        for _ in range(30):
+            assert await theirs.receive() == bytes(50_000)
+            await asyncio.sleep(0.002)
+            most = max(most, theirs.waiting_bytes)
+        await sending
+        assert most <= 250_000
+        assert theirs.stats.received == ours.stats.sent == 30
+        assert theirs.stats.waiting == theirs.stats.dropped == 0
+
+
+async def test_without_a_window_a_reader_that_falls_behind_loses_the_channel_not_the_link() -> None:
+    slow = LinkConfig(receive_limit=200_000, engine="aiortc")
+    async with channel_pair(slow) as (ours, theirs, pair):
         for _ in range(10):
             await ours.send(bytes(50_000))
         received = 0
         await ours.wait_closed()
-        with pytest.raises(ChannelOverflow):
+        with pytest.raises(ChannelOverflow, match=r"'test'.* 3 messages"):
             async for message in theirs:
                 received += len(message)
         assert received == 150_000
@@ -229,28 +260,74 @@ async def test_a_reader_may_close_while_more_than_the_window_is_on_its_way() -> 
         await pair.ours.chat.send("still here")
 
 
-async def test_overflowing_channels_take_no_share_of_the_window_with_them() -> None:
-    slow = LinkConfig(receive_limit=900_000)
-    async with link_pair(None, slow, make_connection=own_engine) as pair, asyncio.timeout(30):
-        for _ in range(10):
-            ours = await pair.ours.open_channel("nobody reads")
-            theirs = await anext(pair.theirs.channels())
-            for _ in range(16):
-                ours.send_now(bytes(60_000))
-            with pytest.raises(ChannelOverflow):
-                await theirs.wait_closed()
-            await ours.wait_closed()
-        await pair.ours.chat.send("still here")
-
-
-async def test_empty_messages_count_too() -> None:
-    slow = LinkConfig(receive_limit=1000)
-    async with channel_pair(None, slow) as (ours, theirs, _):
+async def test_without_a_window_empty_messages_count_too() -> None:
+    slow = LinkConfig(receive_limit=4000, engine="aiortc")
+    async with channel_pair(slow) as (ours, theirs, _):
         for _ in range(30):
             await ours.send(b"")
         await ours.wait_closed()
         with pytest.raises(ChannelOverflow):
             await collected(theirs)
+
+
+@pytest.mark.parametrize("nonsense", [5, True, None, 1.5, [1, 2], {"a": 1}, ("a",), object()])
+async def test_what_is_neither_text_nor_bytes_is_refused(nonsense: Any) -> None:
+    async with channel_pair() as (ours, theirs, _):
+        with pytest.raises(TypeError, match="text or bytes, not"):
+            await ours.send(nonsense)
+        with pytest.raises(TypeError, match="text or bytes, not"):
+            ours.send_now(nonsense)
+        with pytest.raises(ValueError, match="surrogates"):
+            await ours.send("\ud800")
+        await ours.send("fine")
+        assert await theirs.receive() == "fine"
+
+
+async def test_whatever_has_bytes_is_sent_as_those() -> None:
+    shorts = array("H", [1, 2, 3, 4])
+    async with channel_pair() as (ours, theirs, _):
+        await ours.send(memoryview(shorts)[::2])
+        assert await theirs.receive() == array("H", [1, 3]).tobytes()
+        await ours.send(shorts)  # type: ignore[arg-type]
+        ours.send_now(bytearray(b"now"))
+        assert await theirs.receive() == shorts.tobytes()
+        assert await theirs.receive() == b"now"
+
+
+async def test_a_message_over_the_limit_is_never_sent_now_either() -> None:
+    async with channel_pair() as (ours, _, pair):
+        with pytest.raises(MessageTooLarge):
+            ours.send_now(bytes(pair.ours.max_message_size + 1))
+
+
+async def test_our_own_end_is_no_break() -> None:
+    """Everything that waits while our side closes the link is told that it was closed."""
+    config = LinkConfig(high_water=0, low_water=0, timeouts=Timeouts(close=0.1))
+    async with channel_pair(config) as (ours, _, pair):
+        for _ in range(8):
+            ours.send_now(bytes(60_000))
+        waiting = [
+            asyncio.ensure_future(work)
+            for work in cast(
+                list[Awaitable[Any]],
+                [
+                    ours.send("waits for room"),
+                    ours.receive(),
+                    pair.ours.chat.receive(),
+                    anext(pair.ours.channels()),
+                    anext(pair.ours.transfers()),
+                ],
+            )
+        ]
+        await asyncio.sleep(0)
+        await pair.vanish()
+        await pair.ours.close()
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(end, LinkClosed | StopAsyncIteration) for end in ends), ends
+        await pair.ours.wait_closed()
+        for again in (ours.send("x"), ours.receive(), pair.ours.open_channel("x")):
+            with pytest.raises(LinkClosed):
+                await again
 
 
 async def test_a_negotiated_channel_is_opened_by_both() -> None:

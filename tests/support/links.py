@@ -41,13 +41,19 @@ async def link_pair(
     config: LinkConfig | None = None,
     other: LinkConfig | None = None,
     *,
-    make_connection: Callable[[], Connection] = Connection,
+    make_connection: Callable[[], Connection] | None = None,
 ) -> AsyncIterator[LinkPair]:
     """Two linked ends, closed at the end."""
     config = config or LinkConfig()
+
+    def connection(config: LinkConfig) -> Callable[[], Connection]:
+        return make_connection or (
+            lambda: Connection(engine=config.engine, receive_window=config.window)
+        )
+
     generations = (
-        Generation(0, make_connection, config),
-        Generation(0, make_connection, other or config),
+        Generation(0, connection(config), config),
+        Generation(0, connection(other or config), other or config),
     )
     links: list[Link] = []
     try:
