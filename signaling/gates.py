@@ -33,10 +33,13 @@ _HELD: Final = 1024 * 1024
 """Bytes that may be held back; reading was paused long before."""
 
 _METHOD: Final = re.compile(rb"[\r\n]*(?:[A-Za-z]+(?: |\Z)|\Z)")
+# RFC 9112 section 3, without the latitude it gives: aiohttp has an error of its own for some lines.
+_REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Za-z]+ [!-~]+ HTTP/1\.[01]\r\n")
 
 _REFUSALS: Final = {
     400: "Bad Request",
     413: "Content Too Large",
+    417: "Expectation Failed",
     431: "Request Header Fields Too Large",
 }
 
@@ -201,8 +204,9 @@ class HttpGate(_Gate):
                 break
             head = bytes(self._held[:size])
             fields = head.lower()
-            if _has_body(fields):
-                self._refuse(413)
+            status = _fault_of(head, fields)
+            if status is not None:
+                self._refuse(status)
                 return
             wait = self._requests.take(self._loop.time())
             if wait > 0:
@@ -253,6 +257,16 @@ class HttpGate(_Gate):
             "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
         )
         transport.close()
+
+
+def _fault_of(head: bytes, fields: bytes) -> int | None:
+    """The status that refuses a request (`fields`: the same in lower case); None: none does."""
+    if _REQUEST_LINE.match(head) is None and head.strip(b"\r\n"):
+        return 400
+    if _has_body(fields):
+        return 413
+    # About bodies, too (RFC 9110 section 10.1.1).
+    return 417 if b"\r\nexpect" in fields else None
 
 
 def _has_body(fields: bytes) -> bool:

@@ -232,6 +232,7 @@ class Service:
             # aiohttp refuses what has this size or more, with 1009.
             max_msg_size=MAX_MESSAGE_BYTES + 1,
         )
+        request = _handshake(request)
         if not websocket.can_prepare(request):
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             return web.Response(status=426, text="this is a WebSocket\n", headers=upgrade)
@@ -402,6 +403,18 @@ def create_app(config: ServerConfig | None = None) -> web.Application:
 
     application.on_shutdown.append(say_goodbye)
     return application
+
+
+def _handshake(request: web.Request) -> web.Request:
+    """The request without what aiohttp stumbles over, or logs at the will of strangers."""
+    headers = request.headers.copy()
+    for name, value in request.headers.items():
+        if not (name.isascii() and value.isascii()):
+            headers.popall(name, None)
+    offered = headers.getall("Sec-WebSocket-Protocol", [])
+    if not any(name.strip() == SUBPROTOCOL for field in offered for name in field.split(",")):
+        headers.popall("Sec-WebSocket-Protocol", None)
+    return request.clone(headers=headers)
 
 
 async def _set_headers(request: web.Request, response: web.StreamResponse) -> None:

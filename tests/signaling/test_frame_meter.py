@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.frame_meter import FrameMeter
@@ -18,6 +18,7 @@ frames = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(frames, max_size=6), st.lists(st.integers(1, 5000), min_size=1))
 def test_what_passes_is_what_came_in_whatever_the_pieces(
     parts: list[tuple[int, int, bool, bool]], sizes: list[int]
@@ -36,6 +37,7 @@ def test_what_passes_is_what_came_in_whatever_the_pieces(
     assert meter.wait(0.0) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=3000), st.floats(1, 100), st.integers(20, 10_000))
 def test_any_bytes_pass_in_the_end(stream: bytes, rate: float, bytes_: int) -> None:
     meter, now, passed = FrameMeter(rate, rate, bytes_, 0.0), 0.0, b""

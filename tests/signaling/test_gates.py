@@ -291,3 +291,57 @@ async def test_a_server_that_closes_waits_for_none_of_them(tls: ssl.SSLContext) 
                 async with asyncio.timeout(ENOUGH):
                     await server.close()
                 assert server.visitors == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"CONNECT \r\nevil.example:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\xe2\x80\xa8 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+        b"GET /\r\nHost: x\r\n\r\n",
+        b"GET /\nHost: x\r\n\r\n",
+    ],
+)
+async def test_a_request_line_is_one_or_is_refused(text: bytes) -> None:
+    async with serving() as server:
+        assert (await request(server.port, text)).startswith(b"HTTP/1.1 400 ")
+        assert await healthy(server)
+
+
+async def test_expectations_are_refused() -> None:
+    async with serving() as server:
+        text = b"GET / HTTP/1.1\r\nHost: x\r\nExpect: \xff\xfe\r\n\r\n"
+        assert (await request(server.port, text)).startswith(b"HTTP/1.1 417 ")
+
+
+@pytest.mark.parametrize(
+    ("field", "answer"),
+    [
+        (b"Sec-WebSocket-Protocol: " + b"x" * 4000, b"HTTP/1.1 101 "),
+        (b"Sec-WebSocket-Protocol: \xff, \xe2\x80\xa8", b"HTTP/1.1 101 "),
+        (b"Sec-WebSocket-Key: \xe2\x80\xa8", b"HTTP/1.1 426 "),
+        (b"Origin: \xff", b"HTTP/1.1 101 "),
+        (b"Cookie: a=\xc3\xa4", b"HTTP/1.1 101 "),
+        (b"Sec-WebSocket-Key: ====", b"HTTP/1.1 426 "),
+        (b"Sec-WebSocket-Version: \xff", b"HTTP/1.1 426 "),
+        (b"Sec-WebSocket-Extensions: permessage-deflate; \xff=\x80", b"HTTP/1.1 101 "),
+    ],
+)
+async def test_odd_handshakes_are_answered_without_a_line_in_the_log(
+    field: bytes, answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = {
+        b"Sec-WebSocket-Key": b"dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Version": b"13",
+    }
+    name, _, value = field.partition(b": ")
+    lines = [b"GET /v1/ws HTTP/1.1", b"Host: x", b"Upgrade: websocket", b"Connection: Upgrade"]
+    lines += [key + b": " + text for key, text in {**fields, name: value}.items()]
+    async with serving(close_timeout=0.1) as server:
+        reply = await request(server.port, b"\r\n".join([*lines, b"", b""]))
+        assert reply.startswith(answer)
+    # Not asyncio's, which complains about slow callbacks here.
+    assert [r for r in caplog.records if r.name != "asyncio" and r.levelno >= logging.WARNING] == []
