@@ -26,6 +26,7 @@ __all__ = [
     "reaching",
     "relay_only_option",
     "server_option",
+    "strict_option",
     "verbose_option",
     "words_option",
     "yes_option",
@@ -106,6 +107,7 @@ yes_option = _option("--yes", "-y", is_flag=True, help="Accept the files without
 overwrite_option = _option(
     "--overwrite", is_flag=True, help="Replace existing files; otherwise they become 'name (1)'."
 )
+strict_option = _option("--strict", is_flag=True, help="Send everything or nothing at all.")
 verbose_option = click.option(
     "--verbose", "-v", is_flag=True, help="Log what happens, and show where an error came from."
 )

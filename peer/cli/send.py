@@ -27,12 +27,14 @@ __all__ = ["send"]
     required=True,
     type=click.Path(exists=True, path_type=Path),
 )
+@options.strict_option
 @options.words_option
 @options.qr_option
 @options.port_option
 @options.reaching
 def send(
     paths: tuple[Path, ...],
+    strict: bool,
     words: int,
     qr: bool | None,
     port: int,
@@ -51,6 +53,9 @@ def send(
     that is shown beside it in a browser. The command ends when the other side has confirmed that
     everything is in place.
 
+    What cannot be read or sent (sockets, pipes, devices) is left out and named, unless --strict
+    refuses that; the exit status then is 10.
+
     Without --server, the two meet on a server inside this command, which machines of the same
     network find by themselves.
     """
@@ -67,13 +72,19 @@ def send(
             host_candidates=not no_host_candidates,
             engine=engine,
         )
-        return await _send(paths, reach, words=words, show_qr=qr, port=port)
+        return await _send(paths, reach, strict=strict, words=words, show_qr=qr, port=port)
 
     return run(body, verbose=verbose)
 
 
 async def _send(
-    paths: tuple[Path, ...], reach: Reach, *, words: int, show_qr: bool | None, port: int
+    paths: tuple[Path, ...],
+    reach: Reach,
+    *,
+    strict: bool,
+    words: int,
+    show_qr: bool | None,
+    port: int,
 ) -> int:
     from . import present, transfer_view
     from .meeting import invite
@@ -81,7 +92,7 @@ async def _send(
 
     async with AsyncExitStack() as stack:
         screen = stack.enter_context(Screen())
-        await transfer_view.list_sources(screen, paths)
+        await transfer_view.list_sources(screen, paths, strict=strict)
         invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
         present.invitation(
             screen, invitation, command=invitation.command("receive"), show_qr=show_qr
@@ -91,7 +102,7 @@ async def _send(
         screen.clear_status()
         present.connected(screen, link)
         receiver = present.who(link.peer)
-        outgoing = await link.send_files(paths)
+        outgoing = await link.send_files(paths, strict=strict)
         view = transfer_view.ScreenView(
             screen,
             path=present.path_in_short(link.path),

@@ -52,6 +52,7 @@ _KEYS: Mapping[str, _Key] = {
     "no-host-candidates": _Key(bool, _EVERYWHERE),
     "lan": _Key(bool, _EVERYWHERE),
     "engine": _Key(str, _EVERYWHERE),
+    "strict": _Key(bool, ("send",)),
     "words": _Key(int, _INVITING),
     "qr": _Key(bool, _INVITING),
     "port": _Key(int, _INVITING),

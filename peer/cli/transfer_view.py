@@ -18,6 +18,7 @@ from .screen import Screen
 from .text import count, duration, rate
 
 if TYPE_CHECKING:
+    from peer.files import Sources
     from peer.transfer.notes import Notes
     from peer.transfers import IncomingTransfer, OutgoingTransfer, Progress
 
@@ -42,25 +43,22 @@ _WIDE = 100
 """Columns from which on there is room for a bar."""
 
 
-async def list_sources(screen: Screen, paths: Sequence[Path]) -> None:
+async def list_sources(screen: Screen, paths: Sequence[Path], *, strict: bool) -> None:
     """Say what is about to be sent, before anybody is asked to wait for it.
 
     Raises:
-        DiskError: Something cannot be read, or there is nothing to send.
+        DiskError: There is nothing to send, or (when strict) something would be left out.
         TransferError: It cannot be sent in one transfer.
     """
     from peer.files import Sources
 
-    sources = await asyncio.to_thread(Sources.of, paths)
+    sources = await asyncio.to_thread(Sources.of, paths, strict=strict)
     try:
         screen.say(f"Sending {present.describe(sources.manifest)}:")
         for line in listing(sources.manifest):
             screen.say(*line)
-        for skipped in sources.skipped[:_SHOWN]:
-            screen.say((str(skipped), "warning"))
-        if len(sources.skipped) > _SHOWN:
-            more = count(len(sources.skipped) - _SHOWN, "more", "more")
-            screen.say((f"... and {more} are not sent.", "warning"))
+        for line in notices(sources):
+            screen.say(*line)
     finally:
         sources.close()
 
@@ -73,19 +71,23 @@ def summary(verb: str, transfer: Transfer, seconds: float) -> str:
     return f"{verb} {present.describe(transfer.manifest)} in {took}{speed}"
 
 
-def notices(transfer: Transfer) -> list[Line]:
-    """Return what a person should know of a transfer that has ended: a line a thing."""
+def notices(transfer: Transfer | Sources) -> list[Line]:
+    """Return what a person should know of a transfer's files: a line a thing."""
     from peer.transfer.names import display_name
 
     lines: list[Line] = []
-    if left_out := transfer.left_out:
+    left_out, renamed = transfer.left_out, transfer.renamed
+    if left_out and not len(left_out):
+        things = count(left_out.total, "file or folder", "files or folders")
+        lines.append(((f"Left out by the other side: {things}.", "warning"),))
+    elif left_out:
         lines.append(((f"Left out ({left_out.total:,}):", "warning"),))
         lines += [
             ("    ", (display_name(each.path, _NAME), "name"), f" {each.reason}")
             for each in islice(left_out, _SHOWN)
         ]
         lines += _more(left_out)
-    if renamed := transfer.renamed:
+    if renamed:
         lines.append(((f"Under another name ({renamed.total:,}):", "warning"),))
         lines += [
             (

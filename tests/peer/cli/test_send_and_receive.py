@@ -553,3 +553,13 @@ def test_what_is_left_out_is_told_at_the_end_and_has_a_status_of_its_own(
             assert alice.wait() == 10
     alice.err.expect(r"^Left out \(1\):\n    .*folder/pipe is a pipe")
     assert (tmp_path / "got" / "folder" / "file").read_bytes() == b"content"
+
+
+def test_strict_sends_everything_or_nothing(env: Environment, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"content")
+    os.mkfifo(tmp_path / "folder" / "pipe")
+    with Piped("send", "folder", "--strict", env=env, cwd=tmp_path) as alice:
+        assert alice.wait() == 9
+    assert alice.err.text.splitlines()[-1] == 'peerline: "folder/pipe" is a pipe.'
+    assert "Code:" not in alice.err.text

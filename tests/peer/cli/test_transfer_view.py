@@ -50,6 +50,13 @@ def test_many_are_counted_whether_or_not_they_were_kept() -> None:
     assert lines[-1] == "    ... and 1 more"
 
 
+def test_what_the_other_side_left_out_and_did_not_name_is_counted() -> None:
+    left_out: Notes[LeftOut] = Notes()
+    left_out.count(3)
+    assert said(Ended(left_out=left_out)) == ["Left out by the other side: 3 files or folders."]
+    assert status_of(Ended(left_out=left_out)) == 10  # type: ignore[arg-type]  # as far as it is looked at
+
+
 def test_places_of_many_files_do_not_fill_the_screen() -> None:
     paths = tuple(Path(f"/x/{number}") for number in range(1000))
     lines = text_of(places(Ended(paths=paths)))  # type: ignore[arg-type]  # as far as it is looked at
