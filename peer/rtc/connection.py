@@ -13,7 +13,6 @@ from aioice.ice import CandidatePair
 from aiortc import (
     InvalidStateError,
     RTCConfiguration,
-    RTCIceCandidate,
     RTCIceTransportPolicy,
     RTCPeerConnection,
     RTCSessionDescription,
@@ -30,7 +29,7 @@ from .channels import DataChannel
 from .engine import Engine, chosen_engine
 from .gathering import Gatherer, GatheringTimes
 from .ice import IceConnection, IceProtocol, adopt
-from .mdns import MdnsResolver, is_mdns_name
+from .intake import Intake
 from .sdp import DEFAULT_MAX_MESSAGE_SIZE, Description
 from .servers import ServerEntry, endpoints
 from .stock import StockEngine, StockPeerConnection
@@ -50,9 +49,6 @@ FLUSH_INTERVAL = 0.01
 LEFT_OVER = 16 << 10
 """Bytes of a window that may be left when the other side stops: less than its next packet. Of large
 windows a little more, since senders approach a full one ever more slowly."""
-MAX_EARLY_CANDIDATES = 64
-MAX_CANDIDATES = 256
-"""Candidates of the other side that are tried; each costs packets to wherever it says."""
 # What aiortc's parsers raise when they are fed what they do not expect.
 _PARSE_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 _IMPOSTOR = "The machine at the other end is not the one that was announced."
@@ -130,13 +126,16 @@ class Connection:
         self._stun, self._turn = endpoints(servers)
         self._times = times or GatheringTimes()
         self._gatherer: Gatherer | None = None
-        self._resolver: MdnsResolver | None = None
         self._watch: AddressWatch | None = None
         self._verdict = Verdict(self._is_searching, self._on_no_path)
         self._concluded = False
+        self._intake = Intake(
+            self._pc,
+            relay_only=relay_only,
+            addresses=lambda: [] if self._gatherer is None else self._gatherer.addresses,
+            on_candidate=self._verdict.heard,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._early: list[str] = []
-        self._candidates = 0
         self._remote: Description | None = None
         self._proposal_accepted = False
         self._verified = b""
@@ -250,13 +249,8 @@ class Connection:
         parsed = Candidate.parse(candidate)
         if parsed is None:
             logger.info("ignoring a candidate that makes no sense, or is of no use")
-        elif self._remote is None:
-            if len(self._early) < MAX_EARLY_CANDIDATES:
-                self._early.append(candidate)
-        elif self._candidates < MAX_CANDIDATES:
-            self._candidates += 1
-            self._verdict.heard(parsed)
-            self._background(self._add_candidate(parsed))
+        else:
+            self._intake.take(parsed)
 
     async def connected(self) -> None:
         """Wait until the channels are open; bound it with `asyncio.timeout`.
@@ -332,8 +326,7 @@ class Connection:
             await asyncio.wait(self._tasks)
         if self._gatherer is not None:
             await self._gatherer.close()
-        if self._resolver is not None:
-            await self._resolver.close()
+        await self._intake.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._pc.close()
@@ -440,46 +433,11 @@ class Connection:
         except _PARSE_ERRORS as error:
             raise ProtocolError(f"The other side's {kind} makes no sense: {error}") from error
         self._remote = remote
-        for line in (*(candidate.text() for candidate in remote.candidates), *self._early):
-            self.add_candidate(line)
-        self._early.clear()
+        self._intake.begin(self._sctp.mid or "0")
+        for candidate in remote.candidates:
+            self.add_candidate(candidate.text())
         if remote.complete:
             self._verdict.heard_all()
-
-    async def _add_candidate(self, candidate: Candidate) -> None:
-        address: str | None = candidate.address
-        if is_mdns_name(candidate.address):
-            address = await self._resolve(candidate.address)
-        if address is None:
-            return
-        try:
-            await self._pc.addIceCandidate(
-                RTCIceCandidate(
-                    component=1,
-                    foundation=candidate.foundation,
-                    ip=address,
-                    port=candidate.port,
-                    priority=candidate.priority,
-                    protocol="udp",
-                    type=candidate.type,
-                    sdpMid=self._sctp.mid,
-                    sdpMLineIndex=0,
-                )
-            )
-        except _PARSE_ERRORS as error:
-            logger.info("ignoring a candidate: %s", error)
-
-    async def _resolve(self, name: str) -> str | None:
-        """The address behind a `.local` name; None if it cannot be found.
-
-        Nothing is lost then: the other side reaches us and we learn its address from that.
-        """
-        if self._relay_only:
-            return None  # a TURN server must not learn what the name hides
-        if self._resolver is None:
-            addresses = self._gatherer.addresses if self._gatherer is not None else []
-            self._resolver = MdnsResolver(addresses)
-        return await self._resolver.resolve(name)
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -66,6 +66,10 @@ _NO_ANSWER: Final = (
     "{} network lets no answer of a STUN server through; it probably blocks UDP: "
     "a TURN server that is reached over TCP or TLS is needed."
 )
+_NO_ANSWERS: Final = (
+    "Neither side got an answer of a STUN server; both networks probably block UDP: "
+    "a TURN server that is reached over TCP or TLS is needed."
+)
 _RELAYED: Final = (
     "Not even the TURN server's address led to the other side: a firewall blocks it, or the "
     "server does not relay. Another TURN server, over TLS on port 443 if possible, may help."
@@ -136,6 +140,8 @@ def advice(ours: Side, theirs: Side) -> str:
         return _NO_SERVERS
     if theirs.is_seen and not ours.is_seen:
         return _NO_ANSWER.format("This side's")
+    if not ours.is_seen and not theirs.is_seen:
+        return _NO_ANSWERS
     if ours.is_seen and not theirs.is_seen:
         return _NO_ANSWER.format("The other side's")
     return _CLOSED

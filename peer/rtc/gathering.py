@@ -36,6 +36,8 @@ HIGHEST = 65535
 """The local preference of the best address (RFC 8445 section 5.1.2.1)."""
 CARRIER_HEAD_START = 0.3
 """Seconds that TURN over UDP gets before TCP, and TCP before TLS."""
+OTHERS = 1.0
+"""Seconds that a STUN server's answers to our other sockets get after one has its own."""
 FORESEEN = (OSError, stun.TransactionError, KeyError)
 """What comes of asking a server that is dead, or none."""
 
@@ -248,14 +250,20 @@ class Gatherer:
         try:
             if not asking:
                 raise OSError("it has no address that can be reached from here")
-            await asyncio.wait(asking)
+            unanswered = set(asking)
+            while unanswered and not any(_has_answer(task) for task in asking):
+                _, unanswered = await asyncio.wait(unanswered, return_when=asyncio.FIRST_COMPLETED)
+            # What is asked from elsewhere, through a VPN say, may be lost without a word.
+            if unanswered:
+                await asyncio.wait(unanswered, timeout=OTHERS)
         finally:
             for task in asking:
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
-        errors = [error for task in asking if (error := task.exception()) is not None]
+        ended = [task for task in asking if not task.cancelled()]
+        errors = [error for task in ended if (error := task.exception()) is not None]
         unforeseen = [error for error in errors if not isinstance(error, FORESEEN)]
-        if unforeseen or len(errors) == len(asking):
+        if unforeseen or not any(_has_answer(task) for task in asking):
             raise (unforeseen or errors)[0]
 
     def _askers(self) -> list[IceProtocol]:
@@ -331,6 +339,10 @@ class Gatherer:
 def local_preference(candidate: Candidate) -> int:
     """What tells a candidate's priority from those of its type (RFC 8445 section 5.1.2.1)."""
     return candidate.priority >> 8 & 0xFFFF
+
+
+def _has_answer(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 async def _ask(protocol: IceProtocol, address: tuple[str, int]) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from peer.link import Link
 from peer.room import Room
 from peer.rtc import Connection, verdict
 from peer.rtc.association import AssociationTransport
+from peer.rtc.intake import Intake
 from peer.rtc.stock import StockEngine
 from signaling.ice_servers import IceConfig
 from signaling.server import SignalingServer
@@ -310,7 +311,7 @@ async def test_two_machines_that_cannot_reach_each_other_are_told_so(
 async def test_no_path_is_told_once_both_have_told_all_and_both_hear_what_would_help(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def ignore(self: Connection, candidate: object) -> None: ...
+    async def ignore(self: Intake, candidate: object, mid: str) -> None: ...
 
     made: list[Connection] = []
     offer = Connection.offer
@@ -319,7 +320,7 @@ async def test_no_path_is_told_once_both_have_told_all_and_both_hear_what_would_
         made.append(self)
         return await offer(self)
 
-    monkeypatch.setattr(Connection, "_add_candidate", ignore)
+    monkeypatch.setattr(Intake, "_add", ignore)
     monkeypatch.setattr(Connection, "offer", count)
     monkeypatch.setattr(verdict, "CHECKS", 0.1)
     monkeypatch.setattr(verdict, "SETTLED", 0.1)

@@ -304,6 +304,7 @@ async def test_every_address_of_a_name_is_tried(
         async with connection(named, times=PATIENT) as (made, _):
             monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: ["127.0.0.1", "::1"])
             assert "192.0.2.7" in await made.offer()
+            await made._gatherer.finished()  # type: ignore[union-attr]
             assert made.no_path().hint == ""
 
 

@@ -42,6 +42,7 @@ CONE, SYMMETRIC = (HOST, SEEN), (HOST, SEEN, SEEN_ELSEWHERE)
         ((HOST6, RELAYED6), CONE, "a TURN server that both can reach is needed"),
         ((HOST,), CONE, "This side's network lets no answer of a STUN server through"),
         (CONE, (HOST,), "The other side's network lets no answer of a STUN server through"),
+        ((HOST,), (HOST,), "both networks probably block UDP"),
         ((PUBLIC,), CONE, "let nothing in that was not asked for"),
         ((RELAYED,), CONE, "This side shows nothing but the address of its TURN server"),
         (CONE, (RELAYED,), "The other side shows nothing but the address of its TURN server"),

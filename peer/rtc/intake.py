@@ -1,0 +1,115 @@
+"""Taking the other side's candidates: in order, so many and no more, `.local` names looked up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiortc import RTCIceCandidate, RTCPeerConnection
+
+from .candidates import Candidate
+from .mdns import MdnsResolver, is_mdns_name
+
+__all__ = ["Intake"]
+
+logger = logging.getLogger(__name__)
+
+MAX_EARLY = 64
+"""Candidates that are kept until there is a description that they belong to."""
+MAX_CANDIDATES = 256
+"""Candidates that are tried; each costs packets to wherever it says."""
+# What aiortc raises when it is fed what it does not expect, or when it is closed.
+_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
+
+
+class Intake:
+    """Hands candidates on to one connection; each lookup runs beside the others."""
+
+    def __init__(
+        self,
+        pc: RTCPeerConnection,
+        *,
+        relay_only: bool,
+        addresses: Callable[[], list[str]],
+        on_candidate: Callable[[Candidate], None],
+    ) -> None:
+        """Begin to keep them.
+
+        Args:
+            pc: What they are handed on to.
+            relay_only: Names are not looked up: a TURN server must not learn what they hide.
+            addresses: Tells this machine's addresses, whose networks are asked for names.
+            on_candidate: Told each that is handed on.
+        """
+        self._pc = pc
+        self._relay_only = relay_only
+        self._addresses = addresses
+        self._on_candidate = on_candidate
+        self._mid: str | None = None
+        self._early: list[Candidate] = []
+        self._taken = 0
+        self._resolver: MdnsResolver | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, candidate: Candidate) -> None:
+        """Hand one on, once `begin` has been called."""
+        if self._mid is None:
+            if len(self._early) < MAX_EARLY:
+                self._early.append(candidate)
+        elif self._taken < MAX_CANDIDATES:
+            self._taken += 1
+            self._on_candidate(candidate)
+            task = asyncio.create_task(self._add(candidate, self._mid))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def begin(self, mid: str) -> None:
+        """The description was applied: its section has this name."""
+        self._mid = mid
+        early, self._early = self._early, []
+        for candidate in early:
+            self.take(candidate)
+
+    async def close(self) -> None:
+        """Stop the lookups."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._resolver is not None:
+            await self._resolver.close()
+
+    async def _add(self, candidate: Candidate, mid: str) -> None:
+        address: str | None = candidate.address
+        if is_mdns_name(candidate.address):
+            address = await self._resolve(candidate.address)
+        if address is None:
+            return
+        try:
+            await self._pc.addIceCandidate(
+                RTCIceCandidate(
+                    component=1,
+                    foundation=candidate.foundation,
+                    ip=address,
+                    port=candidate.port,
+                    priority=candidate.priority,
+                    protocol="udp",
+                    type=candidate.type,
+                    sdpMid=mid,
+                    sdpMLineIndex=0,
+                )
+            )
+        except _ERRORS as error:
+            logger.info("ignoring a candidate: %s", error)
+
+    async def _resolve(self, name: str) -> str | None:
+        """The address behind a `.local` name; None if it cannot be found.
+
+        Nothing is lost then: the other side reaches us and we learn its address from that.
+        """
+        if self._relay_only:
+            return None
+        if self._resolver is None:
+            self._resolver = MdnsResolver(self._addresses())
+        return await self._resolver.resolve(name)
