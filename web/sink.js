@@ -180,6 +180,15 @@ export class Sink {
   }
 
   /**
+   * A file is not coming.
+   *
+   * @param {number} file
+   */
+  skip(file) {
+    this.#layout?.skip(file);
+  }
+
+  /**
    * All files are finished.
    *
    * @returns {Promise<Saved | null>} the archive, if there is one

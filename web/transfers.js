@@ -94,7 +94,7 @@ export class Transfers {
       return;
     }
     // Frames of a transfer that is over may still be on their way: they are dropped.
-    if (frame.type !== 'unknown' && frame.type !== 'pack') this.#incoming.get(frame.transfer)?.receiveFrame(frame);
+    if (frame.type !== 'unknown') this.#incoming.get(frame.transfer)?.receiveFrame(frame);
   }
 
   /** The link is over. */
@@ -110,12 +110,14 @@ export class Transfers {
       case 'offer':
         return this.#offered(message);
       case 'offer_more':
+      case 'skip':
         return this.#listed(id, message);
       case 'accept':
       case 'have':
       case 'decline':
       case 'ack':
       case 'file_done':
+      case 'files_done':
       case 'done':
       case 'retry':
         return this.#outgoing.get(id)?.receive(message);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 
-import { SEGMENT_SIZE, parseFrame, segmentFrames } from '../../web/transfer/frames.js';
+import { SEGMENT_SIZE, encodePack, parseFrame, segmentFrames } from '../../web/transfer/frames.js';
 import { parseTransferMessage } from '../../web/transfer/messages.js';
 import { Receiver, WINDOW } from '../../web/transfer/receiver.js';
 import { MAX_RETRIES, Sender } from '../../web/transfer/sender.js';
@@ -19,8 +19,9 @@ function content(size, seed = 1) {
 
 /** A transfer whose two ends are machines; the wire and the disks are arrays. */
 class Pair {
-  constructor(contents, { damage = () => false, shuffle = (frames) => frames } = {}) {
+  constructor(contents, { damage = () => false, shuffle = (frames) => frames, version = 2 } = {}) {
     this.contents = contents;
+    this.version = version;
     this.damage = damage;
     this.shuffle = shuffle;
     this.entries = contents.map((data, i) => ({ path: `f${i}`, kind: 'file', size: data.length }));
@@ -36,6 +37,7 @@ class Pair {
     for (let moved = true; moved;) {
       moved = false;
       for (const message of this.sender.messagesToSend()) {
+        if (message.version) message.version = Math.min(message.version, this.version);
         this.receiver.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
         moved = true;
       }
@@ -62,7 +64,9 @@ class Pair {
       const digest = sha256(data);
       this.sender.segmentRead(wanted, digest);
       if (this.damage(file, segment)) data[0] ^= 1;
-      frames.push(...segmentFrames({ transfer: 2, file, offset, data, digest }, 65536));
+      if (this.sender.version > 1 && data.length < 60000 && data.length === this.contents[file].length)
+        frames.push(encodePack({ transfer: 2, files: [{ file, digest, content: data }] }));
+      else frames.push(...segmentFrames({ transfer: 2, file, offset, data, digest }, 65536));
       open += 1;
     }
     this.mostOpen = Math.max(this.mostOpen, open);
@@ -82,9 +86,15 @@ class Pair {
           this.receiver.segmentDamaged(event.file, event.segment);
         }
       }
-      if (event.type === 'finish')
-        this.receiver.fileFinished(event.file, hex(sha256(event.digests)));
-      if (event.type === 'file') assert.equal(hex(sha256(event.digests)), event.digest);
+      if (event.type === 'finish') {
+        const whole = sha256(event.digests);
+        this.receiver.fileFinished(event.file, hex(this.version > 1 ? sha256(whole) : whole));
+      }
+      if (event.type === 'files') {
+        const own = Buffer.concat(event.files.map(({ digests }) => sha256(digests)));
+        assert.equal(hex(event.together ? sha256(own) : own), event.digest);
+      }
+      if (event.type === 'skipped' && who === 'receiver') this.receiver.fileSkipped(event.file);
     }
     return moved;
   }
@@ -103,18 +113,20 @@ const dealt = (frames) =>
     .sort((a, b) => a[0] - b[0])
     .map(([, f]) => f);
 
-for (const [name, shuffle] of [
-  ['in order', (f) => f],
-  ['backwards', reversed],
-  ['in any order', dealt],
+for (const [name, shuffle, version] of [
+  ['in order', (f) => f, 2],
+  ['backwards', reversed, 2],
+  ['in any order', dealt, 2],
+  ['in any order, in version 1', dealt, 1],
 ]) {
   test(`files arrive whole when their frames come ${name}`, () => {
     const sizes = [0, 1, SEGMENT_SIZE - 1, SEGMENT_SIZE, SEGMENT_SIZE + 1, 20 * SEGMENT_SIZE + 5];
     const pair = new Pair(
       sizes.map((size, i) => content(size, i)),
-      { shuffle },
+      { shuffle, version },
     ).run();
-    assert.deepEqual(pair.outcome('sender'), [{ type: 'done' }]);
+    assert.equal(pair.sender.version, version);
+    assert.deepEqual(pair.outcome('sender'), [{ type: 'done', leftOut: 0 }]);
     assert.deepEqual(pair.outcome('receiver'), [{ type: 'done' }]);
     pair.contents.forEach((data, i) =>
       assert.ok(Buffer.from(data).equals(Buffer.from(pair.disk[i]))),
@@ -139,7 +151,7 @@ test('a damaged segment is sent again and the file arrives whole', () => {
   const damage = (file, segment) => segment === 1 && (times += 1) <= MAX_RETRIES;
   const pair = new Pair([content(3 * SEGMENT_SIZE)], { damage }).run();
   assert.equal(times, MAX_RETRIES + 1);
-  assert.deepEqual(pair.outcome('sender'), [{ type: 'done' }]);
+  assert.deepEqual(pair.outcome('sender'), [{ type: 'done', leftOut: 0 }]);
   assert.ok(Buffer.from(pair.contents[0]).equals(Buffer.from(pair.disk[0])));
 });
 
@@ -268,6 +280,68 @@ test('what an offer takes in memory is known, and forgotten when it is declined'
   assert.ok(receiver.weight < 400 * 220);
   assert.equal(receiver.entries.length, 400);
 });
+
+test('a file that cannot be read is skipped on both sides', () => {
+  const pair = new Pair([content(10), content(3 * SEGMENT_SIZE), content(0), content(20)]);
+  const next = pair.sender.nextSegment.bind(pair.sender);
+  pair.sender.nextSegment = () => {
+    const wanted = next();
+    if (wanted?.file !== 1) return wanted;
+    assert.ok(pair.sender.skip(1, 'has vanished'));
+    return pair.sender.nextSegment();
+  };
+  pair.run();
+  assert.deepEqual(pair.outcome('sender'), [{ type: 'done', leftOut: 0 }]);
+  assert.deepEqual(pair.outcome('receiver'), [{ type: 'done' }]);
+  const skipped = pair.events.filter(([, { type }]) => type === 'skipped').map(([who]) => who);
+  assert.deepEqual(skipped.sort(), ['receiver', 'sender']);
+});
+
+test('the last file is not skipped, nor one of which something was sent', () => {
+  const only = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 5 }] });
+  only.receive(parseTransferMessage({ t: 'accept', transfer: 2, window: 4, version: 2 }));
+  only.nextSegment();
+  assert.equal(only.skip(0, 'has vanished'), false);
+  const pair = new Pair([content(10), content(3 * SEGMENT_SIZE)]);
+  pair.sender.receive(parseTransferMessage({ t: 'accept', transfer: 2, window: 4, version: 2 }));
+  pair.sender.nextSegment();
+  pair.sender.segmentRead(pair.sender.nextSegment(), new Uint8Array(32));
+  assert.equal(pair.sender.skip(1, 'has vanished'), false);
+});
+
+test('many small files share the window by their bytes', () => {
+  const entries = Array.from({ length: 500 }, (_, i) => ({ path: `${i}`, kind: 'file', size: 9 }));
+  for (const [version, most] of [
+    [1, 2],
+    [2, 128],
+  ]) {
+    const sender = new Sender({ transfer: 2, entries });
+    sender.receive(parseTransferMessage({ t: 'accept', transfer: 2, window: 2, version }));
+    let count = 0;
+    while (sender.nextSegment()) count += 1;
+    assert.equal(count, most);
+  }
+});
+
+for (const [name, lie] of Object.entries({
+  'of a file that is not there': [{ file: 9, content: content(5) }],
+  'of another size': [{ file: 0, content: content(6) }],
+  'of a file twice': [
+    { file: 0, content: content(5) },
+    { file: 0, content: content(5) },
+  ],
+})) {
+  test(`a pack ${name} ends the transfer`, () => {
+    const receiver = new Receiver(2);
+    const entries = [{ path: 'f', kind: 'file', size: 5 }];
+    const offer = { t: 'offer', transfer: 2, files: 1, bytes: 5, entries, version: 2 };
+    receiver.receive(parseTransferMessage(offer));
+    receiver.accept();
+    receiver.receiveFrame({ type: 'pack', transfer: 2, files: lie });
+    assert.equal(receiver.state, 'failed');
+    assert.equal(receiver.messagesToSend().at(-1).code, 'protocol');
+  });
+}
 
 const LIES = {
   'acknowledges what was not sent': { t: 'ack', transfer: 2, file: 0, segments: [[30, 30]] },

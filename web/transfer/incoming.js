@@ -10,6 +10,7 @@ import { formOf, openSink } from '../sink.js';
 /** @typedef {import('./messages.js').TransferMessage} TransferMessage */
 /** @typedef {import('./frames.js').SegmentFrame} SegmentFrame */
 /** @typedef {import('./frames.js').DataFrame} DataFrame */
+/** @typedef {import('./frames.js').PackFrame} PackFrame */
 /** @typedef {import('./receiver.js').Receiver} Receiver */
 /** @typedef {import('./receiver.js').ReceiverEvent} ReceiverEvent */
 /** @typedef {import('./notable.js').LeftOut} LeftOut */
@@ -50,7 +51,13 @@ export class Incoming extends TransferBase {
     this.notable = notableEntries(machine.entries);
     const plan = /** @type {import('./names.js').NamePlan} */ (machine.plan);
     this.renamed = plan.renamed;
-    this.leftOut = plan.leftOut;
+    const links = machine.entries.filter(
+      ({ kind }, index) => kind === 'link' && plan.targets[index] !== null,
+    );
+    this.leftOut = [
+      ...plan.leftOut,
+      ...links.map(({ path }) => ({ path, reason: 'is a link, which a browser cannot save' })),
+    ];
     /** How much the sender has left out beside what it offers. */
     this.leftOutThere = machine.leftOut;
     this.form = formOf(machine.entries);
@@ -123,7 +130,7 @@ export class Incoming extends TransferBase {
     this.flush();
   }
 
-  /** @param {SegmentFrame | DataFrame} frame */
+  /** @param {SegmentFrame | DataFrame | PackFrame} frame */
   receiveFrame(frame) {
     this.#machine.receiveFrame(frame);
     this.flush();
@@ -144,6 +151,9 @@ export class Incoming extends TransferBase {
           break;
         case 'finish':
           this.#finishFile(event.file, event.digests);
+          break;
+        case 'skipped':
+          this.#skipFile(event.file, event.reason);
           break;
         case 'done':
           this.finish();
@@ -197,7 +207,8 @@ export class Incoming extends TransferBase {
     this.#finishing = this.#finishing.then(async () => {
       try {
         if (this.over) return;
-        const digest = hex(await sha256(digests));
+        let whole = await sha256(digests);
+        if (this.#machine.version >= 2) whole = await sha256(whole);
         const saved = await this.#openedSink().finishFile(file);
         this.#unfinished -= 1;
         if (this.#unfinished === 0) await this.#keepArchive();
@@ -205,9 +216,33 @@ export class Incoming extends TransferBase {
         this.filesDone += 1;
         if (saved) this.#keep(saved);
         // Only now: the other side takes it for "in place".
-        this.#machine.fileFinished(file, digest);
+        this.#machine.fileFinished(file, hex(whole));
         this.flush();
         if (!this.over && this.files > 1) this.tell();
+      } catch (error) {
+        this.#stop(error);
+      }
+    });
+  }
+
+  /**
+   * @param {number} file
+   * @param {string} reason
+   */
+  #skipFile(file, reason) {
+    const { path, size = 0 } = this.entries[file];
+    this.leftOut.push({ path, reason });
+    this.files -= 1;
+    this.bytes -= size;
+    this.#finishing = this.#finishing.then(async () => {
+      try {
+        if (this.over) return;
+        this.#openedSink().skip(file);
+        this.#unfinished -= 1;
+        if (this.#unfinished === 0) await this.#keepArchive();
+        if (this.over) return;
+        this.#machine.fileSkipped(file);
+        this.flush();
       } catch (error) {
         this.#stop(error);
       }

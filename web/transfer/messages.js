@@ -4,6 +4,10 @@
 import { BadMessage, isRecord } from '../messages.js';
 import { SEGMENT_SIZE } from './frames.js';
 
+/** The latest version of the protocol that is spoken here. */
+export const VERSION = 2;
+/** Bytes of credit that a small file takes at least in version 2. */
+const SMALL_CREDIT = 16 * 1024;
 /** Most bytes of UTF-8 of a control message. */
 export const MAX_CONTROL_MESSAGE = 48 * 1024;
 /** Most bytes that the lists of all offers of a link may take before they are accepted. */
@@ -302,10 +306,22 @@ export function offerMessages(transfer, entries) {
     used += size;
   }
   return pages.map((page, index) => ({
-    ...(index === 0 ? { t: 'offer', transfer, files, bytes } : { t: 'offer_more', transfer }),
+    ...(index === 0
+      ? { t: 'offer', transfer, files, bytes, version: VERSION }
+      : { t: 'offer_more', transfer }),
     entries: page,
     ...(index < pages.length - 1 ? { more: true } : {}),
   }));
+}
+
+/**
+ * Bytes of the window that a segment of a file takes while it is in flight.
+ *
+ * @param {number} size of the file, bytes
+ * @param {number} version of the protocol
+ */
+export function creditOf(size, version) {
+  return version < 2 || size > SEGMENT_SIZE ? SEGMENT_SIZE : Math.max(size, SMALL_CREDIT);
 }
 
 /**

@@ -2,7 +2,7 @@
 // An outgoing transfer: the sending machine, the files it reads, and the channel it fills.
 
 import { TransferBase, hex, sha256 } from './base.js';
-import { segmentFrames } from './frames.js';
+import { HEADER_SIZE, PACKED_HEADER_SIZE, SEGMENT_SIZE, encodePack, segmentFrames } from './frames.js';
 import { Sender } from './sender.js';
 import { problem } from '../problems.js';
 
@@ -13,12 +13,17 @@ import { problem } from '../problems.js';
 
 /** @typedef {{wanted: Wanted, data: Uint8Array<ArrayBuffer>, digest: Uint8Array<ArrayBuffer>}} Segment */
 
+/** Small files that are read at a time: each waits for the browser, and not for the others. */
+const READ_AT_ONCE = 32;
+
 /** Files on their way to the other side. */
 export class Outgoing extends TransferBase {
   /** @readonly @type {'out'} */
   direction = 'out';
   /** What could not be sent. @type {import('./notable.js').LeftOut[]} */
   leftOut = [];
+  /** How much the receiver could not put in place. */
+  leftOutThere = 0;
   #manifest;
   #machine;
   #acknowledged = 0;
@@ -75,10 +80,14 @@ export class Outgoing extends TransferBase {
         case 'acknowledged':
           this.#acknowledged += event.bytes;
           break;
-        case 'file':
+        case 'files':
           this.#compare(event);
           break;
+        case 'skipped':
+          this.#skipped(event.file, event.reason);
+          break;
         case 'done':
+          this.leftOutThere = event.leftOut;
           void this.#comparing.then(() => {
             if (this.#machine.state === 'done') this.finish();
           });
@@ -92,19 +101,30 @@ export class Outgoing extends TransferBase {
   }
 
   /**
-   * Compares the digest of a file that the receiver has in place with what was read here.
-   *
-   * @param {{file: number, digest: string, digests: Uint8Array | null}} event
+   * @param {number} file that cannot be read any more
+   * @param {string} reason
    */
-  #compare({ digest, digests }) {
+  #skipped(file, reason) {
+    const { path, size = 0 } = this.entries[file];
+    this.leftOut.push({ path, reason });
+    this.files -= 1;
+    this.bytes -= size;
+  }
+
+  /**
+   * Compares the digest of files that the receiver has in place with what was read here.
+   *
+   * @param {Extract<import('./sender.js').SenderEvent, {type: 'files'}>} event
+   */
+  #compare({ files, digest, together }) {
     this.#comparing = this.#comparing.then(async () => {
-      if (digests !== null && hex(await sha256(new Uint8Array(digests))) !== digest) {
+      if (!(await isSame(files, digest, together))) {
         this.fail(problem('integrity'));
         this.#machine.cancel('integrity', 'the digests differ');
         this.#flush();
         return;
       }
-      this.filesDone += 1;
+      this.filesDone += files.length;
       if (!this.over && this.files > 1) this.tell();
     });
   }
@@ -114,14 +134,14 @@ export class Outgoing extends TransferBase {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      let ahead = this.#read();
-      while (ahead !== null) {
-        const segment = await ahead;
-        // The next one is read while this one is sent.
-        ahead = this.#read();
-        ahead?.catch(() => {});
-        if (segment !== null) await this.#send(segment);
-        ahead ??= this.#read();
+      let ahead = this.#readSome();
+      while (ahead.length > 0) {
+        const segments = await Promise.all(ahead);
+        // The next ones are read while these are sent.
+        ahead = this.#readSome();
+        for (const read of ahead) read.catch(() => {});
+        await this.#sendAll(segments.filter((segment) => segment !== null));
+        if (ahead.length === 0) ahead = this.#readSome();
       }
     } catch {
       // The channel is gone: the link says so to every transfer.
@@ -130,10 +150,21 @@ export class Outgoing extends TransferBase {
     }
   }
 
-  /** @returns {Promise<Segment | null> | null} null: nothing to read at this moment */
-  #read() {
-    const wanted = this.#machine.nextSegment();
-    return wanted === null ? null : this.#readSegment(wanted);
+  /**
+   * Begins to read one segment, or several small files.
+   *
+   * @returns {Promise<Segment | null>[]} empty: nothing to read at this moment
+   */
+  #readSome() {
+    /** @type {Promise<Segment | null>[]} */
+    const reads = [];
+    for (let bytes = 0; reads.length < READ_AT_ONCE && bytes < SEGMENT_SIZE / 2;) {
+      const wanted = this.#machine.nextSegment();
+      if (wanted === null) break;
+      bytes += wanted.length;
+      reads.push(this.#readSegment(wanted));
+    }
+    return reads;
   }
 
   /**
@@ -149,10 +180,50 @@ export class Outgoing extends TransferBase {
       return { wanted, data, digest: await sha256(data) };
     } catch {
       // Browsers refuse to read a file that was changed, moved or removed since it was chosen.
-      this.#machine.cancel('changed');
+      if (!this.#machine.skip(file, 'has changed or vanished')) this.#machine.cancel('changed');
       this.#flush();
       return null;
     }
+  }
+
+  /** @param {readonly Segment[]} segments */
+  async #sendAll(segments) {
+    const most = this.wire.maxFrame() - HEADER_SIZE;
+    /** @type {Segment[]} */
+    let packed = [];
+    let size = 0;
+    for (const segment of segments) {
+      const own = PACKED_HEADER_SIZE + segment.data.length;
+      if (this.#machine.version < 2 || own > most || this.#isPart(segment.wanted)) {
+        await this.#send(segment);
+        continue;
+      }
+      if (size + own > most) {
+        await this.#sendPack(packed);
+        packed = [];
+        size = 0;
+      }
+      packed.push(segment);
+      size += own;
+    }
+    await this.#sendPack(packed);
+  }
+
+  /** @param {Wanted} wanted whether its file has other segments, too */
+  #isPart({ file, length }) {
+    return this.entries[file].size !== length;
+  }
+
+  /** @param {readonly Segment[]} segments whole small files */
+  async #sendPack(segments) {
+    const files = segments
+      .filter(({ wanted, digest }) => this.#machine.segmentRead(wanted, digest))
+      .map(({ wanted, data, digest }) => ({ file: wanted.file, digest, content: data }));
+    if (files.length === 0) return;
+    this.current = files[files.length - 1].file;
+    const frame = encodePack({ transfer: this.id, files });
+    await this.wire.sendBlock(frame);
+    this.#handed += segments.reduce((sum, { data, wanted }) => sum + (wanted.again ? 0 : data.length), 0);
   }
 
   /** @param {Segment} segment */
@@ -169,4 +240,20 @@ export class Outgoing extends TransferBase {
       if (!wanted.again) this.#handed += frame.length;
     }
   }
+}
+
+/**
+ * Whether the receiver has what was read here, as far as that is known.
+ *
+ * @param {readonly {digests: Uint8Array | null}[]} files
+ * @param {string} digest hex
+ * @param {boolean} together whether it is that of all the files' digests
+ */
+async function isSame(files, digest, together) {
+  const own = new Uint8Array(files.length * 32);
+  for (const [index, { digests }] of files.entries()) {
+    if (digests === null) return true;
+    own.set(await sha256(new Uint8Array(digests)), index * 32);
+  }
+  return hex(together ? await sha256(own) : own) === digest;
 }

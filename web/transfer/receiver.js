@@ -13,14 +13,15 @@
 // the window of segments that were granted.
 
 import { SEGMENT_SIZE } from './frames.js';
-import { segmentCount, totals, weightOf } from './messages.js';
-import { NameError, checkEntry, planNames } from './names.js';
+import { VERSION, creditOf, segmentCount, totals, weightOf } from './messages.js';
+import { NameError, checkEntry, displayName, planNames } from './names.js';
 import { MAX_RETRIES } from './sender.js';
 
 /** @typedef {import('./messages.js').Entry} Entry */
 /** @typedef {import('./messages.js').TransferMessage} TransferMessage */
 /** @typedef {import('./frames.js').SegmentFrame} SegmentFrame */
 /** @typedef {import('./frames.js').DataFrame} DataFrame */
+/** @typedef {import('./frames.js').PackFrame} PackFrame */
 
 /** Segments that a page lets be in flight: 16 MiB. */
 export const WINDOW = 16;
@@ -34,8 +35,10 @@ const MAX_PIECES = 1024;
  *   | {type: 'segment', file: number, segment: number, offset: number, digest: Uint8Array<ArrayBuffer>,
  *      data: Uint8Array<ArrayBuffer>}
  *   | {type: 'finish', file: number, digests: Uint8Array<ArrayBuffer>}
+ *   | {type: 'skipped', file: number, reason: string}
  *   | {type: 'done'}
  *   | {type: 'failed', code: string, message: string, remote: boolean}} ReceiverEvent
+ *   `skipped`: the sender cannot read it any more; answer with `fileSkipped`
  */
 
 /**
@@ -71,7 +74,12 @@ export class Receiver {
   #messages = [];
   /** @type {ReceiverEvent[]} */
   #events = [];
-  #window = WINDOW;
+  /** The version of the protocol that is spoken. */
+  version = 1;
+  /** Bytes that may be in flight, and that are. */
+  #window = WINDOW * SEGMENT_SIZE;
+  #used = 0;
+  #skipped = { files: 0, bytes: 0 };
   /** Bytes that its list takes before it is accepted. */
   weight = 0;
   /** Where everything goes, when the list is complete. @type {import('./names.js').NamePlan | null} */
@@ -84,6 +92,8 @@ export class Receiver {
   #files = new Map();
   /** @type {Set<number>} */
   #finished = new Set();
+  /** Files that are not coming. @type {Set<number>} */
+  #skips = new Set();
 
   /** @param {number} transfer its id, from the offer */
   constructor(transfer) {
@@ -121,10 +131,13 @@ export class Receiver {
           return this.#violation('offered twice');
         this.totals = { files: message.files, bytes: message.bytes };
         this.leftOut = message.left_out;
+        this.version = Math.min(message.version, VERSION);
         return this.#list(message.entries, message.more);
       case 'offer_more':
         if (this.state !== 'listing') return this.#violation('more than was offered');
         return this.#list(message.entries, message.more);
+      case 'skip':
+        return this.#skip(message.file, message.reason);
       case 'cancel':
         return this.#fail(message.code || 'cancelled', message.message, true);
       default:
@@ -140,8 +153,13 @@ export class Receiver {
   accept({ window = WINDOW } = {}) {
     if (this.state !== 'offered') return;
     this.state = 'running';
-    this.#window = window;
-    this.#messages.push({ t: 'accept', transfer: this.#transfer, window });
+    this.#window = window * SEGMENT_SIZE;
+    this.#messages.push({
+      t: 'accept',
+      transfer: this.#transfer,
+      window,
+      ...(this.version > 1 ? { version: this.version } : {}),
+    });
     this.entries.forEach((entry, file) => {
       if (entry.kind === 'file' && entry.size === 0) {
         this.#events.push({ type: 'finish', file, digests: new Uint8Array(0) });
@@ -177,17 +195,25 @@ export class Receiver {
   /**
    * Takes a frame of the blocks channel.
    *
-   * @param {SegmentFrame | DataFrame} frame about this transfer
+   * @param {SegmentFrame | DataFrame | PackFrame} frame about this transfer
    */
   receiveFrame(frame) {
     if (this.state === 'done' || this.state === 'failed') return;
     if (this.state !== 'running') return this.#violation('data before it was accepted');
+    if (frame.type === 'pack') {
+      for (const packed of frame.files) {
+        if (this.state !== 'running') return;
+        this.#receivePacked(packed);
+      }
+      return;
+    }
     const entry = this.entries[frame.file];
     if (entry?.kind !== 'file') return this.#violation('data of no file');
     const size = entry.size ?? 0;
     if (frame.offset >= size) return this.#violation("data past the file's end");
     const segment = Math.floor(frame.offset / SEGMENT_SIZE);
-    if (this.#files.get(frame.file)?.isWritten[segment]) return this.#violation('a segment twice');
+    if (this.#files.get(frame.file)?.isWritten[segment] || this.#finished.has(frame.file))
+      return this.#violation('a segment twice');
 
     const key = `${frame.file}:${segment}`;
     const open = this.#segments.get(key) ?? this.#openSegment(key);
@@ -231,6 +257,7 @@ export class Receiver {
     const open = this.#segments.get(key);
     if (!open?.writing || open.digest === null) return;
     this.#segments.delete(key);
+    this.#used -= creditOf(this.entries[file].size ?? 0, this.version);
     const count = segmentCount(this.entries[file].size ?? 0);
     let state = this.#files.get(file);
     if (state === undefined) {
@@ -240,12 +267,15 @@ export class Receiver {
     state.isWritten[segment] = 1;
     state.written += 1;
     state.digests.set(open.digest, segment * 32);
-    this.#messages.push({
-      t: 'ack',
-      transfer: this.#transfer,
-      file,
-      segments: [[segment, segment]],
-    });
+    // In version 2 `files_done` returns the credit of a small file.
+    if (this.version < 2 || count > 1) {
+      this.#messages.push({
+        t: 'ack',
+        transfer: this.#transfer,
+        file,
+        segments: [[segment, segment]],
+      });
+    }
     if (state.written === count)
       this.#events.push({ type: 'finish', file, digests: state.digests });
   }
@@ -273,7 +303,7 @@ export class Receiver {
    * A file is complete and in its place.
    *
    * @param {number} file
-   * @param {string} digest hex
+   * @param {string} digest hex: of the file, or in version 2 the SHA-256 of that digest
    */
   fileFinished(file, digest) {
     if (this.state !== 'running' || this.#finished.has(file)) return;
@@ -281,14 +311,69 @@ export class Receiver {
     const state = this.#files.get(file);
     // Its bitmap stays, so that late data of it is still known for what it is.
     if (state !== undefined) state.digests = new Uint8Array(0);
-    this.#messages.push({ t: 'file_done', transfer: this.#transfer, file, digest });
+    this.#messages.push(
+      this.version < 2
+        ? { t: 'file_done', transfer: this.#transfer, file, digest }
+        : { t: 'files_done', transfer: this.#transfer, files: [[file, file]], digest },
+    );
     this.#finishIfComplete();
+  }
+
+  /**
+   * It is known that a file is not coming.
+   *
+   * @param {number} file
+   */
+  fileSkipped(file) {
+    if (this.state !== 'running' || this.#finished.has(file)) return;
+    this.#finished.add(file);
+    this.#finishIfComplete();
+  }
+
+  /**
+   * @param {number} file
+   * @param {string} reason
+   */
+  #skip(file, reason) {
+    if (this.state !== 'running' || this.version < 2) return this.#violation('skipped a file');
+    const size = this.entries[file]?.size ?? 0;
+    if (size === 0 || this.#skips.has(file)) return this.#violation('skipped what is no file');
+    const begun = this.#files.has(file) || this.#segments.has(`${file}:0`);
+    if (begun || this.#finished.has(file)) return this.#violation('skipped a file that has begun');
+    this.#skips.add(file);
+    this.#skipped.files += 1;
+    this.#skipped.bytes += size;
+    this.#events.push({ type: 'skipped', file, reason: displayName(reason) || 'cannot be read' });
+  }
+
+  /** @param {import('./frames.js').PackedFile} packed */
+  #receivePacked({ file, digest, content }) {
+    const entry = this.entries[file];
+    if (this.version < 2 || entry?.kind !== 'file' || entry.size !== content.length)
+      return this.#violation('a pack with another file');
+    if (this.#finished.has(file) || this.#files.has(file) || this.#skips.has(file))
+      return this.#violation('a segment twice');
+    const key = `${file}:0`;
+    const open = this.#segments.get(key) ?? this.#openSegment(key);
+    if (open === null) return this.#violation('more segments than were granted');
+    if (open.writing) return this.#violation('a segment twice');
+    Object.assign(open, { data: null, digest, pieces: [], writing: true });
+    // A copy: what is written is handed to a worker, and the frame is not all of one file.
+    const data = content.slice();
+    this.#events.push({ type: 'segment', file, segment: 0, offset: 0, digest, data });
   }
 
   #finishIfComplete() {
     if (this.#finished.size < this.totals.files) return;
     this.state = 'done';
-    this.#messages.push({ t: 'done', transfer: this.#transfer, ...this.totals });
+    const links = this.entries.filter(({ kind }) => kind === 'link').length;
+    this.#messages.push({
+      t: 'done',
+      transfer: this.#transfer,
+      files: this.totals.files - this.#skipped.files,
+      bytes: this.totals.bytes - this.#skipped.bytes,
+      ...(links > 0 ? { left_out: links } : {}),
+    });
     this.#events.push({ type: 'done' });
   }
 
@@ -336,7 +421,10 @@ export class Receiver {
    * @returns {OpenSegment | null} null when the window is full
    */
   #openSegment(key) {
-    if (this.#segments.size >= this.#window) return null;
+    const [file] = key.split(':').map(Number);
+    const credit = creditOf(this.entries[file].size ?? 0, this.version);
+    if (this.#used + credit > this.#window || this.#skips.has(file)) return null;
+    this.#used += credit;
     /** @type {OpenSegment} */
     const open = { data: null, pieces: [], digest: null, writing: false, retries: 0 };
     this.#segments.set(key, open);

@@ -8,7 +8,7 @@
 //     for (let event; (event = sender.nextEvent()); ) ...
 
 import { SEGMENT_SIZE } from './frames.js';
-import { offerMessages, segmentCount, totals } from './messages.js';
+import { VERSION, creditOf, offerMessages, segmentCount, totals } from './messages.js';
 
 /** @typedef {import('./messages.js').Entry} Entry */
 /** @typedef {import('./messages.js').Range} Range */
@@ -16,7 +16,7 @@ import { offerMessages, segmentCount, totals } from './messages.js';
 
 /** How often one segment may arrive damaged before the transfer is given up. */
 export const MAX_RETRIES = 3;
-/** Most segments in flight, whatever the receiver grants. */
+/** Most segments of 1 MiB in flight, whatever the receiver grants. */
 const MAX_WINDOW = 64;
 /** Most ranges of held segments of one file that are heeded; what is beyond is sent again. */
 const MAX_HELD = 65536;
@@ -26,11 +26,14 @@ const MAX_HELD = 65536;
  *   a segment to be read and sent; `again`: it arrived damaged before
  * @typedef {{type: 'accepted'}
  *   | {type: 'acknowledged', bytes: number}
- *   | {type: 'file', file: number, digest: string, digests: Uint8Array | null}
- *   | {type: 'done'}
+ *   | {type: 'files', files: {file: number, digests: Uint8Array | null}[], digest: string,
+ *      together: boolean}
+ *   | {type: 'skipped', file: number, reason: string}
+ *   | {type: 'done', leftOut: number}
  *   | {type: 'failed', code: string, message: string, remote: boolean}} SenderEvent
- *   `file`: the receiver has it in place; `digests` are the segments' digests to compare its digest
- *   with, null when some of its segments were there before this transfer
+ *   `files`: the receiver has them in place; `digests` are the segments' digests to compare its digest
+ *   with, null when some of a file's segments were there before this transfer. `digest` is the
+ *   file's, or (`together`) the SHA-256 of all the files' digests
  */
 
 /**
@@ -53,7 +56,11 @@ export class Sender {
   #messages;
   /** @type {SenderEvent[]} */
   #events = [];
+  /** The version of the protocol that is spoken. */
+  version = 1;
   #window = 0;
+  #used = 0;
+  #skipped = { files: 0, bytes: 0 };
   /** @type {Map<number, Range[]>} */
   #have = new Map();
   /** @type {Map<number, OpenFile>} */
@@ -67,7 +74,8 @@ export class Sender {
   /** @type {Map<string, number>} */
   #retries = new Map();
   #cursor = { file: 0, segment: 0 };
-  #filesDone = 0;
+  /** How many files the receiver has in place. */
+  #placed = 0;
   /** @type {Set<number>} */
   #confirmed = new Set();
 
@@ -102,15 +110,16 @@ export class Sender {
     if (this.state !== 'running') return null;
     const again = this.#again.shift();
     if (again) return again;
-    if (this.#inFlight.size >= this.#window) return null;
     while (this.#cursor.file < this.#entries.length) {
       const { file, segment } = this.#cursor;
       const entry = this.#entries[file];
       const count = entry.kind === 'file' ? segmentCount(entry.size ?? 0) : 0;
-      if (segment >= count) {
+      if (segment >= count || this.#confirmed.has(file)) {
         this.#cursor = { file: file + 1, segment: 0 };
         continue;
       }
+      const credit = this.#creditOf(file);
+      if (this.#used + credit > this.#window) return null;
       this.#cursor.segment += 1;
       if (this.#have.get(file)?.some(([first, last]) => first <= segment && segment <= last)) {
         this.#skip(file, segment, count);
@@ -118,6 +127,7 @@ export class Sender {
       }
       this.#openFile(file, count);
       const key = `${file}:${segment}`;
+      this.#used += credit;
       this.#inFlight.add(key);
       this.#unread.add(key);
       return this.#wanted(file, segment, false);
@@ -133,7 +143,7 @@ export class Sender {
    * @returns {boolean} false when the transfer is over: send nothing
    */
   segmentRead(wanted, digest) {
-    if (this.state !== 'running') return false;
+    if (this.state !== 'running' || this.#confirmed.has(wanted.file)) return false;
     this.#unread.delete(`${wanted.file}:${wanted.segment}`);
     const { digests } = this.#openFile(wanted.file, 0);
     if (digests !== null) digests.set(digest, wanted.segment * 32);
@@ -149,8 +159,10 @@ export class Sender {
         return this.#hold(message.have);
       case 'accept':
         if (this.state !== 'offered') return this.#violation('accepted twice');
+        if (message.version > VERSION) return this.#violation('a version that was not offered');
         this.state = 'running';
-        this.#window = Math.min(message.window, MAX_WINDOW);
+        this.version = message.version;
+        this.#window = Math.min(message.window, MAX_WINDOW) * SEGMENT_SIZE;
         this.#hold(message.have);
         this.#events.push({ type: 'accepted' });
         return;
@@ -163,9 +175,12 @@ export class Sender {
       case 'retry':
         return this.#retry(message.file, message.segment);
       case 'file_done':
-        return this.#fileDone(message.file, message.digest);
+        return this.#filesDone([[message.file, message.file]], message.digest, false);
+      case 'files_done':
+        if (this.version < 2) return this.#violation('files_done in version 1');
+        return this.#filesDone(message.files, message.digest, true);
       case 'done':
-        return this.#done(message.files, message.bytes);
+        return this.#done(message);
       default:
         return this.#violation(`unexpected ${message.t}`);
     }
@@ -246,13 +261,59 @@ export class Sender {
         if (!this.#inFlight.has(key) || this.#unread.has(key)) {
           return this.#violation('acknowledged what was not sent');
         }
-        this.#inFlight.delete(key);
-        this.#retries.delete(key);
-        open.acknowledged.add(segment);
+        this.#land(file, segment, open);
         bytes += this.#wanted(file, segment, false).length;
       }
     }
     if (bytes > 0) this.#events.push({ type: 'acknowledged', bytes });
+  }
+
+  /** @param {number} file */
+  #creditOf(file) {
+    return creditOf(this.#entries[file].size ?? 0, this.version);
+  }
+
+  /**
+   * Takes back the credit of a segment that is at the receiver's.
+   *
+   * @param {number} file
+   * @param {number} segment
+   * @param {OpenFile} open
+   */
+  #land(file, segment, open) {
+    const key = `${file}:${segment}`;
+    this.#inFlight.delete(key);
+    this.#retries.delete(key);
+    this.#used -= this.#creditOf(file);
+    open.acknowledged.add(segment);
+  }
+
+  /**
+   * A file cannot be read any more.
+   *
+   * @param {number} file
+   * @param {string} reason to follow its path in a sentence
+   * @returns {boolean} whether it goes on without it: not when some of it was sent, when nothing
+   *   else is left, or when the receiver is too old
+   */
+  skip(file, reason) {
+    if (this.state !== 'running' || this.#confirmed.has(file)) return true;
+    const keys = [...this.#inFlight].filter((key) => key.startsWith(`${file}:`));
+    const begun = (this.#open.get(file)?.acknowledged.size ?? 0) > 0;
+    const sent = begun || keys.some((key) => !this.#unread.has(key) || this.#retries.has(key));
+    if (this.version < 2 || sent || this.#skipped.files + 1 === this.#totals.files) return false;
+    for (const key of keys) {
+      this.#inFlight.delete(key);
+      this.#unread.delete(key);
+      this.#used -= this.#creditOf(file);
+    }
+    this.#open.delete(file);
+    this.#confirmed.add(file);
+    this.#skipped.files += 1;
+    this.#skipped.bytes += this.#entries[file].size ?? 0;
+    this.#messages.push({ t: 'skip', transfer: this.#transfer, file, reason });
+    this.#events.push({ type: 'skipped', file, reason });
+    return true;
   }
 
   /**
@@ -271,39 +332,49 @@ export class Sender {
   }
 
   /**
-   * @param {number} file
+   * @param {readonly Range[]} ranges of files
    * @param {string} digest
+   * @param {boolean} together whether it is that of all their digests
    */
-  #fileDone(file, digest) {
-    const entry = this.#entries[file];
-    if (entry?.kind !== 'file' || this.#confirmed.has(file))
-      return this.#violation('confirmed what is no file');
-    const open = this.#open.get(file);
-    const count = segmentCount(entry.size ?? 0);
-    if ((open?.acknowledged.size ?? 0) !== count)
-      return this.#violation('confirmed before its segments');
-    this.#confirmed.add(file);
-    this.#filesDone += 1;
-    this.#open.delete(file);
-    const digests = open === undefined ? new Uint8Array(0) : open.digests;
-    this.#events.push({ type: 'file', file, digest, digests });
+  #filesDone(ranges, digest, together) {
+    /** @type {{file: number, digests: Uint8Array | null}[]} */
+    const files = [];
+    for (const [first, last] of ranges) {
+      for (let file = first; file <= last; file += 1) {
+        const entry = this.#entries[file];
+        if (entry?.kind !== 'file' || this.#confirmed.has(file))
+          return this.#violation('confirmed what is no file');
+        const open = this.#open.get(file);
+        const count = segmentCount(entry.size ?? 0);
+        const key = `${file}:0`;
+        if (together && count === 1 && open && this.#inFlight.has(key) && !this.#unread.has(key)) {
+          this.#land(file, 0, open);
+          this.#events.push({ type: 'acknowledged', bytes: entry.size ?? 0 });
+        }
+        if ((open?.acknowledged.size ?? 0) !== count)
+          return this.#violation('confirmed before its segments');
+        this.#confirmed.add(file);
+        this.#placed += 1;
+        this.#open.delete(file);
+        files.push({ file, digests: open === undefined ? new Uint8Array(0) : open.digests });
+      }
+    }
+    this.#events.push({ type: 'files', files, digest, together });
   }
 
-  /**
-   * @param {number} files
-   * @param {number} bytes
-   */
-  #done(files, bytes) {
+  /** @param {{files: number, bytes: number, left_out: number}} message */
+  #done({ files, bytes, left_out: leftOut }) {
     if (this.state !== 'running') return this.#violation('done before it began');
+    const expected = this.#totals.files - this.#skipped.files;
     if (
-      this.#filesDone !== this.#totals.files ||
-      files !== this.#totals.files ||
-      bytes !== this.#totals.bytes
+      this.#placed !== expected ||
+      files !== expected ||
+      bytes !== this.#totals.bytes - this.#skipped.bytes
     ) {
       return this.#violation('done before every file was');
     }
     this.state = 'done';
-    this.#events.push({ type: 'done' });
+    this.#events.push({ type: 'done', leftOut });
   }
 
   /** @param {string} message */

@@ -73,6 +73,15 @@ export class ZipLayout {
   }
 
   /**
+   * Leaves a file out after all: its place stays empty, and nothing leads there.
+   *
+   * @param {number} index of its entry
+   */
+  skip(index) {
+    this.#members[index] = null;
+  }
+
+  /**
    * What is written when every file is there: the folders' headers and the directory at the end.
    *
    * @returns {{at: number, bytes: Uint8Array<ArrayBuffer>}[]}
