@@ -549,9 +549,10 @@ def test_what_is_left_out_is_told_at_the_end_and_has_a_status_of_its_own(
         code = code_of(alice)
         receiving = ("receive", "--server", server, "--yes", "--out", "got")
         with Piped(*receiving, env={**env, "PEERLINE_CODE": code}, cwd=tmp_path) as bob:
-            bob.wait()
+            assert bob.wait() == 10
             assert alice.wait() == 10
-    alice.err.expect(r"^Left out \(1\):\n    .*folder/pipe is a pipe")
+    assert alice.err.text.count("Left out (1):\n    folder/pipe is a pipe\n") == 2
+    assert "Left out by the other side: 1 file or folder." in bob.err.text
     assert (tmp_path / "got" / "folder" / "file").read_bytes() == b"content"
 
 
