@@ -28,10 +28,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .channel import Channel
+    from signaling.ice_servers import IceConfig, IcePolicy, IceServer
+
+    from .arrivals import Arrivals
+    from .channel import Channel, ChannelStats
     from .chat import MessageReceived
+    from .chat_line import ChatLine
     from .codes import Code
-    from .config import ChannelParameters, LinkConfig, Priority, Timeouts
+    from .config import ChannelParameters, EngineName, LinkConfig, Priority, Timeouts
     from .entering import Entering, host, join
     from .errors import (
         ChannelClosed,
@@ -59,31 +63,45 @@ if TYPE_CHECKING:
         VerificationFailed,
         WrongCode,
     )
-    from .events import Path, PeerInfo
+    from .events import CandidateType, Path, PeerInfo
     from .link import Link
     from .room import Room
-    from .transfers import IncomingTransfer, OutgoingTransfer, Progress
+    from .transfer import Entry, LeftOut, Manifest, Notable, Notes, Renamed
+    from .transfers import IncomingTransfer, OutgoingTransfer, Progress, Stage
 
 _HOME = {
+    "Arrivals": "arrivals",
+    "CandidateType": "events",
     "Channel": "channel",
     "ChannelClosed": "errors",
     "ChannelError": "errors",
     "ChannelOverflow": "errors",
     "ChannelParameters": "config",
+    "ChannelStats": "channel",
+    "ChatLine": "chat_line",
     "Code": "codes",
     "CodeError": "errors",
     "DiskError": "errors",
+    "EngineName": "config",
     "Entering": "entering",
+    "Entry": "transfer",
     "ExitCode": "errors",
+    "IceConfig": "signaling.ice_servers",
+    "IcePolicy": "signaling.ice_servers",
+    "IceServer": "signaling.ice_servers",
     "IncomingTransfer": "transfers",
     "IntegrityError": "errors",
+    "LeftOut": "transfer",
     "Link": "link",
     "LinkClosed": "errors",
     "LinkConfig": "config",
     "LinkLost": "errors",
+    "Manifest": "transfer",
     "MessageReceived": "chat",
     "MessageTooLarge": "errors",
     "NoPath": "errors",
+    "Notable": "transfer",
+    "Notes": "transfer",
     "OutgoingTransfer": "transfers",
     "Path": "events",
     "PeerError": "errors",
@@ -94,9 +112,11 @@ _HOME = {
     "Progress": "transfers",
     "ProtocolError": "errors",
     "Refused": "errors",
+    "Renamed": "transfer",
     "Room": "room",
     "ServerRefused": "errors",
     "ServerUnreachable": "errors",
+    "Stage": "transfers",
     "Timeouts": "config",
     "TransferBroken": "errors",
     "TransferCancelled": "errors",
@@ -109,25 +129,38 @@ _HOME = {
 }
 
 __all__ = [
+    "Arrivals",
+    "CandidateType",
     "Channel",
     "ChannelClosed",
     "ChannelError",
     "ChannelOverflow",
     "ChannelParameters",
+    "ChannelStats",
+    "ChatLine",
     "Code",
     "CodeError",
     "DiskError",
+    "EngineName",
     "Entering",
+    "Entry",
     "ExitCode",
+    "IceConfig",
+    "IcePolicy",
+    "IceServer",
     "IncomingTransfer",
     "IntegrityError",
+    "LeftOut",
     "Link",
     "LinkClosed",
     "LinkConfig",
     "LinkLost",
+    "Manifest",
     "MessageReceived",
     "MessageTooLarge",
     "NoPath",
+    "Notable",
+    "Notes",
     "OutgoingTransfer",
     "Path",
     "PeerError",
@@ -138,9 +171,11 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "Refused",
+    "Renamed",
     "Room",
     "ServerRefused",
     "ServerUnreachable",
+    "Stage",
     "Timeouts",
     "TransferBroken",
     "TransferCancelled",
@@ -157,7 +192,9 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    if not home.startswith("signaling."):
+        home = f"{__name__}.{home}"
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

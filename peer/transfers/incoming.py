@@ -69,7 +69,7 @@ class IncomingTransfer(Transfer[Receiver]):
     says why, and `accept` raises it.
     """
 
-    STAGES: ClassVar[dict[Enum, Stage]] = {
+    _STAGES: ClassVar[dict[Enum, Stage]] = {
         ReceiverState.LISTING: Stage.WAITING,
         ReceiverState.OFFERED: Stage.WAITING,
         ReceiverState.RECEIVING: Stage.RUNNING,
@@ -96,7 +96,7 @@ class IncomingTransfer(Transfer[Receiver]):
             workers: Threads for the disk.
             config: The window to grant.
             on_offered: Called when a person can decide, or when the offer had to be declined.
-            on_accepted: Called when it may `begin`.
+            on_accepted: Called when it may `_begin`.
             on_end: Called once, when everything is over.
         """
         self._offered = False
@@ -240,18 +240,18 @@ class IncomingTransfer(Transfer[Receiver]):
 
     # For Transfers
 
-    def begin(self, window: int) -> None:
+    def _begin(self, window: int) -> None:
         """Let the files come: after `accept`, when it is this transfer's turn."""
         self._queued = False
         self._machine.accept(window)
         self._wake.set()
 
-    def decline_now(self, code: str) -> None:
+    def _decline_now(self, code: str) -> None:
         """Turn the offer down without asking anybody."""
         self._machine.decline(code)
         self._wake.set()
 
-    def receive_block(self, frame: Frame) -> None:
+    def _receive_block(self, frame: Frame) -> None:
         """Take a frame of this transfer."""
         self._machine.receive_block(frame)
         if self._machine.busy:  # not with every frame: there are thousands a second

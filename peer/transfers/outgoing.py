@@ -55,7 +55,7 @@ class OutgoingTransfer(Transfer[Sender]):
     Iterate over it for its progress, and await `done`.
     """
 
-    STAGES: ClassVar[dict[Enum, Stage]] = {
+    _STAGES: ClassVar[dict[Enum, Stage]] = {
         SenderState.OFFERING: Stage.WAITING,
         SenderState.SENDING: Stage.RUNNING,
         SenderState.DONE: Stage.DONE,

@@ -46,7 +46,7 @@ JOBS = 8
 class Transfer(ABC, Generic[AnyMachine]):
     """One batch of files, in one direction."""
 
-    STAGES: ClassVar[dict[Enum, Stage]]
+    _STAGES: ClassVar[dict[Enum, Stage]]
     """What a machine's state means to a person."""
 
     def __init__(
@@ -170,17 +170,17 @@ class Transfer(ABC, Generic[AnyMachine]):
 
     # For Transfers
 
-    def receive_message(self, message: Message) -> None:
+    def _receive_message(self, message: Message) -> None:
         """Take a control message of this transfer."""
         self._handle_message(message)
         self._wake.set()
 
-    def protocol_error(self, message: str) -> None:
+    def _protocol_error(self, message: str) -> None:
         """End it because something of it was malformed."""
         self._machine.cancel("protocol", message)
         self._wake.set()
 
-    def abort(self, error: PeerError) -> None:
+    def _abort(self, error: PeerError) -> None:
         """End it without telling the other side: the link is gone."""
         if self._error is None and self._stage() is not Stage.DONE:
             broken = TransferBroken(f"{error} Whole files stay; run it again to send all anew.")
@@ -188,7 +188,7 @@ class Transfer(ABC, Generic[AnyMachine]):
             self._error = broken
         self._task.cancel()
 
-    async def ended(self) -> None:
+    async def _ended(self) -> None:
         """Wait until its task and all its jobs are over. Never raises."""
         await self._over.wait()
         await asyncio.wait({self._task})
@@ -226,7 +226,7 @@ class Transfer(ABC, Generic[AnyMachine]):
     def _stage(self) -> Stage:
         if self._error is not None:
             return Stage.FAILED
-        return self.STAGES[self._machine.state]
+        return self._STAGES[self._machine.state]
 
     async def _run(self) -> None:
         try:

@@ -140,7 +140,7 @@ class Transfers:
             logger.debug("%s", exc)
             transfer = None if exc.transfer is None else self._find(exc.transfer)
             if transfer is not None:
-                transfer.protocol_error(str(exc))
+                transfer._protocol_error(str(exc))
             return
         if message is None or self._end is not None:
             return
@@ -149,7 +149,7 @@ class Transfers:
             return
         transfer = self._find(message.transfer)
         if transfer is not None:
-            transfer.receive_message(message)
+            transfer._receive_message(message)
             if isinstance(message, OfferMore):
                 self._bound_undecided(message.transfer)
 
@@ -161,13 +161,13 @@ class Transfers:
             logger.debug("%s", exc)
             incoming = None if exc.transfer is None else self._incoming.get(exc.transfer)
             if incoming is not None:
-                incoming.protocol_error(str(exc))
+                incoming._protocol_error(str(exc))
             return
         incoming = None if frame is None else self._incoming.get(frame.transfer)
         if frame is None or incoming is None:
             self.dropped += 1
             return
-        incoming.receive_block(frame)
+        incoming._receive_block(frame)
 
     def abort(self, error: PeerError) -> None:
         """The link is over: every transfer that is not done breaks off.
@@ -178,7 +178,7 @@ class Transfers:
         if self._end is None:
             self._end = error
             for transfer in self._live():
-                transfer.abort(error)
+                transfer._abort(error)
             self._offered_or_over.set()
 
     async def close(self, error: PeerError | None = None) -> None:
@@ -189,7 +189,7 @@ class Transfers:
         """
         self.abort(error or LinkClosed())
         for transfer in self._live():
-            await transfer.ended()
+            await transfer._ended()
         self._workers.close()
 
     # Inside
@@ -213,7 +213,7 @@ class Transfers:
     def _receive_offer(self, message: Offer) -> None:
         incoming = self._incoming.get(message.transfer)
         if incoming is not None:
-            incoming.receive_message(message)  # a second offer: the machine knows what to do
+            incoming._receive_message(message)  # a second offer: the machine knows what to do
             return
         ours = message.transfer % 2 == self._next_id % 2
         if ours or message.transfer <= self._last_offer or len(self._incoming) >= MAX_LIVE:
@@ -232,16 +232,16 @@ class Transfers:
         )
         self._incoming[message.transfer] = incoming
         if len(undecided) >= MAX_UNDECIDED:
-            incoming.decline_now("busy")
+            incoming._decline_now("busy")
         else:
-            incoming.receive_message(message)
+            incoming._receive_message(message)
             self._bound_undecided(message.transfer)
 
     def _bound_undecided(self, transfer: int) -> None:
         """Turn an offer down when it has made the lists of all that wait too long."""
         undecided = [other for other in self._incoming.values() if other.undecided]
         if sum(other.kept for other in undecided) > MAX_UNDECIDED_BYTES:
-            self._incoming[transfer].decline_now("busy" if len(undecided) > 1 else "too_many")
+            self._incoming[transfer]._decline_now("busy" if len(undecided) > 1 else "too_many")
 
     def _on_outgoing_end(self, transfer: int) -> None:
         self._outgoing.pop(transfer, None)
@@ -272,7 +272,7 @@ class Transfers:
             whole = self._config.window
             window = min(SPARE_WINDOW, whole) if whole in self._windows.values() else whole
             self._windows[incoming] = window
-            incoming.begin(window)
+            incoming._begin(window)
 
 
 def _withdrawn(incoming: IncomingTransfer) -> bool:

@@ -191,7 +191,7 @@ async def test_channels_that_nobody_asks_for_are_refused_beyond_a_bound(
 
 
 async def test_channels_that_nobody_asks_for_hold_a_bounded_amount() -> None:
-    careful = LinkConfig(receive_limit=500_000)
+    careful = LinkConfig(receive_limit=500_000, engine="peerline")
     async with link_pair(None, careful) as pair, asyncio.timeout(20):
         for _ in range(3):
             channel = await pair.ours.open_channel("brought, and gone")
