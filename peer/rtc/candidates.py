@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, Self, cast
 
-from .mdns import is_mdns_name
-
 __all__ = ["Candidate", "CandidateType"]
 
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
@@ -32,6 +30,10 @@ _LINE: Final = re.compile(
     r"(?: [!-~]+ [!-~]+)*"
 )
 
+# Random ones only (draft-ietf-mmusic-mdns-ice-candidates, 3.1.1): with any name, whoever offers
+# could have us find and reach devices of the local network.
+_NAME: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.local")
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -40,8 +42,7 @@ class Candidate:
     Attributes:
         foundation: groups candidates of one origin.
         priority: 1 to 2^31 - 1.
-        address: an IP address in its usual form, or a name of the kind browsers make up
-            (`is_mdns_name`).
+        address: an IP address in its usual form, or a name of the kind browsers make up.
         port: 1 to 65535.
         type: how it was found.
         related: address and port that it was found from; None if it does not say.
@@ -84,7 +85,7 @@ class Candidate:
 
 def _target(text: str) -> str | None:
     """Where packets may be sent to: one machine's address, or the name that hides it."""
-    if is_mdns_name(text):
+    if _NAME.fullmatch(text):
         return text
     address = _ip(text)
     if address is None or address.is_unspecified or address.is_multicast:

@@ -19,6 +19,8 @@ MAX_EARLY = 64
 """Candidates that are kept until there is a description that they belong to."""
 MAX_CANDIDATES = 256
 """Candidates that are tried; each costs packets to wherever it says."""
+MAX_NAMES = 16
+"""Names among them that are looked up; each costs packets to everybody on the local network."""
 # What aiortc raises when it is fed what it does not expect, or when it is closed.
 _ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 
@@ -49,6 +51,7 @@ class Intake:
         self._mid: str | None = None
         self._early: list[Candidate] = []
         self._taken = 0
+        self._names: set[str] = set()
         self._resolver: MdnsResolver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,7 +111,8 @@ class Intake:
 
         Nothing is lost then: the other side reaches us and we learn its address from that.
         """
-        if self._relay_only:
+        self._names.add(name)
+        if self._relay_only or len(self._names) > MAX_NAMES:
             return None
         if self._resolver is None:
             self._resolver = MdnsResolver(self._addresses())

@@ -505,3 +505,22 @@ def test_no_signal_from_anywhere_raises(
     pair.tick(1000.0)
     for side in pair.sides.values():
         assert side.machine.stage in (Stage.FAILED, Stage.PATH)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(SIGNALS, max_size=12), st.sampled_from([b"7-guitar-ocean", None]))
+def test_no_signal_touches_a_link_that_is_there(
+    signals: list[OutgoingSignal], password: bytes | None
+) -> None:
+    pair = Pair(password)
+    pair.run()
+    sent = len(pair.wire)
+    for side in pair.sides.values():
+        side.machine.established()
+        for signal in signals:
+            pair.deliver(side, signal)
+    pair.run()
+    for side in pair.sides.values():
+        assert side.machine.stage is Stage.ESTABLISHED
+        assert side.failure is None
+    assert len(pair.wire) == sent

@@ -19,6 +19,8 @@ from peer.errors import (
     VerificationFailed,
 )
 from peer.rtc import Connection, ConnectionState
+from peer.rtc.intake import MAX_NAMES
+from peer.rtc.mdns import MdnsResolver
 from tests.support.connections import (
     CONTROL,
     RecordingHandler,
@@ -318,6 +320,23 @@ async def test_nonsense_candidates_are_ignored(candidate: str) -> None:
         assert await theirs.messages.get() == "still here"
     finally:
         await asyncio.gather(offerer.close(), answerer.close())
+
+
+async def test_names_are_looked_up_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def resolve(self: MdnsResolver, name: str) -> str | None:
+        asked.append(name)
+        return None
+
+    monkeypatch.setattr(MdnsResolver, "resolve", resolve)
+    async with unconnected_pair() as (offerer, answerer, _):
+        await answerer.answer(await offerer.offer())
+        for number in range(3 * MAX_NAMES):
+            name = f"{number:08x}-0000-4000-8000-000000000000.local"
+            answerer.add_candidate(f"candidate:1 1 udp 1 {name} 9 typ host")
+        await asyncio.sleep(0)
+        assert len(asked) == MAX_NAMES
 
 
 async def test_relay_only_without_a_relay_is_no_path() -> None:

@@ -23,6 +23,7 @@ from tests.support.connections import CONTROL
 INPUTS = int(os.environ.get("SDP_FUZZ_INPUTS", "5000"))
 PRINT = ":".join(["AB"] * 32)
 OTHER = ":".join(["CD"] * 32)
+NAME = "1b2c3d4e-0000-4000-8000-00000000abcd.local"
 
 
 def described(*lines: str, head: tuple[str, ...] = ()) -> str:
@@ -46,7 +47,7 @@ a=extmap-allow-mixed
 a=msid-semantic: WMS
 m=application 52345 UDP/DTLS/SCTP webrtc-datachannel
 c=IN IP4 192.0.2.1
-a=candidate:2999745851 1 udp 2113937151 4f2a.local 52345 typ host generation 0 network-cost 999
+a=candidate:2999745851 1 udp 2113937151 {NAME} 52345 typ host generation 0 network-cost 999
 a=candidate:842163049 1 udp 1677729535 192.0.2.1 40000 typ srflx raddr 0.0.0.0 rport 0 generation 0
 a=candidate:1 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active generation 0
 a=ice-ufrag:aB+/
@@ -69,7 +70,7 @@ a=ice-options:trickle
 a=msid-semantic:WMS *
 m=application 9 UDP/DTLS/SCTP webrtc-datachannel
 c=IN IP4 0.0.0.0
-a=candidate:0 1 UDP 2122252543 0a1b.local 55555 typ host
+a=candidate:0 1 UDP 2122252543 {NAME} 55555 typ host
 a=sendrecv
 a=end-of-candidates
 a=ice-pwd:0123456789abcdef0123456789abcdef
@@ -91,7 +92,7 @@ def test_a_description_of_chromiums_is_read() -> None:
     assert read.fingerprint == b"\xab" * 32
     assert read.max_message_size == 262144
     assert [(c.address, c.port, c.type) for c in read.candidates] == [
-        ("4f2a.local", 52345, "host"),
+        (NAME, 52345, "host"),
         ("192.0.2.1", 40000, "srflx"),
     ]
     assert not read.complete
@@ -101,7 +102,7 @@ def test_a_description_of_firefoxs_is_read() -> None:
     read = Description.parse(FIREFOX, "answer")
     assert read.fingerprint == b"\xab" * 32
     assert read.complete
-    assert [c.address for c in read.candidates] == ["0a1b.local"]
+    assert [c.address for c in read.candidates] == [NAME]
 
 
 @pytest.mark.parametrize("text", SAMPLES)
@@ -265,7 +266,7 @@ def test_of_many_candidates_the_first_are_taken() -> None:
         ("candidate:1 1 udp 1 192.0.2.1 9 typ host", "192.0.2.1"),
         ("candidate:1 1 UDP 2130706431 2001:DB8:0::1 9 typ host", "2001:db8::1"),
         ("candidate:a+/9 1 udp 1 192.0.2.1 65535 typ relay raddr :: rport 0", "192.0.2.1"),
-        ("candidate:1 1 udp 1 0a-1b.local 9 typ host generation 0 ufrag a+/b", "0a-1b.local"),
+        (f"candidate:1 1 udp 1 {NAME} 9 typ host generation 0 ufrag a+/b", NAME),
         ("candidate:1 1 udp 1 127.0.0.1 9 typ prflx", "127.0.0.1"),
         ("candidate:1 1 udp 1 192.0.2.1 9 typ srflx raddr nowhere rport 1", "192.0.2.1"),
     ],
@@ -301,6 +302,8 @@ def test_a_candidate_is_read_and_written_anew(line: str, address: str) -> None:
         "candidate:1 1 udp 1 3221225985 9 typ host",
         "candidate:1 1 udp 1 example.org 9 typ host",
         "candidate:1 1 udp 1 a.b.local 9 typ host",
+        "candidate:1 1 udp 1 printer.local 9 typ host",
+        f"candidate:1 1 udp 1 {NAME}.local 9 typ host",
         "candidate:1 1 udp 1 0.0.0.0 9 typ host",
         "candidate:1 1 udp 1 :: 9 typ host",
         "candidate:1 1 udp 1 224.0.0.251 5353 typ host",

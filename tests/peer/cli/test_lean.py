@@ -78,7 +78,7 @@ async def main():
     for end in (one, other):
         end.create_channel(ChannelParameters(label="x", id=0))
     await one.accept_answer(await other.answer(await one.offer()))
-    one.add_candidate("candidate:1 1 udp 1 not-there.local 9 typ host")
+    one.add_candidate("candidate:1 1 udp 1 1b2c3d4e-0000-4000-8000-000000000000.local 9 typ host")
     await asyncio.gather(one.connected(), other.connected())
     await asyncio.gather(one.close(), other.close())
 asyncio.run(main())
