@@ -28,7 +28,7 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH: Final = 0.2
 _BLINK: Final = 0.01
 ACCEPTS_PER_SECOND: Final = 1000.0
-TLS_ACCEPTS_PER_SECOND: Final = 200.0
+TLS_ACCEPTS_PER_SECOND: Final = 300.0
 """More wait in the system's queue, so that those who are connected already are served, too. This
 holds for this machine's own programs as well."""
 

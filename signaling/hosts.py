@@ -18,8 +18,11 @@ __all__ = ["HostNames", "host_of", "is_host_name"]
 _IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # RFC 3986 section 3.2.2, as far as browsers use it: an address in brackets, or a name or IPv4
-# address, in ASCII (others travel as punycode); then perhaps a port. No user, no zone.
-_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")
+# address, in ASCII (others travel as punycode); then perhaps a port. A zone
+# (`%eth0`) says which of the client's interfaces, nothing about us. No user.
+_AUTHORITY: Final = re.compile(
+    r"(?:\[([0-9A-Fa-f:.]+)(?:%[A-Za-z0-9._~-]+)?\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?"
+)
 _MAX_NAME: Final = 255
 
 

@@ -28,6 +28,8 @@ OWN = HostNames(["192.168.1.5", "Desk.local", "fe80::5%eth0", "2001:db8::5"])
         "desk.local",
         "desk.LOCAL.:65535",
         "[fe80::5]",
+        "[fe80::5%eth0]:8080",
+        "[::1%25lo]",
         "[2001:DB8:0::5]:8080",
         "10.0.0.7:8080",  # where the connection ends
     ],
@@ -62,7 +64,6 @@ def test_own_names_and_addresses_are_accepted(host: str) -> None:
         "::1",
         "[127.0.0.1]",
         "[::1]evil",
-        "[::1%25lo]",
         "localhost:80:80",
         "localhost:65536",
         "localhost:-1",
