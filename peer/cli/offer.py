@@ -9,7 +9,6 @@ home, a folder of settings, a folder that programs are run from) is named as tha
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import shutil
 import sys
@@ -63,9 +62,9 @@ class _Group:
     """Something notable: a file, or a hidden folder with all that is in it."""
 
     path: str
-    rank: int
-    """0 does something by itself, 1 is hidden, 2 is a program."""
     hidden: bool
+    rank: int = 3
+    """0 and 1 do something by themselves, 2 is hidden, 3 is a program."""
     files: int = 0
     programs: int = 0
     bytes: int = 0
@@ -99,10 +98,10 @@ def offer(manifest: Manifest, *, sender: str, out: Path) -> Offer:
         sender: What the other side is called; terminal-safe.
         out: Where the files go.
     """
-    groups = _notable(manifest)
+    notable = _survey(manifest)
     danger = danger_of(out)
     lines: list[Line] = []
-    if remark := _remark(groups):
+    if remark := notable.remark():
         lines.append(((remark, "warning"),))
     where = safe_line(str(out.absolute()))
     room = free_space(out)
@@ -114,40 +113,52 @@ def offer(manifest: Manifest, *, sender: str, out: Path) -> Offer:
     if danger:
         lines.append(((f"Careful: this is {danger}.", "warning"),))
     heading = (f"{begin(sender)} wants to send you {describe(manifest)}:",)
-    return Offer(heading, listing(manifest, groups), lines, bool(groups), bool(danger and groups))
+    return Offer(
+        heading,
+        listing(manifest, notable),
+        lines,
+        notable.total > 0,
+        bool(danger and notable.total),
+    )
 
 
-def listing(entries: Iterable[Entry], groups: Mapping[str, _Group] | None = None) -> list[Line]:
+def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Line]:
     """Return lines that name what is offered: what is notable, then what stands at the top.
 
     Args:
         entries: Of a manifest.
-        groups: What of it is notable, if it shall stand first.
+        notable: What of it shall stand first; None for nothing.
     """
     from peer.transfer.names import display_name
 
-    groups = groups or {}
-    first = heapq.nsmallest(_LISTED, groups.values(), key=lambda group: group.rank)
+    first = notable.first() if notable else []
     lines = [_notable_line(group) for group in first]
-    if len(groups) > len(first):
-        more = count(len(groups) - len(first), "more", "more")
+    if notable and notable.total > len(first):
+        more = count(notable.total - len(first), "more", "more")
         lines.append(((f"    ... and {more} that are hidden, or programs", "warning"),))
+    room = max(_LISTED - len(first), _AT_LEAST)
     totals: dict[str, int] = {}
     folders: dict[str, int] = {}
+    more_roots, last = 0, ""
     for entry in entries:
         root, slash, _ = entry.path.partition("/")
-        if root in groups or f"{root}/" in groups:
+        if notable and (root.startswith(".") or (not slash and _is_notable(entry))):
             continue
-        totals[root] = totals.get(root, 0) + (entry.size or 0)
+        if root not in totals:
+            if len(totals) >= room:
+                more_roots += root != last
+                last = root
+                continue
+            totals[root] = 0
+        totals[root] += entry.size or 0
         if slash or entry.kind == "dir":
             folders[root] = folders.get(root, 0) + (entry.kind == "file")
-    room = max(_LISTED - len(first), _AT_LEAST)
-    for root in list(totals)[:room]:
+    for root, total in totals.items():
         within = f", {count(folders[root], 'file')}" if root in folders else ""
         name = display_name(root, 60) + ("/" if root in folders else "")
-        lines.append(("    ", (name, "name"), f"  {size(totals[root])}{within}"))
-    if len(totals) > room:
-        lines.append((f"    ... and {count(len(totals) - room, 'more', 'more')}",))
+        lines.append(("    ", (name, "name"), f"  {size(total)}{within}"))
+    if more_roots:
+        lines.append((f"    ... and {count(more_roots, 'more', 'more')}",))
     return lines
 
 
@@ -213,26 +224,80 @@ def free_space(folder: Path) -> int | None:
     return None
 
 
-def _notable(entries: Iterable[Entry]) -> dict[str, _Group]:
-    """Return what is notable, by path: a hidden folder stands for all that is in it."""
-    from peer.transfer.notes import notable
+class _Survey:
+    """What of an offer is notable: all of it counted, the first of each kind kept.
 
-    groups: dict[str, _Group] = {}
-    for entry in entries:
+    A hidden folder stands for all that is in it. That of an offer of any length costs no memory
+    before anybody has agreed to it.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        """Files and hidden folders that are notable."""
+        self._kept: tuple[dict[str, _Group], ...] = ({}, {}, {}, {})
+        self._last = ""
+        self._alone = self._hidden = self._programs = 0
+
+    def add(self, entry: Entry) -> None:
+        """Look at an entry; those of one folder come together."""
+        from peer.transfer.notes import notable
+
         note = notable(entry)
         alone = _acts_alone(entry.path)
         if note is None and not alone:
-            continue
+            return
+        hidden = note is not None and note.hidden
+        program = note is not None and note.executable
         path = _outermost_hidden(entry.path, folder=entry.kind == "dir")
-        group = groups.get(path)
+        if path != self._last:
+            self._last = path
+            self.total += 1
+        self._alone += alone
+        self._hidden += hidden and entry.kind != "dir"
+        self._programs += program
+        if alone:
+            # In a home, it is at the top that such names are looked for.
+            rank = 0 if entry.path.partition("/")[0].lower() in STARTUP else 1
+        else:
+            rank = 2 if hidden else 3
+        group = next((kept[path] for kept in self._kept if path in kept), None)
         if group is None:
-            hidden = note is not None and note.hidden
-            group = groups[path] = _Group(path, 1 if hidden else 2, hidden)
-        group.rank = 0 if alone else group.rank
+            group = _Group(path, hidden)
+        elif rank < group.rank:
+            del self._kept[group.rank][path]
+        rank = group.rank = min(rank, group.rank)
         group.files += entry.kind == "file"
-        group.programs += note is not None and note.executable
+        group.programs += program
         group.bytes += entry.size or 0
-    return groups
+        if path in self._kept[rank] or len(self._kept[rank]) < _LISTED:
+            self._kept[rank][path] = group
+
+    def first(self) -> list[_Group]:
+        """What to show: first what acts by itself, then what is hidden, then programs."""
+        return [group for kept in self._kept for group in kept.values()][:_LISTED]
+
+    def remark(self) -> str:
+        """Return how much of the offer is notable, as a sentence; empty for nothing."""
+        numbers = (
+            (self._alone, "may take effect without being opened"),
+            (self._hidden, "hidden"),
+            (self._programs, "can be run"),
+        )
+        said = [f"{number:,} {phrase}" for number, phrase in numbers if number]
+        return f"Look twice: {', '.join(said)}." if said else ""
+
+
+def _survey(entries: Iterable[Entry]) -> _Survey:
+    survey = _Survey()
+    for entry in entries:
+        survey.add(entry)
+    return survey
+
+
+def _is_notable(entry: Entry) -> bool:
+    from peer.transfer.notes import notable
+
+    return notable(entry) is not None or _acts_alone(entry.path)
 
 
 def _acts_alone(path: str) -> bool:
@@ -255,7 +320,7 @@ def _notable_line(group: _Group) -> Line:
     said = [size(group.bytes)]
     if group.path.endswith("/"):
         said.append(count(group.files, "file"))
-    if group.rank == 0:
+    if group.rank <= 1:
         said.append("takes effect by itself")
     if group.hidden:
         said.append("hidden")
@@ -263,23 +328,6 @@ def _notable_line(group: _Group) -> Line:
         folder = group.path.endswith("/")
         said.append(count(group.programs, "program") if folder else "a program")
     return ("    ", (display_name(group.path, 60), "name"), "  ", (", ".join(said), "warning"))
-
-
-def _remark(groups: Mapping[str, _Group]) -> str:
-    """Return how much of the offer is notable, as a sentence."""
-    alone = sum(group.rank == 0 for group in groups.values())
-    hidden = sum(group.files or 1 for group in groups.values() if group.hidden)
-    programs = sum(group.programs for group in groups.values())
-    said = [
-        f"{number:,} {phrase}"
-        for number, phrase in (
-            (alone, "may take effect without being opened"),
-            (hidden, "hidden"),
-            (programs, "can be run"),
-        )
-        if number
-    ]
-    return f"Look twice: {', '.join(said)}." if said else ""
 
 
 def _homes(environ: Mapping[str, str]) -> list[str]:

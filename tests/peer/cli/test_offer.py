@@ -53,13 +53,14 @@ def test_what_acts_or_hides_stands_first_however_long_the_list(
 def test_decoys_do_not_bury_what_acts_by_itself(tmp_path: Path) -> None:
     decoys = [file(f".{number}") for number in range(500)]
     decoys += [file(f"tool-{number}", mode=0o755) for number in range(500)]
+    decoys += [file(f"project-{number}/.git/config") for number in range(100)]
     entries = [*decoys, file(".zshenv"), *(file(name) for name in HOLIDAY)]
     random.Random(1).shuffle(entries)
     lines = lines_of(*entries, out=tmp_path)
     assert lines[1].startswith("    .zshenv  ")
-    assert "    ... and 993 more that are hidden, or programs" in lines
-    assert "    ... and 26 more" in lines
-    assert "1 may take effect without being opened, 501 hidden, 500 can be run" in "".join(lines)
+    assert "    ... and 1,093 more that are hidden, or programs" in lines
+    assert "    ... and 126 more" in lines
+    assert "101 may take effect without being opened, 601 hidden, 500 can be run" in "".join(lines)
     assert len(lines) < 20
 
 
