@@ -3,6 +3,7 @@
 # make test-versions   the core tests with every other Python found, and with eager tasks
 # make lint    ruff and mypy
 # make audit   no installed package is one with a known hole (offline, from a table)
+# make fuzz    a million random inputs at whatever strangers and peers can reach (FUZZ=N for each)
 # make bench   measurements (bench/), printed as tables
 
 PYTHON ?= python3
@@ -20,11 +21,16 @@ END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_
 CORE := tests/peer/test_room.py tests/peer/test_link.py tests/peer/test_channel.py \
     tests/peer/test_transfers.py tests/peer/test_cancelling.py
 
+# Each takes PEERLINE_FUZZ inputs: datagrams, HTTP and WebSocket, descriptions, signals, SCTP.
+FUZZED := tests/peer/test_rtc_strangers.py tests/signaling/test_strangers.py \
+    tests/peer/test_rtc_sdp.py tests/peer/test_signals_fuzz.py tests/peer/sctp/test_fuzz.py
+FUZZ ?= 200000
+
 WERIFT := tests/interop/werift
 WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions lint format audit bench clean
+.PHONY: help demo test test-versions lint format audit fuzz bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -80,6 +86,10 @@ format: $(VENV)/.tests-installed
 
 audit: $(VENV)/.tests-installed
 	@$(BIN)/python -m tests.support.audit
+
+fuzz: $(VENV)/.tests-installed
+	@tests/system-packages
+	PEERLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q --timeout 3600 $(PYTEST_ARGS) $(FUZZED)
 
 bench: $(VENV)/.bench-installed
 	@tests/system-packages bench

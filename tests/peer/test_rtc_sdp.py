@@ -1,6 +1,6 @@
 """Descriptions and candidates: one reader, and nothing reaches aiortc as it came.
 
-The environment variable ``SDP_FUZZ_INPUTS=1000000`` makes the mutations a long run.
+The environment variable ``PEERLINE_FUZZ=1000000`` makes the mutations a long run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from peer.rtc.candidates import Candidate
 from peer.rtc.sdp import MAX_CANDIDATES, MAX_LINE, MAX_LINES, Description
 from tests.support.connections import CONTROL
 
-INPUTS = int(os.environ.get("SDP_FUZZ_INPUTS", "5000"))
+INPUTS = int(os.environ.get("PEERLINE_FUZZ", "5000"))
 PRINT = ":".join(["AB"] * 32)
 OTHER = ":".join(["CD"] * 32)
 NAME = "1b2c3d4e-0000-4000-8000-00000000abcd.local"

@@ -1,7 +1,7 @@
 """
 Mutated packets into ``receive_datagram``: no exception, bounded memory, whatever they say.
 
-A bounded number runs with the suite; the environment variable ``SCTP_FUZZ_PACKETS=1000000``
+A bounded number runs with the suite; the environment variable ``PEERLINE_FUZZ=1000000``
 makes it the long run.
 """
 
@@ -34,7 +34,7 @@ from peer.sctp.chunks.reconfig import reconfig
 from peer.sctp.crc32c import crc32c
 from tests.support.pair import AssociationPair
 
-PACKETS = int(os.environ.get("SCTP_FUZZ_PACKETS", "20000"))
+PACKETS = int(os.environ.get("PEERLINE_FUZZ", "20000"))
 MEMORY = (8 << 20) + (1 << 20)
 CONFIG = SctpConfig(receive_window=8 << 20, max_message_size=1 << 20)
 CONFIGS = [CONFIG, replace(CONFIG, interleaving=False, recognise_equal=False)]
