@@ -18,9 +18,12 @@ SIGNALS = int(os.environ.get("PEERLINE_FUZZ", "4000"))
 KINDS = ("pake", "offer", "answer", "candidate", "end_of_candidates", "restart", "bye", "odd", "")
 PIECES = (
     *("{", "}", "[", "]", '"', "\\u0000", "null", "true", "-1", "1e999", "\ud800", "\U0001f600"),
-    *('{"sdp":1}', '{"code":"wrong_code"}', '{"code":"password_mismatch"}', '{"step":1,"share":""}'),
-    *('{"step":2,"share":"AA","tag":"AA"}', '{"step":3,"tag":[]}', '{"candidate":{}}', "[" * 5000),
-    *('{"code":"too_many_guesses"}', '{"reason":' + '"x"' * 3 + "}", '{"sdp":"v=0","commit":5}'),
+    *('{"sdp":1}', '{"sdp":"v=0","commit":5}', '{"candidate":{}}', '{"reason":["x"]}', "[" * 5000),
+    *('{"step":1,"share":""}', '{"step":2,"share":"AA","tag":"AA"}', '{"step":3,"tag":[]}'),
+    *(
+        json.dumps({"code": code})
+        for code in ("wrong_code", "password_mismatch", "too_many_guesses", "no_path")
+    ),
 )
 
 
