@@ -27,26 +27,47 @@ if TYPE_CHECKING:
 __all__ = ["Entering", "host", "join"]
 
 
-class Entering:
-    """A room that is about to be entered: await it, or use it in `async with`.
+class Entering(Coroutine[Any, Any, "Room"]):
+    """A room that is about to be entered: await it, or use it in `async with`, once.
 
         async with peer.host(server) as room:      # closed at the end of the block
             ...
 
         room = await peer.host(server)             # closed by `await room.close()`
 
-    Cancelled on the way, it leaves nothing behind, here or on the server.
+    It is a coroutine: tasks and timeouts take it, too. Cancelled on the way, it leaves nothing
+    behind, here or on the server.
     """
 
     def __init__(self, enter: Callable[[], Coroutine[Any, Any, Room]]) -> None:
+        """Enter by a coroutine function; `host` and `join` make one."""
         self._enter = enter
+        self._begun: Coroutine[Any, Any, Room] | None = None
         self._room: Room | None = None
 
+    def _begin(self) -> Coroutine[Any, Any, Room]:
+        if self._begun is None:  # only now, so that one that is dropped needs no awaiting
+            self._begun = self._enter()
+        return self._begun
+
     def __await__(self) -> Generator[Any, Any, Room]:
-        return self._enter().__await__()
+        return self._begin().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Go on; event loops do this."""
+        return self._begin().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an exception; event loops do this."""
+        return self._begin().throw(*error)
+
+    def close(self) -> None:
+        """Give it up where it stands; event loops do this."""
+        if self._begun is not None:
+            self._begun.close()
 
     async def __aenter__(self) -> Room:
-        self._room = await self._enter()
+        self._room = await self._begin()
         return self._room
 
     async def __aexit__(

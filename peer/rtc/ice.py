@@ -80,6 +80,8 @@ class IceConnection(AioiceConnection):
         us another address, the other side learns a new pair by this request, and uses it only
         if it is nominated.
         """
+        if self._closing:
+            return  # closed while the checks that have led here were ending
         assert self.remote_password is not None, "checks have been made"
         loop = asyncio.get_running_loop()
         self._doubted = asyncio.Event()
