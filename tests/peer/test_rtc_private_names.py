@@ -38,8 +38,15 @@ RTC = Path(__file__).resolve().parents[2] / "peer" / "rtc"
         (RTCDtlsTransport, "_unregister_data_receiver", "association.py"),
         (RTCDtlsTransport, "_send_data", "packets.py"),
         (IceConnection, "get_component_candidates", "connection.py"),
-        (IceConnection, "_pair_remote_candidate", "gathering.py"),
-        (IceConnection, "sort_check_list", "gathering.py"),
+        (IceConnection, "_pair_remote_candidate", "ice.py"),
+        (IceConnection, "_add_remote_candidate", "ice.py"),
+        (IceConnection, "_find_pair", "ice.py"),
+        (IceConnection, "sort_check_list", "ice.py"),
+        (IceConnection, "check_incoming", "ice.py"),
+        (IceConnection, "request_received", "ice.py"),
+        (IceConnection, "respond_error", "ice.py"),
+        (IceConnection, "query_consent", "ice.py"),
+        (IceConnection, "build_request", "ice.py"),
         (IceConnection, "data_received", "repeats.py"),
         (StunProtocol, "send_stun", "repeats.py"),
         (StunProtocol, "datagram_received", "shared_socket.py"),
@@ -47,7 +54,9 @@ RTC = Path(__file__).resolve().parents[2] / "peer" / "rtc"
         (StunProtocol, "connection_lost", "shared_socket.py"),
         (StunProtocol, "request", "gathering.py"),
         (CandidatePair, "remote_addr", "packets.py"),
-        (turn.TurnTransport, "_connect", "gathering.py"),
+        (turn.TurnTransport, "_connect", "relay.py"),
+        (turn.TurnClientUdpProtocol, "_send", "relay.py"),
+        (turn.TurnClientTcpProtocol, "_send", "relay.py"),
         (SSL, "_lib", "records.py"),
         (SSL, "_ffi", "records.py"),
     ],
@@ -87,6 +96,10 @@ async def test_attributes_of_a_live_connection_are_where_they_were() -> None:
         assert isinstance(ice._queue, asyncio.Queue)
         assert isinstance(ice._nominated[1], CandidatePair)
         assert ice._local_candidates
+        assert ice._remote_candidates
+        assert ice._remote_candidates[0]._network_host
+        assert isinstance(ice._check_list, list)
+        assert ice._query_consent_task is not None
         assert ice._protocols
 
 

@@ -41,6 +41,7 @@ def no_complaints(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     caplog.set_level(logging.WARNING)
     loop.slow_callback_duration = 60.0  # a busy machine is none of it
+    caplog.clear()
     yield
     assert complaints == []
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
@@ -216,16 +217,55 @@ async def test_alerts_in_the_clear_end_no_handshake(engine: EngineName) -> None:
         await greet(ours, theirs)
 
 
+class Tapped:
+    """A transport of any loop that sends by other means."""
+
+    def __init__(self, transport: Any, sendto: Callable[..., None]) -> None:
+        self._transport = transport
+        self.sendto = sendto
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def _alarm(protocol: Any) -> None:
-    transport = protocol.transport
-    send = transport.sendto
+    send = protocol.transport.sendto
 
     def sendto(data: bytes, address: Any = None) -> None:
         for alert in (b"\x01\x00", b"\x02\x28"):
             send(record(21, 0, alert), address)
         send(data, address)
 
-    transport.sendto = sendto
+    protocol.transport = Tapped(protocol.transport, sendto)
+
+
+async def test_records_from_unknown_addresses_reach_no_handshake() -> None:
+    """Of the right shape, and while OpenSSL would believe them: a ServerHello, say."""
+    async with pair("peerline", []) as (one, other, ours, theirs):
+        answer = await other.answer(await one.offer())
+        for connection in (one, other):
+            for protocol in connection._ice._protocols:
+                _mislead(protocol)
+        await one.accept_answer(answer)
+        async with asyncio.timeout(20):
+            await asyncio.gather(one.connected(), other.connected())
+        await greet(ours, theirs)
+
+
+def _mislead(protocol: Any) -> None:
+    """With every datagram, one that ends the handshake, from elsewhere."""
+    take = protocol.datagram_received
+    nonsense = record(22, 0, b"\x02\0\0\x04\0\0\0\0\0\0\0\x04nope")
+
+    def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
+        take(nonsense, ("192.0.2.1", 5))
+        take(data, address)
+
+    protocol.datagram_received = datagram_received
+
+
+def _tapped(protocol: Any, sendto: Callable[..., None]) -> Any:
+    return Tapped(protocol.transport, sendto)
 
 
 async def test_unknown_senders_get_no_answer() -> None:
@@ -237,7 +277,7 @@ async def test_unknown_senders_get_no_answer() -> None:
         message.add_message_integrity(b"a wrong password")
         sent: list[bytes] = []
         for protocol in one._ice._protocols:
-            cast(Any, protocol.transport).sendto = lambda data, addr=None: sent.append(data)
+            protocol.transport = _tapped(protocol, lambda data, addr=None: sent.append(data))
             protocol.datagram_received(bytes(message), ("192.0.2.1", 5))
         assert sent == []
 
@@ -276,7 +316,7 @@ async def test_a_check_without_a_priority_is_nothing() -> None:
         message.attributes["USERNAME"] = f"{one._ice.local_username}:abcd"
         message.add_message_integrity(one._ice.local_password.encode())
         for protocol in one._ice._protocols:
-            cast(Any, protocol.transport).sendto = lambda data, addr=None: None
+            protocol.transport = _tapped(protocol, lambda data, addr=None: None)
             protocol.datagram_received(bytes(message), ("192.0.2.1", 5))
         one._ice.check_incoming(message, ("192.0.2.1", 5), one._ice._protocols[0])
         assert one._ice._remote_candidates == []
