@@ -28,8 +28,10 @@ logger = logging.getLogger(__name__)
 
 CONSENT_EXPIRES = 30.0
 """Seconds since the last answer (RFC 7675 section 5.1)."""
-CONSENT_REPEATS = 1
-"""Of each request, aioice's own count: it has 1.5 s to be answered, and several chances."""
+CONSENT_REPEATS = 2
+"""Of each request, aioice's own count: it has 3.5 s to be answered, and several chances."""
+DOUBT_PAUSE = 1.0
+"""Seconds from an answer to the next question that a doubt brings about."""
 COMPONENT = 1
 """The only one there is: everything goes over one socket (RFC 8843)."""
 MAX_PAIRS = 100
@@ -94,6 +96,8 @@ class IceConnection(AioiceConnection):
                 async with asyncio.timeout(interval):
                     await self._doubted.wait()
             self._doubted.clear()
+            if self._doubt:
+                await asyncio.sleep(max(0.0, agreed_at + DOUBT_PAUSE - loop.time()))
             for pair in list(self._nominated.values()):
                 try:
                     await pair.protocol.request(
@@ -214,6 +218,12 @@ class IceProtocol(StunProtocol):
         """See `asyncio.BaseProtocol.connection_made`."""
         super().connection_made(transport)
         repeat_requests(self)
+
+    def refused(self, address: tuple[Any, ...]) -> None:
+        """The machine at an address says that nothing listens there."""
+        pairs = self.receiver._nominated.values()
+        if any(pair.protocol is self and pair.remote_addr == address[:2] for pair in pairs):
+            self.receiver.doubt(self, "Nothing listens at the other end any more.")
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         """Take a datagram from anybody; raises nothing, whatever it is."""

@@ -60,6 +60,7 @@ class SharedSocket(asyncio.DatagramTransport):
                 on_batches_end=on_batches_end,
                 on_writable=on_writable,
                 on_error=protocol.error_received,
+                on_refused=lambda address: protocol.refused(address),
             )
         except NotImplementedError:
             batched.close()

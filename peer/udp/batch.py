@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 """An IPv4 ``(host, port)`` or IPv6 ``(host, port, flow, scope)`` socket address."""
@@ -60,3 +60,14 @@ class BatchSocket(Protocol):
 
     def close(self) -> None:
         """Give the descriptor back."""
+
+
+@runtime_checkable
+class ReportingSocket(Protocol):
+    """A `BatchSocket` that can tell which destinations refused what was sent to them."""
+
+    def report_refusals(self) -> None:
+        """Begin to; from now on the descriptor is readable while there is something to tell."""
+
+    def refusals(self) -> list[Address]:
+        """Destinations whose machine says that the port is closed, since the last call."""

@@ -7,7 +7,7 @@ import errno
 from collections import deque
 from collections.abc import Callable
 
-from .batch import MAX_DATAGRAM, Address, BatchSocket, SegmentationRefused
+from .batch import MAX_DATAGRAM, Address, BatchSocket, ReportingSocket, SegmentationRefused
 from .coalescing import INTERVAL, Coalescing, Taken
 
 RECEIVE_BYTES_PER_TURN = 200_000
@@ -43,6 +43,7 @@ class UdpEndpoint:
         on_batches_end: Callable[[], None],
         on_writable: Callable[[], None],
         on_error: Callable[[OSError], None],
+        on_refused: Callable[[Address], None] | None = None,
     ) -> None:
         """Start to read.
 
@@ -54,6 +55,8 @@ class UdpEndpoint:
                 answer them all at once.
             on_writable: Called when a full socket took everything that waited.
             on_error: Called with an error of the socket; the socket stays in use.
+            on_refused: Called with a destination whose machine says that its port is closed,
+                where the system tells. Anybody who knows both addresses can forge that.
         """
         self._sock = sock
         self._loop = loop
@@ -67,6 +70,12 @@ class UdpEndpoint:
         self._coalescing = Coalescing()
         self._next_read: asyncio.TimerHandle | None = None
         """While coalescing; the loop does not watch the socket for reading then."""
+        self._on_refused = on_refused
+        # uvloop stops to watch a descriptor that has errors to tell.
+        watched = on_refused is not None and isinstance(loop, asyncio.SelectorEventLoop)
+        self._reporting = sock if watched and isinstance(sock, ReportingSocket) else None
+        if self._reporting is not None:
+            self._reporting.report_refusals()
         loop.add_reader(sock.fileno(), self._readable)
 
     @property
@@ -128,6 +137,7 @@ class UdpEndpoint:
         retransmits, or finds the path dead, as it would had a router dropped them.
         """
         done = 0
+        again = True
         step = min(self._sock.max_segments, MAX_DATAGRAM // segment or 1) * segment
         while done < len(data):
             try:
@@ -140,6 +150,9 @@ class UdpEndpoint:
             except OSError as error:
                 if error.errno == errno.ENOBUFS:
                     break
+                if again and self._reporting is not None:
+                    again = False  # it may be that of an earlier datagram, which is cleared now
+                    continue
                 if error.errno != errno.EMSGSIZE:
                     self._on_error(error)
             done += step
@@ -180,6 +193,11 @@ class UdpEndpoint:
             self._next_read = None
             self._loop.add_reader(self._sock.fileno(), self._readable)
 
+    def _tell_refusals(self) -> None:
+        if self._reporting is not None and self._on_refused is not None:
+            for address in self._reporting.refusals():
+                self._on_refused(address)
+
     def _read(self) -> Taken:
         """Take what is there, up to a turn's worth."""
         total = datagrams = 0
@@ -190,9 +208,12 @@ class UdpEndpoint:
                     length, segment, address = self._sock.receive(self._buffer)
                 except (BlockingIOError, InterruptedError):
                     more = False
+                    if not datagrams:
+                        self._tell_refusals()
                     break
                 except OSError as error:
                     self._on_error(error)
+                    self._tell_refusals()
                     break
                 if length:
                     self._on_batch(self._buffer[:length], segment, address)

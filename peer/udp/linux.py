@@ -29,9 +29,18 @@ PMTUDISC_DONT = 0
 PMTUDISC_PROBE = 3
 """Set "don't fragment" but ignore the kernel's idea of the path MTU: we probe for ourselves."""
 
+IP_RECVERR = 11
+IPV6_RECVERR = 25
+MAX_ERRORS = 64
+"""Of those that the kernel has kept, so many are looked at in one go."""
+
 _REFUSALS = {errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
 
 _SEGMENT = Struct("=H")
+_ERROR = Struct("=IB")
+"""``sock_extended_err``: the error, and where it comes from: 2 is ICMP, 3 is ICMPv6."""
+_REFUSED = ((errno.ECONNREFUSED, 2), (errno.ECONNREFUSED, 3))
+_ERROR_SPACE = 512
 _CONTROL_SPACE = socket.CMSG_SPACE(4)
 
 
@@ -85,6 +94,30 @@ class SegmentingSocket:
         """See `BatchSocket.allow_fragments`. The kernel never fragments the segments of a batch."""
         set_fragments(self._sock, allow)
         self.max_segments = 1 if allow or self._refused else MAX_SEGMENTS
+
+    def report_refusals(self) -> None:
+        """See `ReportingSocket.report_refusals`."""
+        level, option = self._errors
+        self._sock.setsockopt(level, option, 1)
+
+    def refusals(self) -> list[Address]:
+        """See `ReportingSocket.refusals`; other errors that the kernel has kept are dropped."""
+        refused: list[Address] = []
+        for _ in range(MAX_ERRORS):
+            try:
+                _, control, _, address = self._sock.recvmsg(1, _ERROR_SPACE, socket.MSG_ERRQUEUE)
+            except OSError:
+                break
+            for level, kind, value in control:
+                if (level, kind) == self._errors and _ERROR.unpack_from(value) in _REFUSED:
+                    refused.append(cast(Address, address))
+        return refused
+
+    @property
+    def _errors(self) -> tuple[int, int]:
+        if self._sock.family == socket.AF_INET6:
+            return socket.IPPROTO_IPV6, IPV6_RECVERR
+        return socket.IPPROTO_IP, IP_RECVERR
 
     def fileno(self) -> int:
         """See `BatchSocket.fileno`."""

@@ -193,3 +193,18 @@ async def test_a_closed_port_is_no_proof_by_itself() -> None:
         ends.handlers[0].channel.send("still here")
         assert await ends.handlers[1].messages.get() == "still here"
         assert ends.errors.empty()
+
+
+def test_a_program_that_is_gone_is_noticed_at_once() -> None:
+    """Its system says that the port is closed, and no check is answered."""
+
+    async def story() -> None:
+        async with Ends() as ends, asyncio.timeout(10):
+            for protocol in ends.connections[1]._ice._protocols:
+                protocol.transport._endpoint.close()  # type: ignore[attr-defined]
+            error = await ends.errors.get()
+            assert isinstance(error, LinkLost)
+            assert "Nothing listens at the other end any more." in str(error)
+
+    with asyncio.Runner() as runner:  # uvloop cannot tell
+        runner.run(story())

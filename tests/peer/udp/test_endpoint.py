@@ -288,3 +288,48 @@ async def test_an_oversized_datagram_is_dropped_and_an_error_is_told() -> None:
     a.endpoint.close()
     a.endpoint.send(b"after close", 11, b.endpoint.getsockname())
     b.endpoint.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it is told")
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["ipv4", "ipv6"])
+def test_a_closed_port_is_told_and_costs_nothing_else(family: socket.AddressFamily) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        refused: asyncio.Queue[Address] = asyncio.Queue()
+        with bound(family) as gone:
+            closed = gone.getsockname()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        turns = 0
+
+        def end_turn() -> None:
+            nonlocal turns
+            turns += 1
+
+        endpoint = UdpEndpoint(
+            open_batch_socket(bound(family)),
+            loop,
+            on_batch=lambda data, segment, address: heard.put_nowait(bytes(data)),
+            on_batches_end=end_turn,
+            on_writable=lambda: None,
+            on_error=lambda error: None,
+            on_refused=refused.put_nowait,
+        )
+        other = Sink(open_batch_socket(bound(family)), loop)
+        async with asyncio.timeout(10):
+            for _ in range(5):
+                endpoint.send(b"anybody?", 8, closed)
+                # An error of the socket must not cost what goes elsewhere, in batches or alone.
+                endpoint.send(b"x" * 3000, 1000, other.endpoint.getsockname())
+                assert (await refused.get())[:2] == closed[:2]
+            await other.received(15)
+            other.endpoint.send(b"hello", 5, endpoint.getsockname())
+            assert await heard.get() == b"hello"
+        before = turns
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert turns == before, "errors that were told keep the loop busy"
+        endpoint.close()
+        other.endpoint.close()
+
+    with asyncio.Runner() as runner:  # asyncio's own loop, whatever the suite runs under
+        runner.run(story())
