@@ -68,7 +68,6 @@ _MISMATCH: Final = (
 _BYE_ERRORS: Final[dict[str, type[PeerError]]] = {
     "no_path": NoPath,
     "verification_failed": VerificationFailed,
-    "wrong_code": WrongCode,
 }
 
 _NO_PATH_REASONS: Final = {
@@ -345,6 +344,9 @@ class Negotiation:
         if kind == "bye" and self._pake is not None:
             if _MISMATCH_CODE in data:
                 self._fail(WrongCode(_MISMATCH))
+            elif not (self._unproved or (self.offerer and _TOO_MANY_CODE in data)):
+                # It has seen nothing of us that could be wrong: it just leaves, whatever it says.
+                self._fail(PeerLeft())
             elif _TOO_MANY_CODE in data:
                 self._fail(TooManyGuesses())
             else:

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 import peer
 from peer.config import LinkConfig, Timeouts
-from peer.errors import ProtocolError, WrongCode
+from peer.errors import PeerLeft, ProtocolError, WrongCode
 from peer.link import Link
 from peer.negotiation import Negotiation
 from peer.room import Room
@@ -234,6 +234,25 @@ async def test_a_stranger_who_was_there_first_sends_nobody_away(server: Signalin
         async with peer.join(server.urls[0], room="lobby") as friend:
             link = await waiting
             assert link.peer.id == friend.me
+
+
+@pytest.mark.parametrize("code", ["wrong_code", "too_many_guesses", "verification_failed"])
+async def test_what_a_stranger_claims_who_was_there_first_sends_nobody_away(
+    server: SignalingServer, code: str
+) -> None:
+    where = {"room": "lobby", "password": "right"}
+    async with (
+        nothing_left_behind(),
+        stranger(server) as client,
+        peer.join(server.urls[0], **where) as room,  # type: ignore[arg-type]
+    ):
+        assert await newcomer(client) == room.me
+        data = json.dumps({"code": code})
+        await client.send(Signal(to=room.me, link="L", gen=0, kind=SignalKind.BYE, data=data))
+        assert isinstance(await failure(room, client.peer), PeerLeft)
+        async with peer.join(server.urls[0], **where) as friend:  # type: ignore[arg-type]
+            await asyncio.gather(room.link(), friend.link())
+        assert room._wrong_guesses == 0
 
 
 async def test_who_is_told_of_a_failure_is_still_in_the_room(server: SignalingServer) -> None:
