@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections import deque
@@ -209,10 +210,17 @@ class IncomingTransfer(Transfer[Receiver]):
         if not self.undecided or not self._offered:
             raise RuntimeError("this transfer was accepted before")
         self._deciding = True
+        opened: list[Destination] = []
+
+        def open_folder() -> None:
+            opened.append(Destination(folder, self.manifest, overwrite=overwrite))
+
         try:
-            destination = await self._workers.run(
-                Destination, folder, self.manifest, overwrite=overwrite
-            )
+            await self._workers.run(open_folder)
+        except asyncio.CancelledError:
+            for destination in opened:
+                destination.close()  # the thread was done when we were told
+            raise
         except TransferError as exc:
             self._error = self._error or exc
             self._machine.decline(_decline_code(exc))
@@ -221,6 +229,7 @@ class IncomingTransfer(Transfer[Receiver]):
             raise
         finally:
             self._deciding = False
+        (destination,) = opened
         if self._machine.ended or self._error is not None:
             await self._workers.run(destination.close)
             raise self._error or TransferError("The transfer is over.")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import os
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import aioice
@@ -164,6 +167,36 @@ async def test_a_cancelled_description_leaves_no_socket(policy: Any) -> None:
                 await connection.close()
                 step += 1
             assert step
+
+
+def open_files() -> set[str]:
+    """What this process has open, sockets and pipes included."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one of the listing itself
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return found
+
+
+@LATE
+async def test_files_whose_offer_or_acceptance_is_given_up_are_closed(
+    tmp_path: Path, late: bool
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a").write_bytes(bytes(1000))
+    async with link_pair() as pair, asyncio.timeout(30):
+        before = open_files()
+        assert await cancelled(pair.ours.send_files(source), 0, late=late)
+        outgoing = await pair.ours.send_files(source)
+        incoming = await anext(aiter(pair.theirs.transfers()))
+        assert await cancelled(incoming.accept(tmp_path / "out"), 0, late=late)
+        gc.collect()
+        assert open_files() <= before
+        # Nothing was decided by that.
+        await incoming.accept(tmp_path / "out")
+        await asyncio.gather(outgoing.done(), incoming.done())
+    assert (tmp_path / "out" / "in" / "a").read_bytes() == bytes(1000)
 
 
 async def test_connections_closed_at_any_moment_leave_nothing() -> None:
