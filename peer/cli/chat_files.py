@@ -144,7 +144,8 @@ class ChatFiles:
         shown = await asyncio.to_thread(
             offer, incoming.manifest, sender=somebody.name, out=self._out
         )
-        self._face.notice((somebody.name, "name"), f" wants to send you {_what(incoming)}.")
+        who = present.begin(somebody.name)
+        self._face.notice((who, "name"), f" wants to send you {_what(incoming)}.")
         for line in shown.listing if shown.notable or len(incoming.names) > 1 else ():
             self._face.notice(*line)
         for line in shown.remarks:

@@ -181,7 +181,7 @@ class Conversation:
             self._files.forget(somebody)
             del self._people[link.peer.id]
             self._refresh()
-        self._face.notice((somebody.name, "name"), " left.")
+        self._face.notice((present.begin(somebody.name), "name"), " left.")
 
     def _name_for(self, link: Link) -> str:
         """Return what to call the other side; two of one name get numbers."""
@@ -327,10 +327,9 @@ class Conversation:
             show(somebody)
 
     def _show_words(self, somebody: Somebody) -> None:
+        where = "both sides" if present.is_nameless(somebody.name) else f"{somebody.name}'s side"
         self._face.notice(
-            "Words: ",
-            (" ".join(somebody.link.sas), "words"),
-            f"  (the same on {somebody.name}'s side)",
+            "Words: ", (" ".join(somebody.link.sas), "words"), f"  (the same on {where})"
         )
         if not somebody.link.authenticated:
             self._face.notice(

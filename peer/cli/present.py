@@ -20,6 +20,7 @@ __all__ = [
     "connected",
     "describe",
     "invitation",
+    "is_nameless",
     "path_in_full",
     "path_in_short",
     "who",
@@ -41,9 +42,14 @@ def who(peer: PeerInfo) -> str:
     return shorten(safe_line(peer.name), 40) or _NAMELESS
 
 
+def is_nameless(name: str) -> bool:
+    """Whether `who` had no name to return."""
+    return name.startswith(_NAMELESS)
+
+
 def begin(name: str) -> str:
     """Return what `who` returned as it stands at the beginning of a sentence."""
-    return "The other side" if name == _NAMELESS else name
+    return f"T{name[1:]}" if is_nameless(name) else name
 
 
 def path_in_short(path: Path | None) -> str:

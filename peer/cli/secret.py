@@ -85,5 +85,6 @@ def ask_password() -> str:
     try:
         password = getpass.getpass("Password of the room: ", stream=sys.stderr)
     except EOFError:
+        print(file=sys.stderr)  # the question has a line of its own
         raise UsageProblem("No password was given.") from None
     return password
