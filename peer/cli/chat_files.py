@@ -203,6 +203,8 @@ class ChatFiles:
             self._face.notice(
                 (f"Not received from {somebody.name}: {safe_line(str(error))}", "warning")
             )
+            for line in transfer_view.unfinished(incoming):
+                self._face.notice(*line)
             return
         self._face.notice((f"{transfer_view.summary('Received', incoming, took)}:", "good"))
         for line in [*transfer_view.places(incoming), *transfer_view.notices(incoming)]:

@@ -87,8 +87,13 @@ async def receive_files(code: str, reach: Reach, *, out: Path, yes: bool, overwr
             waiting="Waiting for the first bytes ...",
             finishing="Putting everything in place ...",
         )
-        took = await transfer_view.follow(incoming, view)
-        await incoming.done()
+        try:
+            took = await transfer_view.follow(incoming, view)
+            await incoming.done()
+        except BaseException:
+            for line in transfer_view.unfinished(incoming):
+                screen.say(*line)
+            raise
         screen.say((f"{transfer_view.summary('Received', incoming, took)}.", "good"))
         screen.say("Every piece has the digest that the sender gave it. Saved as:")
         for line in [*transfer_view.places(incoming), *transfer_view.notices(incoming)]:

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     Transfer = OutgoingTransfer | IncomingTransfer
 
-__all__ = ["ScreenView", "follow", "list_sources", "notices", "places", "status_of", "summary"]
+__all__ = [
+    "ScreenView",
+    "follow",
+    "list_sources",
+    "notices",
+    "places",
+    "status_of",
+    "summary",
+    "unfinished",
+]
 
 _SHOWN = 5
 """Files that are named, of those that were left out or renamed."""
@@ -111,6 +120,18 @@ def places(incoming: IncomingTransfer) -> list[Line]:
     lines: list[Line] = [("    ", (str(path), "name")) for path in paths[:_PLACES]]
     if len(paths) > _PLACES:
         lines.append((f"    ... and {count(len(paths) - _PLACES, 'more', 'more')}",))
+    return lines
+
+
+def unfinished(incoming: IncomingTransfer) -> list[Line]:
+    """Return which files lie around half, after a transfer that did not reach its end."""
+    paths = incoming.partial_paths
+    if not paths:
+        return []
+    lines: list[Line] = [(("Left unfinished, and not gone on with by another run:", "warning"),)]
+    lines += [("    ", (str(path), "name")) for path in paths[:_SHOWN]]
+    if len(paths) > _SHOWN:
+        lines.append((f"    ... and {count(len(paths) - _SHOWN, 'more', 'more')}",))
     return lines
 
 

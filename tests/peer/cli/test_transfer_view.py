@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from peer.cli.transfer_view import notices, places, status_of
+from peer.cli.transfer_view import notices, places, status_of, unfinished
 from peer.transfer.notes import LeftOut, Notes, Renamed
 
 
@@ -14,6 +14,7 @@ class Ended:
     left_out: Notes[LeftOut] = field(default_factory=Notes)
     renamed: Notes[Renamed] = field(default_factory=Notes)
     paths: tuple[Path, ...] = ()
+    partial_paths: tuple[Path, ...] = ()
 
 
 def text_of(lines: list[tuple[str | tuple[str, str], ...]]) -> list[str]:
@@ -62,3 +63,12 @@ def test_places_of_many_files_do_not_fill_the_screen() -> None:
     lines = text_of(places(Ended(paths=paths)))  # type: ignore[arg-type]  # as far as it is looked at
     assert len(lines) == 21
     assert lines[-1] == "    ... and 980 more"
+
+
+def test_what_lies_around_half_is_told() -> None:
+    ended = Ended(partial_paths=tuple(Path(f"/x/.{number}.part") for number in range(7)))
+    lines = text_of(unfinished(ended))  # type: ignore[arg-type]  # as far as it is looked at
+    assert lines[0] == "Left unfinished, and not gone on with by another run:"
+    assert lines[1] == "    /x/.0.part"
+    assert lines[-1] == "    ... and 2 more"
+    assert unfinished(Ended()) == []  # type: ignore[arg-type]  # as far as it is looked at
