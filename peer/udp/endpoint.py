@@ -155,6 +155,10 @@ class UdpEndpoint:
                     continue
                 if error.errno != errno.EMSGSIZE:
                     self._on_error(error)
+                elif (tail := len(data[done : done + step]) % segment) and step > segment:
+                    done += len(data[done : done + step]) - tail  # it is shorter, and may fit
+                    step = segment
+                    continue
             done += step
         return done
 

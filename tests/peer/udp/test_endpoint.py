@@ -333,3 +333,21 @@ def test_a_closed_port_is_told_and_costs_nothing_else(family: socket.AddressFami
 
     with asyncio.Runner() as runner:  # asyncio's own loop, whatever the suite runs under
         runner.run(story())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batches are Linux's")
+def test_the_short_end_of_a_batch_arrives_though_the_rest_is_too_large() -> None:
+    """It may be the question whether the path has shrunk."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        a, b = Sink(open_batch_socket(bound()), loop), Sink(open_batch_socket(bound()), loop)
+        set_loopback_mtu(1300)
+        a.endpoint.send(b"too large" * 500 + b"short", 1350, b.endpoint.getsockname())
+        a.endpoint.send(b"x" * 3000, 1000, b.endpoint.getsockname())
+        assert await b.received(4) == [(b"too large" * 500 + b"short")[4050:], *[b"x" * 1000] * 3]
+        a.endpoint.close()
+        b.endpoint.close()
+
+    with own_network(Network.LOOPBACK_ONLY), asyncio.Runner() as runner:
+        runner.run(story())
