@@ -19,7 +19,7 @@ END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_
 
 # Run with uvloop, and with eager tasks on every newer Python, too: tests/conftest.py.
 CORE := tests/peer/test_room.py tests/peer/test_link.py tests/peer/test_channel.py \
-    tests/peer/test_transfers.py tests/peer/test_cancelling.py
+    tests/peer/test_transfers.py tests/peer/test_cancelling.py tests/peer/test_unread.py
 
 # Each takes PEERLINE_FUZZ inputs: datagrams, HTTP and WebSocket, descriptions, signals, SCTP.
 FUZZED := tests/peer/test_rtc_strangers.py tests/signaling/test_strangers.py \

@@ -122,12 +122,13 @@ class Chat:
         """Ids of what was sent and not confirmed, oldest first."""
         return tuple(self._undelivered)
 
-    def send(self, text: str, at: int) -> int:
+    def send(self, text: str, at: int, *, limit: int | None = None) -> int:
         """Write something to the other side.
 
         Args:
             text: 1 byte to 64 KiB of UTF-8.
             at: Unix time, milliseconds.
+            limit: bytes of the largest message on the channel; escapes may need more than the text.
 
         Returns:
             The message's id, which comes back in `Delivered`.
@@ -146,8 +147,11 @@ class Chat:
             raise ValueError(f"The message has {size} bytes, at most {MAX_TEXT} are allowed.")
         if len(self._undelivered) >= MAX_UNDELIVERED:
             raise ValueError("The other side has not confirmed the last messages yet.")
+        encoded = _ENCODER.encode(_Message(self._last_sent + 1, text, at))
+        if limit is not None and len(encoded) > limit:
+            raise ValueError(f"The message takes {len(encoded)} bytes, the other side {limit}.")
         self._last_sent += 1
-        message = _ENCODER.encode(_Message(self._last_sent, text, at)).decode()
+        message = encoded.decode()
         self._undelivered[self._last_sent] = message
         self._messages.append(message)
         return self._last_sent

@@ -63,7 +63,8 @@ class ChatLine:
         """
         if self._end is not None:
             raise self._end
-        number = self._machine.send(text, at=int(time.time() * 1000))
+        limit = self._channel._max_message_size()
+        number = self._machine.send(text, at=int(time.time() * 1000), limit=limit)
         delivered = asyncio.get_running_loop().create_future()
         self._undelivered[number] = delivered
         try:

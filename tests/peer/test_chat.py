@@ -51,6 +51,15 @@ def test_a_repeated_message_is_confirmed_again_and_shown_once() -> None:
     assert bob.next_event() is None
 
 
+def test_what_the_other_side_does_not_take_is_refused_and_leaves_no_gap() -> None:
+    alice = Chat()
+    with pytest.raises(ValueError, match="the other side 1000"):
+        alice.send("\x01" * 900, at=0, limit=1000)
+    assert alice.messages_to_send() == []
+    assert alice.send("short", at=0, limit=1000) == 1
+    assert alice.undelivered == (1,)
+
+
 def test_what_was_not_confirmed_goes_out_again_on_a_new_connection() -> None:
     alice, bob = Chat(), Chat()
     for text in ("one", "two", "three"):
