@@ -29,15 +29,13 @@ from peer.transfer.notes import LeftOut, Notes, Renamed
 from peer.transfer.plan import NamePlan
 
 from .abilities import probe
-from .partial import ATTEMPTS, open_partial, partial_link, reserve
+from .naming import take_name
+from .partial import ATTEMPTS, open_partial, partial_link
 from .problems import disk_error, human_size, may
 
 __all__ = ["Destination", "NoRoom"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_HARD_LINKS: Final = frozenset(
-    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-)
 _WRITE_SIZE: Final = 1 << 14
 """Bytes of one write. Linux takes memory for the page cache in blocks as large as the write, and
 free blocks that are large have seldom been used before: where a hypervisor backs memory at its
@@ -471,19 +469,8 @@ class Destination:
             os.replace(partial, wanted, src_dir_fd=folder, dst_dir_fd=folder)
             return wanted
         for name in islice(numbered(wanted, limit=self._limit), ATTEMPTS):
-            try:
-                os.link(partial, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-            except FileExistsError:
-                continue
-            except OSError as exc:
-                if exc.errno not in _NO_HARD_LINKS:
-                    raise
-                if not reserve(folder, name):
-                    continue
-                os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
-            else:
-                os.unlink(partial, dir_fd=folder)
-            return name
+            if take_name(folder, partial, name):
+                return name
         raise FileExistsError(errno.EEXIST, "File exists")
 
     def _name_link(self, folder: int, wanted: str, target: str) -> str:

@@ -17,7 +17,7 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]  # a module or None
 
-__all__ = ["ATTEMPTS", "PARTIAL_SUFFIX", "open_partial", "partial_link", "reserve"]
+__all__ = ["ATTEMPTS", "PARTIAL_SUFFIX", "PRIVATE", "open_partial", "partial_link"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ PRIVATE: Final = 0o600
 ATTEMPTS: Final = 10_000
 """Numbers that are tried before a name counts as hopelessly taken."""
 
-_PLACEHOLDER: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PARTIAL: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -118,19 +117,6 @@ def _exists(folder: int, name: str) -> bool:
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError:
-        return False
-    return True
-
-
-def reserve(folder: int, name: str) -> bool:
-    """Take a name with an empty file, for file systems without hard links."""
-    try:
-        os.close(
-            os.open(
-                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE, dir_fd=folder
-            )
-        )
-    except FileExistsError:
         return False
     return True
 

@@ -16,7 +16,6 @@ the credit end the transfer. Before anybody has accepted, only the packed manife
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import ClassVar, assert_never
@@ -30,6 +29,7 @@ from .config import (
     SEGMENT_SIZE,
     TransferConfig,
 )
+from .confirmations import Confirmations
 from .digest import FileDigest, file_digest
 from .events import (
     Completed,
@@ -49,7 +49,6 @@ from .frames import BadFrame, DataFrame, Frame, PackedFile, PackFrame, SegmentFr
 from .machine import Machine, Trigger, Violation, credit
 from .manifest import DIRECTORY, FILE, KINDS, LINK, Entry, Manifest
 from .messages import (
-    RANGES_PER_MESSAGE,
     VERSION,
     Accept,
     Ack,
@@ -69,6 +68,7 @@ from .messages import (
 )
 from .messages import Have as HaveMessage
 from .names import check_entry, display_name
+from .pieces import OpenFile, Segment
 
 __all__ = ["Receiver", "ReceiverState"]
 
@@ -85,58 +85,6 @@ class ReceiverState(Enum):
     DECLINED = "declined"
     FAILED = "failed"
     """Cancelled by either side, or gone wrong."""
-
-
-class _Segment:
-    """A segment that is on its way, or waits to be written."""
-
-    __slots__ = ("digest", "length", "parts", "received", "retries", "start", "writing")
-
-    def __init__(self, start: int, length: int) -> None:
-        self.start = start
-        """Offset in the file, bytes."""
-        self.length = length
-        self.digest: bytes | None = None
-        self.parts: dict[int, memoryview] = {}
-        """By offset in the file."""
-        self.received = 0
-        """Bytes in `parts`."""
-        self.retries = 0
-        self.writing = False
-
-    def clear(self) -> None:
-        self.digest = None
-        self.parts = {}
-        self.received = 0
-        self.writing = False
-
-    def in_order(self) -> tuple[memoryview, ...]:
-        """All parts.
-
-        Raises:
-            Violation: they overlap; only then do they leave a gap.
-        """
-        expected = self.start
-        parts = []
-        for offset in sorted(self.parts):
-            if offset != expected:
-                raise Violation("blocks overlap")
-            parts.append(self.parts[offset])
-            expected += len(parts[-1])
-        return tuple(parts)
-
-
-class _File:
-    """What the receiver knows of a file that is under way."""
-
-    __slots__ = ("digest", "missing", "open")
-
-    def __init__(self, missing: int) -> None:
-        self.missing = missing
-        """Segments that are not written."""
-        self.digest = FileDigest()
-        self.open = False
-        """Blocks of it have arrived, and more are to come."""
 
 
 class Receiver(Machine[ReceiverState]):
@@ -201,16 +149,14 @@ class Receiver(Machine[ReceiverState]):
         self._links = 0
         """Links that were not asked for yet."""
         self._not_placed = 0
-        self._segments: dict[tuple[int, int], _Segment] = {}
-        self._files: dict[int, _File] = {}
+        self._segments: dict[tuple[int, int], Segment] = {}
+        self._files: dict[int, OpenFile] = {}
         self._open_files = 0
         self._written = bytearray()
         """By file index: 1 when no segment is missing."""
         self._finishing: dict[int, bytes] = {}
         """By file index: digest, while the driver gives it its final name."""
-        self._acks: dict[int, list[int]] = {}
-        self._finished: list[tuple[int, bytes]] = []
-        """Files and their digests that the sender has not heard of, in version 2."""
+        self._confirmations = Confirmations(transfer)
 
     # Decide
 
@@ -269,8 +215,7 @@ class Receiver(Machine[ReceiverState]):
 
     def messages_to_send(self) -> list[str]:
         """Take some control messages, in order; call again until the list is empty."""
-        self._flush_acks()
-        self._flush_finished()
+        self._messages += self._confirmations.messages()
         return super().messages_to_send()
 
     # In
@@ -321,7 +266,7 @@ class Receiver(Machine[ReceiverState]):
         self._used -= credit(self.manifest, file, self._version)
         self.bytes_done += written.length
         self.current = file
-        self._acks.setdefault(file, []).append(segment)
+        self._confirmations.written(file, segment)
         if not progress.missing:
             self._open_files -= 1
             self._events.append(self._finish_file(file, self._files.pop(file).digest))
@@ -360,8 +305,7 @@ class Receiver(Machine[ReceiverState]):
         """Answer `SetFolders`."""
         if self._state is not ReceiverState.RECEIVING:
             return
-        self._flush_acks()
-        self._flush_finished()
+        self._messages += self._confirmations.messages()
         self._move(Trigger.DONE)
         files = self.manifest.files - self.files_skipped
         count = self.manifest.bytes - self.bytes_skipped
@@ -443,47 +387,12 @@ class Receiver(Machine[ReceiverState]):
         self._events.append(Skipped(file, display_name(message.reason) or "cannot be read"))
         self._go_on()
 
-    def _flush_acks(self) -> None:
-        for file, segments in self._acks.items():
-            ranges: list[tuple[int, int]] = []
-            for segment in sorted(segments):
-                if ranges and ranges[-1][1] == segment - 1:
-                    ranges[-1] = (ranges[-1][0], segment)
-                else:
-                    ranges.append((segment, segment))
-            for start in range(0, len(ranges), RANGES_PER_MESSAGE):
-                part = ranges[start : start + RANGES_PER_MESSAGE]
-                self._send(Ack(transfer=self.transfer, file=file, segments=part))
-        self._acks.clear()
-
-    def _flush_finished(self) -> None:
-        """Tell of the files that stand, many at once."""
-        if not self._finished:
-            return
-        self._finished.sort()
-        ranges: list[tuple[int, int]] = []
-        digest = hashlib.sha256()
-        for file, one in self._finished:
-            if ranges and ranges[-1][1] == file - 1:
-                ranges[-1] = (ranges[-1][0], file)
-            else:
-                if len(ranges) == RANGES_PER_MESSAGE:
-                    self._send_finished(ranges, digest.hexdigest())
-                    ranges, digest = [], hashlib.sha256()
-                ranges.append((file, file))
-            digest.update(one)
-        self._send_finished(ranges, digest.hexdigest())
-        self._finished.clear()
-
-    def _send_finished(self, ranges: list[tuple[int, int]], digest: str) -> None:
-        self._send(FilesDone(transfer=self.transfer, files=ranges, digest=digest))
-
     # Segments
 
     def _hold(self, file: int, held: Have) -> None:
         """Count what a journal vouches for as written."""
         segments = self.manifest.segments(file)
-        progress = self._files[file] = _File(segments)
+        progress = self._files[file] = OpenFile(segments)
         start, previous = 0, -1
         for first, last in held.ranges:
             if not previous < first <= last < segments:
@@ -497,7 +406,7 @@ class Receiver(Machine[ReceiverState]):
         if start != len(held.digests):
             raise ValueError(f"file {file}: digests and ranges do not match")
 
-    def _segment_of(self, frame: SegmentFrame | DataFrame) -> _Segment | None:
+    def _segment_of(self, frame: SegmentFrame | DataFrame) -> Segment | None:
         """The segment that a frame belongs to; None when that one is written already.
 
         Raises:
@@ -516,7 +425,7 @@ class Receiver(Machine[ReceiverState]):
             return None if file in self._files else self._open_segment(file, number)
         progress = self._files.get(file)
         if progress is None:
-            progress = self._files[file] = _File(self.manifest.segments(file))
+            progress = self._files[file] = OpenFile(self.manifest.segments(file))
         if number in progress.digest:
             return None
         if not progress.open:
@@ -528,12 +437,12 @@ class Receiver(Machine[ReceiverState]):
             self._open_files += 1
         return self._open_segment(file, number)
 
-    def _open_segment(self, file: int, number: int) -> _Segment:
+    def _open_segment(self, file: int, number: int) -> Segment:
         """Begin a segment, if there is credit."""
         self._used += credit(self.manifest, file, self._version)
         if self._used > self._window * SEGMENT_SIZE:
             raise Violation("a block beyond the credit")
-        segment = _Segment(number * SEGMENT_SIZE, self.manifest.segment_length(file, number))
+        segment = Segment(number * SEGMENT_SIZE, self.manifest.segment_length(file, number))
         self._segments[file, number] = segment
         return segment
 
@@ -553,7 +462,7 @@ class Receiver(Machine[ReceiverState]):
             segment.writing = True
             self._events.append(WriteFile(file, (packed.content,), packed.digest))
 
-    def _receive_frame(self, frame: SegmentFrame | DataFrame, segment: _Segment) -> None:
+    def _receive_frame(self, frame: SegmentFrame | DataFrame, segment: Segment) -> None:
         if isinstance(frame, SegmentFrame):
             if frame.offset != segment.start or frame.length != segment.length:
                 raise Violation("a segment with other bounds than ours")
@@ -574,7 +483,7 @@ class Receiver(Machine[ReceiverState]):
                 WriteSegment(frame.file, number, segment.start, parts, segment.digest)
             )
 
-    def _keep(self, frame: DataFrame, segment: _Segment) -> None:
+    def _keep(self, frame: DataFrame, segment: Segment) -> None:
         if frame.offset in segment.parts:
             return  # a duplicate
         length = len(frame.payload)
@@ -608,12 +517,13 @@ class Receiver(Machine[ReceiverState]):
             self.bytes_done += written.length
             self.current = file
             if self._version < 2:
-                self._acks.setdefault(file, []).append(0)
+                self._confirmations.written(file, 0)
         self.files_done += 1
         if self._version >= 2:
-            self._finished.append((file, digest))
+            self._confirmations.finished(file, digest)
             return
-        self._flush_acks()  # the sender wants to have seen them all before
+        # The sender wants to have seen all acknowledgements before.
+        self._messages += self._confirmations.messages()
         self._send(FileDone(transfer=self.transfer, file=file, digest=digest.hex()))
 
     def _go_on(self) -> None:
@@ -635,7 +545,6 @@ class Receiver(Machine[ReceiverState]):
         self._segments.clear()
         self._files.clear()
         self._finishing.clear()
-        self._acks.clear()
-        self._finished.clear()
+        self._confirmations = Confirmations(self.transfer)
         if not self._written:  # nobody has accepted it, and nobody shall pay for it
             self.manifest.release()

@@ -577,12 +577,25 @@ def test_file_systems_without_hard_links_do_not_overwrite_either(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
+    monkeypatch.setattr("peer.files.naming._renameat2", lambda: None)
     monkeypatch.setattr(os, "link", refuse)
     for data in (b"first", b"2nd"):
         receive(tmp_path, file("f.txt"), data=data)
     assert tree(tmp_path) == {"f.txt", "f (1).txt"}
     assert (tmp_path / "f.txt").read_bytes() == b"first"
     assert (tmp_path / "f (1).txt").read_bytes() == b"2nd"
+
+
+def test_kernels_without_the_rename_that_never_replaces_do_not_overwrite_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rename in (None, lambda *_: 22, lambda *_: 38):
+        monkeypatch.setattr("peer.files.naming._renameat2", lambda rename=rename: rename)
+        receive(tmp_path, file("f.txt"))
+    assert tree(tmp_path) == {"f.txt", "f (1).txt", "f (2).txt"}
+    monkeypatch.setattr("peer.files.naming._renameat2", lambda: lambda *_: 28)
+    with pytest.raises(DiskError, match="The disk is full"):
+        receive(tmp_path, file("f.txt"))
 
 
 # Attacks
