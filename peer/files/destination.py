@@ -29,6 +29,7 @@ from peer.transfer.notes import LeftOut, Notes, Renamed
 from peer.transfer.plan import NamePlan
 
 from .abilities import probe
+from .flushing import flush
 from .naming import take_name
 from .partial import ATTEMPTS, open_partial, partial_link
 from .problems import disk_error, human_size, may
@@ -206,8 +207,7 @@ class Destination:
     def put(self, files: Iterable[tuple[int, bytes | memoryview]]) -> None:
         """Write and finish small files, each with its whole content.
 
-        They are flushed together, before any of them gets its final name: the first flush brings
-        the file system to write what belongs to all of them.
+        They are flushed together, before any of them gets its final name.
 
         Raises:
             DiskError: full, no permission, ...; what was written stays under partial names.
@@ -226,8 +226,7 @@ class Destination:
                 _write(descriptor, data, 0)
                 self._set_mode_and_time(descriptor, self._manifest[file])
             if self._flush:
-                for *_, descriptor in waiting:
-                    os.fsync(descriptor)
+                flush(descriptor for *_, descriptor in waiting)
             for file, parts, partial, _ in waiting:  # noqa: B007 -- an error names the last one
                 self._placed(parts, self._name_file(folders[parts[:-1]], partial, parts[-1]))
         except OSError as exc:

@@ -45,14 +45,14 @@ __all__ = ["IncomingTransfer"]
 _Task = WriteFile | FinishFile | MakeDirectory | MakeLink | SetFolders
 """What one thread does after the other, many at once: all that has to do with names."""
 
-PLACE_AT_ONCE = 128
+PLACE_AT_ONCE = 256
 """Files and folders that a thread puts in place before it comes back. They are flushed together,
 and each is an open file until then."""
 
 PLACE_BYTES = 8 * SEGMENT_SIZE
 """Bytes after which it comes back earlier."""
 
-TASKS = 4 * PLACE_AT_ONCE
+TASKS = 2 * PLACE_AT_ONCE
 """Tasks that wait for the thread; more are left to the machine."""
 
 WRITE_AT_ONCE = 8

@@ -895,6 +895,38 @@ def test_small_files_are_put_together_and_numbered(tmp_path: Path) -> None:
     assert len(tree(tmp_path)) == 51
 
 
+@pytest.mark.parametrize("count", [3, 20])
+def test_files_are_flushed_before_they_get_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    from peer.files import flushing
+
+    flushed: list[set[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda _: flushed.append(tree(tmp_path)))
+    with Destination(tmp_path, plan(*[file(f"{n}") for n in range(count)])) as destination:
+        for sync in (flushing._syncfs(), None):
+            monkeypatch.setattr(flushing, "_syncfs", lambda sync=sync: sync)
+            flushed.clear()
+            destination.put((n, b"hello") for n in range(count))
+            finished = {f"{n}" for n in range(count)}
+            if sync is None or count < 5:
+                assert len(flushed) == count
+                assert all("peerline-part" in name for name in flushed[0] - finished)
+    assert len(tree(tmp_path)) == 2 * count
+
+
+def test_a_flush_that_fails_is_told_and_names_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peer.files import flushing
+
+    monkeypatch.setattr(flushing, "_syncfs", lambda: lambda _: 28)
+    destination = Destination(tmp_path, plan(*[file(f"{n}") for n in range(9)]))
+    with destination, pytest.raises(DiskError, match="The disk is full"):
+        destination.put((n, b"hello") for n in range(9))
+    assert all(name.endswith(PARTIAL_SUFFIX) for name in tree(tmp_path))
+
+
 # Other file systems
 
 
