@@ -3,6 +3,7 @@
 // worker writes.
 
 import { problem } from './problems.js';
+import { copyTime } from './shelf.js';
 import { crc32 } from './transfer/crc32.js';
 
 /** @typedef {import('./problems.js').Problem} Problem */
@@ -10,8 +11,6 @@ import { crc32 } from './transfer/crc32.js';
 
 /** The folder of the origin private file system that is Peerline's. */
 const FOLDER = 'peerline';
-/** A folder that no page holds and that is older than this is removed, in ms. */
-const OLD = 10 * 60 * 1000;
 
 /**
  * Where pieces of named files are written and whole files are read.
@@ -229,21 +228,44 @@ async function removeFolder(name) {
 }
 
 /**
- * Removes what earlier visits left behind and no open page uses any more.
+ * Removes what earlier visits left behind and no open page uses any more. A download that an earlier
+ * page began may still be reading: such a file is removed a little later.
  *
  * @returns {Promise<void>}
  */
 export async function removeOldFiles() {
+  let wait = 0;
   try {
     const root = await navigator.storage.getDirectory();
     const folder = await root.getDirectoryHandle(FOLDER);
+    const names = [];
+    for await (const name of folder.keys()) names.push(name);
+    // In this order: a page locks a folder before it makes it, and lets go when it is gone.
     const { held = [] } = await navigator.locks.query();
     const inUse = new Set(held.map((lock) => lock.name));
-    for await (const name of folder.keys()) {
-      const age = Date.now() - Number.parseInt(name, 10);
-      if (!inUse.has(lockName(name)) && !(age < OLD)) await removeFolder(name);
+    for (const name of names) {
+      if (inUse.has(lockName(name))) continue;
+      const copying = await copiedAfter(await folder.getDirectoryHandle(name));
+      if (copying > 0) wait = Math.max(wait, copying);
+      else await removeFolder(name);
     }
   } catch {
     // No such folder, or no such file system: nothing to remove.
   }
+  if (wait > 0) setTimeout(() => void removeOldFiles(), wait);
+}
+
+/**
+ * After how many ms a browser has surely copied the files of a folder to its downloads.
+ *
+ * @param {FileSystemDirectoryHandle} folder
+ */
+async function copiedAfter(folder) {
+  let last = 0;
+  for await (const handle of folder.values()) {
+    const { lastModified, size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
+    last = Math.max(last, lastModified + copyTime(size));
+  }
+  // A clock that was set back does not keep them.
+  return Math.min(last - Date.now(), 10 * 60 * 1000);
 }
