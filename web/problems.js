@@ -50,6 +50,8 @@ const KNOWN = Object.freeze({
   over_capacity: ['The signaling server is full at the moment.', 'Try again'],
   draining: ['The signaling server is restarting.', 'Try again'],
   bad_code: ['That is not a Peerline code; it looks like 7-guitar-ocean.', 'Change the code'],
+  other_server: ['This code belongs to another server.', 'Open it there'],
+  slept: ['This code has ended while the device slept.', 'Make a new code'],
   no_such_room: [
     'Nobody is waiting with this code: it was mistyped, used already, or has expired.',
     'Enter another code',

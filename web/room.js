@@ -11,6 +11,7 @@ import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from './codes.js';
 import { Link } from './link.js';
 import { cleanName } from './messages.js';
 import { passwordBytes } from './pake.js';
+import { serverOf } from './pasted.js';
 import { problem } from './problems.js';
 import { randomBytes, webCrypto } from './sealing.js';
 import { SignalingClient } from './signaling.js';
@@ -128,11 +129,17 @@ export class Room extends EventTarget {
    *   password?: string | null}} options exactly one of `code` (typed text, a pasted link or a
    *   parsed code) and `room`
    * @returns {Promise<Room>} as soon as the server let us in
-   * @throws {Problem} `bad_code`, `no_such_room`, `room_full`, `server_unreachable`, ...
+   * @throws {Problem} `bad_code`, `other_server`, `no_such_room`, `room_full`, `server_unreachable`, ...
    */
   static async join({ server, name = '', code, room, password = null }) {
     if (code !== undefined) {
       const parsed = typeof code === 'string' ? Code.parse(code) : code;
+      const elsewhere = typeof code === 'string' ? serverOf(code) : null;
+      // Here the number is that of a stranger's code, and one try would spend it.
+      if (elsewhere && elsewhere.host !== new URL(server ?? location.origin).host)
+        throw problem('other_server', {
+          sentence: `This code belongs to another server, ${elsewhere.host}.`,
+        });
       const signaling = await enter(server, { code: parsed.number, name });
       return new Room(signaling, {
         code: parsed,

@@ -9,6 +9,11 @@ import { Problem, problem } from './problems.js';
 
 /** How long to wait for the server's welcome, in ms. */
 const WELCOME_TIMEOUT = 10_000;
+/** How often it is looked whether this device slept, and after how long a gap it did, in ms. */
+const BEAT = 2_000;
+const SLEEP = 10_000;
+/** How long after a sleep the end of the connection counts as its doing, in ms. */
+const AFTER_SLEEP = 30_000;
 /** Characters that may wait for a server which does not read. */
 const MAX_WAITING = 1024 * 1024;
 
@@ -101,6 +106,11 @@ export class SignalingClient extends EventTarget {
   #closed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #silence;
+  /** When anything last ran here, by the clock that goes on while the device sleeps, in ms. */
+  #awakeAt = Date.now();
+  #sleptAt = -Infinity;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #beat;
 
   /** @param {WebSocket} socket still connecting */
   constructor(socket) {
@@ -189,11 +199,13 @@ export class SignalingClient extends EventTarget {
       );
       socket.addEventListener('message', (event) => {
         if (this.#closed) return;
+        this.#stir();
         const welcomed = this.#welcome !== null;
         this.#receive(event.data);
         this.#listen();
         if (!welcomed && this.#welcome !== null) {
           clearTimeout(timer);
+          this.#beat = setInterval(() => this.#stir(), BEAT);
           resolve(undefined);
         }
       });
@@ -244,6 +256,14 @@ export class SignalingClient extends EventTarget {
     }
   }
 
+  /** Something runs here; if nothing did for long, the device has slept. */
+  #stir() {
+    const now = Date.now();
+    if (now - this.#awakeAt > SLEEP) this.#sleptAt = now;
+    this.#awakeAt = now;
+    return now - this.#sleptAt < AFTER_SLEEP;
+  }
+
   /** @param {Problem} reason */
   #fail(reason) {
     this.#reason = reason;
@@ -256,6 +276,9 @@ export class SignalingClient extends EventTarget {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#silence);
+    clearInterval(this.#beat);
+    const slept = this.#welcome !== null && this.#stir();
+    if (slept && reason?.code === 'server_unreachable') reason = problem('slept');
     this.#emit('closed', reason);
   }
 

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 
 import { Problem } from '../../web/problems.js';
 import { Room } from '../../web/room.js';
+import { problemOfClose, problemOfError } from '../../web/signaling.js';
 import { World, once } from './support/world.js';
 
 /** @type {World} */
@@ -444,6 +445,35 @@ test('a server that is lost while one waits is told', async () => {
   for (const { peers } of world.rooms.values())
     for (const socket of peers.values()) socket.close(4200);
   assert.equal(await told, 'draining');
+});
+
+test('a code that ended while the device slept is told as that', async (t) => {
+  const host = track(await Room.host({}));
+  const told = outcome(host);
+  const { now } = Date;
+  t.after(() => (Date.now = now));
+  Date.now = () => now() + 60_000;
+  for (const { peers } of world.rooms.values())
+    for (const socket of peers.values()) socket.close(1006);
+  assert.equal(await told, 'slept');
+});
+
+test('a server that refuses the page because of its address is told as that', () => {
+  assert.equal(problemOfClose(4009).code, 'origin_refused');
+  assert.equal(problemOfError({ code: 'origin_refused' }).code, 'origin_refused');
+});
+
+test('a link of another server is not tried at this one', async () => {
+  for (const code of [
+    'https://other.test/#9-abdomen-aardvark',
+    'other.test/#9-abdomen-aardvark',
+    'peerline receive --server other.test 9-abdomen-aardvark',
+  ])
+    await assert.rejects(Room.join({ code }), refused('other_server'), code);
+  assert.equal(world.rooms.size, 0);
+  const host = track(await Room.host({}));
+  const joined = track(await Room.join({ code: host.code.link('https://server.test/') }));
+  assert.equal(await outcome(joined), 'linked');
 });
 
 // What a link carries

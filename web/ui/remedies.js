@@ -49,9 +49,19 @@ set(
 );
 set(['room_full'], { ...anew, more: '' }, { ...start, more: SPENT });
 set(
-  ['wrong_code', 'verification_failed'],
+  ['wrong_code', 'verification_failed', 'guessed'],
   { ...anew, more: 'Nothing was sent. Give the new code to the person you expect.' },
   { ...start, more: `Nothing was sent. ${SPENT}` },
+);
+set(
+  ['origin_refused'],
+  { ...start, more: 'Open the page at the address that the server itself shows.' },
+  { ...start, more: `Open the page at the address that the server itself shows. ${NOT_SPENT}` },
+);
+set(
+  ['slept'],
+  { ...anew, more: 'A code lasts only while its page is awake: keep this page in sight until the other side is there.' },
+  { ...start, more: 'Ask the other side for a new one, or make one here.' },
 );
 set(['room_closed'], { ...anew, more: 'A code that nobody uses expires.' }, { ...start, more: SPENT });
 set(['peer_left'], { ...anew, more: 'Nothing was sent.' }, { ...start, more: SPENT });
