@@ -15,6 +15,9 @@ import { Transfers } from './transfers.js';
 /** @typedef {import('./messages.js').IceOffer} IceOffer */
 /** @typedef {import('./rtc.js').RtcConnection} RtcConnection */
 /** @typedef {import('./transfer/messages.js').Entry} Entry */
+/** @typedef {import('./transfer/notable.js').Notable} Notable */
+/** @typedef {import('./transfer/notable.js').Renamed} Renamed */
+/** @typedef {import('./transfer/notable.js').LeftOut} LeftOut */
 
 /**
  * @typedef {'pairing' | 'connecting' | 'connected' | 'closed'} LinkState
@@ -55,6 +58,8 @@ import { Transfers } from './transfers.js';
  * @property {number | null} secondsLeft
  * @property {number | null} current index of the entry being moved
  * @property {Problem | null} problem why it failed
+ * @property {readonly Renamed[]} renamed names that were changed
+ * @property {readonly LeftOut[]} leftOut what is not there although it was to be sent
  * @property {() => void} cancel stops it on both sides; a decline while it is only offered
  */
 
@@ -62,6 +67,8 @@ import { Transfers } from './transfers.js';
  * @typedef {object} IncomingExtra
  * @property {'in'} direction
  * @property {'files' | 'zip'} form what will be saved: each file, or one archive (folders, many files)
+ * @property {{first: readonly Notable[], total: number}} notable hidden files and programs, to be
+ *   shown first
  * @property {string | null} notice a sentence to show when files have to sit in memory, else null
  * @property {() => Promise<void>} accept starts it; throws a Problem (`no_space`, ...)
  * @property {() => void} decline

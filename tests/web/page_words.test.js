@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { NAMELESS, atStart, displayName, formatBytes, formatDuration, formatRate, joinFacts, plural, splitName } from '../../web/ui/format.js';
+import { NAMELESS, atStart, displayName, formatBytes, formatDuration, formatRate, joinFacts, plural } from '../../web/ui/format.js';
 import { defaultName } from '../../web/ui/names.js';
 import { describePath } from '../../web/ui/path.js';
 import { remedy, secureRemedy } from '../../web/ui/remedies.js';
@@ -39,15 +39,6 @@ test('a name cannot turn the text around or hide in control characters', () => {
 test('only our own words take a capital letter at the start of a sentence', () => {
   assert.equal(atStart(NAMELESS), 'The other side');
   assert.equal(atStart('anna'), 'anna');
-});
-
-test('a long name loses its middle, and nothing else', () => {
-  for (const name of ['', 'a', 'ab', 'x.bin', `${'long '.repeat(40)}.pptx`, '😀'.repeat(40)]) {
-    const [head, tail] = splitName(name);
-    assert.equal(head + tail, name);
-    assert.ok(Array.from(tail).length <= 12);
-  }
-  assert.equal(splitName(`${'long '.repeat(40)}.pptx`)[1].endsWith('.pptx'), true);
 });
 
 test('a device is named after its browser and system', () => {

@@ -6,14 +6,19 @@ import { displayName } from './format.js';
 
 const URLS = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
 const NEAR_END = 80; // pixels
+/** Messages that are kept, and their characters: the other side may send them without end. */
+const MOST_LINES = 1000;
+const MOST_TEXT = 2_000_000;
 
 /** The chat of one link. */
 export class ChatView {
   #log = byId('log');
+  #lines = byId('lines');
   #field = /** @type {HTMLTextAreaElement} */ (byId('message'));
   #send = /** @type {HTMLButtonElement} */ (byId('send'));
   #title = byId('chat-title');
   #lastFrom = '';
+  #size = 0;
   /** @type {Map<number, HTMLElement>} */
   #marks = new Map();
 
@@ -44,10 +49,11 @@ export class ChatView {
 
   /** @param {string} name of the other side */
   start(name) {
-    this.#log.replaceChildren();
+    this.#lines.replaceChildren();
+    this.#size = 0;
     this.#marks.clear();
     this.#lastFrom = '';
-    this.#log.dataset.empty = `Messages to ${name} travel over the same direct connection.`;
+    this.#lines.dataset.empty = `Messages to ${name} travel over the same direct connection.`;
     setText(this.#title, `Chat with ${name}`);
     this.#setEnabled(true);
   }
@@ -70,6 +76,11 @@ export class ChatView {
   delivered(id) {
     const mark = this.#marks.get(id);
     if (mark) this.#mark(mark, 'checks', 'Delivered', id);
+  }
+
+  /** Whether nobody has said anything. */
+  get isEmpty() {
+    return this.#lines.childElementCount === 0;
   }
 
   focus() {
@@ -102,8 +113,20 @@ export class ChatView {
       line.append(mark);
     }
     this.#lastFrom = from;
-    log.append(line);
+    this.#lines.append(line);
+    this.#size += text.length;
+    this.#forget();
     if (follow) log.scrollTop = log.scrollHeight;
+  }
+
+  /** Takes the oldest messages away where there are too many. */
+  #forget() {
+    while (this.#lines.childElementCount > MOST_LINES || this.#size > MOST_TEXT) {
+      const oldest = this.#lines.firstElementChild;
+      if (oldest === null) break;
+      this.#size -= oldest.querySelector('.text')?.textContent.length ?? 0;
+      oldest.remove();
+    }
   }
 
   #grow() {

@@ -71,16 +71,3 @@ export const NAMELESS = 'the other side';
 export function atStart(name) {
   return name === NAMELESS ? 'The other side' : name;
 }
-
-/**
- * Cuts a name in a part that may shrink and one that stays (the ending), so that a long name
- * loses its middle.
- *
- * @param {string} name
- * @returns {[head: string, tail: string]}
- */
-export function splitName(name) {
-  const characters = Array.from(name);
-  const keep = Math.min(12, Math.floor(characters.length / 2));
-  return [characters.slice(0, -keep || undefined).join(''), keep ? characters.slice(-keep).join('') : ''];
-}

@@ -2,19 +2,68 @@
 // The lines of an offer: each file's name and size. A transfer may have tens of thousands.
 
 import { make } from './dom.js';
-import { displayName, formatBytes, plural } from './format.js';
+import { displayName, formatBytes, joinFacts, plural } from './format.js';
 
 /** @typedef {import('../link.js').Entry} Entry */
+/** @typedef {import('../transfer/notable.js').Notable} Notable */
+/** @typedef {import('../transfer/notable.js').Renamed} Renamed */
+/** @typedef {import('../transfer/notable.js').LeftOut} LeftOut */
 
 /** Rows that are drawn; more would make the page slow and nobody the wiser. */
 export const MOST_ROWS = 400;
 
 /**
+ * The lines of an offer, hidden files and programs first.
+ *
  * @param {readonly Entry[]} entries
+ * @param {{first: readonly Notable[], total: number}} notable
  * @returns {HTMLElement[]}
  */
-export function manifestRows(entries) {
-  const root = commonRoot(entries);
+export function offerRows(entries, { first, total }) {
+  const named = new Map(first.map(({ path }) => [path, '']));
+  for (const entry of entries) if (named.has(entry.path)) named.set(entry.path, sizeText(entry));
+  const rows = first.map(({ path, hidden, executable }) => {
+    const facts = joinFacts(hidden ? 'hidden' : '', executable ? 'program' : '', named.get(path) ?? '');
+    return make(
+      'li',
+      { class: 'notable' },
+      make('bdi', { text: displayName(path) }),
+      make('span', { class: 'size', text: facts }),
+    );
+  });
+  const more = total - first.length;
+  if (more > 0) rows.push(make('li', { class: 'notable', text: `and ${plural(more, 'more', 'more')} of that kind` }));
+  const rest = entries.filter(({ path }) => !named.has(path));
+  return [...rows, ...manifestRows(rest, commonRoot(entries))];
+}
+
+/**
+ * What is otherwise than it was offered, or chosen: changed names, and what was left out.
+ *
+ * @param {readonly Renamed[]} renamed
+ * @param {readonly LeftOut[]} leftOut
+ * @returns {{title: string, rows: HTMLElement[]} | null} null when there is nothing to tell
+ */
+export function changes(renamed, leftOut) {
+  if (renamed.length + leftOut.length === 0) return null;
+  const title = [
+    renamed.length ? `${plural(renamed.length, 'name was', 'names were')} changed` : '',
+    leftOut.length ? `${plural(leftOut.length, 'file was', 'files were')} left out` : '',
+  ];
+  const lines = [
+    ...renamed.map(({ from, to }) => [make('bdi', { text: displayName(from) }), ' is now ', make('bdi', { text: displayName(to) })]),
+    ...leftOut.map(({ path, reason }) => [make('bdi', { text: displayName(path) }), ` ${displayName(reason)}`]),
+  ];
+  const rows = lines.slice(0, MOST_ROWS).map((line) => make('li', {}, make('p', {}, ...line)));
+  return { title: title.filter(Boolean).join(', '), rows };
+}
+
+/**
+ * @param {readonly Entry[]} entries
+ * @param {string} [root] what all paths begin with, left out
+ * @returns {HTMLElement[]}
+ */
+export function manifestRows(entries, root = commonRoot(entries)) {
   const rows = entries.slice(0, MOST_ROWS).map((entry) => {
     const path = entry.path.slice(root.length) || entry.path;
     return make(

@@ -1,22 +1,15 @@
 // @ts-check
-// A file's name as an element: the whole text is there, only its middle is out of sight.
+// A file's name as an element: one text, so that it is copied and read out as it is.
 
 import { make } from './dom.js';
-import { displayName, splitName } from './format.js';
+import { displayName } from './format.js';
 
 /**
  * @param {string} name
  * @param {string} [className]
  */
 export function nameElement(name, className = '') {
-  const shown = displayName(name);
-  const [head, tail] = splitName(shown);
-  return make(
-    'bdi',
-    { class: `name ${className}`.trim(), title: shown },
-    make('span', { class: 'head', text: head }),
-    make('span', { class: 'tail', text: tail }),
-  );
+  return make('bdi', { class: `name ${className}`.trim(), text: displayName(name) });
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { byId, setText } from './dom.js';
 import { atStart, displayName, formatBytes, plural } from './format.js';
-import { manifestRows } from './manifest.js';
+import { offerRows } from './manifest.js';
 
 /** @typedef {import('../link.js').Incoming} Incoming */
 
@@ -66,7 +66,8 @@ export class OfferDialog {
     const what = offer.files === 1 ? 'a file' : offer.files === 0 ? 'a folder' : plural(offer.files, 'file');
     setText(byId('offer-title'), `${atStart(this.#name)} wants to send you ${what}`);
     setText(byId('offer-summary'), summary(offer));
-    byId('offer-list').replaceChildren(...manifestRows(offer.entries));
+    byId('offer-notable').hidden = offer.notable.total === 0;
+    byId('offer-list').replaceChildren(...offerRows(offer.entries, offer.notable));
     const notice = byId('offer-notice');
     notice.hidden = !offer.notice;
     setText(notice, offer.notice ?? '');
