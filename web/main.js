@@ -3,9 +3,12 @@
 // and what each button does; how things look is decided in ui/, how they travel in link.js.
 
 import { Code } from './codes.js';
-import { Problem, asProblem } from './problems.js';
+import { serverOf } from './pasted.js';
+import { Problem, asProblem, problem } from './problems.js';
 import { Room } from './room.js';
+import { Shelf } from './shelf.js';
 import { canUseDisk } from './sink.js';
+import { removeOldFiles } from './stores.js';
 import { manifestFrom } from './transfer/manifest.js';
 import { ChatView } from './ui/chat.js';
 import { byId } from './ui/dom.js';
@@ -15,6 +18,7 @@ import { Announcer } from './ui/live.js';
 import { defaultName } from './ui/names.js';
 import { OfferDialog } from './ui/offer.js';
 import { Panels } from './ui/panels.js';
+import { Question } from './ui/question.js';
 import { remedy, secureRemedy } from './ui/remedies.js';
 import { handOver } from './ui/save.js';
 import { SessionView } from './ui/session.js';
@@ -32,24 +36,33 @@ import { Wakefulness } from './ui/wakefulness.js';
 
 const IN_USE = 'peerline.in-use'; // left in the session's storage by a page that used a code
 const NAME = 'peerline.name';
+/** Characters of a message that are read out where the chat is out of sight. */
+const MOST_SPOKEN = 300;
 const RELOADED =
   'Reloading the page ended the connection. A code works once: make a new one, or ask for one.';
 
 class App {
   #announcer = new Announcer();
-  #start = new StartView({ make: () => void this.#host(), join: (code) => void this.#join(code) });
+  #start = new StartView({
+    make: () => void this.#host(),
+    join: (code, server) => this.#use(code, server),
+  });
   #waiting = new WaitingView(this.#announcer, { cancel: () => this.#restart() });
   #joining = new JoiningView({ cancel: () => this.#restart() });
   #failure = new FailureView();
   #wakefulness = new Wakefulness();
   #panels = new Panels(() => this.#retitle());
-  #session = new SessionView({ leave: () => this.#leave(), again: () => this.#restart() });
+  #session = new SessionView({ leave: () => this.#leave(), again: () => void this.#again() });
   #chat = new ChatView({ send: (text) => this.#sendChat(text) });
   #offers = new OfferDialog();
+  #question = new Question();
+  #shelf = new Shelf({ freed: () => this.#transfers.refresh() });
   #tray = new Tray({ send: (items) => void this.#send(items) });
   #transfers = new TransferList({
     answer: (offer) => this.#offers.ask(offer, this.#session.name),
     resend: (transfer) => this.#resend(transfer),
+    save: (incoming) => incoming.saved.forEach((saved) => this.#handOver(incoming, saved)),
+    release: (incoming) => this.#shelf.release(incoming),
   });
 
   /** @type {View} */
@@ -69,9 +82,9 @@ class App {
 
   run() {
     this.#prepareName();
-    addEventListener('hashchange', () => this.#openFragment());
+    addEventListener('hashchange', () => void this.#openFragment());
     addEventListener('beforeunload', (event) => {
-      if (this.#transfers.busy) event.preventDefault();
+      if (this.#isLosing) event.preventDefault();
     });
     const reloaded = sessionStorage.getItem(IN_USE) !== null;
     sessionStorage.removeItem(IN_USE);
@@ -82,11 +95,17 @@ class App {
       void this.#explainSecurity();
       return;
     }
+    void removeOldFiles();
     // Fetches what writes files while the server is there: it may be gone when they arrive.
     void canUseDisk();
     this.#show('start');
     this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
-    this.#openFragment();
+    void this.#openFragment();
+  }
+
+  /** Whether closing the page would lose something: a connection, a code, files that wait. */
+  get #isLosing() {
+    return this.#transfers.busy || this.#room !== null || this.#link !== null || this.#queue.size > 0;
   }
 
   /** Without https a browser offers none of the cryptography that everything here rests on. */
@@ -143,7 +162,7 @@ class App {
   // Rooms -------------------------------------------------------------------------------------
 
   /** Uses the code of a link that was opened, and takes it out of the address bar and history. */
-  #openFragment() {
+  async #openFragment() {
     const fragment = location.hash.slice(1); // `Code.parse` knows how browsers escape it
     if (!fragment) return;
     history.replaceState(null, '', location.pathname + location.search);
@@ -151,6 +170,9 @@ class App {
       this.#announcer.show('You are connected already: disconnect before you use another code');
       return;
     }
+    const room = this.#room;
+    if (room !== null && !(await this.#givesUp())) return;
+    if (room !== this.#room) return; // somebody came while the question stood there
     let code;
     try {
       code = String(Code.parse(fragment));
@@ -160,7 +182,42 @@ class App {
       this.#fail(asProblem(error, 'bad_code'));
       return;
     }
-    void this.#join(code);
+    this.#use(code, serverOf(fragment));
+  }
+
+  /** Whether the person gives up the code that waits, or the connection that is being made. */
+  #givesUp() {
+    return this.#question.ask({
+      title: 'Use the other code?',
+      more: this.#role === 'host' ? `Your code ${this.#code} is waiting, and ends then.` : 'This connection is just being made, and ends then.',
+      yes: 'Use the other code',
+    });
+  }
+
+  /**
+   * Joins with a code where it belongs: on any other server its number is that of a stranger's code,
+   * and one try would spend it.
+   *
+   * @param {string} code
+   * @param {URL | null} server that was named along with it
+   */
+  #use(code, server) {
+    if (server === null || server.host === location.host) {
+      void this.#join(code);
+      return;
+    }
+    this.#begin('join');
+    const { sentence } = problem('other_server', { sentence: `This code belongs to another server, ${server.host}.` });
+    this.#failure.show({
+      sentence,
+      more: 'It was not used here. Open it there only if you know who runs that server.',
+      label: 'Open it there',
+      href: `${server.origin}${server.pathname}#${code}`,
+      back: 'Start again',
+      action: () => this.#restart(),
+    });
+    this.#show('failure');
+    this.#announcer.say(sentence);
   }
 
   async #host() {
@@ -262,6 +319,15 @@ class App {
     this.#announcer.say(problem.sentence);
   }
 
+  async #again() {
+    const sure = this.#chat.isEmpty || (await this.#question.ask({
+      title: 'Start again?',
+      more: 'The messages of this conversation are kept nowhere: they will be gone.',
+      yes: 'Yes, start again',
+    }));
+    if (sure && this.#link === null) this.#restart();
+  }
+
   /** @param {string} [code] to be corrected */
   #restart(code) {
     for (const [transfer, manifest] of this.#sent) {
@@ -272,6 +338,7 @@ class App {
     void this.#room?.close();
     this.#room = null;
     this.#link = null;
+    this.#shelf.clear();
     this.#transfers.clear();
     this.#show('start');
     this.#start.show({ code });
@@ -310,6 +377,8 @@ class App {
     on('path', (path) => this.#session.showPath(path));
     on('chat', ({ text, at }) => {
       this.#chat.receive(name, text, at);
+      // What is not on the screen is not read to anybody either.
+      if (!this.#panels.chatIsShown) this.#announcer.say(`${atStart(name)}: ${text.slice(0, MOST_SPOKEN)}`);
       this.#panels.heard();
     });
     on('delivered', ({ id }) => this.#chat.delivered(id));
@@ -319,7 +388,7 @@ class App {
       this.#announcer.say(`${atStart(name)} offers ${offer.title}`);
     });
     on('progress', (transfer) => this.#progress(transfer));
-    on('saved', ({ name: fileName, file }) => handOver(fileName, file));
+    on('saved', ({ transfer, ...saved }) => this.#handOver(transfer, saved));
     on('transferdone', (transfer) => {
       this.#progress(transfer);
       this.#announcer.show(transfer.direction === 'in' ? `${transfer.title} received` : `${transfer.title} delivered`);
@@ -334,6 +403,15 @@ class App {
       this.#announcer.say(`${transfer.title}: ${transfer.problem?.sentence ?? 'failed'}`);
     });
     on('closed', (problem) => this.#ended(problem));
+  }
+
+  /**
+   * @param {Incoming} incoming
+   * @param {{name: string, file: File}} saved
+   */
+  #handOver(incoming, { name, file }) {
+    handOver(name, file);
+    this.#shelf.handed(incoming, file.size);
   }
 
   /** @param {Transfer} transfer */

@@ -141,6 +141,12 @@ class Person:
             timeout=PATIENCE
         )
 
+    async def is_asked(self, title: str, answer: str) -> None:
+        """Wait for a question before something is lost, and answer it."""
+        question = self.page.get_by_role("dialog", name=title)
+        await question.get_by_role("button", name=answer, exact=True).click()
+        await expect(question).to_be_hidden()
+
     # --- files ---
 
     async def choose(self, *paths: Path) -> None:

@@ -76,6 +76,8 @@ async def test_everything_works_with_the_keyboard_alone(person: NewPerson, tmp_p
     await anna.page.keyboard.press("Enter")
     await expect(anna.button("Start again")).to_be_focused()
     await anna.page.keyboard.press("Enter")
+    await tab_to(anna, "button", "Yes, start again")
+    await anna.page.keyboard.press("Enter")
     await expect(anna.heading("Send files and chat")).to_be_focused()
 
 

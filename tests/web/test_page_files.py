@@ -184,7 +184,7 @@ async def test_a_window_closed_during_a_transfer_breaks_it_off(
     await anna.sees_transfer("big.bin", "The connection broke before the transfer was complete.")
 
 
-async def test_leaving_asks_first_only_while_something_is_moving(
+async def test_leaving_asks_first_while_something_is_moving(
     person: NewPerson, tmp_path: Path
 ) -> None:
     anna, ben = await connect(person)
@@ -203,6 +203,7 @@ async def test_leaving_asks_first_only_while_something_is_moving(
     assert asked == ["beforeunload"]
     await anna.button("Cancel big.bin").click()
     await ben.sees_transfer("big.bin", "The other side cancelled the transfer.")
+    await anna.button("Disconnect").click()
     async with anna.page.expect_event("close"):
         await anna.goes_away()
     assert asked == ["beforeunload"]

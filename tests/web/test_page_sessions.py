@@ -69,6 +69,10 @@ async def test_a_closed_window_ends_the_session_on_the_other_side(person: NewPer
     await anna.hears("bye")
     await expect(anna.page.get_by_label("Message", exact=True)).to_be_disabled()
     await anna.button("Start again").click()
+    await anna.is_asked("Start again?", "Stay")
+    await anna.hears("bye")
+    await anna.button("Start again").click()
+    await anna.is_asked("Start again?", "Yes, start again")
     await expect(anna.button("Make a code")).to_be_visible()
 
 

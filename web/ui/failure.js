@@ -20,19 +20,21 @@ export class FailureView {
    * @param {string} [what.more] a second, quieter sentence
    * @param {string} what.label of the button
    * @param {() => void} [what.action] of the button
-   * @param {string} [what.href] where the button leads instead
+   * @param {string} [what.href] where a link with that label leads instead
+   * @param {string} [what.back] label of the button beside that link
    */
-  show({ sentence, more = '', label, action, href }) {
+  show({ sentence, more = '', label, action, href, back = '' }) {
     setText(byId('failure-title'), sentence);
     setText(byId('failure-more'), more);
     byId('failure-more').hidden = !more;
     this.#link.hidden = !href;
-    this.#button.hidden = Boolean(href);
+    this.#button.hidden = Boolean(href) && !back;
+    this.#button.classList.toggle('primary', !href);
     if (href) {
       this.#link.href = href;
       setText(this.#link, label);
     }
-    setText(this.#button, label);
+    setText(this.#button, href ? back : label);
     this.#action = action ?? (() => {});
   }
 }

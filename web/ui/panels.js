@@ -33,10 +33,14 @@ export class Panels {
     this.#count(this.unread + 1);
   }
 
+  /** Whether the chat is on the screen. */
+  get chatIsShown() {
+    return byId('chat').offsetParent !== null;
+  }
+
   /** @param {number} count */
   #count(count) {
-    const seen = !document.hidden && byId('chat').offsetParent !== null;
-    this.unread = seen ? 0 : count;
+    this.unread = !document.hidden && this.chatIsShown ? 0 : count;
     const badge = byId('unread');
     badge.hidden = this.unread === 0;
     badge.textContent = this.unread ? String(this.unread) : '';

@@ -2,10 +2,13 @@
 // The first view: make a code, or type one, with help for its words.
 
 import { Code, complete, suggest } from '../codes.js';
+import { serverOf } from '../pasted.js';
 import { byId, make, setText } from './dom.js';
 
 const SUGGESTIONS = 4;
 const USUAL = 'Spaces, capitals and a pasted link are fine.';
+/** A link or a command begins with something else. */
+const CODE = /^[\s"'“‘]*\d+\b/;
 
 /** What a person is told about the code while typing it. */
 export class StartView {
@@ -14,14 +17,18 @@ export class StartView {
   #words = byId('code-words');
   #makeButton = /** @type {HTMLButtonElement} */ (byId('make'));
 
-  /** @param {{make: () => void, join: (code: string) => void}} actions */
+  /**
+   * @param {{make: () => void, join: (code: string, server: URL | null) => void}} actions `server`:
+   *   the one that was named along with the code, if any
+   */
   constructor({ make: makeCode, join }) {
     this.#makeButton.addEventListener('click', makeCode);
     this.#field.addEventListener('input', () => this.#help());
     byId('join').addEventListener('submit', (event) => {
       event.preventDefault();
+      const server = serverOf(this.#field.value);
       const code = this.#parsed();
-      if (code) join(code);
+      if (code) join(code, server);
     });
   }
 
@@ -67,7 +74,7 @@ export class StartView {
     this.#words.hidden = true;
     this.#say('');
     const words = typedWords(value);
-    if (words.length < 2 || value.includes('://')) return;
+    if (words.length < 2 || !CODE.test(value)) return;
     const finished = /[\s\-+]$/.test(value);
     const unknown = words.slice(1).find((word) => complete(word).length === 0);
     if (unknown) {
@@ -130,7 +137,7 @@ const typedWords = (text) => text.trim().toLowerCase().split(/[\s\-+]+/).filter(
  * @param {string} text
  */
 function completed(text) {
-  if (text.includes('://')) return text;
+  if (!CODE.test(text) || serverOf(text)) return text;
   const [number, ...words] = typedWords(text);
   if (number === undefined) return text;
   return [

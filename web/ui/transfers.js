@@ -3,9 +3,8 @@
 
 import { byId, icon, make, setText } from './dom.js';
 import { formatBytes, formatDuration, formatRate, joinFacts, plural } from './format.js';
-import { MOST_ROWS, manifestRows } from './manifest.js';
+import { MOST_ROWS, changes, manifestRows } from './manifest.js';
 import { nameElement } from './names.js';
-import { handOver } from './save.js';
 
 /** @typedef {import('../link.js').Transfer} Transfer */
 /** @typedef {import('../link.js').Incoming} Incoming */
@@ -14,6 +13,8 @@ import { handOver } from './save.js';
  * @typedef {object} Actions
  * @property {(offer: Incoming) => void} answer asks about an offer once more
  * @property {((transfer: Transfer) => void) | null} resend offers the same files again
+ * @property {(incoming: Incoming) => void} save hands its files to the browser's downloads
+ * @property {(incoming: Incoming) => void} release frees its files
  */
 
 /** All transfers of one connection, the newest first. */
@@ -93,6 +94,8 @@ class TransferCard {
   #rows = /** @type {HTMLElement[]} */ ([]);
   #details = /** @type {HTMLDetailsElement | null} */ (null);
   #state = '';
+  #changes = make('details', { class: 'details below', hidden: true });
+  #told = 0;
 
   /**
    * @param {Transfer} transfer
@@ -111,7 +114,7 @@ class TransferCard {
     const notice = transfer.direction === 'in' ? /** @type {Incoming} */ (transfer).notice : null;
     if (notice) this.element.append(make('p', { class: 'notice below', text: notice }));
     if (transfer.entries.length > 1) this.element.append(this.#makeDetails());
-    this.element.append(this.#bar);
+    this.element.append(this.#changes, this.#bar);
   }
 
   #makeDetails() {
@@ -134,7 +137,22 @@ class TransferCard {
     return details;
   }
 
+  /** Names that were changed, and what was left out: told as soon as it is known. */
+  #tellChanges() {
+    const { renamed, leftOut, title } = this.#transfer;
+    const count = renamed.length + leftOut.length;
+    if (count === this.#told) return;
+    this.#told = count;
+    const { title: summary, rows } = changes(renamed, leftOut) ?? { title: '', rows: [] };
+    this.#changes.hidden = rows.length === 0;
+    this.#changes.replaceChildren(
+      make('summary', { text: summary }),
+      make('ul', { class: 'manifest', tabindex: '0', 'aria-label': `Changes to ${title}` }, ...rows),
+    );
+  }
+
   update() {
+    this.#tellChanges();
     const { state, bytes, bytesDone } = this.#transfer;
     setText(this.#facts, this.#factsText());
     this.#bar.value = state === 'done' || !bytes ? Number(state === 'done') : bytesDone / bytes;
@@ -199,10 +217,17 @@ class TransferCard {
       const incoming = /** @type {Incoming} */ (transfer);
       const dismiss = cross('Remove', () => {
         this.#remove();
-        void incoming.discard();
+        this.#actions.release(incoming);
       });
-      if (state === 'failed') return [word('Dismiss', () => this.#remove())];
-      const save = word('Save', () => incoming.saved.forEach(({ name, file }) => handOver(name, file)), 'save');
+      if (state === 'failed') {
+        return [
+          word('Dismiss', () => {
+            this.#remove();
+            this.#actions.release(incoming);
+          }),
+        ];
+      }
+      const save = word('Save', () => this.#actions.save(incoming), 'save');
       return incoming.saved.length ? [save, dismiss] : [dismiss];
     }
     const { resend } = this.#actions;
