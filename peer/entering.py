@@ -95,7 +95,8 @@ def host(
     Await the result, or use it in `async with`.
 
     Args:
-        server: URL of the server, or of its page.
+        server: URL of the server, or of its page. Without a scheme it is whatever the server
+            speaks: TLS first, and plain on this machine.
         name: what to call ourselves.
         words: how many secret words the code has.
         ice: STUN and TURN servers to use in place of the server's.
@@ -154,7 +155,8 @@ def join(
     Await the result, or use it in `async with`.
 
     Args:
-        server: URL of the server, or of its page.
+        server: URL of the server, or of its page. Without a scheme it is whatever the server
+            speaks: TLS first, and plain on this machine.
         code: as the other side said it, in whatever form `Code.parse` takes.
         room: name of a room, instead of a code.
         password: of the named room. Without one, links are encrypted but not authenticated.

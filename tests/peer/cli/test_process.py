@@ -17,10 +17,20 @@ sys.stdin.read()
 """
 
 
-def seen(arguments: list[str], **environment: str) -> tuple[list[bytes], list[bytes]]:
+WITHOUT_MEM = """
+import os
+def pwrite(*_):
+    raise PermissionError
+os.pwrite = pwrite
+"""
+
+
+def seen(
+    arguments: list[str], program: str = PROGRAM, **environment: str
+) -> tuple[list[bytes], list[bytes]]:
     """Arguments and environment of a process that has hidden its secrets, as others see them."""
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", program, *arguments],
         env={"PYTHONPATH": str(Path(__file__).parents[3]), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -55,6 +65,14 @@ def test_only_the_name_of_the_command_stays(arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["send", "film.mkv"], ["serve", "--port", "80"], [], ["x"]])
 def test_what_is_no_secret_stays(arguments: list[str]) -> None:
     assert seen(arguments)[0] == [each.encode() for each in arguments]
+
+
+def test_sandbox_that_keeps_processes_from_their_own_memory_file_is_no_obstacle() -> None:
+    arguments, environment = seen(
+        ["receive", "7-guitar-ocean"], WITHOUT_MEM + PROGRAM, PEERLINE_CODE="7-guitar-ocean"
+    )
+    assert arguments == [b"receive"]
+    assert b"PEERLINE_CODE=" in environment
 
 
 def test_secrets_of_the_environment_are_gone_and_the_rest_stays() -> None:
