@@ -38,7 +38,7 @@ class Budget:
         self._inherited = self._key in _kept
         self._guesses = _kept.pop(self._key, fresh)
         self._loop = asyncio.get_running_loop()
-        self._runs: dict[int, Callable[[bool], None]] = {}
+        self._runs: dict[int, Callable[[bool], bool]] = {}
         self._last = 0
         self._undelivered: deque[tuple[int, Verdict]] = deque()
         self._delivers = False
@@ -48,8 +48,11 @@ class Budget:
         """Guesses that are taken now."""
         return self._guesses.count(self._loop.time())
 
-    def begin(self, decide: Callable[[bool], None]) -> int:
-        """Begin a run; `decide` hears whether it may answer, some time after it has asked."""
+    def begin(self, decide: Callable[[bool], bool]) -> int:
+        """Begin a run; `decide` hears whether it may answer, some time after it has asked.
+
+        It returns False if it has no use for that any more.
+        """
         self._last += 1
         self._runs[self._last] = decide
         return self._last
@@ -87,7 +90,8 @@ class Budget:
         try:
             while self._undelivered:
                 run, verdict = self._undelivered.popleft()
-                if (decide := self._runs.get(run)) is not None:
-                    decide(verdict is Verdict.GO)
+                decide, goes = self._runs.get(run), verdict is Verdict.GO
+                if decide is not None and not decide(goes) and goes:
+                    self.proved(run)  # nobody has guessed by it
         finally:
             self._delivers = False

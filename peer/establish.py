@@ -130,14 +130,17 @@ class Establishment:
             )
             self._carry_out()
 
-    def decide_guess(self, *, granted: bool) -> None:
-        """Answer to `ask_guess`."""
+    def decide_guess(self, *, granted: bool) -> bool:
+        """Answer to `ask_guess`; False if the set-up has failed meanwhile."""
+        if self._failure is not None:
+            return False
         with self._contained():
             if granted:
                 self._negotiation.answer_share(self._loop.time())
             else:
                 self._negotiation.refuse_share()
             self._carry_out()
+        return True
 
     def peer_left(self) -> None:
         """The other side has left the room."""

@@ -174,6 +174,8 @@ class Negotiation:
         """Take a signal from the other side. Whatever it is, nothing is raised."""
         if self.stage in (Stage.ESTABLISHED, Stage.FAILED):
             return  # a link has its own goodbye, which waits for what is on its way
+        if not link:
+            return
         if not self._link:
             self._link = link
             self._begin()

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 import peer
+from peer.budget import Budget
 from peer.codes import Code
 from peer.config import LinkConfig, Timeouts
 from peer.errors import CodeSpent, Guessed, PeerError, TooManyGuesses, WrongCode
@@ -400,3 +401,28 @@ async def told_or_left(guest: Client) -> None:
         event = await guest.receive()
         if isinstance(event, PeerEvent) and event.event == "left":
             return
+
+
+async def test_a_guess_that_comes_too_late_is_given_to_the_next_in_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("peer.budget.ROOM_GUESSES", 1)
+    budget, went = Budget("server", "team", b"right", is_code=False), []
+
+    def waits(name: str, wants: bool) -> int:
+        def decide(granted: bool) -> bool:
+            went.append((name, granted))
+            return wants
+
+        run = budget.begin(decide)
+        budget.ask(run)
+        return run
+
+    runs = [waits("first", True), waits("gone", False), waits("third", True)]
+    budget.proved(runs[0])
+    assert went == [("first", True), ("gone", True), ("third", True)]
+    assert budget.taken == 1
+    for run in runs:
+        budget.end(run)
+    waits("late", True)
+    assert went[-1] == ("late", False)
