@@ -22,7 +22,7 @@ __all__ = ["FrameGate", "HttpGate", "enter_frames"]
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a request's line and headers; browsers send less than 1 KiB here."""
 REQUESTS_PER_SECOND: Final = 20.0
-REQUESTS_AT_ONCE: Final = 100
+REQUESTS_AT_ONCE: Final = 40
 """Of one connection; the rest waits. A page consists of some fifty files."""
 READS_PER_SECOND: Final = 100.0
 READS_AT_ONCE: Final = 200
@@ -266,7 +266,7 @@ def _fault_of(head: bytes, fields: bytes) -> int | None:
     if _has_body(fields):
         return 413
     # About bodies, too (RFC 9110 section 10.1.1).
-    return 417 if b"\r\nexpect" in fields else None
+    return 417 if b"\r\nexpect:" in fields else None
 
 
 def _has_body(fields: bytes) -> bool:

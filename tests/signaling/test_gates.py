@@ -345,3 +345,16 @@ async def test_odd_handshakes_are_answered_without_a_line_in_the_log(
         assert reply.startswith(answer)
     # Not asyncio's, which complains about slow callbacks here.
     assert [r for r in caplog.records if r.name != "asyncio" and r.levelno >= logging.WARNING] == []
+
+
+async def test_a_browsers_connection_serves_one_request_after_the_other() -> None:
+    text = (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n"
+        b"Upgrade-Insecure-Requests: 1\r\nExpect-CT: x\r\nContent-Language: de\r\n\r\n"
+    )
+    async with serving() as server, strangers(server, 1, text) as (browser,):
+        for _ in range(3):
+            await browser.reader.readuntil(b"}")
+            await browser.send(text)
+        await browser.send(LAST)
+        assert (await browser.ended()).count(b"HTTP/1.1 200 OK") == 2
