@@ -7,6 +7,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -352,4 +353,23 @@ async def test_many_messages_at_once_keep_to_the_servers_limits() -> None:
         # Never more than the burst and what the rate has added since.
         for count, at in enumerate(heard, 1):
             assert count <= limits.burst + limits.rate * (at - start) + 1
+        await client.close()
+
+
+async def test_one_of_several_addresses_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 8305: a name may have addresses at which nothing answers, or nothing listens."""
+    loop = asyncio.get_running_loop()
+    original = type(loop).getaddrinfo
+
+    async def with_others(
+        self: asyncio.AbstractEventLoop, host: str, port: int, **how: Any
+    ) -> list[Any]:
+        found = await original(self, "127.0.0.1", port, **how)
+        family, kind, protocol, name, _ = found[0]
+        others = [(family, kind, protocol, name, (f"127.0.0.{n}", port)) for n in (2, 3)]
+        return [*others, *found]
+
+    async with running_server() as server, nothing_left_behind():
+        monkeypatch.setattr(type(loop), "getaddrinfo", with_others)
+        client = await SignalingClient.join(f"http://several.test:{server.port}", HELLO)
         await client.close()
