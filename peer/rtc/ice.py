@@ -38,8 +38,9 @@ MAX_PAIRS = 100
 """Pairs that are checked (RFC 8445 section 6.1.2.5 gives this number)."""
 MAX_REFLEXIVE = 16
 """Candidates of the other side that nobody told us; a newer one takes the place of the oldest."""
-MAX_QUEUED = 256
-"""DTLS datagrams that wait for aiortc; more are dropped as a full socket would drop them."""
+MAX_QUEUED = 4096
+"""DTLS datagrams that wait for aiortc; more are dropped as a full socket would drop them. A stream
+of a TURN server brings some hundreds at once, thousands of small ones."""
 
 
 class IceConnection(AioiceConnection):

@@ -22,6 +22,7 @@ from aioice import stun
 from peer.config import ENGINES, EngineName
 from peer.rtc import Connection
 from peer.rtc.ice import MAX_PAIRS, MAX_QUEUED, MAX_REFLEXIVE
+from peer.rtc.shared_socket import SharedSocket
 from signaling.ice_servers import IceServer
 from tests.support.connections import CONTROL, RecordingHandler, connect
 from tests.support.coturn import running_coturn
@@ -361,3 +362,48 @@ async def test_a_candidate_that_leads_nowhere_is_left_out(candidate: str) -> Non
         hosts = {(c.host, c.port) for c in one._ice._remote_candidates}
         bits = candidate.split()
         assert (bits[4], int(bits[5])) not in hosts
+
+
+class Receiver:
+    """What a shared socket needs of the rest."""
+
+    def __init__(self) -> None:
+        self.receiver = self
+        self.records: list[tuple[bytes, int]] = []
+        self.others: list[bytes] = []
+
+    def knows(self, address: tuple[Any, ...]) -> bool:
+        return bool(address[0] == "192.0.2.1")
+
+    def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
+        self.others.append(data)
+
+    def take(self, data: memoryview, segment: int) -> None:
+        self.records.append((bytes(data), segment))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["the other side", "a stranger"])
+def test_of_a_batch_of_all_sorts_only_the_right_ones_are_read(known: bool) -> None:
+    """The kernel puts together what is equally long and has one source, be it a lie."""
+    right, last = record(23, 1, bytes(19)), record(23, 1, b"end")
+    stun_like = b"\0\x01" + bytes(30)
+    batch = [
+        right,
+        stun_like,
+        b"\x80" + bytes(31),
+        right,
+        record(21, 0, bytes(19)),
+        bytes(32),
+        last,
+    ]
+    receiver = Receiver()
+    shared = object.__new__(SharedSocket)
+    shared._protocol = cast(Any, receiver)
+    shared._on_records = receiver.take
+    address = ("192.0.2.1" if known else "192.0.2.2", 5)
+    shared._on_batch(memoryview(b"".join(batch)), 32, address)
+    assert receiver.records == ([(right, 32), (right, 32), (last, len(last))] if known else [])
+    assert receiver.others == [stun_like, bytes(32)]
+    receiver.records.clear()
+    shared._on_batch(memoryview(right * 3 + last), 32, address)
+    assert receiver.records == ([(right * 3 + last, 32)] if known else [])
