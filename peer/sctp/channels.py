@@ -116,6 +116,8 @@ class Channels:
             raise LocalProtocolError(f"there is no stream {stream_id}")
         elif stream_id in self._refused:
             raise LocalProtocolError(f"too much came on stream {stream_id} before it was opened")
+        elif self._is_being_reset(stream_id):
+            raise LocalProtocolError(f"stream {stream_id} is being reset")
         state = ChannelState.OPEN if negotiated else ChannelState.OPENING
         channel = Channel(stream_id, parameters, state)
         self._channels[stream_id] = channel
@@ -146,10 +148,15 @@ class Channels:
         limit = self._context.streams
         first = 0 if self._context.config.client else 1
         for stream_id in chain(range(self._next_id, limit, 2), range(first, self._next_id, 2)):
-            if stream_id not in self._channels and stream_id not in self._refused:
+            taken = stream_id in self._channels or stream_id in self._refused
+            if not taken and not self._is_being_reset(stream_id):
                 self._next_id = stream_id + 2
                 return stream_id
         raise LocalProtocolError("every stream has a channel")
+
+    def _is_being_reset(self, stream_id: int) -> bool:
+        stream = self._queue.streams.get(stream_id)
+        return stream is not None and stream.closing
 
     def _send(self, stream_id: int, ppid: int, data: bytes) -> None:
         self._queue.push(Message(stream_id, ppid, data, 0, False, _INFINITY, _INFINITY))
