@@ -46,7 +46,7 @@ SPARE = 0.75
 
 _SENTENCES: dict[str, str] = {
     ErrorCode.NO_SUCH_ROOM: "Nobody is waiting with this code: it is mistyped, used, or expired.",
-    ErrorCode.ROOM_FULL: "The room is full: somebody else has used the code already.",
+    ErrorCode.ROOM_FULL: "Somebody else has used this code already: ask for a new one.",
     ErrorCode.RATE_LIMITED: "The server has had too many attempts from here: wait a moment.",
     ErrorCode.OVER_CAPACITY: "The server is full: try again later.",
     ErrorCode.FORBIDDEN: "The server does not let us in.",
@@ -177,10 +177,12 @@ class SignalingClient:
             if isinstance(message, Welcome):
                 break
             if isinstance(message, Error):
+                sentence = _SENTENCES.get(message.code)
+                if message.code == ErrorCode.ROOM_FULL and hello.room is not None:
+                    sentence = "The room is full."
+                said = message.message.rstrip(".")
                 raise ServerRefused(
-                    message.code,
-                    _SENTENCES.get(message.code, f"The server refused: {message.message}."),
-                    message.retry_after,
+                    message.code, sentence or f"The server refused: {said}.", message.retry_after
                 )
         self.welcome = message
         heartbeat = message.heartbeat

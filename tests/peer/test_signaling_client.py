@@ -17,7 +17,7 @@ from peer import signaling_socket
 from peer.errors import PeerTimeout, ServerRefused, ServerUnreachable
 from peer.signaling_client import SignalingClient
 from peer.signaling_socket import websocket_url, websocket_urls
-from signaling.config import Listener, ServerConfig
+from signaling.config import LimitsConfig, Listener, ServerConfig
 from signaling.messages import (
     SUBPROTOCOL,
     Heartbeat,
@@ -373,3 +373,19 @@ async def test_one_of_several_addresses_is_enough(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(type(loop), "getaddrinfo", with_others)
         client = await SignalingClient.join(f"http://several.test:{server.port}", HELLO)
         await client.close()
+
+
+async def test_full_room_is_told_from_a_code_that_somebody_else_has_used() -> None:
+    limits = LimitsConfig(peers_per_room=2)
+    async with nothing_left_behind(), running_server(limits=limits) as server:
+        for first, second, said in (
+            (Hello(code=True), None, "Somebody else has used this code"),
+            (Hello(room="hall"), Hello(room="hall"), r"^The room is full\.$"),
+        ):
+            host = await SignalingClient.join(server.urls[0], first)
+            again = second or Hello(code=host.welcome.code)
+            guest = await SignalingClient.join(server.urls[0], again)
+            with pytest.raises(ServerRefused, match=said):
+                await SignalingClient.join(server.urls[0], again)
+            await guest.close()
+            await host.close()
