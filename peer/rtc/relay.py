@@ -28,6 +28,8 @@ DELETE_TIMEOUT = 1.0
 """Seconds that giving an allocation back to a TURN server may take (a dead one never answers)."""
 HEAD_START = 0.1
 """Seconds that an address of a server gets before the next one is tried beside it."""
+MIN_LIFETIME = 30
+"""Seconds of an allocation, whatever the server says."""
 MAX_MESSAGE = 65535
 """Bytes of a STUN message of a server, which may carry a whole datagram."""
 
@@ -44,6 +46,14 @@ class _Client:
                 await super().delete()  # type: ignore[misc]  # of the aioice class mixed in
         except TimeoutError:
             logger.info("the TURN server did not confirm the end of the allocation")
+
+    async def request(self, request: stun.Message) -> tuple[stun.Message, tuple[str, int]]:
+        """Ask the server; a lifetime of nothing would have it asked again without a pause."""
+        result: tuple[stun.Message, tuple[str, int]] = await super().request(request)  # type: ignore[misc]
+        attributes = result[0].attributes
+        if "LIFETIME" in attributes:
+            attributes["LIFETIME"] = max(attributes["LIFETIME"], MIN_LIFETIME)
+        return result
 
     def abandon(self) -> None:
         """Give back what the server may have granted meanwhile, without waiting for an answer."""
