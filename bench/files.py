@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from .channel import Wrap
+from .channel import Wrap, on_loopback
 
 BIN = Path(sys.executable).parent
 START_TIMEOUT = 30.0
@@ -149,3 +150,48 @@ def measure(tool: str, size: int, host: str, wrap: Wrap) -> float:
         if received != digest:
             raise RuntimeError(f"{tool} delivered something else")
         return size / seconds
+
+
+# Many small files
+
+
+def _copy(*command: str) -> Callable[[Path, Path, str, Wrap], float]:
+    def run(folder: Path, out: Path, _: str, wrap: Wrap) -> float:
+        start = time.monotonic()
+        subprocess.run(wrap("a", [*command, str(folder), str(out)]), check=True, timeout=600)
+        return time.monotonic() - start
+
+    return run
+
+
+def many_tools() -> dict[str, Callable[[Path, Path, str, Wrap], float]]:
+    """What moves a folder here: both commands, and what copies it without a network."""
+    tools: dict[str, Callable[[Path, Path, str, Wrap], float]] = {"peerline": peerline}
+    if (BIN / "wormhole").exists():
+        tools["magic-wormhole"] = wormhole
+    if shutil.which("rsync"):
+        tools["rsync -a"] = _copy("rsync", "-a")
+    return tools | {"cp -r": _copy("cp", "-r")}
+
+
+def make_folder(folder: Path, count: int, size: int) -> None:
+    """Write many files of random bytes, 500 in each folder."""
+    for number in range(count):
+        where = folder / f"{number // 500}"
+        if not number % 500:
+            where.mkdir(parents=True)
+        (where / f"{number}.txt").write_bytes(os.urandom(size))
+
+
+def measure_many(tool: str, count: int, size: int) -> float:
+    """Move a folder of small files over loopback once; return the seconds. All are compared."""
+    with tempfile.TemporaryDirectory(prefix="peerline-bench-") as scratch:
+        folder, out = Path(scratch, "in", "many"), Path(scratch, "out")
+        out.mkdir()
+        make_folder(folder, count, size)
+        os.sync()  # what was written for the measurement is not to be paid for by it
+        seconds = many_tools()[tool](folder, out, "127.0.0.1", on_loopback)
+        for path in folder.rglob("*.txt"):
+            if (out / path.relative_to(folder.parent)).read_bytes() != path.read_bytes():
+                raise RuntimeError(f"{tool} delivered something else")
+        return seconds
