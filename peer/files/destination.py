@@ -15,7 +15,7 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -46,6 +46,8 @@ _WRITE_OUT: Final = 16 << 20
 end, and a person with it: a second for each gigabyte and more."""
 
 
+_OPEN_AT_ONCE: Final = 300
+"""Files and folders that `put` has open at a time: two threads do that, and 1024 are usual."""
 _PRIVATE_FOLDER: Final = 0o700
 """Mode of a folder that is being filled."""
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
@@ -212,9 +214,15 @@ class Destination:
         Raises:
             DiskError: full, no permission, ...; what was written stays under partial names.
         """
+        rest = iter(files)
+        while self._put_some(rest):
+            pass
+
+    def _put_some(self, files: Iterator[tuple[int, bytes | memoryview]]) -> bool:
+        """Put as many as may be open at a time; tell whether there may be more."""
         folders: dict[tuple[str, ...], int] = {}
-        waiting: list[tuple[int, tuple[str, ...], str, int]] = []
-        file = -1
+        waiting: list[tuple[tuple[str, ...], str, int]] = []
+        file = 0
         try:
             for file, data in files:
                 parts = self._plan.parts(file)
@@ -222,20 +230,23 @@ class Destination:
                 if folder is None:
                     folder = folders[parts[:-1]] = self._walk(parts[:-1])
                 partial, descriptor = open_partial(folder, parts[-1], self._limit)
-                waiting.append((file, parts, partial, descriptor))
+                waiting.append((parts, partial, descriptor))
                 _write(descriptor, data, 0)
                 self._set_mode_and_time(descriptor, self._manifest[file])
+                if len(waiting) + len(folders) >= _OPEN_AT_ONCE:
+                    break
             if self._flush:
                 flush(descriptor for *_, descriptor in waiting)
-            for file, parts, partial, _ in waiting:  # noqa: B007 -- an error names the last one
+            for parts, partial, _ in waiting:
                 self._placed(parts, self._name_file(folders[parts[:-1]], partial, parts[-1]))
         except OSError as exc:
-            raise self._error(exc, max(file, 0)) from exc
+            raise self._error(exc, file) from exc
         finally:
             for *_, descriptor in waiting:
                 os.close(descriptor)
             for descriptor in folders.values():
                 os.close(descriptor)
+        return bool(waiting)
 
     def make_directory(self, file: int) -> Path:
         """Make a folder, for its owner alone until `set_folders`.

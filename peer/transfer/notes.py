@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 from .manifest import DIRECTORY, FILE, Entry
 from .names import display_name
 
-__all__ = ["LeftOut", "Notable", "Notes", "Renamed", "notable_entries"]
+__all__ = ["LeftOut", "Notable", "NotableScan", "Notes", "Renamed", "notable_entries"]
 
 NOTES: Final = 100
 """Things of a kind that are kept by name."""
@@ -99,30 +99,47 @@ class Notable:
     """A file with an `x` bit, or with the ending of a program."""
 
 
-def notable_entries(entries: Iterable[Entry]) -> Notes[Notable]:
-    """Pick the hidden and the executable entries, the hidden ones first, in order.
+class NotableScan:
+    """Picks the hidden and the executable entries while pages come.
 
-    Folders that are hidden stand for what is in them: a hidden folder is named once, at its first
-    entry.
+    A hidden folder stands for what is in it: it is named once, at its first entry.
     """
-    hidden: Notes[Notable] = Notes()
-    programs: Notes[Notable] = Notes()
-    folder = ""
-    for entry in entries:
-        note = notable(entry)
-        if note is None:
-            continue
-        if not note.hidden:
-            programs.add(note)
-            continue
-        within = _hidden_folder(f"{entry.path}/" if entry.kind == DIRECTORY else entry.path)
-        if within and within == folder:
-            continue
-        folder = within or folder
-        hidden.add(Notable(within, hidden=True, executable=False) if within else note)
-    notes: Notes[Notable] = Notes([*hidden, *programs])
-    notes.total = hidden.total + programs.total
-    return notes
+
+    __slots__ = ("_folder", "_hidden", "_programs")
+
+    def __init__(self) -> None:
+        self._hidden: Notes[Notable] = Notes()
+        self._programs: Notes[Notable] = Notes()
+        self._folder = ""
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Look at the next entries."""
+        for entry in entries:
+            note = notable(entry)
+            if note is None:
+                continue
+            if not note.hidden:
+                self._programs.add(note)
+                continue
+            within = _hidden_folder(f"{entry.path}/" if entry.kind == DIRECTORY else entry.path)
+            if within and within == self._folder:
+                continue
+            self._folder = within or self._folder
+            folder = Notable(within, hidden=True, executable=False)
+            self._hidden.add(folder if within else note)
+
+    def notes(self) -> Notes[Notable]:
+        """What was found so far, the hidden ones first, in order."""
+        notes: Notes[Notable] = Notes([*self._hidden, *self._programs])
+        notes.total = self._hidden.total + self._programs.total
+        return notes
+
+
+def notable_entries(entries: Iterable[Entry]) -> Notes[Notable]:
+    """Pick the hidden and the executable entries, the hidden ones first, in order."""
+    scan = NotableScan()
+    scan.extend(entries)
+    return scan.notes()
 
 
 def notable(entry: Entry) -> Notable | None:

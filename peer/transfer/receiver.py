@@ -68,6 +68,7 @@ from .messages import (
 )
 from .messages import Have as HaveMessage
 from .names import check_entry, display_name
+from .notes import NotableScan
 from .pieces import OpenFile, Segment
 
 __all__ = ["Receiver", "ReceiverState"]
@@ -126,6 +127,8 @@ class Receiver(Machine[ReceiverState]):
         super().__init__(transfer, ReceiverState.LISTING)
         self.manifest = Manifest()
         """What is offered, as far as it has arrived; complete with `Offered`."""
+        self.notable = NotableScan()
+        """What of it is hidden or a program, found as the pages come."""
         self.bytes_done = 0
         """Bytes that are verified and written (or were there before)."""
         self.files_done = 0
@@ -361,6 +364,7 @@ class Receiver(Machine[ReceiverState]):
             for entry in entries:
                 check_entry(entry)
             self.manifest.extend(entries)
+            self.notable.extend(entries)
         except UnsafeName as exc:
             self.decline("unsafe_name", str(exc))
             return

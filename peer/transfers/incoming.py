@@ -32,7 +32,7 @@ from peer.transfer.frames import Frame
 from peer.transfer.manifest import Manifest
 from peer.transfer.messages import Message
 from peer.transfer.names import display_name
-from peer.transfer.notes import LeftOut, Notable, Notes, Renamed, notable_entries
+from peer.transfer.notes import LeftOut, Notable, Notes, Renamed
 from peer.transfer.receiver import Receiver, ReceiverState
 
 from .port import TransferPort
@@ -124,7 +124,7 @@ class IncomingTransfer(Transfer[Receiver]):
     @property
     def notable(self) -> Notes[Notable]:
         """Hidden and executable entries: name them to a person before they are accepted."""
-        return notable_entries(self.manifest)
+        return self._machine.notable.notes()
 
     @property
     def kept(self) -> int:

@@ -895,6 +895,29 @@ def test_small_files_are_put_together_and_numbered(tmp_path: Path) -> None:
     assert len(tree(tmp_path)) == 51
 
 
+def test_many_small_files_in_many_folders_are_never_all_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peer.files import destination as module
+
+    monkeypatch.setattr(module, "_OPEN_AT_ONCE", 10)
+    most = 0
+    original = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        nonlocal most
+        most = max(most, len(os.listdir("/proc/self/fd")))
+        original(descriptor)
+
+    monkeypatch.setattr("peer.files.flushing._syncfs", lambda: None)
+    monkeypatch.setattr(os, "fsync", fsync)
+    before = len(os.listdir("/proc/self/fd"))
+    with Destination(tmp_path, plan(*[file(f"{n}/f") for n in range(40)])) as destination:
+        destination.put((n, b"hello") for n in range(40))
+    assert most <= before + 12
+    assert len(list(tmp_path.rglob("f"))) == 40
+
+
 @pytest.mark.parametrize("count", [3, 20])
 def test_files_are_flushed_before_they_get_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
