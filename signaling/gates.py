@@ -57,7 +57,6 @@ class _Gate(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reads = TokenBucket(READS_PER_SECOND, READS_AT_ONCE, self._loop.time())
         self._timer: asyncio.TimerHandle | None = None
-
         self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -116,7 +115,6 @@ class HttpGate(_Gate):
         inner: aiohttp's protocol.
         on_request: called with each whole head.
         on_end: called when the connection is gone, or has become a WebSocket.
-
         on_refusal: called with the status when a request is refused here.
         request_timeout: seconds from the connection to the first whole head.
         idle_timeout: seconds to the next one, while nothing is being sent to the client.

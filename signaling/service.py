@@ -15,7 +15,7 @@ import itertools
 import logging
 import os
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
@@ -89,6 +89,7 @@ class Service:
         self._page = None if config.page is None else Page(config.page)
         self._requests = AddressRates(self._limits.requests_per_minute)
         self._connections: dict[int, Connection] = {}
+        self._per_address: Counter[str] = Counter()
         self._queues = Budget(self._limits.queue_bytes_in_all)
         self._held = Budget(self._limits.held_bytes_in_all)
         self._all_gone = asyncio.Event()
@@ -215,9 +216,7 @@ class Service:
         return web.Response(text="This is a Peerline signaling server without a page.\n")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        refusal = self._hub.refuses(request.remote)
-        if refusal is None and len(self._connections) >= self._limits.connections:
-            refusal = Refusal.OVER_CAPACITY
+        refusal = self._hub.refuses(request.remote) or self._refuses_more(request.remote)
         if refusal is Refusal.TOO_MANY_CONNECTIONS:
             raise web.HTTPTooManyRequests(text=f"{refusal.value}\n", headers=_RETRY_AFTER)
         if refusal is not None:
@@ -251,6 +250,16 @@ class Service:
 
     # --- connections ---
 
+    def _refuses_more(self, address: str | None) -> Refusal | None:
+        """The hub does not count those that are closing, or never were its clients."""
+        if len(self._connections) >= self._limits.connections:
+            return Refusal.OVER_CAPACITY
+        is_spared = self._limits.spare_loopback and is_loopback(address)
+        is_much = (
+            self._per_address[address_key(address)] >= 2 * self._limits.connections_per_address
+        )
+        return Refusal.TOO_MANY_CONNECTIONS if is_much and not is_spared else None
+
     def _meter(self) -> FrameMeter:
         limits = self._limits
         return FrameMeter(
@@ -280,6 +289,7 @@ class Service:
         )
         self.log.info("opened", who, "connection %d from %s: opened", number, who)
         self._connections[number] = connection
+        self._per_address[address_key(who)] += 1
         self._all_gone.clear()
         try:
             if websocket.ws_protocol is None:
@@ -294,6 +304,9 @@ class Service:
             await self._read(connection)
         finally:
             del self._connections[number]
+            self._per_address[address_key(who)] -= 1
+            if not self._per_address[address_key(who)]:
+                del self._per_address[address_key(who)]
             if not self._connections:
                 self._all_gone.set()
             self._ended(number)

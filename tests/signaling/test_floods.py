@@ -149,7 +149,7 @@ async def test_what_is_held_back_of_all_together_is_bounded() -> None:
     async with nothing_left_behind(), SignalingServer(ServerConfig(limits=limits)) as server:
         held = server._service._held
         async with open_raw(server.port) as raw, open_raw(server.port) as modest:
-            await modest.send(HELLO + frame(b"", PONG) * 1000)
+            await modest.send(HELLO + frame(b"", PONG) * 500)
             flooding = asyncio.create_task(flood(raw, HELLO, frame(b"", PONG)))
             assert await raw.close_code() == CloseCode.RATE_LIMITED
             flooding.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import socket
@@ -189,6 +190,22 @@ async def test_strange_origins_are_refused(server: SignalingServer, origin: str)
         assert caught.value.code == CloseCode.ORIGIN_REFUSED
         assert caught.value.reason == error.message
         assert server.rooms == 0
+
+
+async def test_refused_pages_have_places_too() -> None:
+    limits = LimitsConfig(connections_per_address=2, spare_loopback=False, close_timeout=20.0)
+    async with (
+        SignalingServer(ServerConfig(limits=limits)) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        headers = {"Origin": "https://evil.example"}
+        for _ in range(4):
+            await stack.enter_async_context(open_raw(server.port, headers=headers))
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await stack.enter_async_context(
+                open_client(server.urls[0], origin="https://evil.example")
+            )
+        assert caught.value.status == 429
 
 
 async def test_the_own_origin_may_connect(server: SignalingServer) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from signaling.messages import SUBPROTOCOL, WEBSOCKET_PATH
 
@@ -83,6 +83,7 @@ async def open_raw(
     port: int,
     *,
     path: str = WEBSOCKET_PATH,
+    headers: Mapping[str, str] | None = None,
     protocol: str | None = SUBPROTOCOL,
     receive_buffer: int | None = None,
 ) -> AsyncIterator[RawClient]:
@@ -102,6 +103,7 @@ async def open_raw(
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
             "Sec-WebSocket-Version: 13",
         ]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if protocol is not None:
             lines.append(f"Sec-WebSocket-Protocol: {protocol}")
         writer.write("\r\n".join([*lines, "", ""]).encode())
