@@ -181,8 +181,8 @@ class ChatFiles:
     async def _send_to(self, somebody: Somebody, paths: list[Path]) -> None:
         try:
             outgoing = await somebody.link.send_files(paths)
-            for skipped in outgoing.skipped:
-                self._face.notice((str(skipped), "warning"))
+            for left_out in outgoing.left_out:
+                self._face.notice((str(left_out), "warning"))
             self._face.notice(f"Offered {_what(outgoing)} to {somebody.name}.")
             took = await self._follow(outgoing, f"to {somebody.name}")
             await outgoing.done()

@@ -126,11 +126,6 @@ class Sources:
             raise DiskError(_together(problems, more))
         return sources
 
-    @property
-    def skipped(self) -> tuple[LeftOut, ...]:
-        """The first of `left_out`."""
-        return tuple(self.left_out)
-
     def _add_root(self, real: str, name: str) -> None:
         """List one thing that a person named."""
         root = next(each for each in numbered(name) if each not in self._roots)

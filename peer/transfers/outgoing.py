@@ -93,11 +93,6 @@ class OutgoingTransfer(Transfer[Sender]):
         return self._left_out
 
     @property
-    def skipped(self) -> tuple[LeftOut, ...]:
-        """The first of `left_out`."""
-        return tuple(self._left_out)
-
-    @property
     def renamed(self) -> Notes[Renamed]:
         """Paths of which others have the last name, and what they were sent as."""
         return self._sources.renamed
