@@ -190,6 +190,8 @@ class Receiver:
 
     def sack_goes_along(self, now: float) -> bool:
         """Tell whether a SACK that is not due yet should share a packet that leaves anyway."""
+        if self.equal and now < self._last_sack_at + self._stretch_delay:
+            return False  # taking one in costs more than a packet of its own now and then
         return self.packets > 0 or self.sack_is_due(now)
 
     def make_sack(self, now: float) -> bytes:

@@ -36,7 +36,7 @@ from tests.support.pair import AssociationPair
 
 PACKETS = int(os.environ.get("PEERLINE_FUZZ", "20000"))
 MEMORY = (8 << 20) + (1 << 20)
-CONFIG = SctpConfig(receive_window=8 << 20, max_message_size=1 << 20)
+CONFIG = SctpConfig(receive_window=8 << 20, max_message_size=1 << 20, keep_early=1 << 20)
 CONFIGS = [CONFIG, replace(CONFIG, interleaving=False, recognise_equal=False)]
 
 
