@@ -170,6 +170,37 @@ def test_whatever_is_planned_stays_below_the_destination(
     )
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text("ab:./\x1b", min_size=1, max_size=8),
+    st.text("ab:./\x1b", min_size=1, max_size=12),
+    st.sampled_from([LINUX, PORTABLE]),
+)
+def test_whatever_a_link_says_it_stays_in_its_top_folder(
+    path: str, target: str, platform: Platform
+) -> None:
+    entry = Entry(path=path, kind="link", target=target)
+    manifest = Manifest([entry, file("a/b/a:b"), file("b/a")])
+    try:
+        check_entry(entry)
+        plan = NamePlan(manifest, platform)
+    except (UnsafeName, ValueError):
+        return
+    planned = plan.target(0)
+    if planned is None:
+        return
+    where = list(plan.parts(0)[:-1])
+    for part in planned.split("/"):
+        if part == "..":
+            where.pop()
+            assert where, "it climbed out"
+        else:
+            assert part not in ("", ".")
+            where.append(part)
+    top = plan.parts(0)[:1] if "/" in path else {plan.parts(1)[0], plan.parts(2)[0], *plan.parts(0)}
+    assert where[0] in top
+
+
 def encodable(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
