@@ -75,6 +75,9 @@ const DUE = Object.freeze({ awaitShare: 1, awaitAnswer: 2, awaitTag: 3, done: 0,
 /** The byte strings of each step. @type {Readonly<Record<number, readonly string[]>>} */
 const FIELDS = Object.freeze({ 1: ['share'], 2: ['share', 'tag'], 3: ['tag'] });
 
+/** What a person is told; anything else is a failed verification. @type {Partial<Record<PakeFailure, string>>} */
+const PROBLEMS = Object.freeze({ wrong_code: 'wrong_code', peer_gave_up: 'peer_left' });
+
 /** Ends a run, as an exception so that no step after it is taken. */
 class Failure extends Error {
   /**
@@ -323,7 +326,7 @@ export class Pake {
       reason,
       detail: message,
       bye: told ? null : JSON.stringify({ code }),
-      problem: problem(reason === 'wrong_code' ? 'wrong_code' : 'verification_failed'),
+      problem: problem(PROBLEMS[reason] ?? 'verification_failed'),
     });
   }
 }

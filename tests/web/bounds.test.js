@@ -159,13 +159,18 @@ test('peers that come and go leave nothing behind', async () => {
 });
 
 test('what comes before the hello has been checked is bounded', async () => {
+  const add = world.connections.set.bind(world.connections);
+  world.connections.set = (key, value) => {
+    // The second one, the joining side's, says no hello.
+    if (world.connections.size === 1)
+      queueMicrotask(() => (value.channels.get(0).send = () => {}));
+    return add(key, value);
+  };
   const host = track(await Room.host({}));
   const error = once(host, 'error');
   const joined = track(await Room.join({ code: String(host.code) }));
   while (world.connections.size < 2) await pause(0);
-  const [first, second] = world.connections.values();
-  second.channels.get(0).send = () => {};
-  const own = first.channels.get(2);
+  const own = [...world.connections.values()][0].channels.get(2);
   while (own.readyState !== 'open') await pause(0);
   for (let i = 0; i < 100; i += 1)
     own.dispatchEvent(new MessageEvent('message', { data: new ArrayBuffer(100_000) }));
