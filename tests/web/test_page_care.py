@@ -251,3 +251,15 @@ async def test_the_head_of_a_connection_is_one_line_on_a_tablet(person: NewPerso
     assert button["y"] < head["y"] + head["height"]
     assert button["x"] > 500
     assert await ben.page.evaluate(SPILLED) == []
+
+
+async def test_names_that_were_changed_are_told(person: NewPerson, tmp_path: Path) -> None:
+    anna, ben = await connect(person)
+    await anna.choose(write_file(tmp_path, "aux.c", 10))
+    await ben.accepts()
+    name, _ = await ben.gets_download()
+    line = ben.page.get_by_role("list", name="Transfers", exact=True)
+    await line.get_by_text("1 name was changed").click()
+    await expect(line.get_by_role("list", name="Changes to")).to_contain_text(
+        f"aux.c is now {name}"
+    )
