@@ -1,52 +1,86 @@
-"""The guesses at one code or password, shared out among the set-ups of a room (floor 3)."""
+"""The guesses at one code or password, shared out among the set-ups of a room (floor 3).
+
+What was guessed at outlives the room: neither a server that ends the connection, nor a program
+that comes back, by itself or because a person tries again, makes new guesses. The secret counts,
+wherever it is tried: a code has one guess at all servers together, and what a server calls the
+room makes no difference.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Hashable
+from typing import Final, Self, TypeVar
+from unicodedata import normalize
 
 from .guesses import CODE_GUESSES, ROOM_GUESSES, ROOM_WINDOW, Decisions, Guesses, Verdict
 
 __all__ = ["Budget"]
 
 MAX_KEPT: Final = 256
-"""Budgets of rooms that were left; whoever makes more of them loses the oldest."""
+"""Codes, and named rooms, that are remembered; whoever tries more of them loses the oldest."""
 
-_Key = tuple[str, str, bytes]
-_kept: dict[_Key, Guesses] = {}
+_Value = TypeVar("_Value")
+_codes: dict[Hashable, Budget] = {}
+"""Budgets of codes that were joined; rooms that try one at the same time share its guess."""
+_spent: dict[Hashable, list[float]] = {}
+"""When guesses at named rooms were taken that are spent: those of the member that had most."""
 
 
 class Budget:
-    """What is left for others to try at a room's code or password.
+    """What is left for others to try at a code or password.
 
-    A server that ends the connection, and so has the program come back, gets no new guesses by
-    that: the budget then outlives the room.
-
-    Args:
-        server: where the room is.
-        room: its id.
-        password: what both sides must know.
-        is_code: whether that is a code.
+    Make one with `of_new_code`, `of_code` or `of_room`.
     """
 
-    def __init__(self, server: str, room: str, password: bytes, *, is_code: bool) -> None:
-        self._key = (server, room, hashlib.sha256(password).digest())
-        fresh = Guesses(CODE_GUESSES) if is_code else Guesses(ROOM_GUESSES, ROOM_WINDOW)
-        self._inherited = self._key in _kept
-        self._guesses = _kept.pop(self._key, fresh)
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, guesses: Guesses, key: Hashable = None) -> None:
+        self._guesses = guesses
+        self._key = key
         self._runs: dict[int, Callable[[bool], bool]] = {}
         self._last = 0
         self._undelivered: deque[tuple[int, Verdict]] = deque()
         self._delivers = False
 
+    @classmethod
+    def of_new_code(cls) -> Self:
+        """The budget of a code that this side has made, which nobody else has seen yet."""
+        return cls(Guesses(CODE_GUESSES))
+
+    @classmethod
+    def of_code(cls, code: bytes) -> Budget:
+        """The budget of a code that was made by the other side: the same one for the same code.
+
+        Args:
+            code: in normal form.
+        """
+        # Callbacks stay in their thread.
+        key = (threading.get_ident(), _digest(code))
+        budget = _codes.pop(key, None) or cls(Guesses(CODE_GUESSES))
+        _keep(_codes, key, budget)
+        return budget
+
+    @classmethod
+    def of_room(cls, server: str, room: str, password: bytes) -> Self:
+        """The budget of one member of a named room. What is spent at the room before counts.
+
+        Members in one program are several, as they would be in several: each proves itself to the
+        others, and with one budget for all of them they would wait for each other.
+
+        Args:
+            server: host and port.
+            room: name that was asked for.
+            password: of the room.
+        """
+        key = (server, normalize("NFC", room), _digest(password))
+        return cls(Guesses(ROOM_GUESSES, ROOM_WINDOW, _spent.get(key, ())), key)
+
     @property
     def taken(self) -> int:
         """Guesses that are taken now."""
-        return self._guesses.count(self._loop.time())
+        return self._guesses.count(time.monotonic())
 
     def begin(self, decide: Callable[[bool], bool]) -> int:
         """Begin a run; `decide` hears whether it may answer, some time after it has asked.
@@ -59,27 +93,19 @@ class Budget:
 
     def ask(self, run: int) -> None:
         """A run wants to answer the other side's share."""
-        self._deliver(self._guesses.ask(run, self._loop.time()))
+        self._deliver(self._guesses.ask(run, time.monotonic()))
 
     def proved(self, run: int) -> None:
         """A run's other side has proved itself."""
-        self._deliver(self._guesses.proved(run, self._loop.time()))
+        self._deliver(self._guesses.proved(run, time.monotonic()))
 
     def end(self, run: int) -> None:
         """A run is over."""
         del self._runs[run]
-        self._deliver(self._guesses.over(run, self._loop.time()))
-
-    def leave(self, *, lost: bool) -> None:
-        """The room is left, because the server was lost or of our own will; no run is open."""
-        if not (lost or self._inherited):
-            return
-        # Another room of this program may have been the same one at the same time.
-        other = _kept.pop(self._key, self._guesses)
-        now = self._loop.time()
-        _kept[self._key] = max(self._guesses, other, key=lambda each: each.count(now))
-        while len(_kept) > MAX_KEPT:
-            del _kept[next(iter(_kept))]
+        now = time.monotonic()
+        self._deliver(self._guesses.over(run, now))
+        if self._key is not None and (spent := self._guesses.spent(now)):
+            _keep(_spent, self._key, max(spent, _spent.pop(self._key, []), key=len))
 
     def _deliver(self, decisions: Decisions) -> None:
         # A run that may go can prove itself at once, and let the next one go: not in its call.
@@ -95,3 +121,15 @@ class Budget:
                     self.proved(run)  # nobody has guessed by it
         finally:
             self._delivers = False
+
+
+def _digest(secret: bytes) -> bytes:
+    """What stands for a secret here, so that it is not kept."""
+    return hashlib.sha256(secret).digest()
+
+
+def _keep(kept: dict[Hashable, _Value], key: Hashable, value: _Value) -> None:
+    """Remember something as the newest."""
+    kept[key] = value
+    while len(kept) > MAX_KEPT:
+        del kept[next(iter(kept))]

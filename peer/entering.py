@@ -115,6 +115,7 @@ def host(
         await _loading("room")
         from signaling.messages import Hello
 
+        from .budget import Budget
         from .room import Room
         from .signaling_client import SignalingClient
 
@@ -129,6 +130,7 @@ def host(
             client,
             code=code,
             password=code.password,
+            budget=Budget.of_new_code(),
             name=fit_name(name),
             ice=ice,
             relay_only=relay_only,
@@ -181,9 +183,11 @@ def join(
         await _loading("room")
         from signaling.messages import Hello
 
+        from .budget import Budget
         from .pake import password_bytes
         from .room import Room
         from .signaling_client import SignalingClient
+        from .signaling_socket import shown
 
         known = Code.parse(code) if isinstance(code, str) else code
         if known is not None:
@@ -195,10 +199,15 @@ def join(
         # The room will want it next, and loading takes as long as several round trips do.
         _loading("establish")
         client = await SignalingClient.join(server, hello, ssl=ssl, timeout=settings.timeouts.join)
+        if known is not None:
+            budget = Budget.of_code(known.password)
+        else:
+            budget = Budget.of_room(shown(client.page).lower(), room or "", secret or b"")
         return Room(
             client,
             code=known,
             password=secret,
+            budget=budget,
             name=fit_name(name),
             ice=ice,
             relay_only=relay_only,

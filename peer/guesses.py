@@ -20,6 +20,7 @@ The page keeps to the same rule; `tests/vectors/guesses.json` holds both to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
@@ -51,15 +52,21 @@ class Guesses:
         limit: guesses there are.
         window: seconds after which a guess is forgotten, counted from when it was taken; None:
             never.
+        spent: when guesses were taken that are spent already.
+
+    Raises:
+        ValueError: the limit is less than 1.
     """
 
-    def __init__(self, limit: int, window: float | None = None) -> None:
+    def __init__(
+        self, limit: int, window: float | None = None, spent: Iterable[float] = ()
+    ) -> None:
         if limit < 1:
             raise ValueError("a budget has at least one guess")
         self._limit = limit
         self._window = window
         self._open: dict[int, float] = {}
-        self._spent: list[float] = []
+        self._spent = list(spent)
         self._waiting: list[int] = []
 
     def ask(self, run: int, now: float) -> Decisions:
@@ -91,6 +98,11 @@ class Guesses:
         """Whether every guess is spent, so that whoever asks is refused."""
         self._forget(now)
         return len(self._spent) >= self._limit
+
+    def spent(self, now: float) -> list[float]:
+        """When the guesses were taken that are spent."""
+        self._forget(now)
+        return list(self._spent)
 
     def _decide(self, now: float) -> Decisions:
         decisions: Decisions = []

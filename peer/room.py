@@ -92,6 +92,7 @@ class Room:
         *,
         code: Code | None,
         password: bytes | None,
+        budget: Budget,
         name: str,
         ice: IceConfig | None,
         relay_only: bool,
@@ -125,9 +126,8 @@ class Room:
         self._setting_up = 0
         self._attempted = False
         self._deaf = False
-        self._lost = False
         self._places = asyncio.Semaphore(MAX_CONNECTING)
-        self._budget = Budget(client.page, self.id, password or b"", is_code=self._is_code_room)
+        self._budget = budget
         self._news: PeerError | None = None
         self._error: PeerError | None = None
         self._changed = asyncio.Event()
@@ -237,7 +237,6 @@ class Room:
         await asyncio.gather(self._client.close(), *(link.close() for link in self._links))
         self._listener.cancel()
         await asyncio.wait({self._listener})
-        self._budget.leave(lost=self._lost)
 
     # What the server says
 
@@ -284,7 +283,7 @@ class Room:
     def _lose_server(self, error: PeerError) -> None:
         """Links that are there go on without the server; new ones need it."""
         logger.info("the server is gone: %s", error)
-        self._deaf, self._lost = True, self._closing is None
+        self._deaf = True
         for establishment in list(self._establishments.values()):
             establishment.peer_left()
             if self._is_code_room and isinstance(establishment.failure, Guessed):
@@ -301,10 +300,10 @@ class Room:
             return
         if self._is_code_room and self._attempted:
             # A code is good for one attempt, whatever became of it and whoever has left since.
-            logger.warning("ignoring another peer in a room for two")
+            logger.info("ignoring another peer in a room for two")
             return
         if self._setting_up >= MAX_SETTING_UP:
-            logger.warning("ignoring a peer: too many come at once")
+            logger.info("ignoring a peer: too many come at once")
             return
         run = self._budget.begin(lambda granted: establishment.decide_guess(granted=granted))
         establishment = Establishment(
@@ -355,7 +354,7 @@ class Room:
             # One that is over may have brought something; but those that are there come first.
             over_already = next((each for each in self._ready if each.closed), None)
             if over_already is None:
-                logger.warning("closing a link: too many wait to be taken")
+                logger.info("closing a link: too many wait to be taken")
                 self._start(link.close(), "close link")
                 return
             self._ready.remove(over_already)

@@ -125,7 +125,7 @@ class SignalingClient:
         What a server makes us say faster than it lets us say it gets lost.
         """
         if len(self._outbox) >= MAX_OUTBOX:
-            logger.warning("dropping a message: the server takes too little")
+            logger.info("dropping a message: the server takes too little")
             return
         self._outbox.append(message)
         self._outgoing.set()

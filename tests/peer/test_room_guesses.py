@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ import pytest_asyncio
 
 import peer
 from peer.budget import Budget
-from peer.codes import Code
+from peer.codes import DEFAULT_WORDS, RANDOM_BYTES, Code, make_words
 from peer.config import LinkConfig, Timeouts
 from peer.errors import CodeSpent, Guessed, PeerError, TooManyGuesses, WrongCode
 from peer.pake import Pake, PakeDone
@@ -47,6 +48,11 @@ def offering(room: str, link: str, own: str, guess: bytes = b"guess") -> Pake:
         peer_id=VICTIM,
         scalar=os.urandom(32),
     )
+
+
+def fresh_code() -> Code:
+    """A code that nobody has tried yet."""
+    return Code("7", make_words(os.urandom(RANDOM_BYTES), DEFAULT_WORDS))
 
 
 async def told(room: Room) -> PeerError:
@@ -127,7 +133,7 @@ async def test_a_server_that_calls_a_code_a_named_room_has_one_guess_too() -> No
         tags.extend(filter(is_pake, victim.signals))
 
     async with nothing_left_behind(), hostile_server(attack) as url:
-        async with peer.join(url, Code("7", ("acid", "thorn")), config=CONFIG) as room:
+        async with peer.join(url, fresh_code(), config=CONFIG) as room:
             assert isinstance(await told(room), Guessed)
         assert len(tags) == 1
 
@@ -299,8 +305,8 @@ async def test_once_all_guesses_are_spent_newcomers_are_refused_and_those_inside
         peer.join(server.urls[0], **where) as second,  # type: ignore[arg-type]
     ):
         ours, theirs = await asyncio.gather(first.link(), second.link())
-        for _ in range(3):
-            async with peer.join(server.urls[0], room="team", password="wrong") as wrong:
+        for word in ("red", "green", "blue"):
+            async with peer.join(server.urls[0], room="team", password=word) as wrong:
                 await told(wrong)
         async with peer.join(server.urls[0], **where) as late:  # type: ignore[arg-type]
             assert isinstance(await told(late), TooManyGuesses)
@@ -364,25 +370,94 @@ async def test_a_goodbye_that_is_not_sealed_is_no_guess_and_ends_nobody_elses_li
             await asyncio.gather(first.link(), second.link(), third.link(), third.link())
 
 
-async def test_coming_back_to_a_room_gives_nobody_new_guesses() -> None:
-    """A server that ends the connection again and again has no more than eight."""
+async def guess_at(victim: Victim, room: str, tags: list[Signal], *, hangs_up: bool) -> None:
+    """Play twelve peers who came before, and take all the confirmations that there are."""
+    try:
+        for number in range(12):
+            own = EARLIER.format(number)
+            share = offering(room, "L", own).messages_to_send()[0]
+            await victim.signal(own, SignalKind.PAKE, share, "L")
+        await victim.heard(lambda signal: is_pake(signal) or signal.kind is SignalKind.BYE)
+        if hangs_up:
+            await asyncio.sleep(0.02)  # what else has been said is to be heard, too
+            await victim.hang_up()
+        await victim.heard(lambda signal: False)
+    finally:
+        tags += filter(is_pake, victim.signals)
+
+
+@pytest.mark.parametrize("ending", ["hangs up", "waits", "names it anew"])
+async def test_coming_back_to_a_room_gives_nobody_new_guesses(ending: str) -> None:
+    """Whoever ends it, and whatever the server calls it: it has no more than eight."""
     tags: list[Signal] = []
-    others = tuple(EARLIER.format(number) for number in range(2))
+    rooms = iter(f"team{number}" for number in range(9))
 
     async def attack(victim: Victim) -> None:
-        await victim.welcome(code=None, peers=others)
-        for own in others:
-            share = offering("team", "L", own).messages_to_send()[0]
-            await victim.signal(own, SignalKind.PAKE, share, "L")
-            await victim.heard(lambda signal, own=own: signal.to == own)  # type: ignore[misc]
-        tags.extend(filter(is_pake, victim.signals))
-        await victim.hang_up()
+        room = next(rooms) if ending == "names it anew" else "team"
+        others = tuple(EARLIER.format(number) for number in range(12))
+        await victim.welcome(code=None, peers=others, room=room)
+        await guess_at(victim, room, tags, hangs_up=ending != "waits")
 
     async with nothing_left_behind(), hostile_server(attack) as url:
-        for _ in range(7):
+        for _ in range(4):
             async with peer.join(url, room="team", password="right", config=CONFIG) as room:
-                await told(room)
+                with contextlib.suppress(PeerError):
+                    await room.link(timeout=0.2)
         assert len(tags) == 8
+
+
+async def cancelled(room: Room) -> None:
+    """Enter a room, and be cancelled there as by Ctrl-C."""
+    async with room:
+        task = asyncio.create_task(room.link())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("how", ["again", "at once", "elsewhere", "cancelled"])
+async def test_a_code_is_guessed_at_once_wherever_it_is_tried(how: str) -> None:
+    tags: list[Signal] = []
+    errors: list[PeerError] = []
+    code = fresh_code()
+
+    async def attack(victim: Victim) -> None:
+        others = tuple(EARLIER.format(number) for number in range(12))
+        await victim.welcome(code=None, peers=others)
+        await guess_at(victim, "7", tags, hangs_up=False)
+
+    async def attempt(url: str) -> None:
+        room = await peer.join(url, code, config=CONFIG)
+        if how == "cancelled":
+            await cancelled(room)
+        else:
+            async with room:
+                errors.append(await told(room))
+
+    async with (
+        nothing_left_behind(),
+        hostile_server(attack) as url,
+        hostile_server(attack) as other,
+    ):
+        urls = [url, other, url] if how == "elsewhere" else [url] * 4
+        if how == "at once":
+            await asyncio.gather(*map(attempt, urls))
+        else:
+            for each in urls:
+                await attempt(each)
+        assert len(tags) == 1
+        assert all(isinstance(error, Guessed) for error in errors)
+
+
+async def test_an_attempt_at_a_code_that_proved_itself_is_no_guess(
+    server: SignalingServer,
+) -> None:
+    async with peer.host(server.urls[0]) as first:
+        code = first.code
+        assert code is not None
+        async with peer.join(server.urls[0], code) as second:
+            await asyncio.gather(first.link(), second.link())
+        assert Budget.of_code(code.password).taken == 0
 
 
 def http(server: SignalingServer) -> str:
@@ -407,7 +482,7 @@ async def test_a_guess_that_comes_too_late_is_given_to_the_next_in_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("peer.budget.ROOM_GUESSES", 1)
-    budget, went = Budget("server", "team", b"right", is_code=False), []
+    budget, went = Budget.of_room("server", "team", b"right"), []
 
     def waits(name: str, wants: bool) -> int:
         def decide(granted: bool) -> bool:

@@ -48,13 +48,15 @@ class Victim:
     async def send(self, message: ServerMessage) -> None:
         await self._socket.send(serialize(message))
 
-    async def welcome(self, *, code: str | None, peers: tuple[str, ...] = ()) -> None:
+    async def welcome(
+        self, *, code: str | None, peers: tuple[str, ...] = (), room: str = ""
+    ) -> None:
         await self.send(
             Welcome(
                 session="session-0",
                 resume_token="token-00",
                 peer=VICTIM,
-                room=code or self.hello.room or "7",
+                room=room or code or self.hello.room or "7",
                 code=code,
                 peers=tuple(PeerInfo(peer=peer) for peer in peers),
                 limits=Limits(rate=1e9, burst=10**9),
