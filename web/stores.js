@@ -264,7 +264,7 @@ async function copiedAfter(folder) {
   let last = 0;
   for await (const handle of folder.values()) {
     const { lastModified, size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
-    last = Math.max(last, lastModified + copyTime(size));
+    if (size > 0) last = Math.max(last, lastModified + copyTime(size));
   }
   // A clock that was set back does not keep them.
   return Math.min(last - Date.now(), 10 * 60 * 1000);
