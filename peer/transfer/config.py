@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "BYTES_PER_FRAME",
     "DIGEST_SIZE",
     "MAX_BYTES",
     "MAX_CONTROL_MESSAGE",
     "MAX_FOLDERS",
+    "MAX_FOLDER_NAMES",
     "MAX_FRAME",
-    "MAX_FRAMES_PER_SEGMENT",
     "MAX_INDEX",
     "MAX_MANIFEST_TEXT",
     "MAX_PATH",
@@ -34,12 +35,12 @@ MAX_FRAME = 65536
 """Bytes of the largest binary frame, header included."""
 
 MIN_FRAME = 1100
-"""Bytes of the smallest largest-frame a peer may ask for: it still cuts a segment in under
-`MAX_FRAMES_PER_SEGMENT` frames."""
+"""Bytes of the smallest largest-frame a peer may ask for: its content is more than `BYTES_PER_FRAME`."""
 
-MAX_FRAMES_PER_SEGMENT = 1024
-"""Data frames that one segment may be cut into; more break the protocol. It keeps the cost of a
-segment bounded when the other side is hostile, and lets the parts go out in one `pwritev`."""
+BYTES_PER_FRAME = 1024
+"""A segment may be cut into one data frame for each so many bytes that it begins; more break the
+protocol. A frame costs some hundred bytes of memory beside its content: so what is kept of a
+segment stays in proportion to its credit, whatever a hostile sender does."""
 
 MAX_CONTROL_MESSAGE = 48 * 1024
 """UTF-8 bytes of the longest control message."""
@@ -57,6 +58,10 @@ files shrinks to a tenth when it is packed: this holds about two million."""
 
 MAX_FOLDERS = 1 << 19
 """Folders of one transfer, named or implied by paths."""
+
+MAX_FOLDER_NAMES = 16 * MAX_FOLDERS
+"""Names in the paths of all these folders together. A few kilobytes of paths could else name half
+a million folders a thousand deep, each of which is to be found from the top again."""
 
 SMALL_CREDIT = 16 << 10
 """Bytes of credit that a small file takes at least in version 2."""

@@ -42,8 +42,10 @@ __all__ = [
     "encode_path",
     "link_problem",
     "name_key",
+    "number_key",
     "numbered",
     "safe_part",
+    "with_number",
 ]
 
 _OWN: Final = re.compile(r"\.peerline-[a-z]+\Z", re.IGNORECASE)
@@ -64,6 +66,7 @@ _BAD_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Control, format, half a character (a lone surrogate), line separator, paragraph separator."""
 _RESERVED: Final = frozenset('\\:*?"<>|')
 """Separators, drives, streams and wild cards on Windows; the colon is one on macOS, too."""
+_LONGEST_NUMBER: Final = len(" (4294967295)")
 _ODD_PART: Final = re.compile(r"(?:\A|(?<=/))\.{0,2}(?:/|\Z)")
 _TRAILING: Final = re.compile(r"[ .]+\Z")
 _ESCAPE: Final = re.compile(rb"%(25|[89A-F][0-9A-F])")
@@ -231,10 +234,22 @@ def name_key(name: str, platform: Platform) -> str:
 def numbered(name: str, *, folder: bool = False, limit: int = MAX_PATH_PART) -> Iterator[str]:
     """`film.mkv`, `film (1).mkv`, ... without end; never longer than `limit` bytes."""
     yield name
-    stem, suffix = (name, "") if folder else _split_suffix(name)
     for number in count(1):
-        rest = f" ({number}){suffix}"
-        yield f"{cut(stem, limit - _size(rest))}{rest}"
+        yield with_number(name, number, limit, folder=folder)
+
+
+def with_number(name: str, number: int, limit: int, *, folder: bool) -> str:
+    """`film (1).mkv`; at most `limit` bytes."""
+    stem, suffix = (name, "") if folder else _split_suffix(name)
+    rest = f" ({number}){suffix}"
+    return f"{cut(stem, limit - _size(rest))}{rest}"
+
+
+def number_key(name: str, platform: Platform, *, folder: bool) -> tuple[str, str]:
+    """The same for all names that `with_number` makes the same of, by any number."""
+    stem, suffix = (name, "") if folder else _split_suffix(name)
+    short = cut(stem, platform.limit - _size(suffix) - _LONGEST_NUMBER)
+    return name_key(short, platform), name_key(suffix, platform)
 
 
 def cut(text: str, limit: int) -> str:

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from .config import MAX_FOLDERS
+from .config import MAX_FOLDER_NAMES, MAX_FOLDERS
 from .manifest import DIRECTORY, LINK, Entry, Manifest
 from .names import (
     Platform,
@@ -19,8 +19,9 @@ from .names import (
     encode_path,
     link_problem,
     name_key,
-    numbered,
+    number_key,
     safe_part,
+    with_number,
 )
 from .notes import Notes, Renamed
 
@@ -44,7 +45,8 @@ class NamePlan:
         platform: What the names of the destination can be.
 
     Raises:
-        ValueError: more than `MAX_FOLDERS` folders, or two entries of one path.
+        ValueError: more than `MAX_FOLDERS` folders, more than `MAX_FOLDER_NAMES` names in their
+            paths, or two entries of one path.
     """
 
     def __init__(self, manifest: Manifest, platform: Platform) -> None:
@@ -54,6 +56,10 @@ class NamePlan:
         """Numbers of folders, by where they are."""
         self._renames: dict[_Name, str] = {}
         """Names that are not what was offered."""
+        self._depths = array("H", (0,))
+        """By number of a folder."""
+        self._names_above = 0
+        """Names in the paths of all folders."""
         self._last: tuple[str, int] = ("", _ROOT)
         self._link_roots: set[str] = set()
         """What stands at the top, when links there may lead to it."""
@@ -129,8 +135,14 @@ class NamePlan:
     def _folder(self, above: int, part: str) -> int:
         """Number of a folder; a new one when it is not known."""
         number = self._folders.setdefault((above, part), len(self._folders) + 1)
+        if number < len(self._depths):
+            return number
+        self._depths.append(self._depths[above] + 1)
+        self._names_above += self._depths[number]
         if number > MAX_FOLDERS:
             raise ValueError(f"more than {MAX_FOLDERS} folders")
+        if self._names_above > MAX_FOLDER_NAMES:
+            raise ValueError("too many folders, too deep in one another")
         return number
 
     def _settle_collisions(self, changed: dict[_Name, str]) -> None:
@@ -138,7 +150,7 @@ class NamePlan:
         suspects = None if self._platform.fold else {folder for folder, _ in changed}
         taken: dict[int, set[str]] = {}
         second: list[_Name] = []
-        numbers: dict[tuple[int, str], Iterator[str]] = {}
+        numbers: dict[tuple[int, str], int] = {}
         for name in self._all_names():
             folder, part = name
             if (suspects is not None and folder not in suspects) or name in changed:
@@ -151,15 +163,18 @@ class NamePlan:
         for name in [*changed, *second]:
             folder, part = name
             keys = taken.setdefault(folder, set())
-            wanted = changed.get(name, part)
-            # Names that want to be the same go on counting where the last one stopped.
-            candidates = numbers.setdefault(
-                (folder, wanted),
-                numbered(wanted, folder=name in self._folders, limit=self._platform.limit),
-            )
-            self._renames[name] = free = next(
-                each for each in candidates if name_key(each, self._platform) not in keys
-            )
+            free = wanted = changed.get(name, part)
+            if name_key(free, self._platform) in keys:
+                # Names that the same numbers lead to the same go on where the last one stopped:
+                # else a sender of many of them could keep this busy for hours.
+                is_folder = name in self._folders
+                counter = folder, number_key(wanted, self._platform, folder=is_folder)
+                number = numbers.get(counter, 0)
+                while name_key(free, self._platform) in keys:
+                    number += 1
+                    free = with_number(wanted, number, self._platform.limit, folder=is_folder)
+                numbers[counter] = number
+            self._renames[name] = free
             keys.add(name_key(free, self._platform))
         self._note_renames()
 

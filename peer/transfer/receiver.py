@@ -23,8 +23,8 @@ from typing import ClassVar, assert_never
 from peer.errors import UnsafeName
 
 from .config import (
+    BYTES_PER_FRAME,
     DIGEST_SIZE,
-    MAX_FRAMES_PER_SEGMENT,
     MAX_RETRIES,
     SEGMENT_SIZE,
     TransferConfig,
@@ -464,7 +464,8 @@ class Receiver(Machine[ReceiverState]):
             segment.clear()
             segment.digest = packed.digest
             segment.writing = True
-            self._events.append(WriteFile(file, (packed.content,), packed.digest))
+            content = memoryview(bytes(packed.content))  # its frame may hold much that is not kept
+            self._events.append(WriteFile(file, (content,), packed.digest))
 
     def _receive_frame(self, frame: SegmentFrame | DataFrame, segment: Segment) -> None:
         if isinstance(frame, SegmentFrame):
@@ -495,7 +496,7 @@ class Receiver(Machine[ReceiverState]):
             raise Violation("a block that crosses the end of its segment")
         if segment.received + length > segment.length:
             raise Violation("blocks overlap")
-        if len(segment.parts) == MAX_FRAMES_PER_SEGMENT:
+        if len(segment.parts) * BYTES_PER_FRAME >= segment.length:
             raise Violation("a segment in too many blocks")
         segment.parts[frame.offset] = frame.payload
         segment.received += length

@@ -110,6 +110,8 @@ function isCharacter(bytes) {
  * @property {{path: string, reason: string}[]} leftOut links that lead outside
  */
 
+const LONGEST_NUMBER = ' (4294967295)';
+
 /** A folder of the plan: the names in it, as they were offered and as they are saved. */
 class Folder {
   /** @type {Map<string, Folder>} */
@@ -201,16 +203,22 @@ function settle(top, path, saved, renamed) {
       else if (taken.has(key)) second.push({ name, wanted });
       else taken.add(key);
     }
-    /** Where counting stopped for names that want to be the same. @type {Map<string, number>} */
+    /**
+     * Where counting stopped for names that the same numbers lead to the same: else a sender of many
+     * of them could keep the page busy for hours. @type {Map<string, number>}
+     */
     const numbers = new Map();
+    /** @param {string} name */
+    const isTaken = (name) => taken.has(nameKey(name));
     for (const { name, wanted } of [...changed, ...second]) {
-      const { free, number } = numberedName(
-        wanted,
-        (other) => taken.has(nameKey(other)),
-        numbers.get(wanted) ?? 0,
-        folder.folders.has(name),
-      );
-      numbers.set(wanted, number);
+      let free = wanted;
+      if (isTaken(wanted)) {
+        const isFolder = folder.folders.has(name);
+        const key = numberKey(wanted, isFolder);
+        const found = numberedName(wanted, isTaken, numbers.get(key) ?? 1, isFolder);
+        numbers.set(key, found.number + 1);
+        free = found.free;
+      }
       taken.add(nameKey(free));
       folder.renames.set(name, free);
       renamed.push({ from: visible(next.path + name), to: next.saved + free });
@@ -448,20 +456,32 @@ function byteLength(text) {
  * @param {(name: string) => boolean} isTaken
  */
 export function freeName(name, isTaken) {
-  return numberedName(name, isTaken, 0, false).free;
+  return isTaken(name) ? numberedName(name, isTaken, 1, false).free : name;
 }
 
 /**
  * @param {string} name
  * @param {(name: string) => boolean} isTaken
- * @param {number} from the number to try first; 0 is none
+ * @param {number} from the number to try first
  * @param {boolean} isFolder whether a dot in it begins no ending
  */
 function numberedName(name, isTaken, from, isFolder) {
   const [stem, end] = isFolder ? [name, ''] : splitSuffix(name);
   for (let number = from; ; number += 1) {
     const suffix = ` (${number})${end}`;
-    const free = number === 0 ? name : cut(stem, MAX_PATH_PART - byteLength(suffix)) + suffix;
-    if (!isTaken(free)) return { free, number: number + 1 };
+    const free = cut(stem, MAX_PATH_PART - byteLength(suffix)) + suffix;
+    if (!isTaken(free)) return { free, number };
   }
+}
+
+/**
+ * The same text for all names that `numberedName` makes the same of, by any number.
+ *
+ * @param {string} name
+ * @param {boolean} isFolder
+ */
+function numberKey(name, isFolder) {
+  const [stem, end] = isFolder ? [name, ''] : splitSuffix(name);
+  const short = cut(stem, MAX_PATH_PART - byteLength(end) - LONGEST_NUMBER.length);
+  return `${nameKey(short)}/${nameKey(end)}`;
 }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.transfer.config import MAX_FRAME, MAX_FRAMES_PER_SEGMENT, MIN_FRAME, SEGMENT_SIZE
+from peer.transfer.config import BYTES_PER_FRAME, MAX_FRAME, MIN_FRAME, SEGMENT_SIZE
 from peer.transfer.digest import FileDigest, segment_digest
 from peer.transfer.frames import (
     HEADER_SIZE,
@@ -121,7 +121,7 @@ def test_a_segment_is_cut_into_equal_parts(case: dict[str, Any]) -> None:
 def test_a_cut_loses_nothing_and_stays_within_the_bounds(length: int, max_frame: int) -> None:
     data = bytes(length)
     frames = data_frames(2, 0, 0, data, max_frame)
-    assert len(frames) <= MAX_FRAMES_PER_SEGMENT
+    assert len(frames) <= -(-len(data) // BYTES_PER_FRAME)
     assert all(len(frame) <= max_frame for frame in frames)
     assert sum(len(frame) - HEADER_SIZE for frame in frames) == length
 

@@ -95,6 +95,45 @@ def test_many_names_that_want_to_be_the_same_get_numbers_in_one_go() -> None:
     assert len({same.parts(n) for n in range(9)}) == 9
 
 
+@pytest.mark.parametrize(
+    ("platform", "mark"), [(LINUX, "\x01"), (PORTABLE, "\x01"), (PORTABLE, "?")]
+)
+def test_many_names_that_only_differ_behind_the_number_are_settled_in_one_go(
+    platform: Platform, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = 0
+
+    def count(name: str, platform: Platform) -> str:
+        nonlocal keys
+        keys += 1
+        return name_key(name, platform)
+
+    monkeypatch.setattr("peer.transfer.plan.name_key", count)
+    long = "a" * 240
+    kept = [f"{long}_{number:014}" for number in range(500)]
+    changed = [f"{long}{mark}{number:014}" for number in range(500)]
+    plan = NamePlan(Manifest(map(file, [*kept, *changed])), platform)
+    names = {plan.parts(index) for index in range(len(plan))}
+    assert len(names) == 1000
+    assert [plan.parts(index)[0] for index in range(500)] == kept
+    assert keys < 8 * 1000
+
+
+def test_folders_deep_in_one_another_are_counted_with_all_above_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("peer.transfer.plan.MAX_FOLDER_NAMES", 21)
+    assert NamePlan(Manifest([file("a/b/c/d/e/f/x")]), LINUX)
+    with pytest.raises(ValueError, match="too deep"):
+        NamePlan(Manifest([file("a/b/c/d/e/f/x"), file("b/x")]), LINUX)
+
+
+def test_a_few_kilobytes_cannot_name_half_a_million_folders() -> None:
+    deep = [f"{number}/" + "a/" * 2040 + "x" for number in range(8)]
+    with pytest.raises(ValueError, match="too deep"):
+        NamePlan(Manifest(map(file, deep)), LINUX)
+
+
 def test_half_a_million_folders_are_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("peer.transfer.plan.MAX_FOLDERS", 100)
     with pytest.raises(ValueError, match="folders"):

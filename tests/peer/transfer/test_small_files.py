@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from peer.transfer.config import SEGMENT_SIZE, SMALL_CREDIT, TransferConfig
 from peer.transfer.events import Event, Failed, Offered, ReadSegment, Skipped, WriteFile
-from peer.transfer.frames import BlockType, serialize_pack, serialize_packed
+from peer.transfer.frames import BlockType, serialize_data, serialize_pack, serialize_packed
 from peer.transfer.manifest import Entry, Manifest
 from peer.transfer.messages import offer_pages
 from peer.transfer.receiver import Receiver, ReceiverState
@@ -114,6 +114,23 @@ def test_small_files_beyond_the_credit_end_the_transfer() -> None:
     assert not receiver.ended
     receiver.receive_block(pack(packed(64)))
     assert receiver.state is ReceiverState.FAILED
+
+
+def test_small_files_in_crumbs_take_no_memory_beyond_their_credit() -> None:
+    receiver = offered(small(3, 1500), window=1)
+    receiver.receive_block(serialize_data(2, 0, 0, b"x"))
+    receiver.receive_block(serialize_data(2, 0, 1, b"x"))
+    assert not receiver.ended
+    receiver.receive_block(serialize_data(2, 0, 2, b"x"))
+    assert receiver.state is ReceiverState.FAILED
+
+
+def test_a_packed_file_does_not_keep_the_frame_that_it_came_in() -> None:
+    receiver = offered(small(2), window=1)
+    receiver.receive_block(frame := pack(packed(0)))
+    (write,) = (event for event in events(receiver) if isinstance(event, WriteFile))
+    assert write.parts[0].obj is not frame
+    assert len(memoryview(write.parts[0].obj)) == 5
 
 
 def test_a_finished_file_returns_its_credit() -> None:
