@@ -212,7 +212,7 @@ class Destination:
         They are flushed together, before any of them gets its final name.
 
         Raises:
-            DiskError: full, no permission, ...; what was written stays under partial names.
+            DiskError: full, no permission, ...; nothing stays of those that have no name yet.
         """
         rest = iter(files)
         while self._put_some(rest):
@@ -222,7 +222,7 @@ class Destination:
         """Put as many as may be open at a time; tell whether there may be more."""
         folders: dict[tuple[str, ...], int] = {}
         waiting: list[tuple[tuple[str, ...], str, int]] = []
-        file = 0
+        file = placed = 0
         try:
             for file, data in files:
                 parts = self._plan.parts(file)
@@ -239,7 +239,11 @@ class Destination:
                 flush(descriptor for *_, descriptor in waiting)
             for parts, partial, _ in waiting:
                 self._placed(parts, self._name_file(folders[parts[:-1]], partial, parts[-1]))
+                placed += 1
         except OSError as exc:
+            for parts, partial, _ in waiting[placed:]:
+                with suppress(OSError):  # of small files nobody wants the halves
+                    os.unlink(partial, dir_fd=folders[parts[:-1]])
             raise self._error(exc, file) from exc
         finally:
             for *_, descriptor in waiting:
@@ -280,10 +284,14 @@ class Destination:
         if target is None:
             self._leave_out(file, self._plan.link_problem(file))
             return False
+        moved = self._moved_target(parts, target)
+        if moved is None:
+            self._leave_out(file, "is a link to something that has not come")
+            return False
         try:
             folder = self._walk(parts[:-1])
             try:
-                name = self._name_link(folder, parts[-1], self._moved_target(parts, target))
+                name = self._name_link(folder, parts[-1], moved)
             finally:
                 os.close(folder)
         except OSError as exc:
@@ -436,16 +444,18 @@ class Destination:
                 return name
         raise FileExistsError(errno.EEXIST, "File exists")
 
-    def _moved_target(self, parts: Sequence[str], target: str) -> str:
+    def _moved_target(self, parts: Sequence[str], target: str) -> str | None:
         """Where a link points to, with the names that things got here.
 
-        Only links at the top point to things at the top, whose names may have been taken.
+        Only links at the top point to things at the top, whose names may have been taken. What has
+        not come may be there all the same, and be somebody else's: then there is no link (None).
         """
         if len(parts) > 1:
             return target
         first, slash, rest = target.partition("/")
         with self._lock:
-            return f"{self._root_names.get(first, first)}{slash}{rest}"
+            known = self._root_names.get(first)
+        return None if known is None else f"{known}{slash}{rest}"
 
     # Files
 

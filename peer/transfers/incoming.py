@@ -293,12 +293,18 @@ class IncomingTransfer(Transfer[Receiver]):
                 pass
             case Declined():
                 self._error = self._error or _refusal(event)
-                if event.code in ("unsafe_name", "unsupported"):
-                    self._on_offered(self)  # nobody was asked, but somebody should know
+                if event.code != "busy":  # there are offers to show already
+                    self._tell_of_the_end()
             case Failed():
                 self._error = self._error or self._failed(event)
+                self._tell_of_the_end()
             case _:
                 raise AssertionError(f"not a receiver's event: {event}")
+
+    def _tell_of_the_end(self) -> None:
+        """Nobody was asked, but somebody should know why."""
+        if not self._offered:
+            self._on_offered(self)
 
     def _disk(self) -> Destination:
         assert self._destination is not None
@@ -436,4 +442,6 @@ def _refusal(event: Declined) -> TransferError:
         return UnsafeName(f"The files were refused, because a name is unsafe: {event.message}")
     if event.code == "refused":
         return Refused("You declined the files.", event.code)
+    if event.code == "too_many":
+        return Refused("The list of the files is too long to be received.", event.code)
     return Refused(event.message or "The files were refused.", event.code)

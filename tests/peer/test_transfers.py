@@ -239,6 +239,16 @@ async def test_unsafe_names_are_refused_and_both_people_hear_why(tmp_path: Path)
         assert json.loads(said[0])["code"] == "unsafe_name"
 
 
+async def test_an_offer_that_breaks_the_protocol_is_told(tmp_path: Path) -> None:
+    async with transfer_link() as link:
+        head = {"t": "offer", "transfer": 2, "files": 7, "bytes": 1}
+        entries = [{"path": "x", "kind": "file", "size": 1}]
+        link.bob.receive_message(json.dumps(head | {"entries": entries}))
+        incoming = await offered(link.bob)
+        with pytest.raises(TransferError, match="totals"):
+            await incoming.accept(tmp_path)
+
+
 async def test_a_source_that_changes_breaks_the_transfer(tmp_path: Path) -> None:
     source = write(tmp_path / "f", content(40 * MIB))
     async with transfer_link() as link:
@@ -640,6 +650,8 @@ async def test_an_endless_list_of_files_is_declined_and_forgotten(
             number += 1
             assert number < 100
         assert json.loads(said[0])["code"] == "too_many"
+        with pytest.raises(Refused, match="too long"):
+            raise (await offered(link.bob)).problem or AssertionError("there is a problem")
         tracemalloc.start()
         try:
             for _ in range(30):  # of a transfer that is over
