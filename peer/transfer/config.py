@@ -35,7 +35,8 @@ MAX_FRAME = 65536
 """Bytes of the largest binary frame, header included."""
 
 MIN_FRAME = 1100
-"""Bytes of the smallest largest-frame a peer may ask for: its content is more than `BYTES_PER_FRAME`."""
+"""Bytes of the smallest largest-frame a peer may ask for: what it carries is more than
+`BYTES_PER_FRAME`."""
 
 BYTES_PER_FRAME = 1024
 """A segment may be cut into one data frame for each so many bytes that it begins; more break the
