@@ -150,7 +150,7 @@ class NamePlan:
         suspects = None if self._platform.fold else {folder for folder, _ in changed}
         taken: dict[int, set[str]] = {}
         second: list[_Name] = []
-        numbers: dict[tuple[int, str], int] = {}
+        numbers: dict[tuple[int, tuple[str, str]], int] = {}
         for name in self._all_names():
             folder, part = name
             if (suspects is not None and folder not in suspects) or name in changed:
