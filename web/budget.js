@@ -1,18 +1,21 @@
 // @ts-check
-// The guesses of a room, and who of its links asks for them.
+// The guesses of a code or a room, and who of its links asks for them. As in peer/budget.py, what was
+// guessed at outlives the room: leaving and entering it again does not make new guesses, nor does a
+// server that makes somebody do so. The secret counts, wherever it is tried.
 
 import { CODE_GUESSES, Guesses, ROOM_GUESSES, ROOM_WINDOW } from './guesses.js';
 
-/** Budgets of named rooms that are remembered. */
-const MAX_REMEMBERED = 256;
+/** Codes, and named rooms, that are remembered. */
+const MAX_KEPT = 256;
 
+/** Budgets of codes that were joined. @type {Map<string, Budget>} */
+const codes = new Map();
 /**
- * By server and room, for as long as the page lives: leaving a room and entering it again does not
- * make new guesses, nor does a server that makes somebody do so.
+ * When guesses at named rooms were taken that are spent: those of the member that had most.
  *
- * @type {Map<string, Budget>}
+ * @type {Map<string, readonly number[]>}
  */
-const remembered = new Map();
+const spent = new Map();
 
 /** What one link says about its guess, and hears. */
 export class Attempt {
@@ -51,37 +54,47 @@ export class Attempt {
 /** The guesses of one code or one named room. */
 export class Budget {
   #guesses;
+  #key;
   /** @type {Map<number, (go: boolean) => void>} */
   #asking = new Map();
   #runs = 0;
 
-  /** @param {Guesses} guesses */
-  constructor(guesses) {
+  /**
+   * @param {Guesses} guesses
+   * @param {string} [key] of `spent`, to remember them under
+   */
+  constructor(guesses, key = '') {
     this.#guesses = guesses;
+    this.#key = key;
   }
 
-  /** A new code's. */
-  static ofCode() {
+  /** A code's that this side has made, and nobody else has seen yet. */
+  static ofNewCode() {
     return new Budget(new Guesses(CODE_GUESSES));
   }
 
   /**
-   * A named room's.
+   * A code's that the other side has made.
+   *
+   * @param {string} code in normal form
+   * @returns {Budget} the same one for the same code
+   */
+  static ofCode(code) {
+    const budget = codes.get(code) ?? new Budget(new Guesses(CODE_GUESSES));
+    keep(codes, code, budget);
+    return budget;
+  }
+
+  /**
+   * A named room's, as one of its members sees it; what is spent before counts.
    *
    * @param {string} server
-   * @param {string} room
-   * @returns {Budget} the same one for the same room
+   * @param {string} room name that was asked for
+   * @param {string} password
    */
-  static ofRoom(server, room) {
-    const key = `${server}\n${room}`;
-    const budget = remembered.get(key) ?? new Budget(new Guesses(ROOM_GUESSES, ROOM_WINDOW));
-    remembered.delete(key);
-    remembered.set(key, budget);
-    for (const [oldest] of remembered) {
-      if (remembered.size <= MAX_REMEMBERED) break;
-      remembered.delete(oldest);
-    }
-    return budget;
+  static ofRoom(server, room, password) {
+    const key = JSON.stringify([new URL(server).host, room, password].map((text) => text.normalize()));
+    return new Budget(new Guesses(ROOM_GUESSES, ROOM_WINDOW, spent.get(key)), key);
   }
 
   /** One more link. Counted by ourselves: the other side and the server choose all other names. */
@@ -108,6 +121,9 @@ export class Budget {
   over(run) {
     this.#asking.delete(run);
     this.#tell(this.#guesses.over(run, now()));
+    const ours = this.#guesses.spent(now());
+    const known = spent.get(this.#key) ?? [];
+    if (this.#key && ours.length > 0) keep(spent, this.#key, ours.length >= known.length ? ours : known);
   }
 
   /** @param {import('./guesses.js').Decision[]} decisions */
@@ -117,6 +133,23 @@ export class Budget {
       this.#asking.delete(run);
       decided?.(verdict === 'go');
     }
+  }
+}
+
+/**
+ * Remembers something as the newest.
+ *
+ * @template T
+ * @param {Map<string, T>} kept
+ * @param {string} key
+ * @param {T} value
+ */
+function keep(kept, key, value) {
+  kept.delete(key);
+  kept.set(key, value);
+  for (const [oldest] of kept) {
+    if (kept.size <= MAX_KEPT) break;
+    kept.delete(oldest);
   }
 }
 

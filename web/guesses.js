@@ -22,7 +22,7 @@ export class Guesses {
   /** When each run took the guess that it may still give back. @type {Map<number, number>} */
   #open = new Map();
   /** @type {number[]} */
-  #spent = [];
+  #spent;
   /** @type {number[]} */
   #waiting = [];
 
@@ -30,10 +30,12 @@ export class Guesses {
    * @param {number} limit guesses there are
    * @param {number | null} [window] seconds after which a guess is forgotten, counted from when it
    *   was taken; null: never
+   * @param {readonly number[]} [spent] when guesses were taken that are spent already
    */
-  constructor(limit, window = null) {
+  constructor(limit, window = null, spent = []) {
     this.#limit = limit;
     this.#window = window;
+    this.#spent = [...spent];
   }
 
   /**
@@ -91,6 +93,17 @@ export class Guesses {
   isSpent(now) {
     this.#forget(now);
     return this.#spent.length >= this.#limit;
+  }
+
+  /**
+   * When the guesses were taken that are spent.
+   *
+   * @param {number} now
+   * @returns {readonly number[]}
+   */
+  spent(now) {
+    this.#forget(now);
+    return [...this.#spent];
   }
 
   /**

@@ -117,7 +117,7 @@ export class Room extends EventTarget {
     return new Room(signaling, {
       code,
       password: code.password,
-      budget: Budget.ofCode(),
+      budget: Budget.ofNewCode(),
       name: cleanName(name),
     });
   }
@@ -144,14 +144,14 @@ export class Room extends EventTarget {
       return new Room(signaling, {
         code: parsed,
         password: parsed.password,
-        budget: Budget.ofCode(),
+        budget: Budget.ofCode(String(parsed)),
         name: cleanName(name),
       });
     }
     if (!room) throw new TypeError('a code or a room');
     const signaling = await enter(server, { room, name });
     const secret = password ? passwordBytes(password) : null;
-    const budget = secret && Budget.ofRoom(server ?? location.origin, room);
+    const budget = password ? Budget.ofRoom(server ?? location.origin, room, password) : null;
     return new Room(signaling, { code: null, password: secret, budget, name: cleanName(name) });
   }
 
@@ -241,6 +241,7 @@ export class Room extends EventTarget {
     if (this.#all.get(peer) === link) this.#all.delete(peer);
     const wasUp = this.#connected.delete(link);
     if (this.#state === 'closed') return;
+    if (reason.code === 'too_many_guesses' && this.#code !== null) reason = problem('guessed');
     if (reason.code === 'guessed' && this.#code === null)
       reason = problem('guessed', { sentence: ROOM_GUESSED, action: 'Dismiss' });
     if (!wasUp) this.#emit('error', reason);

@@ -244,6 +244,9 @@ const firstStep = {
 const until = async (check) => {
   while (!check()) await new Promise((resolve) => setTimeout(resolve, 1));
 };
+/** The peer id of who came last. */
+const newest = () =>
+  [...world.rooms.values()].flatMap(({ peers }) => [...peers.keys()]).sort().at(-1);
 const confirmations = () =>
   world.signals.filter(({ kind, data }) => kind === 'pake' && JSON.parse(data).tag).length;
 
@@ -306,6 +309,61 @@ test('a named room takes eight guesses, then no newcomer, and those inside stay'
   const heard = once([...second.links][0], 'chat');
   anna.sendChat('still here');
   assert.equal((await heard).text, 'still here');
+});
+
+test('coming back to a room, and calling it something else, gives nobody new guesses', async () => {
+  let visits = 0;
+  world.called = (room) => `${room}${(visits += 1)}`;
+  for (let visit = 0; visit < 3; visit += 1) {
+    const room = track(await Room.join({ room: 'revisited', password: 'secret' }));
+    const to = newest();
+    for (let i = 0; i < 5; i += 1) {
+      const from = `00000000-${visit}-${i}`;
+      world.deliver({ ...firstStep, from, to, link: `L${i}` });
+      await until(() => world.signals.some((signal) => signal.to === from));
+      world.deliver({ t: 'peer', event: 'left', peer: from, to });
+    }
+    await room.close();
+  }
+  assert.equal(confirmations(), 8);
+});
+
+test('a mistyped password costs the right one nothing', async () => {
+  const where = { room: 'mistyped', password: 'right' };
+  track(await Room.join(where));
+  for (let i = 0; i < 3; i += 1) {
+    const mistyped = track(await Room.join({ ...where, password: 'wrong' }));
+    assert.equal(await outcome(mistyped), 'wrong_code');
+    await mistyped.close();
+  }
+  assert.equal(await outcome(track(await Room.join(where))), 'linked');
+});
+
+test('a code that is tried again, there or elsewhere, allows one guess', async () => {
+  for (const server of ['http://server.test', 'http://elsewhere.test', 'http://server.test']) {
+    world.rooms.set('4', { peers: new Map(), code: true });
+    const room = track(await Room.join({ server, code: '4-guitar-ocean' }));
+    const [told, to] = [once(room, 'error'), newest()];
+    world.deliver({ ...firstStep, to });
+    await until(() => world.signals.some((signal) => signal.from === to));
+    world.deliver({ t: 'peer', event: 'left', peer: '00000000', to });
+    assert.equal((await told).code, 'guessed');
+  }
+  assert.equal(confirmations(), 1);
+});
+
+test('many members of a room all prove themselves to each other', async () => {
+  const rooms = [];
+  const links = [];
+  for (let i = 0; i < 11; i += 1) {
+    const room = track(await Room.join({ room: 'crowded', password: 'secret' }));
+    links.push(new Promise((resolve) => {
+      room.addEventListener('link', () => room.links.length === 10 && resolve(undefined));
+    }));
+    rooms.push(room);
+  }
+  await Promise.all(links);
+  assert.ok(rooms.every((room) => room.links.every((link) => link.authenticated)));
 });
 
 test('a goodbye that is not sealed ends nothing once there is a key', async () => {

@@ -9,6 +9,8 @@ export class World {
   rooms = new Map();
   /** What the server does to each signal: returns those to deliver. @type {(signal: any, world: World) => any[]} */
   tamper = (signal) => [signal];
+  /** What the server calls a room in its welcome. @type {(room: string) => string} */
+  called = (room) => room;
   /** How many of the next connections find no path. */
   broken = 0;
   /** Whether the devices have any network. */
@@ -84,7 +86,7 @@ export class World {
       t: 'welcome',
       ...shared,
       peer: socket.peer,
-      room: key,
+      room: this.called(key),
       code: place.code ? key : null,
       peers,
     });
