@@ -10,6 +10,7 @@ from typing import Any
 from .config import LinkConfig
 from .errors import NoPath
 from .generation import Generation
+from .places import Places
 from .rtc import Connection
 
 __all__ = ["Attempt"]
@@ -55,15 +56,18 @@ class Attempt:
     @asynccontextmanager
     async def connection(
         self,
-        places: asyncio.Semaphore,
+        places: Places,
         make_connection: Callable[[], Connection],
         config: LinkConfig,
     ) -> AsyncIterator[Generation]:
         """The connection, once there is a place for it; closed at the end unless it is kept.
 
         Its place is free again when it is closed or kept (`keep`).
+
+        Raises:
+            PeerTimeout: others waited for the place.
         """
-        async with places:
+        async with places.place():
             generation = self._generation = Generation(self.number, make_connection, config)
             self._tried = generation.connection
             try:

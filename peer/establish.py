@@ -26,6 +26,7 @@ from .negotiation import (
     TakeAnswer,
     TakeCandidate,
 )
+from .places import Places
 from .rtc import Connection
 
 __all__ = ["AGENT", "Establishment"]
@@ -53,7 +54,7 @@ class Establishment:
         password: bytes | None,
         own_name: str,
         make_connection: Callable[[], Connection],
-        places: asyncio.Semaphore,
+        places: Places,
         send: Callable[[OutgoingSignal], None],
         ask_guess: Callable[[], None],
         guess_proved: Callable[[], None],

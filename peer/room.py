@@ -50,6 +50,7 @@ from .errors import (
     WrongCode,
 )
 from .events import PeerInfo, fit_name
+from .places import Places
 from .signaling_client import SignalingClient
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ MAX_SETTING_UP = 128
 """Links that are set up at once; whoever comes while there are so many gets none."""
 MAX_CONNECTING = 32
 """Connections among them: each has sockets of its own, so the others wait for a place."""
+CONNECTING_PATIENCE = 5.0
+"""Seconds after which a connection that is tried makes room for those that wait. With all places of
+a room taken by strangers that is two times as long, less than the other side waits for an offer."""
 MAX_UNTAKEN = 64
 """Links that wait for the program to take them; whoever comes while there are so many gets none."""
 MAX_FAILURES = 64
@@ -126,7 +130,7 @@ class Room:
         self._setting_up = 0
         self._attempted = False
         self._deaf = False
-        self._places = asyncio.Semaphore(MAX_CONNECTING)
+        self._places = Places(MAX_CONNECTING, CONNECTING_PATIENCE)
         self._budget = budget
         self._news: PeerError | None = None
         self._error: PeerError | None = None

@@ -67,6 +67,7 @@ FLOORS = {
     "peer.generation": 3,
     "peer.attempt": 3,
     "peer.budget": 3,
+    "peer.places": 3,
     "peer.establish": 3,
     "peer.link": 3,
     "peer.room": 3,

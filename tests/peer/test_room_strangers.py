@@ -367,6 +367,23 @@ async def test_no_more_than_some_connections_are_tried_at_once(
             await asyncio.gather(room.link(), friend.link(timeout=20))
 
 
+async def test_strangers_who_take_all_places_and_never_answer_keep_nobody_out(
+    server: SignalingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peer.room.MAX_CONNECTING", 2)
+    monkeypatch.setattr("peer.room.CONNECTING_PATIENCE", 0.1)
+    async with (
+        nothing_left_behind(),
+        peer.join(server.urls[0], room="lobby") as room,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for _ in range(6):
+            await stack.enter_async_context(stranger(server))
+        async with peer.join(server.urls[0], room="lobby") as friend:
+            links = await asyncio.gather(room.link(timeout=20), friend.link(timeout=20))
+            assert links[0].peer.id == friend.me
+
+
 async def test_links_that_nobody_takes_are_bounded(
     server: SignalingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
