@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .present import begin, describe
+from .present import begin, describe, file_name
 from .text import count, safe_line, size
 
 if TYPE_CHECKING:
@@ -34,20 +34,26 @@ _LISTED = 8
 _AT_LEAST = 4
 """Of them, names at the top that are shown whatever else there is to show."""
 
-STARTUP = frozenset(
-    # Read by shells and by what starts a session.
+_SESSION = frozenset(
+    # Read by shells and by what starts a session, and by what lets others in.
     {".bash_aliases", ".bash_login", ".bash_logout", ".bash_profile", ".bashrc", ".cshrc"}
     | {".envrc", ".inputrc", ".kshrc", ".login", ".logout", ".mkshrc", ".pam_environment"}
     | {".profile", ".shrc", ".tcshrc", ".xinitrc", ".xprofile", ".xserverrc", ".xsession"}
     | {".xsessionrc", ".zlogin", ".zlogout", ".zprofile", ".zshenv", ".zshrc"}
+    | {".forward", ".rhosts", ".shosts", ".ssh"}
+    # Folders with such things in them.
+    | {".config", ".local", "autostart", "autostart-scripts", "launchagents", "launchdaemons"}
+)
+"""Names (in lower case) that need nobody's doing where they are looked for: the next login will."""
+
+STARTUP = _SESSION | frozenset(
     # Read by programs, which run what stands there or believe it.
-    | {".curlrc", ".emacs", ".emacs.d", ".exrc", ".forward", ".gdbinit", ".gitconfig", ".gnupg"}
+    {".curlrc", ".emacs", ".emacs.d", ".exrc", ".gdbinit", ".gitconfig", ".gnupg"}
     | {".gvimrc", ".lessfilter", ".lldbinit", ".mailcap", ".netrc", ".npmrc", ".nvimrc", ".pdbrc"}
-    | {".pypirc", ".pythonrc", ".pythonrc.py", ".rhosts", ".screenrc", ".shosts", ".ssh"}
+    | {".pypirc", ".pythonrc", ".pythonrc.py", ".screenrc"}
     | {".tmux.conf", ".vim", ".vimrc", ".wgetrc", ".git", ".hg", ".vscode", ".idea"}
     # Folders with such things in them.
-    | {".config", ".local", ".kde", ".gnome2", ".mozilla", "autostart", "autostart-scripts"}
-    | {"launchagents", "launchdaemons", "startup", "cron.d", "systemd"}
+    | {".kde", ".gnome2", ".mozilla", "startup", "cron.d", "systemd"}
     # Read wherever they lie.
     | {"authorized_keys", "autorun.inf", "crontab", "desktop.ini", "sitecustomize.py"}
     | {"usercustomize.py"}
@@ -63,8 +69,8 @@ class _Group:
 
     path: str
     hidden: bool
-    rank: int = 3
-    """0 and 1 do something by themselves, 2 is hidden, 3 is a program."""
+    rank: int = 4
+    """0 to 2 do something by themselves, 3 is hidden, 4 is a program."""
     files: int = 0
     programs: int = 0
     bytes: int = 0
@@ -129,8 +135,6 @@ def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Li
         entries: Of a manifest.
         notable: What of it shall stand first; None for nothing.
     """
-    from peer.transfer.names import display_name
-
     first = notable.first() if notable else []
     lines = [_notable_line(group) for group in first]
     if notable and notable.total > len(first):
@@ -155,7 +159,7 @@ def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Li
             folders[root] = folders.get(root, 0) + (entry.kind == "file")
     for root, total in totals.items():
         within = f", {count(folders[root], 'file')}" if root in folders else ""
-        name = display_name(root, 60) + ("/" if root in folders else "")
+        name = file_name(root) + ("/" if root in folders else "")
         lines.append(("    ", (name, "name"), f"  {size(total)}{within}"))
     if more_roots:
         lines.append((f"    ... and {count(more_roots, 'more', 'more')}",))
@@ -234,7 +238,7 @@ class _Survey:
     def __init__(self) -> None:
         self.total = 0
         """Files and hidden folders that are notable."""
-        self._kept: tuple[dict[str, _Group], ...] = ({}, {}, {}, {})
+        self._kept: tuple[dict[str, _Group], ...] = ({}, {}, {}, {}, {})
         self._last = ""
         self._alone = self._hidden = self._programs = 0
 
@@ -257,9 +261,10 @@ class _Survey:
         self._programs += program
         if alone:
             # In a home, it is at the top that such names are looked for.
-            rank = 0 if entry.path.partition("/")[0].lower() in STARTUP else 1
+            root = entry.path.partition("/")[0].lower()
+            rank = 0 if root in _SESSION else 1 if root in STARTUP else 2
         else:
-            rank = 2 if hidden else 3
+            rank = 3 if hidden else 4
         group = next((kept[path] for kept in self._kept if path in kept), None)
         if group is None:
             group = _Group(path, hidden)
@@ -315,19 +320,17 @@ def _outermost_hidden(path: str, *, folder: bool) -> str:
 
 
 def _notable_line(group: _Group) -> Line:
-    from peer.transfer.names import display_name
-
     said = [size(group.bytes)]
     if group.path.endswith("/"):
         said.append(count(group.files, "file"))
-    if group.rank <= 1:
+    if group.rank <= 2:
         said.append("takes effect by itself")
     if group.hidden:
         said.append("hidden")
     if group.programs:
         folder = group.path.endswith("/")
         said.append(count(group.programs, "program") if folder else "a program")
-    return ("    ", (display_name(group.path, 60), "name"), "  ", (", ".join(said), "warning"))
+    return ("    ", (file_name(group.path), "name"), "  ", (", ".join(said), "warning"))
 
 
 def _homes(environ: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from .screen import Part, Screen
 from .text import count, safe_line, shorten, size
@@ -19,6 +20,7 @@ __all__ = [
     "begin",
     "connected",
     "describe",
+    "file_name",
     "invitation",
     "is_nameless",
     "path_in_full",
@@ -29,6 +31,10 @@ __all__ = [
 _BELOW = 2
 """Lines below an invitation: the status, or the prompt of a chat and who is there."""
 _NAMELESS = "the other side"
+_NAME: Final = 60
+"""Columns of a file's name."""
+_BLANKS: Final = re.compile(r"\s{2,}|[^\S ]|\A\s|\s\Z|(?<=/)\s|\s(?=/)")
+"""Blanks that look like something else: like the end of a name, a column, or a line of ours."""
 _CANDIDATES = {
     "host": "own address",
     "srflx": "address seen by STUN",
@@ -163,6 +169,24 @@ def batch(files: int, folders: int, links: int, total: int) -> str:
     if folders:
         things.append(count(folders, "folder"))
     return f"{', '.join(things)}, {size(total)}"
+
+
+def file_name(path: str) -> str:
+    """Return a file's name or path to stand among others: of bounded width, and all of it visible.
+
+    Args:
+        path: Hostile; display it by no other way.
+    """
+    from rich.cells import cell_len
+
+    from peer.transfer.names import display_name
+
+    limit = _NAME
+    text = display_name(path, limit)
+    while cell_len(text) > _NAME:
+        limit -= 1 + limit // 8
+        text = display_name(path, limit)
+    return _BLANKS.sub(lambda blanks: "\N{OPEN BOX}" * len(blanks[0]), text)
 
 
 def describe(manifest: Manifest) -> str:

@@ -25,7 +25,7 @@ __all__ = ["send"]
     metavar="PATH...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, readable=False, path_type=Path),
 )
 @options.strict_option
 @options.words_option

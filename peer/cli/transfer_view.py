@@ -41,8 +41,6 @@ _SHOWN = 5
 """Files that are named, of those that were left out or renamed."""
 _PLACES = 20
 """Files and folders whose places are told, one a line."""
-_NAME = 60
-"""Characters of a name."""
 _REDRAW = 0.1
 """Seconds between two drawings on a terminal."""
 _REPEAT = 5.0
@@ -74,16 +72,20 @@ async def list_sources(screen: Screen, paths: Sequence[Path], *, strict: bool) -
 
 def summary(verb: str, transfer: Transfer, seconds: float) -> str:
     """Return what was moved and how fast: ``Sent 3 files, 64.0 MB in 1.2 s (53.3 MB/s)``."""
-    moved = transfer.bytes_total - transfer.progress.bytes_held
+    progress = transfer.progress
+    kinds = [entry.kind for entry in transfer.manifest]
+    links = kinds.count("link") - transfer.not_placed
+    what = present.batch(progress.files_total, kinds.count("dir"), links, progress.bytes_total)
+    if seconds < _REDRAW:  # it was over before anybody looked
+        return f"{verb} {what} in less than {_REDRAW} s"
+    moved = progress.bytes_total - progress.bytes_held
     took = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
-    speed = f" ({rate(moved / seconds)})" if seconds > 0 and moved else ""
-    return f"{verb} {present.describe(transfer.manifest)} in {took}{speed}"
+    speed = f" ({rate(moved / seconds)})" if moved else ""
+    return f"{verb} {what} in {took}{speed}"
 
 
 def notices(transfer: Transfer | Sources) -> list[Line]:
     """Return what a person should know of a transfer's files: a line a thing."""
-    from peer.transfer.names import display_name
-
     lines: list[Line] = []
     left_out, renamed = transfer.left_out, transfer.renamed
     if left_out and not len(left_out):
@@ -92,7 +94,7 @@ def notices(transfer: Transfer | Sources) -> list[Line]:
     elif left_out:
         lines.append(((f"Left out ({left_out.total:,}):", "warning"),))
         lines += [
-            ("    ", (display_name(each.path, _NAME), "name"), f" {each.reason}")
+            ("    ", (present.file_name(each.path), "name"), f" {each.reason}")
             for each in islice(left_out, _SHOWN)
         ]
         lines += _more(left_out)
@@ -100,8 +102,8 @@ def notices(transfer: Transfer | Sources) -> list[Line]:
         lines.append(((f"Under another name ({renamed.total:,}):", "warning"),))
         lines += [
             (
-                *("    ", (display_name(each.path, _NAME), "name"), " is now "),
-                (display_name(each.name, _NAME), "name"),
+                *("    ", (present.file_name(each.path), "name"), " is now "),
+                (present.file_name(each.name), "name"),
             )
             for each in islice(renamed, _SHOWN)
         ]

@@ -206,6 +206,10 @@ class Destination:
         except OSError as exc:
             raise self._error(exc, file) from exc
 
+    def is_empty(self, file: int) -> bool:
+        """Whether a file has no content."""
+        return not self._manifest.size(file)
+
     def put(self, files: Iterable[tuple[int, bytes | memoryview]]) -> None:
         """Write and finish small files, each with its whole content.
 

@@ -151,7 +151,8 @@ class Receiver(Machine[ReceiverState]):
         self._unfinished = 0
         self._links = 0
         """Links that were not asked for yet."""
-        self._not_placed = 0
+        self.not_placed = 0
+        """Links that this side could not put in place."""
         self._segments: dict[tuple[int, int], Segment] = {}
         self._files: dict[int, OpenFile] = {}
         self._open_files = 0
@@ -300,7 +301,7 @@ class Receiver(Machine[ReceiverState]):
             return
         if self.manifest.kind(file) == FILE:
             self._file_finished(file)
-        self._not_placed += left_out
+        self.not_placed += left_out
         self._unfinished -= 1
         self._go_on()
 
@@ -312,9 +313,7 @@ class Receiver(Machine[ReceiverState]):
         self._move(Trigger.DONE)
         files = self.manifest.files - self.files_skipped
         count = self.manifest.bytes - self.bytes_skipped
-        self._send(
-            Done(transfer=self.transfer, files=files, bytes=count, left_out=self._not_placed)
-        )
+        self._send(Done(transfer=self.transfer, files=files, bytes=count, left_out=self.not_placed))
         self._release()
         self._events.append(Completed(files, count))
 

@@ -139,6 +139,11 @@ class IncomingTransfer(Transfer[Receiver]):
         return _joined(self._left_out, self._destination.left_out)
 
     @property
+    def not_placed(self) -> int:
+        """Links that could not be put in place here."""
+        return self._machine.not_placed
+
+    @property
     def renamed(self) -> Notes[Renamed]:
         """Names that this disk cannot hold, or that were taken, and what became of them."""
         return self._renamed if self._destination is None else self._destination.renamed
@@ -408,7 +413,10 @@ def _place_all(destination: Destination, batch: list[_Task]) -> list[bool]:
                 if data is not None:
                     files.append((event.file, data))
             case FinishFile():
-                destination.finish(event.file)
+                if destination.is_empty(event.file):
+                    files.append((event.file, b""))  # so that they are flushed together
+                else:
+                    destination.finish(event.file)
                 results.append(True)
             case MakeDirectory():
                 destination.make_directory(event.file)

@@ -76,6 +76,7 @@ class OutgoingTransfer(Transfer[Sender]):
         self._sources = sources
         self._wanted: deque[ReadSegment] = deque()
         self._reading = False
+        self._not_placed = 0
         self._left_out = Notes(sources.left_out)
         self._left_out.count(sources.left_out.total - len(sources.left_out))
         sender = Sender(transfer, sources.manifest, config, left_out=sources.left_out.total)
@@ -91,6 +92,11 @@ class OutgoingTransfer(Transfer[Sender]):
         """What cannot be read, is no file, folder or link, or has vanished meanwhile; and how much
         the receiver could not put in place."""
         return self._left_out
+
+    @property
+    def not_placed(self) -> int:
+        """Links that the receiver could not put in place."""
+        return self._not_placed
 
     @property
     def renamed(self) -> Notes[Renamed]:
@@ -131,6 +137,7 @@ class OutgoingTransfer(Transfer[Sender]):
             case Skipped():
                 self._left_out.add(LeftOut(self.manifest[event.file].path, event.reason))
             case Completed():
+                self._not_placed = event.left_out
                 self._left_out.count(event.left_out)
             case Declined():
                 self._error = self._error or _refusal(event)

@@ -119,6 +119,11 @@ class Transfer(ABC, Generic[AnyMachine]):
     def renamed(self) -> Notes[Renamed]:
         """Names that could not stay as they were; complete when `done` has returned."""
 
+    @property
+    @abstractmethod
+    def not_placed(self) -> int:
+        """Links that could not be put in place; complete when `done` has returned."""
+
     # How far it is
 
     @property

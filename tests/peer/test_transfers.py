@@ -600,6 +600,20 @@ async def test_thousands_of_small_files_arrive_in_few_messages(tmp_path: Path) -
     assert not list((tmp_path / "out").rglob(f"*{PARTIAL_SUFFIX}"))
 
 
+async def test_empty_files_are_flushed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr("peer.files.destination.flush", lambda files: flushed.append(len([*files])))
+    for number in range(200):
+        write(tmp_path / "d" / f"{number}", b"")
+    async with transfer_link() as link:
+        outgoing, incoming = await start(link, tmp_path / "d", tmp_path / "out")
+        await finish(outgoing, incoming)
+    assert sum(flushed) == 200
+    assert len(flushed) < 20
+
+
 def page(transfer: int, *, first: bool) -> str:
     """A page of an endless offer, with names that cannot be packed."""
     entries = [{"path": os.urandom(100).hex(), "kind": "file", "size": 0} for _ in range(150)]

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from peer.cli.offer import danger_of, free_space, offer
 from peer.transfer.manifest import Entry, Manifest
@@ -86,6 +87,36 @@ def test_ordinary_files_are_no_cause_for_words(tmp_path: Path) -> None:
 def test_hostile_names_are_spelled_out(tmp_path: Path) -> None:
     lines = lines_of(file(".\x1b[2J"), file("a\u202egpj.exe"), file("x" * 4000), out=tmp_path)
     assert all(line.isprintable() and len(line) < 200 for line in lines[1:4])
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("   ", "␣␣␣"),
+        (" .bashrc", "␣.bashrc"),
+        ("a.jpg" + 90 * " " + ".sh", "a.jpg" + 34 * "␣" + "…" + 17 * "␣" + ".sh"),
+        ("a.jpg\u3000\u2003x.sh", "a.jpg␣␣x.sh"),
+        ("a b.sh", "a b.sh"),
+        ("a/ /b.sh", "a/␣/b.sh"),
+    ],
+)
+def test_blanks_do_not_hide_a_name_or_its_end(path: str, shown: str, tmp_path: Path) -> None:
+    (line,) = lines_of(file(path, mode=0o755), out=tmp_path)[1:2]
+    assert line.startswith(f"    {shown}  1 B")
+
+
+def test_wide_characters_and_escapes_do_not_break_a_line(tmp_path: Path) -> None:
+    entries = [file("你" * 80 + ".sh"), file("\x1b" * 80), file(".x" + "\u202e" * 80)]
+    for line in lines_of(*entries, out=tmp_path)[1:4]:
+        assert cell_len(line.partition("  1 B")[0]) <= 4 + 60
+
+
+def test_what_the_next_login_runs_stands_before_what_waits_for_a_program(tmp_path: Path) -> None:
+    decoys = [".emacs", ".exrc", ".gdbinit", ".git/config", ".hg/hgrc", ".idea/x", ".kde/x"]
+    entries = map(file, [*decoys, ".lldbinit", ".vimrc", ".bash_profile", ".ssh/authorized_keys"])
+    lines = lines_of(*entries, out=tmp_path)
+    assert lines[1].startswith("    .bash_profile  ")
+    assert lines[2].startswith("    .ssh/  ")
 
 
 def folders(tmp_path: Path) -> tuple[Path, dict[str, str]]:

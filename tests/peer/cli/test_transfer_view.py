@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from peer.cli.transfer_view import notices, places, status_of, unfinished
+import pytest
+
+from peer.cli.transfer_view import notices, places, status_of, summary, unfinished
+from peer.transfer.manifest import Entry, Manifest
 from peer.transfer.notes import LeftOut, Notes, Renamed
+from peer.transfers import Progress, Stage
 
 
 @dataclass
@@ -15,6 +19,9 @@ class Ended:
     renamed: Notes[Renamed] = field(default_factory=Notes)
     paths: tuple[Path, ...] = ()
     partial_paths: tuple[Path, ...] = ()
+    not_placed: int = 0
+    manifest: Manifest = field(default_factory=Manifest)
+    progress: Progress = field(default_factory=lambda: Progress(Stage.DONE, 0, 0, 0, 0, 0, ""))
 
 
 def text_of(lines: list[tuple[str | tuple[str, str], ...]]) -> list[str]:
@@ -72,3 +79,16 @@ def test_what_lies_around_half_is_told() -> None:
     assert lines[1] == "    /x/.0.part"
     assert lines[-1] == "    ... and 2 more"
     assert unfinished(Ended()) == []  # type: ignore[arg-type]  # as far as it is looked at
+
+
+@pytest.mark.parametrize(
+    ("seconds", "took"),
+    [(0.0, "less than 0.1 s"), (2.0, "2.0 s (3.5 kB/s)"), (70.0, "1:10 (100 B/s)")],
+)
+def test_ending_counts_what_came_and_not_what_was_offered(seconds: float, took: str) -> None:
+    entries = [Entry(path=f"f{number}", kind="file", size=7000) for number in range(3)]
+    entries += [Entry(path=f"l{number}", kind="link", target="f0") for number in range(2)]
+    progress = Progress(Stage.DONE, 7000, 7000, 0, 1, 1, "")
+    ended = Ended(manifest=Manifest(entries), progress=progress, not_placed=1)
+    sentence = summary("Received", ended, seconds)  # type: ignore[arg-type]  # as far as it is looked at
+    assert sentence == f"Received 1 file, 1 symbolic link, 7.0 kB in {took}"
