@@ -38,11 +38,13 @@ class SourceChanged(TransferError):
 
     Attributes:
         file: its index in the manifest.
+        reason: to follow its path in a sentence, if nothing of it was sent.
     """
 
     def __init__(self, file: int, name: str) -> None:
         super().__init__(f'"{display_name(name)}" changed while it was being sent.')
         self.file = file
+        self.reason = "has changed since it was listed"
 
 
 class SourceLost(DiskError):

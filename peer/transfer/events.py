@@ -147,7 +147,7 @@ class FileConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """To both: a file is not coming, because its sender cannot read it any more."""
+    """To both: a file is not coming: its sender cannot read it any more, or it has changed."""
 
     file: int
     reason: str

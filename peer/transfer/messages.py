@@ -141,7 +141,7 @@ class FilesDone(_Message, frozen=True, tag="files_done"):
 
 
 class Skip(_Message, frozen=True, tag="skip"):
-    """Sender to receiver (version 2): this file cannot be read; nothing of it was sent."""
+    """Sender to receiver (version 2): this file is not coming; nothing of it was sent."""
 
     file: Index
     reason: Annotated[str, Meta(max_length=200)] = ""

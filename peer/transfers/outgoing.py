@@ -161,13 +161,11 @@ class OutgoingTransfer(Transfer[Sender]):
                 batch = self._next_batch()
                 read = await self._workers.run(_read_and_hash, self._sources, batch)
                 for event, got in zip(batch, read, strict=True):
-                    if isinstance(got, SourceLost):
+                    if isinstance(got, SourceLost | SourceChanged):
                         self._lose(got)
                     else:
                         self._machine.segment_read(event.file, event.segment, *got)
                 self._wake.set()
-        except SourceChanged as exc:
-            self._machine.source_changed(exc.file)
         finally:
             self._reading = False
 
@@ -180,11 +178,11 @@ class OutgoingTransfer(Transfer[Sender]):
             cost += max(batch[-1].length, SMALL_CREDIT)
         return batch
 
-    def _lose(self, lost: SourceLost) -> None:
+    def _lose(self, lost: SourceLost | SourceChanged) -> None:
         """Go on without a file, if it can be."""
         if self._machine.source_lost(lost.file, lost.reason):
             return
-        if not isinstance(lost.__cause__, FileNotFoundError):
+        if isinstance(lost, SourceLost) and not isinstance(lost.__cause__, FileNotFoundError):
             raise lost
         self._machine.source_changed(lost.file)
 
@@ -198,7 +196,7 @@ class OutgoingTransfer(Transfer[Sender]):
         return "A file could not be read."  # the error names a path on this machine
 
 
-_Read = tuple[memoryview, bytes] | SourceLost
+_Read = tuple[memoryview, bytes] | SourceLost | SourceChanged
 """Content and digest of a segment, or why there is none."""
 
 
@@ -212,7 +210,7 @@ def _read_and_hash(sources: Sources, batch: list[ReadSegment]) -> list[_Read]:
                 data = sources.read_whole(first.file)
             else:
                 data = sources.read(first.file, first.offset, length)
-        except SourceLost as exc:
+        except (SourceLost, SourceChanged) as exc:
             read += [exc] * len(run)
             continue
         view = memoryview(data)

@@ -551,6 +551,31 @@ async def test_a_file_that_vanishes_before_its_turn_is_left_out_and_both_know(
     assert {left.path for left in outgoing.left_out} == {"in/b", "in/big", "in/pipe"}
 
 
+async def test_a_file_that_changes_before_its_turn_is_left_out_and_both_know(
+    tmp_path: Path,
+) -> None:
+    for name in ("grown", "kept", "now-a-pipe", "shrunk", "written-again"):
+        write(tmp_path / "in" / name, content(10))
+    write(tmp_path / "in" / "log", content(5 * MIB))
+    async with transfer_link() as link:
+        outgoing = await link.alice.send(tmp_path / "in")
+        incoming = await offered(link.bob)
+        write(tmp_path / "in" / "grown", content(11))
+        write(tmp_path / "in" / "shrunk", content(9))
+        write(tmp_path / "in" / "written-again", bytes(10))
+        with (tmp_path / "in" / "log").open("ab") as log:
+            log.write(b"another line")
+        (tmp_path / "in" / "now-a-pipe").unlink()
+        os.mkfifo(tmp_path / "in" / "now-a-pipe")
+        await incoming.accept(tmp_path / "out")
+        await finish(outgoing, incoming)
+    assert os.listdir(tmp_path / "out" / "in") == ["kept"]
+    for transfer in (outgoing, incoming):
+        assert transfer.progress.files_total == 1
+        assert transfer.left_out.total == 5
+        assert {left.reason for left in transfer.left_out} == {"has changed since it was listed"}
+
+
 async def test_when_the_only_file_vanishes_there_is_no_transfer(tmp_path: Path) -> None:
     source = write(tmp_path / "in" / "a", content(10))
     async with transfer_link() as link:
