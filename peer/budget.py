@@ -82,6 +82,11 @@ class Budget:
         """Guesses that are taken now."""
         return self._guesses.count(time.monotonic())
 
+    @property
+    def spent(self) -> bool:
+        """Whether all guesses are spent, so that whoever asks is refused."""
+        return self._guesses.is_spent(time.monotonic())
+
     def begin(self, decide: Callable[[bool], bool]) -> int:
         """Begin a run; `decide` hears whether it may answer, some time after it has asked.
 

@@ -383,10 +383,11 @@ class Room:
             self._client.send(Leave())  # which ends the room on the server
             return
         # In a named room somebody else may still come. Who came last, and has nobody, is told; but
-        # not of faults, since one stranger's would otherwise send everybody away.
-        fault = isinstance(error, ProtocolError | PeerLeft | PeerTimeout | LinkClosed)
+        # not of faults and guesses of others, since one stranger would otherwise send everybody
+        # away. Once all guesses are spent nobody can come.
+        fault = isinstance(error, ProtocolError | PeerLeft | PeerTimeout | LinkClosed | Guessed)
         alone = not (self._setting_up or self._links or self._ready or self._first)
-        if peer.id in self._there_before and alone and not fault:
+        if peer.id in self._there_before and alone and (self._budget.spent or not fault):
             self._news = error
             self._changed.set()
 

@@ -260,6 +260,24 @@ async def test_eight_guesses_an_hour_at_a_password_whoever_leaves_first(
             assert room._wrong_guesses <= 8
 
 
+async def test_a_stranger_who_guesses_and_leaves_sends_no_newcomer_away(
+    server: SignalingServer,
+) -> None:
+    where = {"room": "team", "password": "right"}
+    ready, seen = asyncio.Semaphore(0), dict[bytes, bool]()
+    async with nothing_left_behind(), asyncio.TaskGroup() as group:
+        group.create_task(guess_and_leave(server, b"guess", seen, ready))
+        await ready.acquire()
+        async with peer.join(server.urls[0], **where) as room:  # type: ignore[arg-type]
+            waiting = asyncio.create_task(room.link())
+            while not room.failures:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            assert all(isinstance(error, Guessed) for error in room.failures.values())
+            async with peer.join(server.urls[0], **where) as friend:  # type: ignore[arg-type]
+                assert (await waiting).peer.id == friend.me
+    assert seen == {b"guess": False}
+
+
 async def guess_and_leave(
     server: SignalingServer, guess: bytes, seen: dict[bytes, bool], ready: asyncio.Semaphore
 ) -> None:
