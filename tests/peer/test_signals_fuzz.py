@@ -1,4 +1,5 @@
-"""Signals that a hostile server or a stranger makes up or changes raise nothing, in any stage.
+"""Signals that a hostile server or a stranger makes up or changes: in no stage does one raise
+anything or win anything.
 
 The environment variable ``PEERLINE_FUZZ=1000000`` makes it a long run.
 """
@@ -7,12 +8,28 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from random import Random
 
 import pytest
 
-from peer.negotiation import OutgoingSignal, Stage
-from tests.support.negotiations import Pair, altered
+from peer.config import LinkConfig
+from peer.errors import PeerError
+from peer.negotiation import (
+    AskGuess,
+    GuessProved,
+    MakeAnswer,
+    MakeOffer,
+    Negotiation,
+    NegotiationEvent,
+    NegotiationFailed,
+    OutgoingSignal,
+    Stage,
+)
+from peer.negotiation.machine import MAX_OFFERS
+from peer.pake import Pake
+from peer.sealing import b64u_encode
+from tests.support.negotiations import ANSWERER, OFFERER, Pair, altered
 
 SIGNALS = int(os.environ.get("PEERLINE_FUZZ", "4000"))
 KINDS = ("pake", "offer", "answer", "candidate", "end_of_candidates", "restart", "bye", "odd", "")
@@ -60,6 +77,111 @@ def made_up(random: Random, seen: list[OutgoingSignal]) -> OutgoingSignal:
     if random.random() < 0.1:
         changes["link"] = random.choice(("", "L1", "L2", "x" * 64, "\ud800"))
     return altered(signal, **changes)
+
+
+class Victim:
+    """One side, alone with somebody who does not know the password, that does as it is told."""
+
+    def __init__(self, random: Random, password: bytes | None) -> None:
+        self.random = random
+        self.local, self.remote = random.choice(((OFFERER, ANSWERER), (ANSWERER, OFFERER)))
+        self.events: Counter[type[NegotiationEvent]] = Counter()
+        self.error: PeerError | None = None
+        self.share = ""
+        self.now = 0.0
+        self.machine = Negotiation(
+            local=self.local,
+            remote=self.remote,
+            room="7",
+            password=password,
+            link="L1" if self.local == OFFERER else None,
+            random=random.randbytes(32),
+            config=LinkConfig(attempts=3),
+            now=0.0,
+            counted=True,
+        )
+        self.drive()
+
+    def drive(self) -> None:
+        """Do what the machine wants done; now and then it takes too long."""
+        while (event := self.machine.next_event()) is not None:
+            self.events[type(event)] += 1
+            match event:
+                case AskGuess() if self.random.random() < 0.8:
+                    self.machine.answer_share(self.now)
+                case MakeOffer(gen) | MakeAnswer(gen, _) if self.random.random() < 0.9:
+                    self.machine.description_made(
+                        gen, "v=0", random=self.random.randbytes(32), now=self.now
+                    )
+                case NegotiationFailed(error, _):
+                    self.error = error
+        for signal in self.machine.signals_to_send():
+            if signal.kind == "pake":
+                self.share = self.share or signal.data
+
+    def receive(self, signal: OutgoingSignal) -> None:
+        self.machine.receive_signal(
+            link=signal.link, gen=signal.gen, kind=signal.kind, data=signal.data, now=self.now
+        )
+        self.drive()
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.machine.handle_timer(self.now)
+        self.drive()
+
+    def well_formed(self) -> OutgoingSignal:
+        """A signal as the other side would send it, if it knew the password."""
+        kind = self.random.choice(KINDS)
+        nonce = b64u_encode(self.random.randbytes(32))
+        bodies: dict[str, object] = {
+            "offer": {"sdp": "v=0", "commit": nonce},
+            "answer": {"sdp": "v=0", "nonce": nonce},
+            "candidate": {"candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host"},
+            "bye": {"code": self.random.choice(("wrong_code", "too_many_guesses", "failed"))},
+        }
+        data = self.guess() if kind == "pake" else json.dumps(bodies.get(kind, {}))
+        return OutgoingSignal("L1", self.random.choice((0, 0, 0, 1, 2, 3, 2**16)), kind, data)
+
+    def guess(self) -> str:
+        """A step of somebody who has another password."""
+        step = self.random.randrange(1, 4)
+        if step == 3:
+            return json.dumps({"step": 3, "tag": b64u_encode(self.random.randbytes(64))})
+        pake = (Pake.offerer if step == 1 else Pake.answerer)(
+            password=b"another",
+            room="7",
+            link="L1",
+            own_id=self.remote,
+            peer_id=self.local,
+            scalar=self.random.randbytes(32),
+        )
+        if step == 2:
+            pake.receive_message(self.share)
+        return "".join(pake.messages_to_send()[:1])
+
+
+@pytest.mark.parametrize("password", [None, b"7-guitar-ocean"], ids=["open", "password"])
+def test_who_does_not_know_the_password_wins_nothing(password: bytes | None) -> None:
+    random = Random(20261129)
+    stages: Counter[Stage] = Counter()
+    for _ in range(SIGNALS // 40):
+        victim = Victim(random, password)
+        for _ in range(10):
+            signal = victim.well_formed()
+            victim.receive(made_up(random, [signal]) if random.random() < 0.4 else signal)
+            if random.random() < 0.05:
+                victim.sleep(random.random() * 20)
+        stages[victim.machine.stage] += 1
+        assert not victim.machine.authenticated
+        assert victim.events[GuessProved] == 0
+        assert victim.events[AskGuess] <= 1
+        assert victim.events[MakeAnswer] <= MAX_OFFERS
+        assert victim.events[MakeOffer] <= 3
+        if password is not None:
+            assert not victim.events[MakeAnswer] and not victim.events[MakeOffer]
+        assert (victim.error is not None) is (victim.machine.stage is Stage.FAILED)
+    assert len(stages) > 1
 
 
 @pytest.mark.parametrize("password", [None, b"7-guitar-ocean"], ids=["open", "password"])
