@@ -2,7 +2,8 @@
 
 Nothing that anybody sends ever waits for another client to read: `send` puts a message in the
 queue and returns, one task takes it out again, and a client whose queue is full or whose socket
-takes nothing any more is closed with 4102. So a stalled reader hurts only itself.
+takes nothing any more is closed with 4102. So a stalled reader hurts only itself. A client that
+reads, but is sent more than that by others, is flooded before: they are the ones to be refused.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from aiohttp import WSMsgType, web
 
 from .errors import CloseCode
 from .limits import Budget
+from .messages import MAX_MESSAGE_BYTES
 
 __all__ = ["Connection", "Frame"]
 
 Frame: TypeAlias = tuple[WSMsgType, str | bytes]
 """TEXT with its text; BINARY or PING with their bytes."""
+
+_STALLED: Final = 2.0
+"""Seconds in which no message leaves, of a client that reads nothing rather than slowly."""
 
 _WANTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING})
 
@@ -80,6 +85,7 @@ class Connection:
         self._on_end = on_end
         self._queue: deque[_Outgoing] = deque()
         self._queued = 0
+        self._wrote_at = asyncio.get_running_loop().time()
         self._wake = asyncio.Event()
         # Set to expire now, it ends the reading, whichever task asks for it.
         self._reading: asyncio.Timeout | None = None
@@ -101,6 +107,14 @@ class Connection:
             self.close_code = code
             self._reason = reason
             self._wake.set()
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether others send it more than it reads, though it does read."""
+        is_much = self._queued > self._queue_limit // 2
+        if not (is_much or not self._budget.has_room(self._queued + MAX_MESSAGE_BYTES)):
+            return False
+        return asyncio.get_running_loop().time() - self._wrote_at < _STALLED
 
     def hurry(self) -> None:
         """Close without writing what is queued."""
@@ -187,6 +201,7 @@ class Connection:
                     await self._websocket.send_frame(outgoing.payload, outgoing.opcode)
                 # Cleared meanwhile, when the client was given up.
                 self._count(-min(outgoing.size, self._queued))
+                self._wrote_at = asyncio.get_running_loop().time()
         except TimeoutError:
             self._give_up()
         except ConnectionError:

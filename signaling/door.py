@@ -31,6 +31,8 @@ ACCEPTS_PER_SECOND: Final = 1000.0
 TLS_ACCEPTS_PER_SECOND: Final = 300.0
 """More wait in the system's queue, so that those who are connected already are served, too. This
 holds for this machine's own programs as well."""
+REQUESTS_PER_SECOND: Final = 500.0
+"""HTTP requests of all together: more wait, so that WebSockets are served, too."""
 
 
 class Door:
@@ -57,6 +59,8 @@ class Door:
             limits.visits_per_minute,
             spare_loopback=limits.spare_loopback,
         )
+        now = asyncio.get_running_loop().time()
+        self._requests = TokenBucket(REQUESTS_PER_SECOND, REQUESTS_PER_SECOND, now)
         self._numbers = itertools.count(1)
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
@@ -131,6 +135,7 @@ class Door:
             ),
             request_timeout=self._limits.request_timeout,
             idle_timeout=self._limits.idle_timeout,
+            requests=self._requests,
         )
 
         def entered(_: asyncio.Task[None]) -> None:

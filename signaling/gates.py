@@ -21,6 +21,9 @@ __all__ = ["FrameGate", "HttpGate", "enter_frames"]
 
 MAX_HEAD: Final = 16 * 1024
 """Bytes of a request's line and headers; browsers send less than 1 KiB here."""
+MAX_TARGET: Final = 1024
+"""Bytes of what is asked for: aiohttp looks for the whole of it, then for it without its last part,
+and so on, which takes milliseconds for thousands of parts."""
 REQUESTS_PER_SECOND: Final = 20.0
 REQUESTS_AT_ONCE: Final = 40
 """Of one connection; the rest waits. A page consists of some fifty files."""
@@ -34,11 +37,12 @@ _HELD: Final = 1024 * 1024
 
 _METHOD: Final = re.compile(rb"[\r\n]*(?:[A-Za-z]+(?: |\Z)|\Z)")
 # RFC 9112 section 3, without the latitude it gives: aiohttp has an error of its own for some lines.
-_REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Za-z]+ [!-~]+ HTTP/1\.[01]\r\n")
+_REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Za-z]+ ([!-~]+) HTTP/1\.[01]\r\n")
 
 _REFUSALS: Final = {
     400: "Bad Request",
     413: "Content Too Large",
+    414: "URI Too Long",
     417: "Expectation Failed",
     431: "Request Header Fields Too Large",
 }
@@ -118,6 +122,7 @@ class HttpGate(_Gate):
         on_refusal: called with the status when a request is refused here.
         request_timeout: seconds from the connection to the first whole head.
         idle_timeout: seconds to the next one, while nothing is being sent to the client.
+        requests: how many of all connections may be answered; what is over it waits.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class HttpGate(_Gate):
         on_refusal: Callable[[int], None],
         request_timeout: float,
         idle_timeout: float,
+        requests: TokenBucket,
     ) -> None:
         super().__init__(inner)
         self.was_made = False
@@ -137,7 +143,8 @@ class HttpGate(_Gate):
         self._on_refusal = on_refusal
         self._request_timeout = request_timeout
         self._idle_timeout = idle_timeout
-        self._requests = TokenBucket(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE, self._loop.time())
+        self._own = TokenBucket(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE, self._loop.time())
+        self._requests = requests
         self._held = bytearray()
         self._searched = 0
         # After a request to upgrade, what follows is no HTTP, or nothing follows.
@@ -206,7 +213,7 @@ class HttpGate(_Gate):
             if status is not None:
                 self._refuse(status)
                 return
-            wait = self._requests.take(self._loop.time())
+            wait = self._wait()
             if wait > 0:
                 self._searched = 0
                 self._pause(wait)
@@ -223,6 +230,14 @@ class HttpGate(_Gate):
             self._pause(None if self._is_upgrading else wait)
         else:
             self._resume()
+
+    def _wait(self) -> float:
+        """Seconds until the next request may be looked at again; 0.0: it has its turn."""
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            # The client does not read its answers: aiohttp would collect its requests meanwhile.
+            return _PAUSE
+        now = self._loop.time()
+        return self._own.wait_for(1.0, now) or self._requests.take(now) or self._own.take(now)
 
     def _expect_the_next(self) -> None:
         self._unsent = None
@@ -259,8 +274,11 @@ class HttpGate(_Gate):
 
 def _fault_of(head: bytes, fields: bytes) -> int | None:
     """The status that refuses a request (`fields`: the same in lower case); None: none does."""
-    if _REQUEST_LINE.match(head) is None and head.strip(b"\r\n"):
+    line = _REQUEST_LINE.match(head)
+    if line is None and head.strip(b"\r\n"):
         return 400
+    if line is not None and len(line[1]) > MAX_TARGET:
+        return 414
     if _has_body(fields):
         return 413
     # About bodies, too (RFC 9110 section 10.1.1).

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Hub", "Refusal"]
 
 # Answers that tell of bad luck, not of bad behaviour: whoever trickles candidates to a peer that
-# has just left must not lose its own connection for it.
-_FORGIVEN: Final = frozenset({ErrorCode.PEER_NOT_FOUND})
+# has just left, or whom others flood, must not lose its own connection for it.
+_FORGIVEN: Final = frozenset({ErrorCode.PEER_NOT_FOUND, ErrorCode.OVER_CAPACITY})
 
 
 class Refusal(Enum):
@@ -75,6 +76,7 @@ class Hub:
         limits, heartbeat: the bounds.
         ice: handed to peers.
         random_bytes: `os.urandom` outside of tests.
+        is_flooded: see `Rooms`.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Hub:
         heartbeat: HeartbeatConfig,
         ice: IceOffer,
         random_bytes: RandomBytes,
+        is_flooded: Callable[[int], bool] = lambda connection: False,
     ) -> None:
         self._limits = limits
         self._heartbeat = heartbeat
@@ -101,6 +104,7 @@ class Hub:
                 rooms=limits.rooms,
             ),
             random_bytes,
+            is_flooded,
         )
         self._clients: dict[int, _Client] = {}
         self._per_address: Counter[str] = Counter()

@@ -40,6 +40,8 @@ _TYPES: Final = {
     ".webmanifest": "application/manifest+json; charset=utf-8",
     ".woff2": "font/woff2",
 }
+_MAX_PATH: Final = 128
+"""Characters of the longest path below the directory; the page's own have some 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Page:
 
     def _find(self, path: str) -> tuple[Path, _File] | None:
         parts = path.split("/") if path else ["index.html"]
-        if not all(_is_plain(part) for part in parts):
+        # The bound comes first: each part costs the system a look.
+        if len(path) > _MAX_PATH or not all(_is_plain(part) for part in parts):
             return None
         name = self._root.joinpath(*parts)
         try:

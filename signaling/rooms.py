@@ -161,11 +161,18 @@ class Rooms:
     Args:
         config: the bounds.
         random_bytes: where numbers, ids and tokens come from.
+        is_flooded: whether so much waits for a connection that no more signals should.
     """
 
-    def __init__(self, config: RoomsConfig, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        config: RoomsConfig,
+        random_bytes: RandomBytes,
+        is_flooded: Callable[[int], bool] = lambda connection: False,
+    ) -> None:
         self._config = config
         self._random = random_bytes
+        self._is_flooded = is_flooded
         self._named: dict[str, _Room] = {}
         self._codes: dict[str, _Room] = {}
         # Those of them that nobody joined yet; made, and so listed, in the order they expire.
@@ -245,6 +252,12 @@ class Rooms:
         if other is None or other is session:
             what = "there is no such peer in the room"
             return [_error(connection, ErrorCode.PEER_NOT_FOUND, what, signal.id)]
+        if self._is_flooded(other.connection):
+            if signal.id is None:
+                return []
+            what = "that peer is sent more than it reads"
+            error = _error(connection, ErrorCode.OVER_CAPACITY, what, signal.id, retryable=True)
+            return [error]
         relayed = SignalFrom(
             from_=session.peer,
             to=signal.to,

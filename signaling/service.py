@@ -83,7 +83,7 @@ class Service:
         self._config = config
         self._limits = limits or config.limits
         offer = IceOffer(servers=config.ice.servers, policy=config.ice.policy)
-        self._hub = Hub(self._limits, config.heartbeat, offer, os.urandom)
+        self._hub = Hub(self._limits, config.heartbeat, offer, os.urandom, self._is_flooded)
         self._hub.avoid_numbers(config.taken_numbers)
         self._hosts = HostNames(config.host_names)
         self._page = None if config.page is None else Page(config.page)
@@ -330,6 +330,10 @@ class Service:
 
     def _ended(self, number: int) -> None:
         self._apply(self._hub.disconnect(number, LeaveReason.DISCONNECTED))
+
+    def _is_flooded(self, number: int) -> bool:
+        connection = self._connections.get(number)
+        return connection is not None and connection.is_flooded
 
     def _excess(self, number: int) -> None:
         connection = self._connections.get(number)

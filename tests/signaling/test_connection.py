@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from signaling import HeartbeatConfig, LimitsConfig, ServerConfig
+from signaling import HeartbeatConfig, LimitsConfig, ServerConfig, connection
 from signaling.errors import CloseCode
 from signaling.limits import Budget
 from signaling.messages import (
@@ -291,6 +291,29 @@ async def test_a_stalled_reader_is_closed_with_4102_while_others_go_on() -> None
         # Should it read again at once, it finds out why.
         it.read_again()
         assert await it.raw.close_code() == CloseCode.SLOW_CONSUMER
+
+
+async def test_others_cannot_have_a_client_closed_that_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However little time it had to do so."""
+    monkeypatch.setattr(connection, "_STALLED", 1e6)
+    limits = replace(FAST, queue_bytes=256 * 1024, write_timeout=1e6)
+    async with stall(limits) as it:
+        for _ in range(400):
+            await it.alice.send(signal(it.victim, PIECE))
+        await it.settle()
+        it.read_again()
+        await it.raw.send(frame(serialize(Ice(id=9)).encode()))
+        received = 0
+        while True:
+            _, payload = await it.raw.receive() or (None, b"")
+            message = parse_server(payload)
+            if isinstance(message, IceUpdate):
+                break
+            assert isinstance(message, SignalFrom)
+            received += 1
+        assert 0 < received < 400
 
 
 async def test_what_waits_for_all_together_is_bounded_and_counted_to_the_end() -> None:

@@ -13,7 +13,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from signaling import LimitsConfig, Listener, ServerConfig, SignalingServer, server_context
+from signaling import (
+    LimitsConfig,
+    Listener,
+    ServerConfig,
+    SignalingServer,
+    door,
+    gates,
+    page_directory,
+    server_context,
+)
 from tests.support.certificates import make_certificate
 from tests.support.leftovers import nothing_left_behind
 from tests.support.rawsocket import ENOUGH, request
@@ -358,3 +367,54 @@ async def test_a_browsers_connection_serves_one_request_after_the_other() -> Non
             await browser.send(text)
         await browser.send(LAST)
         assert (await browser.ended()).count(b"HTTP/1.1 200 OK") == 2
+
+
+async def test_requests_wait_while_their_answers_are_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiohttp would keep them, and each would put off the end of the connection."""
+    monkeypatch.setattr(gates, "REQUESTS_PER_SECOND", 1e6)
+    monkeypatch.setattr(gates, "REQUESTS_AT_ONCE", 1e6)
+    asked = 0
+    pass_on = gates.HttpGate._expect_the_next
+
+    def counting(gate: gates.HttpGate) -> None:
+        nonlocal asked
+        asked += 1
+        pass_on(gate)
+
+    monkeypatch.setattr(gates.HttpGate, "_expect_the_next", counting)
+    config = ServerConfig(page=page_directory(), limits=LimitsConfig(idle_timeout=0.5))
+    long = b"GET /main.js HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 15_000 + b"\r\n\r\n"
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(sock, ("127.0.0.1", server.port))
+            sent = 0
+            # Until the server ends the connection.
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.timeout(ENOUGH):
+                    while True:
+                        await loop.sock_sendall(sock, long)
+                        sent += 1
+            assert 0 < asked < sent / 2
+            assert server.visitors == 0
+
+
+async def test_a_target_of_thousands_of_parts_is_refused() -> None:
+    async with serving() as server:
+        text = b"GET /" + b"a/" * 600 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert (await request(server.port, text)).startswith(b"HTTP/1.1 414 ")
+
+
+async def test_requests_of_all_together_have_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "REQUESTS_PER_SECOND", 20.0)
+    loop = asyncio.get_running_loop()
+    async with serving() as server:
+        start = loop.time()
+        answers = await asyncio.gather(*(request(server.port, ASK * 9 + LAST) for _ in range(3)))
+        assert [answer.count(b"HTTP/1.1 200 OK") for answer in answers] == [10] * 3
+        # 20 at once, and 10 at 20 a second.
+        assert loop.time() - start > 0.4

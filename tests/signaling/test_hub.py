@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.bounds import HeartbeatConfig, LimitsConfig
-from signaling.errors import CloseCode
+from signaling.errors import CloseCode, ErrorCode
 from signaling.hub import Hub, Refusal
 from signaling.ice_servers import IceServer
 from signaling.messages import (
@@ -486,3 +486,26 @@ def test_whatever_happens_nobody_is_closed_for_what_another_did(history: list[An
 def test_effects_are_plain_values() -> None:
     assert Send(1, Ping()) == Send(1, Ping())
     assert Close(1, 4000, "") != Close(1, 4001, "")
+
+
+def test_signals_to_somebody_who_is_flooded_are_refused_and_cost_nobody_a_connection() -> None:
+    flooded: set[int] = set()
+    world = World()
+    world.hub = Hub(
+        LimitsConfig(), HEARTBEAT, ICE, random.Random(1).randbytes, flooded.__contains__
+    )
+    world.join(1)
+    one = world.last(1, Welcome)
+    world.join(2)
+    told = len(world.sent[1])
+    signal = {"t": "signal", "to": one.peer, "link": "l", "gen": 0, "kind": "bye", "data": ""}
+    flooded.add(1)
+    for number in range(20):
+        world.say(2, **signal, id=number)
+    world.say(2, **signal)
+    assert world.errors(2) == [ErrorCode.OVER_CAPACITY] * 20
+    assert (len(world.sent[1]), world.closed) == (told, {})
+    flooded.clear()
+    world.say(2, **signal)
+    # Nothing is missing in the numbers of what is told.
+    assert world.last(1, SignalFrom).seq == 2

@@ -129,6 +129,14 @@ async def test_nothing_else_is_served(server: SignalingServer, path: str) -> Non
     assert b"root:" not in answer
 
 
+async def test_a_path_of_many_parts_is_not_looked_for(
+    server: SignalingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "resolve", None)
+    text = b"GET /" + b"a/" * 100 + b"a.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert (await request(server.port, text)).startswith(b"HTTP/1.1 404 ")
+
+
 async def test_an_unchanged_file_is_not_sent_again(
     server: SignalingServer, session: aiohttp.ClientSession
 ) -> None:
