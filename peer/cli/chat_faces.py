@@ -13,8 +13,8 @@ from peer.chat import display_text
 from .exits import Interrupted
 from .lines import LineReader
 from .output import Guarded, bare
-from .screen import Part, Screen
-from .text import safe
+from .screen import WHOLE, Part, Screen
+from .text import fold, safe
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -179,8 +179,12 @@ class TerminalFace:
 
     def notice(self, *parts: Part) -> None:
         pieces = [(part, "") if isinstance(part, str) else part for part in parts]
+        whole = pieces[0][0].startswith("    ") or any(style in WHOLE for _, style in pieces)
         self._print(
-            *((f"class:{style}" if style else "class:notice", text) for text, style in pieces)
+            *((f"class:{style}" if style else "class:notice", text) for text, style in pieces),
+            columns=0
+            if whole or self._session is None
+            else self._session.output.get_size().columns,
         )
 
     def toolbar(self, text: str) -> None:
@@ -200,9 +204,15 @@ class TerminalFace:
                 return
             yield line
 
-    def _print(self, *fragments: tuple[str, str]) -> None:
+    def _print(self, *fragments: tuple[str, str], columns: int = 0) -> None:
+        """Print a line, and break it between words where it does not fit into so many columns."""
         from prompt_toolkit import print_formatted_text
         from prompt_toolkit.formatted_text import FormattedText
 
         spelled = [(style, safe(text, joiners=True)) for style, text in fragments]
+        if columns:
+            rest = fold("".join(text for _, text in spelled), columns)
+            for at, (style, text) in enumerate(spelled):
+                spelled[at] = style, rest[: len(text)]
+                rest = rest[len(text) :]
         print_formatted_text(FormattedText(spelled), style=self._style)

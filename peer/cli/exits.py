@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from peer.errors import ExitCode, PeerError
 
 from .output import indented, log_to_stderr, spell
-from .text import safe_line, shorten
+from .text import fold, safe_line, shorten
 
 if TYPE_CHECKING:
     import asyncio
@@ -123,7 +123,12 @@ def report(error: BaseException, *, verbose: bool) -> int:
             trace = "".join(traceback.format_exception(error))
             print(indented(spell(trace)), file=sys.stderr)
         if ending.sentence:
-            print(f"peerline: {ending.sentence}", file=sys.stderr, flush=True)
+            sentence = f"peerline: {ending.sentence}"
+            if sys.stderr.isatty():
+                import shutil
+
+                sentence = fold(sentence, shutil.get_terminal_size().columns)
+            print(sentence, file=sys.stderr, flush=True)
     _silence_broken_stdout()
     return int(ending.status)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["Part", "Screen"]
+__all__ = ["WHOLE", "Part", "Screen"]
 
 Part = str | tuple[str, str]
 """A piece of a line: text, or text with the name of a style."""
@@ -35,7 +35,7 @@ _STYLES = {
     "words": "magenta",
 }
 
-_WHOLE = {"code", "command", "name"}
+WHOLE = {"code", "command", "name"}
 """Styles of what is not broken."""
 
 
@@ -148,7 +148,7 @@ class Screen:
         from rich.text import Text
 
         line = Text.assemble(*((text, _STYLES[style]) for text, style in pieces), overflow="ignore")
-        whole = line.plain.startswith("    ") or any(style in _WHOLE for _, style in pieces)
+        whole = line.plain.startswith("    ") or any(style in WHOLE for _, style in pieces)
         if whole or line.cell_len <= self.width:
             return [line]
         lines = line.wrap(self._rich(), self.width)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["count", "duration", "rate", "safe", "safe_line", "shorten", "size"]
+__all__ = ["count", "duration", "fold", "rate", "safe", "safe_line", "shorten", "size"]
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 _JOINERS = "\u200c\u200d"
@@ -45,6 +45,26 @@ def duration(seconds: float) -> str:
 def count(number: int, singular: str, plural: str = "") -> str:
     """Return a counted noun: ``1 file``, ``3 files``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def fold(text: str, columns: int) -> str:
+    """Return a text in which some blanks are line ends, so that no terminal breaks its words.
+
+    Args:
+        text: One line, as long as the result.
+        columns: Of the terminal.
+    """
+    folded = list(text)
+    used = used_before = 0
+    blank = -1
+    for at, char in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if char == " ":
+            blank, used_before = at, used
+        elif used > columns and blank >= 0:
+            folded[blank] = "\n"
+            used, blank = used - used_before, -1
+    return "".join(folded)
 
 
 def safe(text: str, *, joiners: bool = False) -> str:

@@ -130,7 +130,7 @@ def unfinished(incoming: IncomingTransfer) -> list[Line]:
     paths = incoming.partial_paths
     if not paths:
         return []
-    lines: list[Line] = [(("Left unfinished, and not gone on with by another run:", "warning"),)]
+    lines: list[Line] = [(("Left unfinished; another run begins anew:", "warning"),)]
     lines += [("    ", (str(path), "name")) for path in paths[:_SHOWN]]
     if len(paths) > _SHOWN:
         lines.append((f"    ... and {count(len(paths) - _SHOWN, 'more', 'more')}",))

@@ -43,6 +43,9 @@ JOBS = 8
 """Disk jobs of one transfer at a time; the machine's further requests wait in its queue."""
 
 
+_NOTHING = "No file was sent."
+
+
 class Transfer(ABC, Generic[AnyMachine]):
     """One batch of files, in one direction."""
 
@@ -188,7 +191,9 @@ class Transfer(ABC, Generic[AnyMachine]):
     def _abort(self, error: PeerError) -> None:
         """End it without telling the other side: the link is gone."""
         if self._error is None and self._stage() is not Stage.DONE:
-            broken = TransferBroken(f"{error} Whole files stay; run it again to send all anew.")
+            begun = self._stage() is Stage.RUNNING
+            rest = "Whole files stay; run it again to send all anew." if begun else _NOTHING
+            broken = TransferBroken(f"{error} {rest}")
             broken.__cause__ = error
             self._error = broken
         self._task.cancel()

@@ -327,7 +327,8 @@ async def test_a_broken_link_breaks_what_runs_and_keeps_what_arrived(tmp_path: P
         await until(incoming, MIB)
         await link.break_off()
         for transfer in (outgoing, incoming, waiting):
-            with pytest.raises(TransferBroken, match="run it again") as caught:
+            said = "No file was sent" if transfer is waiting else "run it again"
+            with pytest.raises(TransferBroken, match=said) as caught:
                 await transfer.done()
             assert isinstance(caught.value.__cause__, LinkLost)
         with pytest.raises(LinkLost):
@@ -335,6 +336,16 @@ async def test_a_broken_link_breaks_what_runs_and_keeps_what_arrived(tmp_path: P
         with pytest.raises(LinkLost):
             await link.alice.send(source)
     assert incoming.partial_paths[0].stat().st_size >= MIB
+
+
+async def test_a_link_that_breaks_before_the_answer_has_moved_nothing(tmp_path: Path) -> None:
+    async with transfer_link() as link:
+        outgoing = await link.alice.send(write(tmp_path / "f", b"x"))
+        incoming = await offered(link.bob)
+        await link.break_off()
+        for transfer in (outgoing, incoming):
+            with pytest.raises(TransferBroken, match="No file was sent"):
+                await transfer.done()
 
 
 async def test_a_link_that_is_closed_ends_the_iteration(tmp_path: Path) -> None:

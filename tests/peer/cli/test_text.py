@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.cli.text import count, duration, rate, safe, safe_line, shorten, size
+from peer.cli.text import count, duration, fold, rate, safe, safe_line, shorten, size
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,19 @@ def test_shortened_text_fits_and_keeps_both_ends(text: str, limit: int) -> None:
     if len(text) > limit:
         assert "…" in short
         assert short[-1] == text[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "folded"),
+    [
+        ("compare the words", 80, "compare the words"),
+        ("compare the words", 11, "compare the\nwords"),
+        ("compare the words", 10, "compare\nthe words"),
+        ("a" * 30, 10, "a" * 30),
+        ("see " + "a" * 30 + " there", 10, "see\n" + "a" * 30 + "\nthere"),
+        ("你你 你你 x", 9, "你你 你你\nx"),
+        ("", 10, ""),
+    ],
+)
+def test_sentences_are_broken_between_words(text: str, columns: int, folded: str) -> None:
+    assert fold(text, columns) == folded

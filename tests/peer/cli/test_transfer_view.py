@@ -75,7 +75,7 @@ def test_places_of_many_files_do_not_fill_the_screen() -> None:
 def test_what_lies_around_half_is_told() -> None:
     ended = Ended(partial_paths=tuple(Path(f"/x/.{number}.part") for number in range(7)))
     lines = text_of(unfinished(ended))  # type: ignore[arg-type]  # as far as it is looked at
-    assert lines[0] == "Left unfinished, and not gone on with by another run:"
+    assert lines[0] == "Left unfinished; another run begins anew:"
     assert lines[1] == "    /x/.0.part"
     assert lines[-1] == "    ... and 2 more"
     assert unfinished(Ended()) == []  # type: ignore[arg-type]  # as far as it is looked at
