@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 from .errors import CloseCode
 from .limits import Budget
 from .messages import MAX_MESSAGE_BYTES
+from .tls import unsent
 
 __all__ = ["Connection", "Frame"]
 
@@ -226,8 +227,8 @@ class Connection:
         if transport is None:
             return
         # Only for a client that closes without reading; asyncio has nothing to await here.
-        while transport.get_write_buffer_size() > 0 and loop.time() < deadline:  # noqa: ASYNC110
+        while unsent(transport) > 0 and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         transport.close()
-        if transport.get_write_buffer_size() > 0:
+        if unsent(transport) > 0:
             transport.abort()

@@ -16,6 +16,7 @@ from typing import Final, cast
 
 from .frame_meter import FrameMeter
 from .limits import Budget, TokenBucket
+from .tls import unsent
 
 __all__ = ["FrameGate", "HttpGate", "enter_frames"]
 
@@ -233,7 +234,7 @@ class HttpGate(_Gate):
 
     def _wait(self) -> float:
         """Seconds until the next request may be looked at again; 0.0: it has its turn."""
-        if self._transport is not None and self._transport.get_write_buffer_size():
+        if self._transport is not None and unsent(self._transport):
             # The client does not read its answers: aiohttp would collect its requests meanwhile.
             return _PAUSE
         now = self._loop.time()
@@ -249,10 +250,10 @@ class HttpGate(_Gate):
         self._deadline = None
         if self._transport is None:
             return
-        unsent = self._transport.get_write_buffer_size()
-        if unsent and (self._unsent is None or unsent < self._unsent):
+        waiting = unsent(self._transport)
+        if waiting and (self._unsent is None or waiting < self._unsent):
             # The client takes its answer slowly, but takes it.
-            self._unsent = unsent
+            self._unsent = waiting
             self._deadline = self._loop.call_later(self._idle_timeout, self._out_of_time)
             return
         self._transport.abort()

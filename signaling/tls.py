@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
 from .errors import ConfigError
 
-__all__ = ["server_context"]
+__all__ = ["server_context", "unsent"]
 
 
 class _Encrypted(Exception):
@@ -46,3 +47,14 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
         what = "is not a PEM certificate with its key" if key is None else "are not PEM files"
         raise ConfigError(f"{names} {what}") from None
     return context
+
+
+def unsent(transport: asyncio.Transport) -> int:
+    """How many bytes wait to be sent, TLS or not.
+
+    asyncio's transport over TLS that was closed twice (by aiohttp, and by us) cannot tell any more.
+    """
+    try:
+        return transport.get_write_buffer_size()
+    except AttributeError:
+        return 0

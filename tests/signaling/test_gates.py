@@ -20,9 +20,9 @@ from signaling import (
     SignalingServer,
     door,
     gates,
-    page_directory,
     server_context,
 )
+from signaling.limits import TokenBucket
 from tests.support.certificates import make_certificate
 from tests.support.leftovers import nothing_left_behind
 from tests.support.rawsocket import ENOUGH, request
@@ -369,38 +369,51 @@ async def test_a_browsers_connection_serves_one_request_after_the_other() -> Non
         assert (await browser.ended()).count(b"HTTP/1.1 200 OK") == 2
 
 
-async def test_requests_wait_while_their_answers_are_not_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+class Slow(asyncio.Transport):
+    """Of a client that does not read."""
+
+    waiting = 1
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Heard(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.data = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+
+async def test_requests_wait_while_their_answers_are_not_read() -> None:
     """aiohttp would keep them, and each would put off the end of the connection."""
-    monkeypatch.setattr(gates, "REQUESTS_PER_SECOND", 1e6)
-    monkeypatch.setattr(gates, "REQUESTS_AT_ONCE", 1e6)
-    asked = 0
-    pass_on = gates.HttpGate._expect_the_next
-
-    def counting(gate: gates.HttpGate) -> None:
-        nonlocal asked
-        asked += 1
-        pass_on(gate)
-
-    monkeypatch.setattr(gates.HttpGate, "_expect_the_next", counting)
-    config = ServerConfig(page=page_directory(), limits=LimitsConfig(idle_timeout=0.5))
-    long = b"GET /main.js HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 15_000 + b"\r\n\r\n"
-    async with nothing_left_behind(), SignalingServer(config) as server:
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(sock, ("127.0.0.1", server.port))
-            sent = 0
-            # Until the server ends the connection.
-            with contextlib.suppress(ConnectionError):
-                async with asyncio.timeout(ENOUGH):
-                    while True:
-                        await loop.sock_sendall(sock, long)
-                        sent += 1
-            assert 0 < asked < sent / 2
-            assert server.visitors == 0
+    inner, transport = Heard(), Slow()
+    gate = gates.HttpGate(
+        inner,
+        on_request=lambda: None,
+        on_end=lambda: None,
+        on_refusal=lambda status: None,
+        request_timeout=60.0,
+        idle_timeout=60.0,
+        requests=TokenBucket(1e6, 1e6, 0.0),
+    )
+    gate.connection_made(transport)
+    gate.data_received(ASK + ASK)
+    assert inner.data == b""
+    transport.waiting = 0
+    gate._go_on()
+    assert inner.data == ASK + ASK
+    gate.connection_lost(None)
 
 
 async def test_a_target_of_thousands_of_parts_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from signaling import Listener, ServerConfig
 from signaling.errors import ConfigError
-from signaling.messages import PeerEvent
+from signaling.messages import Leave, PeerEvent
 from signaling.server import SignalingServer
 from signaling.tls import server_context
 from tests.support.certificates import make_certificate
@@ -37,6 +38,21 @@ async def test_https_and_http_clients_meet_in_one_room(tmp_path: Path) -> None:
             session.get(secure + "/healthz", ssl=trust) as response,
         ):
             assert response.status == 200
+
+
+async def test_the_end_of_a_client_is_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(files.certificate))
+    config = ServerConfig((Listener(ssl=server_context(files.certificate, files.key)),))
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        async with open_client(server.urls[0], ssl=trust) as alice:
+            await alice.join(room="demo")
+        async with open_client(server.urls[0], ssl=trust) as bob:
+            await bob.join(room="demo")
+            await bob.send(Leave())
+    assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
 
 
 async def test_plain_http_says_where_https_is(tmp_path: Path) -> None:
