@@ -7,6 +7,7 @@ import { NAMELESS, atStart, displayName, formatBytes, formatDuration, formatRate
 import { defaultName } from '../../web/ui/names.js';
 import { describePath } from '../../web/ui/path.js';
 import { remedy, secureRemedy } from '../../web/ui/remedies.js';
+import { commandFor } from '../../web/ui/waiting.js';
 import { problem } from '../../web/problems.js';
 
 /** With ordinary spaces, as people read it. */
@@ -101,4 +102,14 @@ test('the secure page is where the server says it is, with the code', async (t) 
   assert.equal((await secureRemedy(new URL('http://example.org/#7-a-b'))).href, 'https://example.org/#7-a-b');
   answers.tls_port = null;
   assert.equal((await secureRemedy(address)).href, undefined);
+});
+
+test('the command for the other side names the server, and never the code', () => {
+  for (const [link, command] of [
+    ['https://example.org/#7-guitar-ocean', 'peerline receive --server https://example.org'],
+    ['http://10.0.0.1:8080/a/#7-guitar-ocean', 'peerline receive --server http://10.0.0.1:8080/a'],
+    ['http://[::1]:80/#7-guitar-ocean', "peerline receive --server 'http://[::1]:80'"],
+    ["http://a.test/';x/#7-guitar-ocean", String.raw`peerline receive --server 'http://a.test/'\'';x'`],
+  ])
+    assert.equal(commandFor(link), command);
 });

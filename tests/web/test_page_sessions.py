@@ -110,7 +110,7 @@ async def test_code_link_and_command_can_be_copied(person: NewPerson) -> None:
     for button, text in {
         "Copy code": code,
         "Copy link": link,
-        "Copy command": f"peerline receive '{link}'",
+        "Copy command": f"peerline receive --server {anna.url}",
     }.items():
         await anna.button(button).click()
         await expect(anna.page.get_by_role("status")).to_have_text(

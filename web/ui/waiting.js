@@ -41,7 +41,7 @@ export class WaitingView {
   show(code, link) {
     this.#code = code;
     this.#link = link;
-    this.#command = `peerline receive '${link}'`;
+    this.#command = commandFor(link);
     setText(byId('code-shown'), code);
     setText(byId('site'), new URL(link).host);
     setText(byId('command'), this.#command);
@@ -74,6 +74,18 @@ export class WaitingView {
     const copied = await copyText(text);
     this.#announcer.show(copied ? sentence : 'The browser did not allow copying');
   }
+}
+
+/**
+ * The command that receives what is sent with a link. It is without the code, which everybody who uses
+ * that machine could read in the list of processes; the command asks for it.
+ *
+ * @param {string} link
+ */
+export function commandFor(link) {
+  const server = link.replace(/\/?(#.*)?$/, '');
+  const isPlain = /^[\w@%+=:,./-]*$/.test(server);
+  return `peerline receive --server ${isPlain ? server : `'${server.replaceAll("'", String.raw`'\''`)}'`}`;
 }
 
 /** @typedef {'server' | 'code' | 'path'} Step */
