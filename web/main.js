@@ -15,6 +15,7 @@ import { byId } from './ui/dom.js';
 import { FailureView } from './ui/failure.js';
 import { atStart } from './ui/format.js';
 import { Announcer } from './ui/live.js';
+import { changesTitle } from './ui/manifest.js';
 import { defaultName } from './ui/names.js';
 import { OfferDialog } from './ui/offer.js';
 import { Panels } from './ui/panels.js';
@@ -391,7 +392,8 @@ class App {
     on('saved', ({ transfer, ...saved }) => this.#handOver(transfer, saved));
     on('transferdone', (transfer) => {
       this.#progress(transfer);
-      this.#announcer.show(transfer.direction === 'in' ? `${transfer.title} received` : `${transfer.title} delivered`);
+      const end = `${transfer.title} ${transfer.direction === 'in' ? 'received' : 'delivered'}`;
+      this.#announcer.show([end, changesTitle(transfer)].filter(Boolean).join('; '));
     });
     on('transferfailed', (transfer) => {
       if (transfer.direction === 'in') this.#offers.withdraw(transfer);

@@ -122,6 +122,33 @@ async def test_files_from_the_browser_arrive_in_python(
         await anna.sees_transfer("photos", "delivered and verified")
 
 
+async def test_what_was_left_out_and_renamed_is_told_on_both_sides(
+    person: NewPerson, server: SignalingServer, tmp_path: Path
+) -> None:
+    root = write_folder(tmp_path)
+    (root / "link").symlink_to("nothing")
+    os.mkfifo(root / "pipe")
+    (root / "aux.c").write_text("x")
+    async with connected(person, server, page_hosts=False) as (anna, link):
+        outgoing = await link.send_files(root)
+        await anna.accepts()
+        await anna.gets_download()
+        await anna.sees_transfer("photos", "received and verified")
+        line = anna.transfer("photos")
+        summary = line.get_by_text("1 name was changed, 2 files or folders were left out")
+        await summary.click()
+        told = line.get_by_role("list", name="Changes to photos")
+        await expect(told).to_contain_text("link is a link, which a browser cannot save")
+        await expect(told).to_contain_text("The other side left out 1 file or folder")
+        await expect(told).to_contain_text("photos/aux.c is now photos/_aux.c")
+        await expect(anna.page.get_by_role("status")).to_have_text(
+            "photos received; 1 name was changed, 2 files or folders were left out"
+        )
+        async with asyncio.timeout(ENOUGH):
+            await outgoing.done()
+        assert outgoing.left_out.total == 2  # the pipe here, and the link there
+
+
 async def test_each_side_may_decline(
     person: NewPerson, server: SignalingServer, tmp_path: Path
 ) -> None:
@@ -179,7 +206,9 @@ async def test_a_closed_window_ends_the_link(person: NewPerson, server: Signalin
 
 
 @contextlib.asynccontextmanager
-async def peerline(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def peerline(
+    *arguments: str | Path, code: str | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A running `peerline`; it must have ended by itself when the block is left."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -189,7 +218,7 @@ async def peerline(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.P
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", **({"PEERLINE_CODE": code} if code else {})},
     )
     try:
         yield process
@@ -248,13 +277,14 @@ async def test_the_command_that_the_page_shows_receives_what_it_sends(
     anna = await person()
     root = write_folder(tmp_path)
     await anna.choose_folder(root)
-    await anna.make_code()
+    code = await anna.make_code()
     await anna.page.get_by_text("They use a terminal").click()
     line = await anna.page.locator("code").text_content() or ""
     name, *shown = shlex.split(line)
     assert name == "peerline"
+    assert code not in line
     out = tmp_path / "out"
-    async with peerline(*shown, "--yes", "--out", out) as command:
+    async with peerline(*shown, "--yes", "--out", out, code=code) as command:
         await anna.sees_transfer("photos", "delivered and verified")
     assert command.returncode == ExitCode.DONE
     assert digests_of(out / "photos") == digests_of(root)

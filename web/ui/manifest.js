@@ -5,9 +5,8 @@ import { make } from './dom.js';
 import { displayName, formatBytes, joinFacts, plural } from './format.js';
 
 /** @typedef {import('../link.js').Entry} Entry */
+/** @typedef {import('../link.js').Transfer} Transfer */
 /** @typedef {import('../transfer/notable.js').Notable} Notable */
-/** @typedef {import('../transfer/notable.js').Renamed} Renamed */
-/** @typedef {import('../transfer/notable.js').LeftOut} LeftOut */
 
 /** Rows that are drawn; more would make the page slow and nobody the wiser. */
 export const MOST_ROWS = 400;
@@ -38,24 +37,39 @@ export function offerRows(entries, { first, total }) {
 }
 
 /**
- * What is otherwise than it was offered, or chosen: changed names, and what was left out.
+ * How much is otherwise than it was offered, or chosen: changed names, and what was left out.
  *
- * @param {readonly Renamed[]} renamed
- * @param {readonly LeftOut[]} leftOut
- * @returns {{title: string, rows: HTMLElement[]} | null} null when there is nothing to tell
+ * @param {Pick<Transfer, 'renamed' | 'leftOut' | 'leftOutThere'>} transfer
+ * @returns {string} empty when there is nothing to tell
  */
-export function changes(renamed, leftOut) {
-  if (renamed.length + leftOut.length === 0) return null;
+export function changesTitle({ renamed, leftOut, leftOutThere }) {
+  const left = leftOut.length + leftOutThere;
   const title = [
     renamed.length ? `${plural(renamed.length, 'name was', 'names were')} changed` : '',
-    leftOut.length ? `${plural(leftOut.length, 'file was', 'files were')} left out` : '',
+    left ? `${plural(left, 'file or folder was', 'files or folders were')} left out` : '',
   ];
+  return title.filter(Boolean).join(', ');
+}
+
+/**
+ * What that is, a line a thing.
+ *
+ * @param {Pick<Transfer, 'renamed' | 'leftOut' | 'leftOutThere'>} transfer
+ * @returns {HTMLElement[]}
+ */
+export function changeRows({ renamed, leftOut, leftOutThere }) {
   const lines = [
     ...renamed.map(({ from, to }) => [make('bdi', { text: displayName(from) }), ' is now ', make('bdi', { text: displayName(to) })]),
     ...leftOut.map(({ path, reason }) => [make('bdi', { text: displayName(path) }), ` ${displayName(reason)}`]),
   ];
   const rows = lines.slice(0, MOST_ROWS).map((line) => make('li', {}, make('p', {}, ...line)));
-  return { title: title.filter(Boolean).join(', '), rows };
+  const more = lines.length - rows.length;
+  if (more > 0) rows.push(make('li', { class: 'muted', text: `and ${plural(more, 'more', 'more')}` }));
+  if (leftOutThere > 0) {
+    const files = plural(leftOutThere, 'file or folder', 'files or folders');
+    rows.push(make('li', { text: `The other side left out ${files}` }));
+  }
+  return rows;
 }
 
 /**

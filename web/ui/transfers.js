@@ -3,7 +3,7 @@
 
 import { byId, icon, make, setText } from './dom.js';
 import { formatBytes, formatDuration, formatRate, joinFacts, plural } from './format.js';
-import { MOST_ROWS, changes, manifestRows } from './manifest.js';
+import { MOST_ROWS, changeRows, changesTitle, manifestRows } from './manifest.js';
 import { nameElement } from './names.js';
 
 /** @typedef {import('../link.js').Transfer} Transfer */
@@ -139,14 +139,14 @@ class TransferCard {
 
   /** Names that were changed, and what was left out: told as soon as it is known. */
   #tellChanges() {
-    const { renamed, leftOut, title } = this.#transfer;
-    const count = renamed.length + leftOut.length;
+    const { renamed, leftOut, leftOutThere, title } = this.#transfer;
+    const count = renamed.length + leftOut.length + leftOutThere;
     if (count === this.#told) return;
     this.#told = count;
-    const { title: summary, rows } = changes(renamed, leftOut) ?? { title: '', rows: [] };
+    const rows = changeRows(this.#transfer);
     this.#changes.hidden = rows.length === 0;
     this.#changes.replaceChildren(
-      make('summary', { text: summary }),
+      make('summary', { text: changesTitle(this.#transfer) }),
       make('ul', { class: 'manifest', tabindex: '0', 'aria-label': `Changes to ${title}` }, ...rows),
     );
   }
