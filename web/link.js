@@ -60,6 +60,7 @@ import { Transfers } from './transfers.js';
  * @property {Problem | null} problem why it failed
  * @property {readonly Renamed[]} renamed names that were changed
  * @property {readonly LeftOut[]} leftOut what is not there although it was to be sent
+ * @property {number} leftOutThere how much the other side says that it left out beside that
  * @property {() => void} cancel stops it on both sides; a decline while it is only offered
  */
 
@@ -180,7 +181,9 @@ export class Link extends EventTarget {
     this.#transfers = new Transfers(
       {
         sendControl: (message) => void this.#sendControl(message),
-        sendBlock: (frame) => this.#liveConnection().sendBlock(frame),
+        sendList: (message, isWanted) =>
+          this.#liveConnection().sendPaced('control', JSON.stringify(message), isWanted),
+        sendBlock: (frame) => this.#liveConnection().sendPaced('blocks', frame),
         bufferedBlocks: () => this.#connection?.waiting('blocks') ?? 0,
         maxFrame: () => Math.min(MAX_FRAME, this.#connection?.maxMessageSize ?? MAX_FRAME),
         emit: (type, detail) => this.#emit(type, detail),

@@ -23,10 +23,13 @@ const CHANNELS = Object.freeze(
   ]),
 );
 
-/** `sendBlock` waits above so many buffered bytes ... */
-const HIGH_WATER = 4 * 1024 * 1024;
-/** ... until no more than so many are left. Chromium refuses to buffer more than 16 MiB. */
-const LOW_WATER = 1024 * 1024;
+/**
+ * `sendPaced` waits above so many buffered bytes ... Chromium refuses to buffer more than 16 MiB; and
+ * pings and answers wait behind what is in `control`.
+ */
+const HIGH_WATER = Object.freeze({ control: 256 * 1024, blocks: 4 * 1024 * 1024 });
+/** ... until no more than so many are left. */
+const LOW_WATER = Object.freeze({ control: 64 * 1024, blocks: 1024 * 1024 });
 /** Bytes of messages to the other side that may wait; it does not read if there are more. */
 const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 });
 /** What may wait for the remote description, or come after it. */
@@ -54,7 +57,7 @@ export class RtcConnection extends EventTarget {
   #opened = false;
   #over = false;
   #relayOnly;
-  /** Those who wait for room in the blocks channel. @type {(() => void)[]} */
+  /** Those who wait for room in a channel. @type {(() => void)[]} */
   #waiting = [];
   #onPageHide = () => this.close();
 
@@ -74,8 +77,10 @@ export class RtcConnection extends EventTarget {
     this.#pc.addEventListener('datachannel', ({ channel }) => channel.close());
     const channels = CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]);
     this.#channels = Object.fromEntries(channels);
-    this.#channels.blocks.bufferedAmountLowThreshold = LOW_WATER;
-    this.#channels.blocks.addEventListener('bufferedamountlow', () => this.#wake());
+    for (const name of /** @type {const} */ (['control', 'blocks'])) {
+      this.#channels[name].bufferedAmountLowThreshold = LOW_WATER[name];
+      this.#channels[name].addEventListener('bufferedamountlow', () => this.#wake());
+    }
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
   }
 
@@ -178,18 +183,23 @@ export class RtcConnection extends EventTarget {
   }
 
   /**
-   * Sends a frame on the blocks channel, once there is room for it.
+   * Sends a message or a frame once there is room for it.
    *
-   * @param {Uint8Array<ArrayBuffer>} frame
+   * @param {'control' | 'blocks'} name
+   * @param {string | Uint8Array<ArrayBuffer>} data
+   * @param {() => boolean} [isWanted] asked again at the last moment; if not, nothing is sent
    * @throws {Error} the connection is over
    */
-  async sendBlock(frame) {
-    const channel = this.#channels.blocks;
+  async sendPaced(name, data, isWanted = () => true) {
+    const channel = this.#channels[name];
     for (;;) {
       if (this.#over || channel.readyState !== 'open') throw new Error('the connection is over');
-      if (channel.bufferedAmount + frame.length <= HIGH_WATER) {
+      if (channel.bufferedAmount + data.length <= HIGH_WATER[name]) {
+        if (!isWanted()) return;
         try {
-          channel.send(frame);
+          // Each kind of data for itself: `send` has a signature for each.
+          if (typeof data === 'string') channel.send(data);
+          else channel.send(data);
           return;
         } catch (error) {
           // The browser's own queue is full although we count less: wait like everybody else.

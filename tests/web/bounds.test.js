@@ -67,6 +67,30 @@ test('our own chat waits for its channel', async () => {
   assert.throws(() => anna.sendChat('x'), { code: 'not_delivered' });
 });
 
+test('a list of files waits for its channel, and ends with its transfer', async () => {
+  const { anna, control, own } = await linked();
+  const files = Array.from({ length: 120_000 }, (_, i) => ({
+    ...{ name: `${i}.txt`, size: 0, lastModified: 0, webkitRelativePath: `folder/${'x'.repeat(60)}/${i}.txt` },
+  }));
+  let most = 0;
+  let pages = 0;
+  control.addEventListener('message', ({ data }) => (pages += data.includes('"entries"')));
+  Object.defineProperty(own[0], 'bufferedAmount', {
+    ...{ get: () => own[0].waits ?? 0, configurable: true },
+    set: (bytes) => ((own[0].waits = bytes), (most = Math.max(most, bytes))),
+  });
+  const transfer = await anna.sendFiles(files);
+  while (pages < 50) await pause(1);
+  await anna.sendFiles([new File(['x'], 'another.txt')]);
+  assert.ok(most <= 256 * 1024, `${most}`);
+  transfer.cancel();
+  await pause(5);
+  const sent = pages;
+  await pause(20);
+  assert.ok(pages <= sent + 1 && pages < 300, `${pages}`);
+  assert.equal(anna.state, 'connected');
+});
+
 test('a fault that a message brings about ends its link, and no other', async () => {
   const members = [];
   for (let i = 0; i < 3; i += 1) members.push(track(await Room.join({ room: 'open', name: `${i}` })));

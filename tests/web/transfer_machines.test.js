@@ -36,7 +36,7 @@ class Pair {
   run() {
     for (let moved = true; moved;) {
       moved = false;
-      for (const message of this.sender.messagesToSend()) {
+      for (const message of this.#toSend()) {
         if (message.version) message.version = Math.min(message.version, this.version);
         this.receiver.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
         moved = true;
@@ -53,6 +53,12 @@ class Pair {
       moved = this.#drain(this.sender, 'sender') || moved;
     }
     return this;
+  }
+
+  #toSend() {
+    const pages = [];
+    for (let page; (page = this.sender.nextPage());) pages.push(page);
+    return [...pages, ...this.sender.messagesToSend()];
   }
 
   #frames() {
@@ -138,7 +144,7 @@ for (const [name, shuffle, version] of [
 test('a transfer of nothing but empty folders is done at once', () => {
   const sender = new Sender({ transfer: 2, entries: [{ path: 'a/b', kind: 'dir' }] });
   const receiver = new Receiver(2);
-  for (const message of sender.messagesToSend()) receiver.receive(parseTransferMessage(message));
+  receiver.receive(parseTransferMessage(sender.nextPage()));
   assert.equal(receiver.nextEvent().type, 'offered');
   receiver.accept();
   for (const message of receiver.messagesToSend()) sender.receive(parseTransferMessage(message));

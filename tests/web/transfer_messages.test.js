@@ -66,7 +66,7 @@ test('an offer of many files is cut in pages that each fit into a message', () =
     kind: 'file',
     size: i,
   }));
-  const pages = offerMessages(4, entries);
+  const pages = [...offerMessages(4, entries)];
   assert.ok(pages.length > 1);
   for (const page of pages) {
     assert.ok(Buffer.byteLength(JSON.stringify(page)) <= MAX_CONTROL_MESSAGE);

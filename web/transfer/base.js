@@ -14,6 +14,9 @@ import { problem } from '../problems.js';
  *
  * @typedef {object} Wire
  * @property {(message: object) => void} sendControl
+ * @property {(message: object, isWanted: () => boolean) => Promise<void>} sendList sends one of many
+ *   messages of ours once few bytes wait, unless it is not wanted any more then; rejects when the link
+ *   is over
  * @property {(frame: Uint8Array<ArrayBuffer>) => Promise<void>} sendBlock waits while much is buffered;
  *   rejects when the link is over
  * @property {() => number} bufferedBlocks bytes that `sendBlock` took and the network did not yet

@@ -278,40 +278,35 @@ export function parseTransferMessage(record) {
 }
 
 /**
- * Cuts a manifest into an `offer` and as many `offer_more` as it takes.
+ * Cuts a manifest into an `offer` and as many `offer_more` as it takes, each when it is asked for.
  *
  * @param {number} transfer
  * @param {readonly Entry[]} entries
- * @returns {object[]} messages whose JSON text is at most `MAX_CONTROL_MESSAGE` bytes each
+ * @returns {Generator<object, void>} messages whose JSON text is at most `MAX_CONTROL_MESSAGE` bytes
+ *   each
  */
-export function offerMessages(transfer, entries) {
+export function* offerMessages(transfer, entries) {
   const { files, bytes } = totals(entries);
-  /** @type {Entry[][]} */
-  const pages = [[]];
   const encoder = new TextEncoder();
   // Room for the message around its entries: keys, numbers and `more`.
   const envelope = 256;
+  let head = /** @type {object} */ ({ t: 'offer', transfer, files, bytes, version: VERSION });
+  /** @type {Entry[]} */
+  let page = [];
   let used = envelope;
   for (const entry of entries) {
     const size = encoder.encode(JSON.stringify(entry)).length + 1;
-    const page = pages[pages.length - 1];
-    if (
-      page.length > 0 &&
-      (used + size > MAX_CONTROL_MESSAGE || page.length === MAX_PAGE_ENTRIES)
-    ) {
-      pages.push([]);
+    const isFull = used + size > MAX_CONTROL_MESSAGE || page.length === MAX_PAGE_ENTRIES;
+    if (page.length > 0 && isFull) {
+      yield { ...head, entries: page, more: true };
+      head = { t: 'offer_more', transfer };
+      page = [];
       used = envelope;
     }
-    pages[pages.length - 1].push(entry);
+    page.push(entry);
     used += size;
   }
-  return pages.map((page, index) => ({
-    ...(index === 0
-      ? { t: 'offer', transfer, files, bytes, version: VERSION }
-      : { t: 'offer_more', transfer }),
-    entries: page,
-    ...(index < pages.length - 1 ? { more: true } : {}),
-  }));
+  yield { ...head, entries: page };
 }
 
 /**

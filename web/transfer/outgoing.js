@@ -30,6 +30,8 @@ export class Outgoing extends TransferBase {
   /** Bytes put on the channel, for the first time each. */
   #handed = 0;
   #pumping = false;
+  /** The list and what is left out of it, sent as there is room. @type {Promise<void>} */
+  #listing = Promise.resolve();
   /** Files whose digest is being compared, one after the other. @type {Promise<void>} */
   #comparing = Promise.resolve();
 
@@ -97,7 +99,18 @@ export class Outgoing extends TransferBase {
           break;
       }
     }
+    this.#listing = this.#listing.then(() => this.#sendList());
     void this.#pump();
+  }
+
+  /** Sends what there may be a hundred thousand of, a little at a time. */
+  async #sendList() {
+    try {
+      for (let page = this.#machine.nextPage(); page !== null; page = this.#machine.nextPage())
+        await this.wire.sendList(page, () => !this.over);
+    } catch {
+      // The channel is gone: the link says so to every transfer.
+    }
   }
 
   /**
@@ -140,6 +153,7 @@ export class Outgoing extends TransferBase {
         // The next ones are read while these are sent.
         ahead = this.#readSome();
         for (const read of ahead) read.catch(() => {});
+        await this.#listing;
         await this.#sendAll(segments.filter((segment) => segment !== null));
         if (ahead.length === 0) ahead = this.#readSome();
       }

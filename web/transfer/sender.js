@@ -2,6 +2,7 @@
 // The sending half of a transfer: a state machine without clock, disk or channel.
 //
 //     for (const message of sender.messagesToSend()) control.send(JSON.stringify(message));
+//     for (let page; (page = sender.nextPage()); ) ...   // whenever the channel has room
 //     const wanted = sender.nextSegment();      // read and hash it, then:
 //     sender.segmentRead(wanted, digest);       // and put its frames on the blocks channel
 //     sender.receive(message);                  // what came on the control channel
@@ -53,7 +54,11 @@ export class Sender {
   #entries;
   #totals;
   /** @type {object[]} */
-  #messages;
+  #messages = [];
+  /** The pages of the offer. @type {Iterator<object, void>} */
+  #pages;
+  /** What is left out, to be told. @type {object[]} */
+  #skips = [];
   /** @type {SenderEvent[]} */
   #events = [];
   /** The version of the protocol that is spoken. */
@@ -86,10 +91,20 @@ export class Sender {
     this.#transfer = transfer;
     this.#entries = entries;
     this.#totals = totals(entries);
-    this.#messages = offerMessages(transfer, entries);
+    this.#pages = offerMessages(transfer, entries);
   }
 
-  /** Control messages to be sent, in order; each is handed out once. @returns {object[]} */
+  /**
+   * The next control message of those that there may be many of, to be sent when few bytes wait.
+   *
+   * @returns {object | null}
+   */
+  nextPage() {
+    if (this.state === 'done' || this.state === 'failed') return null;
+    return this.#pages.next().value ?? this.#skips.shift() ?? null;
+  }
+
+  /** Control messages to be sent at once; each is handed out once. @returns {object[]} */
   messagesToSend() {
     const messages = this.#messages;
     this.#messages = [];
@@ -311,7 +326,7 @@ export class Sender {
     this.#confirmed.add(file);
     this.#skipped.files += 1;
     this.#skipped.bytes += this.#entries[file].size ?? 0;
-    this.#messages.push({ t: 'skip', transfer: this.#transfer, file, reason });
+    this.#skips.push({ t: 'skip', transfer: this.#transfer, file, reason });
     this.#events.push({ type: 'skipped', file, reason });
     return true;
   }
