@@ -9,9 +9,10 @@ in the size: what passes may still be a lie, but those readers are made for lies
 
 from __future__ import annotations
 
+import enum
 from struct import Struct
 
-__all__ = ["are_records", "is_records", "is_stun"]
+__all__ = ["StunClass", "are_records", "is_records", "is_stun", "stun_class"]
 
 MAX_STUN = 1500
 """Bytes. A check has some 120; RFC 8489 section 6.1 wants messages to fit into a packet."""
@@ -41,6 +42,22 @@ _ADDRESSES = frozenset((0x0001, 0x0004, 0x0005, 0x0012, 0x0016, 0x0020, 0x802B, 
 
 _RECORD_HEADER = 13
 _CHANGE_CIPHER_SPEC, _ALERT, _APPLICATION_DATA, _ACK = 20, 21, 23, 26
+
+
+class StunClass(enum.Enum):
+    """What a STUN message is (RFC 8489 section 5)."""
+
+    REQUEST = 0x000
+    INDICATION = 0x010
+    RESPONSE = 0x100
+    ERROR = 0x110
+
+
+def stun_class(data: bytes | memoryview) -> StunClass | None:
+    """The class of what may be a STUN message, from its first two bytes; None if it is none."""
+    if len(data) < _STUN_HEADER or data[0] > 3:
+        return None
+    return StunClass((data[0] & 1) << 8 | data[1] & 0x10)
 
 
 def is_stun(data: bytes | memoryview, limit: int = MAX_STUN) -> bool:

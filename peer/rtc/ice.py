@@ -19,7 +19,7 @@ from aioice import Candidate, stun
 from aioice import Connection as AioiceConnection
 from aioice.ice import CONSENT_INTERVAL, CandidatePair, StunProtocol
 
-from .datagrams import is_records, is_stun
+from .datagrams import StunClass, is_records, is_stun, stun_class
 from .repeats import repeat_requests
 
 __all__ = ["IceConnection", "IceProtocol", "adopt"]
@@ -41,6 +41,10 @@ MAX_REFLEXIVE = 16
 MAX_QUEUED = 4096
 """DTLS datagrams that wait for aiortc; more are dropped as a full socket would drop them. A stream
 of a TURN server brings some hundreds at once, thousands of small ones."""
+
+MAX_FORGED = 200
+"""Checks that name us and lack our password; after so many, none from an address unknown is read
+until the second is over."""
 
 
 class IceConnection(AioiceConnection):
@@ -128,7 +132,9 @@ class IceConnection(AioiceConnection):
         RFC 8489 section 9.1.3 wants an answer to those, too, which makes whoever is named
         as the source get more bytes than were sent.
         """
-        if error_code[0] not in (400, 401):
+        if error_code[0] in (400, 401):
+            cast(IceProtocol, protocol).forged()
+        else:
             super().respond_error(request, addr, protocol, error_code)
 
     def check_incoming(
@@ -203,6 +209,10 @@ class IceProtocol(StunProtocol):
 
     receiver: IceConnection
 
+    _second = 0
+    _forged = 0
+    """Checks without our password in that second."""
+
     @property
     def is_ipv6(self) -> bool:
         """Whether its own address is one of IPv6."""
@@ -229,10 +239,30 @@ class IceProtocol(StunProtocol):
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         """Take a datagram from anybody; raises nothing, whatever it is."""
         data = cast(bytes, data)
-        if is_stun(data):
-            self._take_stun(data, addr)
+        kind = stun_class(data)
+        if kind is not None:
+            if self._concerns_us(kind, data, addr) and is_stun(data):
+                self._take_stun(data, addr)
         elif self.receiver.knows(addr) and is_records(data) and not self.receiver.is_full:
             self.receiver.data_received(data, COMPONENT)
+
+    def _concerns_us(self, kind: StunClass, data: bytes, addr: tuple[Any, ...]) -> bool:
+        """Whether to read a STUN message at all: a flood of what does not costs little.
+
+        A check names us (RFC 8445 section 7.2.2), an answer the question.
+        """
+        if kind is not StunClass.REQUEST:
+            return data[8:20] in self.transactions
+        if f"{self.receiver.local_username}:".encode() not in data:
+            return False
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._forged = second, 0
+        return self._forged < MAX_FORGED or self.receiver.knows(addr)
+
+    def forged(self) -> None:
+        """A check lacked our password."""
+        self._forged += 1
 
     def _take_stun(self, data: bytes, addr: tuple[Any, ...]) -> None:
         try:

@@ -21,7 +21,7 @@ from aioice import stun
 
 from peer.config import ENGINES, EngineName
 from peer.rtc import Connection
-from peer.rtc.ice import MAX_PAIRS, MAX_QUEUED, MAX_REFLEXIVE
+from peer.rtc.ice import MAX_FORGED, MAX_PAIRS, MAX_QUEUED, MAX_REFLEXIVE, IceProtocol
 from peer.rtc.shared_socket import SharedSocket
 from signaling.ice_servers import IceServer
 from tests.support.connections import CONTROL, RecordingHandler, connect
@@ -407,3 +407,42 @@ def test_of_a_batch_of_all_sorts_only_the_right_ones_are_read(known: bool) -> No
     receiver.records.clear()
     shared._on_batch(memoryview(right * 3 + last), 32, address)
     assert receiver.records == ([(right * 3 + last, 32)] if known else [])
+
+
+async def test_a_flood_of_messages_that_do_not_concern_us_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+    parse = stun.parse_message
+
+    def counting(data: bytes) -> stun.Message:
+        nonlocal read
+        read += 1
+        return parse(data)
+
+    def check(user: str) -> bytes:
+        message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        message.attributes["USERNAME"] = user
+        message.attributes["PRIORITY"] = 1
+        message.add_message_integrity(b"a wrong password")
+        return bytes(message)
+
+    async with pair("peerline", []) as (one, other, ours, theirs):
+        await connect(one, other)
+        protocol = cast(IceProtocol, one._ice._nominated[1].protocol)
+        monkeypatch.setattr(stun, "parse_message", counting)
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 1e6)
+        for _ in range(1000):
+            protocol.datagram_received(check("abcd:efgh"), ("192.0.2.1", 5))
+            for kind in (stun.Class.INDICATION, stun.Class.RESPONSE, stun.Class.ERROR):
+                message = stun.Message(message_method=stun.Method.BINDING, message_class=kind)
+                protocol.datagram_received(bytes(message), ("192.0.2.1", 5))
+        assert read == 0
+        for _ in range(1000):
+            protocol.datagram_received(check(username(one)), ("192.0.2.1", 5))
+        assert read == MAX_FORGED
+        # A check of the other side is read all the same.
+        protocol.datagram_received(check(username(one)), one._ice._nominated[1].remote_addr)
+        assert read == MAX_FORGED + 1
+        monkeypatch.undo()
+        await greet(ours, theirs)
