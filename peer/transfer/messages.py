@@ -230,11 +230,13 @@ class BadMessage(ProtocolError):
 
     Attributes:
         transfer: the transfer it names, which ends with it; None when even that is unreadable.
+        kind: its `t`; empty when that is unreadable.
     """
 
-    def __init__(self, reason: str, transfer: int | None = None) -> None:
+    def __init__(self, reason: str, transfer: int | None = None, kind: str = "") -> None:
         super().__init__(f"The other side sent a malformed transfer message: {reason}.")
         self.transfer = transfer
+        self.kind = kind
 
 
 def parse_message(text: str | bytes) -> Message | None:
@@ -252,7 +254,8 @@ def parse_message(text: str | bytes) -> Message | None:
         data = text.encode() if isinstance(text, str) else text
         if len(data) > MAX_CONTROL_MESSAGE:
             raise BadMessage(f"longer than {MAX_CONTROL_MESSAGE} bytes")
-        decoder = _DECODERS.get(_TYPE.decode(data).t)
+        kind = _TYPE.decode(data).t
+        decoder = _DECODERS.get(kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         # RecursionError: arrays nested 10000 deep in a field that we skip
         raise BadMessage(str(exc)) from exc
@@ -261,7 +264,7 @@ def parse_message(text: str | bytes) -> Message | None:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as exc:
-        raise BadMessage(str(exc), _transfer_of(data)) from exc
+        raise BadMessage(str(exc), _transfer_of(data), kind) from exc
 
 
 def _transfer_of(data: bytes) -> int | None:

@@ -139,6 +139,8 @@ class Transfers:
         except BadMessage as exc:
             logger.debug("%s", exc)
             transfer = None if exc.transfer is None else self._find(exc.transfer)
+            if transfer is None and exc.transfer is not None and exc.kind == "offer":
+                transfer = self._new_incoming(exc.transfer)  # so that somebody hears of it
             if transfer is not None:
                 transfer._protocol_error(str(exc))
             return
@@ -215,27 +217,34 @@ class Transfers:
         if incoming is not None:
             incoming._receive_message(message)  # a second offer: the machine knows what to do
             return
-        ours = message.transfer % 2 == self._next_id % 2
-        if ours or message.transfer <= self._last_offer or len(self._incoming) >= MAX_LIVE:
-            logger.debug("dropped an offer with number %d", message.transfer)
-            return
-        self._last_offer = message.transfer
         undecided = [other for other in self._incoming.values() if other.undecided]
-        incoming = IncomingTransfer(
-            message.transfer,
-            self._port,
-            self._workers,
-            self._config,
-            self._on_offered,
-            self._on_accepted,
-            partial(self._on_incoming_end, message.transfer),
-        )
-        self._incoming[message.transfer] = incoming
+        incoming = self._new_incoming(message.transfer)
+        if incoming is None:
+            return
         if len(undecided) >= MAX_UNDECIDED:
             incoming._decline_now("busy")
         else:
             incoming._receive_message(message)
             self._bound_undecided(message.transfer)
+
+    def _new_incoming(self, transfer: int) -> IncomingTransfer | None:
+        """Begin to listen to an offer; None when it has no right to its number."""
+        ours = transfer % 2 == self._next_id % 2
+        if ours or transfer <= self._last_offer or len(self._incoming) >= MAX_LIVE:
+            logger.debug("dropped an offer with number %d", transfer)
+            return None
+        self._last_offer = transfer
+        incoming = IncomingTransfer(
+            transfer,
+            self._port,
+            self._workers,
+            self._config,
+            self._on_offered,
+            self._on_accepted,
+            partial(self._on_incoming_end, transfer),
+        )
+        self._incoming[transfer] = incoming
+        return incoming
 
     def _bound_undecided(self, transfer: int) -> None:
         """Turn an offer down when it has made the lists of all that wait too long."""

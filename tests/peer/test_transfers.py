@@ -9,6 +9,7 @@ import os
 import threading
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,6 +238,34 @@ async def test_unsafe_names_are_refused_and_both_people_hear_why(tmp_path: Path)
             await incoming.accept(tmp_path)
         assert "\x1b" not in str(incoming.problem)
         assert json.loads(said[0])["code"] == "unsafe_name"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"size": -1},
+        {"size": 2**63},
+        {"size": 1.5},
+        {"mode": -1},
+        {"mode": 1 << 40},
+        {"mtime": 1e300},
+        {"path": ""},
+        {"path": 5},
+        {"path": "x" * 5000},
+        {"escaped": "yes"},
+    ],
+)
+async def test_an_offer_that_cannot_be_read_is_told(tmp_path: Path, odd: dict[str, Any]) -> None:
+    async with transfer_link() as link:
+        said: list[str] = []
+        link.bob_port.control.on_send = said.append
+        head = {"t": "offer", "transfer": 2, "files": 1, "bytes": 1}
+        entry = {"path": "x", "kind": "file", "size": 1} | odd
+        link.bob.receive_message(json.dumps(head | {"entries": [entry]}))
+        incoming = await offered(link.bob)
+        with pytest.raises(TransferError, match="malformed"):
+            await incoming.accept(tmp_path)
+        assert json.loads(said[0])["code"] == "protocol"
 
 
 async def test_an_offer_that_breaks_the_protocol_is_told(tmp_path: Path) -> None:
