@@ -275,10 +275,13 @@ def _shorten(name: str, platform: Platform) -> str:
     if _size(name) <= platform.limit:
         return name
     stem, suffix = _split_suffix(name)
-    stem = cut(stem, platform.limit - _size(suffix))
-    if platform.reserved and not suffix:
-        stem = _TRAILING.sub(lambda end: "_" * len(end[0]), stem)
-    return f"{stem}{suffix}"
+    if suffix:
+        return f"{cut(stem, platform.limit - _size(suffix))}{suffix}"
+    short = cut(name, platform.limit)
+    if platform.reserved:
+        short = _TRAILING.sub(lambda end: "_" * len(end[0]), short)
+    # No cut gives a name the ending of a program that it did not have.
+    return f"{cut(short, platform.limit - 1)}_" if _split_suffix(short)[1] else short
 
 
 def _split_suffix(name: str) -> tuple[str, str]:

@@ -409,8 +409,10 @@ function visible(text) {
 function shorten(name) {
   if (byteLength(name) <= MAX_PATH_PART) return name;
   const [stem, end] = splitSuffix(name);
-  const short = cut(stem, MAX_PATH_PART - byteLength(end));
-  return end === '' ? short.replace(/[ .]+$/, (dots) => '_'.repeat(dots.length)) : short + end;
+  if (end !== '') return cut(stem, MAX_PATH_PART - byteLength(end)) + end;
+  const short = cut(name, MAX_PATH_PART).replace(/[ .]+$/, (dots) => '_'.repeat(dots.length));
+  // No cut gives a name the ending of a program that it did not have.
+  return splitSuffix(short)[1] === '' ? short : `${cut(short, MAX_PATH_PART - 1)}_`;
 }
 
 /**
