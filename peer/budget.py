@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from time import monotonic
 from typing import Final, Self, TypeVar
 from unicodedata import normalize
 
@@ -80,12 +80,12 @@ class Budget:
     @property
     def taken(self) -> int:
         """Guesses that are taken now."""
-        return self._guesses.count(time.monotonic())
+        return self._guesses.count(monotonic())
 
     @property
     def spent(self) -> bool:
         """Whether all guesses are spent, so that whoever asks is refused."""
-        return self._guesses.is_spent(time.monotonic())
+        return self._guesses.is_spent(monotonic())
 
     def begin(self, decide: Callable[[bool], bool]) -> int:
         """Begin a run; `decide` hears whether it may answer, some time after it has asked.
@@ -98,19 +98,20 @@ class Budget:
 
     def ask(self, run: int) -> None:
         """A run wants to answer the other side's share."""
-        self._deliver(self._guesses.ask(run, time.monotonic()))
+        self._deliver(self._guesses.ask(run, monotonic()))
 
     def proved(self, run: int) -> None:
         """A run's other side has proved itself."""
-        self._deliver(self._guesses.proved(run, time.monotonic()))
+        self._deliver(self._guesses.proved(run, monotonic()))
 
     def end(self, run: int) -> None:
         """A run is over."""
         del self._runs[run]
-        now = time.monotonic()
+        now = monotonic()
         self._deliver(self._guesses.over(run, now))
         if self._key is not None and (spent := self._guesses.spent(now)):
-            _keep(_spent, self._key, max(spent, _spent.pop(self._key, []), key=len))
+            known = [taken for taken in _spent.pop(self._key, []) if now < taken + ROOM_WINDOW]
+            _keep(_spent, self._key, max(spent, known, key=len))
 
     def _deliver(self, decisions: Decisions) -> None:
         # A run that may go can prove itself at once, and let the next one go: not in its call.

@@ -122,7 +122,7 @@ export class Budget {
     this.#asking.delete(run);
     this.#tell(this.#guesses.over(run, now()));
     const ours = this.#guesses.spent(now());
-    const known = spent.get(this.#key) ?? [];
+    const known = (spent.get(this.#key) ?? []).filter((taken) => now() < taken + ROOM_WINDOW);
     if (this.#key && ours.length > 0) keep(spent, this.#key, ours.length >= known.length ? ours : known);
   }
 

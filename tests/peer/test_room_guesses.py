@@ -519,3 +519,26 @@ async def test_a_guess_that_comes_too_late_is_given_to_the_next_in_line(
         budget.end(run)
     waits("late", True)
     assert went[-1] == ("late", False)
+
+
+def test_of_members_that_have_left_the_one_with_most_guesses_of_the_last_hour_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("peer.budget.monotonic", lambda: now)
+
+    def guessed_at(budget: Budget, times: int) -> None:
+        for _ in range(times):
+            run = budget.begin(lambda granted: True)
+            budget.ask(run)
+            budget.end(run)
+
+    where = ("server", "hourly", b"right")
+    few, many = Budget.of_room(*where), Budget.of_room(*where)
+    guessed_at(many, 6)
+    guessed_at(few, 2)
+    assert (few.taken, many.taken, Budget.of_room(*where).taken) == (2, 6, 6)
+    now = 3601.0
+    guessed_at(few, 3)
+    assert Budget.of_room(*where).taken == 3
+    assert Budget.of_room("server", "hourly", b"wrong").taken == 0
