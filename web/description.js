@@ -9,6 +9,8 @@
 const MAX_LINES = 512;
 /** Most candidates of one description. */
 const MAX_CANDIDATES = 64;
+/** Most names of the local network that a browser is made to look up for one connection. */
+export const MAX_NAMES = 16;
 /** Most characters of one candidate; ours have less than 200. */
 const MAX_CANDIDATE = 512;
 /** Most characters of an ICE name or password (RFC 8839, section 5.4). */
@@ -36,16 +38,17 @@ const ATTRIBUTES = Object.freeze({
 
 /** A candidate (RFC 8839, section 5.1), as far as it is used. */
 const CANDIDATE =
-  /^candidate:([A-Za-z0-9+/]{1,32}) 1 (udp|tcp) (\d{1,10}) (\S{1,256}) (\d{1,5}) typ (host|srflx|prflx|relay)((?: \S{1,256})*)$/i;
-/** An address; or a name of the local network, behind which browsers hide theirs. */
-const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:]*(\d{1,3}(\.\d{1,3}){3})?|[0-9a-z-]{1,63}\.local)$/i;
+  /^candidate:([A-Za-z0-9+/]{1,32}) 1 udp (\d{1,10}) (\S{1,80}) (\d{1,5}) typ (host|srflx|prflx|relay)((?: \S{1,256})*)$/i;
+/** Such names only as browsers make up: with any other the other side could have devices looked up. */
+const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.local$/i;
 
 /**
  * Writes the other side's description anew: one data section and nothing else, one fingerprint,
  * candidates up to a bound, and no claim that there are no more of them.
  *
  * @param {string} sdp
- * @returns {{sdp: string, candidates: number}} how many candidates are in it
+ * @returns {{sdp: string, candidates: number, names: number}} how many candidates are in it, and how
+ *   many of them it wanted to have looked up
  * @throws {DescriptionError}
  */
 export function cleanDescription(sdp) {
@@ -56,10 +59,12 @@ export function cleanDescription(sdp) {
     throw new DescriptionError('not a description of one data section');
   const attributes = readAttributes(lines);
   const mid = attributes.find(([name]) => name === 'mid')?.[1] ?? '0';
+  let names = 0;
   const candidates = lines
     .filter((line) => line.startsWith('a=candidate:'))
     .slice(0, MAX_CANDIDATES)
-    .flatMap((line) => cleanCandidate(line.slice(2)) ?? []);
+    .flatMap((line) => cleanCandidate(line.slice(2)) ?? [])
+    .filter((candidate) => !isNamed(candidate) || (names += 1) <= MAX_NAMES);
   const written = [
     'v=0',
     'o=- 1 1 IN IP4 127.0.0.1',
@@ -74,7 +79,7 @@ export function cleanDescription(sdp) {
     `a=mid:${mid}`,
     ...candidates.map((candidate) => `a=${candidate}`),
   ];
-  return { sdp: `${written.join('\r\n')}\r\n`, candidates: candidates.length };
+  return { sdp: `${written.join('\r\n')}\r\n`, candidates: candidates.length, names };
 }
 
 /**
@@ -86,19 +91,59 @@ export function cleanDescription(sdp) {
 export function cleanCandidate(text) {
   if (text.length > MAX_CANDIDATE) return null;
   const match = CANDIDATE.exec(text.trimEnd());
-  if (match === null || !ADDRESS.test(match[4])) return null;
-  const [, foundation, transport, priority, address, port, type, rest] = match;
-  if (Number(priority) >= 2 ** 32 || Number(port) > 65535) return null;
+  if (match === null) return null;
+  const [, foundation, priority, given, port, type, rest] = match;
+  const address = NAME.test(given) ? given : addressOf(given);
+  if (address === null || isForMany(address) || !isIn(priority, 1, 2 ** 31 - 1)) return null;
+  if (!isIn(port, 1, 65535)) return null;
   const words = rest.trim().split(' ');
   /** @param {string} name */
   const extension = (name) => words[words.indexOf(name) + 1] ?? '';
-  const related = ADDRESS.test(extension('raddr')) && /^\d{1,5}$/.test(extension('rport'));
-  const tcp = /^(active|passive|so)$/.test(extension('tcptype'));
+  const [origin, originPort] = [addressOf(extension('raddr')), extension('rport')];
+  const related = origin !== null && isIn(originPort, 0, 65535);
   return [
-    `candidate:${foundation} 1 ${transport} ${priority} ${address} ${port} typ ${type}`,
-    ...(related ? [`raddr ${extension('raddr')} rport ${extension('rport')}`] : []),
-    ...(tcp ? [`tcptype ${extension('tcptype')}`] : []),
+    `candidate:${foundation} 1 udp ${Number(priority)} ${address} ${Number(port)} typ ${type.toLowerCase()}`,
+    ...(related ? [`raddr ${origin} rport ${Number(originPort)}`] : []),
   ].join(' ');
+}
+
+/** @param {string} candidate as `cleanCandidate` wrote it */
+export const isNamed = (candidate) => candidate.includes('.local ');
+
+/**
+ * @param {string} text
+ * @param {number} least
+ * @param {number} most
+ */
+const isIn = (text, least, most) => /^\d{1,10}$/.test(text) && Number(text) >= least && Number(text) <= most;
+
+/**
+ * An IP address in its usual form.
+ *
+ * @param {string} text
+ * @returns {string | null} null for what is none
+ */
+function addressOf(text) {
+  if (/^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/.test(text))
+    return text.split('.').every((part) => Number(part) < 256) ? text : null;
+  if (!/^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text)) return null;
+  try {
+    return new URL(`http://[${text}]`).hostname.slice(1, -1); // the URL parser knows the forms of IPv6
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whether an address is none of one machine's: unspecified, broadcast, multicast, or IPv4's in the
+ * disguise of another family.
+ *
+ * @param {string} address
+ */
+function isForMany(address) {
+  const first = Number(address.split('.')[0]);
+  const isMany4 = ['0.0.0.0', '255.255.255.255'].includes(address) || (first >= 224 && first <= 239);
+  return address.includes(':') ? /^(::$|ff|::ffff:)/i.test(address) : isMany4;
 }
 
 /**

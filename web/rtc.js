@@ -3,9 +3,11 @@
 
 import {
   DescriptionError,
+  MAX_NAMES,
   cleanCandidate,
   cleanDescription,
   fingerprintOf,
+  isNamed,
   verifiedFingerprint,
 } from './description.js';
 import { problem } from './problems.js';
@@ -53,6 +55,8 @@ export class RtcConnection extends EventTarget {
   /** Candidates that came before the description. @type {string[] | null} */
   #early = [];
   #remoteCandidates = 0;
+  /** How many names of the local network are among them. */
+  #remoteNames = 0;
   #localCandidates = 0;
   #opened = false;
   #over = false;
@@ -123,6 +127,7 @@ export class RtcConnection extends EventTarget {
   addCandidate(candidate) {
     const cleaned = cleanCandidate(candidate);
     if (cleaned === null || this.#remoteCandidates >= MAX_REMOTE_CANDIDATES) return;
+    if (isNamed(cleaned) && (this.#remoteNames += 1) > MAX_NAMES) return;
     this.#remoteCandidates += 1;
     if (this.#early !== null) this.#early.push(cleaned);
     else void this.#add(cleaned);
@@ -286,6 +291,7 @@ export class RtcConnection extends EventTarget {
       throw new DescriptionError(`the browser refuses the ${type}: ${error}`);
     }
     this.#remoteCandidates += cleaned.candidates;
+    this.#remoteNames += cleaned.names;
     const early = this.#early ?? [];
     this.#early = null;
     for (const candidate of early) void this.#add(candidate);
