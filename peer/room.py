@@ -67,11 +67,11 @@ MAX_PEERS = 1024
 """Others in a room; a server that tells of more is not listened to."""
 MAX_SETTING_UP = 128
 """Links that are set up at once; whoever comes while there are so many gets none."""
-MAX_CONNECTING = 32
+MAX_CONNECTING = 64
 """Connections among them: each has sockets of its own, so the others wait for a place."""
-CONNECTING_PATIENCE = 5.0
-"""Seconds after which a connection that is tried makes room for those that wait. With all places of
-a room taken by strangers that is two times as long, less than the other side waits for an offer."""
+CONNECTING_PATIENCE = 10.0
+"""Seconds after which a connection that is tried makes room for those that wait: with all places
+taken by strangers the next ones come to it before the other side gives up waiting for an offer."""
 MAX_UNTAKEN = 64
 """Links that wait for the program to take them; whoever comes while there are so many gets none."""
 MAX_FAILURES = 64

@@ -327,11 +327,14 @@ class Connection:
         if self._gatherer is not None:
             await self._gatherer.close()
         await self._intake.close()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._pc.close()
-        except TimeoutError:
-            logger.warning("the connection did not close in time")
+        # aiortc closes it by itself, too, when the other side does. Both wait for one future, which
+        # must not be cancelled.
+        closing = asyncio.create_task(self._pc.close())
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        if closing.done():
+            closing.result()
+        else:
+            logger.info("the connection did not close in time")
         await self._wait_for_stragglers()
 
     async def _wait_for_stragglers(self) -> None:
