@@ -372,9 +372,10 @@ async def test_strangers_who_take_all_places_and_never_answer_keep_nobody_out(
 ) -> None:
     monkeypatch.setattr("peer.room.MAX_CONNECTING", 2)
     monkeypatch.setattr("peer.room.CONNECTING_PATIENCE", 0.1)
+    config = LinkConfig(attempts=1)  # nobody comes back, so that the friend need not be fast
     async with (
         nothing_left_behind(),
-        peer.join(server.urls[0], room="lobby") as room,
+        peer.join(server.urls[0], room="lobby", config=config) as room,
         contextlib.AsyncExitStack() as stack,
     ):
         for _ in range(6):
