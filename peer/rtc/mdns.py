@@ -170,6 +170,8 @@ class MdnsResolver(asyncio.DatagramProtocol):
     # asyncio.DatagramProtocol
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        if not self._waiters:
+            return  # the socket stays open, and others' answers come all the time
         for name, address in parse_answers(data):
             if ipaddress.ip_address(address).is_multicast:
                 continue  # checks would go to everybody

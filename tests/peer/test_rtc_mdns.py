@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from peer.rtc import mdns
 from peer.rtc.mdns import TYPE_AAAA, MdnsResolver, build_query, is_mdns_name, parse_answers
 from tests.support.leftovers import nothing_left_behind
 
@@ -118,6 +119,11 @@ async def test_an_answer_that_leads_to_everybody_is_none() -> None:
     answer = header(1) + record(encoded(NAME), 1, socket.inet_aton("224.0.0.251"))
     resolver.datagram_received(answer, ("127.0.0.1", 5353))
     assert not waiter.done()
+
+
+async def test_what_nobody_waits_for_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mdns, "parse_answers", None)
+    MdnsResolver([]).datagram_received(CHROMIUM_ANSWER, ("127.0.0.1", 5353))
 
 
 def test_only_random_looking_local_names_are_looked_up() -> None:
