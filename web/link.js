@@ -403,10 +403,11 @@ export class Link extends EventTarget {
     try {
       sas = await this.#negotiation.verify(reveal);
     } catch (error) {
-      await this.#giveUp(asProblem(error, 'verification_failed'));
-      return;
+      // A connection that is over, or of which there is another by now, proves and disproves nothing.
+      if (!this.#isCurrent(connection)) return;
+      throw error;
     }
-    if (this.#state !== 'connecting' || connection !== this.#connection) return;
+    if (!this.#isCurrent(connection)) return;
     clearTimeout(this.#helloTimer);
     this.#sas = sas;
     this.#peer.name = cleanName(name) || this.#peer.name;
@@ -417,6 +418,11 @@ export class Link extends EventTarget {
     this.#enter('connected');
     void this.#lookAtPath();
     for (const step of this.#early.splice(0)) if (!this.#isOver) this.#guard(step);
+  }
+
+  /** @param {RtcConnection | null} connection that was being verified */
+  #isCurrent(connection) {
+    return this.#state === 'connecting' && connection === this.#connection && !connection?.isOver;
   }
 
   /** @param {unknown} data */

@@ -154,7 +154,7 @@ export class Negotiation {
    */
   async verify(reveal) {
     const connection = this.#connection;
-    if (connection === null) throw problem('verification_failed');
+    if (connection === null) throw new TypeError('there is no connection to verify');
     const { local, remote } = await connection.fingerprints();
     if (this.#sas !== null) return this.#sas;
     if (this.offerer) {

@@ -163,6 +163,11 @@ export class RtcConnection extends EventTarget {
     return this.isUnreachable && this.#remoteCandidates === 0;
   }
 
+  /** Whether it is closed, by whichever side, or has no path any more. */
+  get isOver() {
+    return this.#over;
+  }
+
   /** Whether only relays are allowed. */
   get relayOnly() {
     return this.#relayOnly;

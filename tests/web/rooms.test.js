@@ -434,6 +434,80 @@ test('a certificate that DTLS verified is compared with what was described', asy
   }
 });
 
+/** While a connection's certificate is being asked for, it is over; as Chromium then says. */
+function endsWhenAsked(connection, how) {
+  connection.getStats = async () => {
+    await how();
+    throw new DOMException('the connection is closed', 'InvalidStateError');
+  };
+}
+
+test('a connection that ends while it is verified is no failed verification', async () => {
+  const [host, joined] = await pair();
+  await once(host, 'connecting');
+  while (world.connections.size < 2) await new Promise(setImmediate);
+  const connections = [...world.connections.values()];
+  for (const connection of connections)
+    endsWhenAsked(connection, () => {
+      connection.connectionState = 'failed';
+      connection.dispatchEvent(new Event('connectionstatechange'));
+    });
+  const codes = await Promise.all([outcome(host), outcome(joined)]);
+  assert.deepEqual(codes, ['linked', 'linked']); // by the second connection
+});
+
+test('a connection that another one replaces while it is verified says nothing', async () => {
+  const [host, joined] = await pair();
+  await once(host, 'connecting');
+  while (world.connections.size < 2) await new Promise(setImmediate);
+  const asked = [];
+  const [first, ...others] = world.connections.values();
+  for (const each of [first, ...others])
+    each.getStats = () => new Promise((_, reject) => asked.push(reject));
+  const links = Promise.all([once(host, 'link'), once(joined, 'link')]);
+  while (asked.length < 2) await new Promise(setImmediate);
+  first.connectionState = 'failed';
+  first.dispatchEvent(new Event('connectionstatechange'));
+  const [anna, bob] = await links;
+  for (const reject of asked) reject(new DOMException('it is closed', 'InvalidStateError'));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual([anna.state, bob.state], ['connected', 'connected']);
+});
+
+test('a fault while the other side is verified is ours, and not a failed verification', async () => {
+  const [host, joined] = await pair();
+  await once(host, 'connecting');
+  while (world.connections.size < 2) await new Promise(setImmediate);
+  const error = console.error;
+  const reported = [];
+  console.error = (thrown) => reported.push(thrown);
+  for (const connection of world.connections.values())
+    connection.getStats = async () => {
+      throw new TypeError('unforeseen');
+    };
+  try {
+    const codes = await Promise.all([outcome(host), outcome(joined)]);
+    assert.ok(codes.includes('unexpected') && !codes.includes('verification_failed'), codes.join());
+    assert.ok(reported.some(({ message }) => message === 'unforeseen'));
+  } finally {
+    console.error = error;
+  }
+});
+
+test('a proof that takes too long is told as silence, not as a failed one', async (t) => {
+  const late = [];
+  const later = setTimeout;
+  globalThis.setTimeout = (step, time) => (time === 15_000 ? late.push(step) : later(step, time));
+  t.after(() => (globalThis.setTimeout = later));
+  world.tamper = (signal) => (signal.kind === 'pake' ? [] : [signal]);
+  const [host, joined] = await pair();
+  const told = Promise.all([outcome(host), outcome(joined)]);
+  while (host.state !== 'connecting' || joined.state !== 'connecting')
+    await new Promise(setImmediate);
+  late.at(-1)(); // of one side: the other one hears of it
+  assert.deepEqual(await told, ['peer_left', 'peer_left']);
+});
+
 // Paths
 
 test('a second connection is tried when the first finds no path', async () => {
