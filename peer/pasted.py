@@ -21,16 +21,26 @@ _INVISIBLE: Final = re.compile(
 )
 """Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors."""
 _BLANKS: Final = re.compile("[ \t\r\n]+")
-_LAST_WORD: Final = re.compile("[^ \t\r\n]*$")
 _QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d<>()"
 _PERCENT: Final = re.compile("%([0-7][0-9A-Fa-f])")
-_LINK: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_LINK_AT_END: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^ ]*$", re.IGNORECASE)
+_LINK: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE | re.ASCII)
+_LINK_AT_END: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^ ]*$", re.IGNORECASE | re.ASCII)
 _HOST_AT_END: Final = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+\](?::\d+)?|localhost(?::\d+)?|[^ /:]+:\d+|[^ /:]+\.[^ /:]+(?::\d+)?"
-    r"|[^ /:]+(?=/))(?:/[^ ]*)?$"
+    r"|[^ /:]+(?=/))(?:/[^ ]*)?$",
+    re.ASCII,
 )
 """A link without its scheme, as some programs shorten it: `host/`, `10.0.0.1:8080`."""
+_ODD_LINK: Final = re.compile(r"[/\\@]|:.", re.DOTALL)
+"""What makes the word before a `#` a link, if no proper one: `https:/host`, `//host`."""
+_NAMED: Final = re.compile(
+    r"(?:peerline_server[\"']?(?:[ \t]*=[ \t]*|[ \t]+)|--server(?:=|[ \t\r\n]+))([^ \t\r\n]+)"
+    r"|([a-z][a-z0-9+.-]*://[^ \t\r\n]*)",
+    re.IGNORECASE | re.ASCII,
+)
+"""What names a server wherever it stands."""
+_CONTINUED: Final = re.compile(r"[\\`^][ \t]*\r?\n")
+"""The end of a line after which a command goes on, for one shell or another."""
 
 _PROGRAMS: Final = frozenset({"peerline", "peerline.exe", "peer.cli"})
 _COMMANDS: Final = frozenset({"receive", "chat", "send"})
@@ -59,8 +69,9 @@ class Pasted:
 
 def unwrap(text: str) -> Pasted:
     """Take the code, and the server that goes with it, out of what was typed or pasted."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    text, server = _command(text)
+    whole = _CONTINUED.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+    text, server = _command(whole)
+    server = server or _named(whole)
     before, hash_sign, fragment = text.partition("#")
     if hash_sign:
         code = _PERCENT.sub(lambda escape: chr(int(escape[1], 16)), fragment)
@@ -78,10 +89,24 @@ def server_of(text: str) -> str | None:
 
 def _server_at_end(text: str) -> str | None:
     """The link or host that a text ends with; a fragment follows it."""
-    word = _LAST_WORD.search(text)
-    last = word[0].lstrip(_QUOTES) if word else ""
+    words = _BLANKS.split(text.strip(" \t\r\n"))
+    last = words[-1].lstrip(_QUOTES)
+    if text[-1:] in tuple(" \t\r\n") and not _ODD_LINK.search(last):
+        return None  # a word of a sentence, not a link that was broken before its fragment
     found = _LINK_AT_END.search(last) or _HOST_AT_END.match(last)
-    return found[0] if found else None
+    if found:
+        return found[0]
+    last = last.rstrip(_QUOTES)
+    return last if _ODD_LINK.search(last) else None
+
+
+def _named(text: str) -> str | None:
+    """The server that a text names last, anywhere: better too many are heeded than one too few."""
+    server = None
+    for found in _NAMED.finditer(text):
+        named = (found[1] or found[2]).partition("#")[0].strip(_QUOTES + ";,")
+        server = named or server
+    return server
 
 
 def _command(text: str) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 // and what each button does; how things look is decided in ui/, how they travel in link.js.
 
 import { Code } from './codes.js';
-import { serverOf } from './pasted.js';
+import { isSameServer, serverOf } from './pasted.js';
 import { Problem, asProblem, problem } from './problems.js';
 import { Room } from './room.js';
 import { Shelf } from './shelf.js';
@@ -175,15 +175,17 @@ class App {
     if (room !== null && !(await this.#givesUp())) return;
     if (room !== this.#room) return; // somebody came while the question stood there
     let code;
+    let server;
     try {
       code = String(Code.parse(fragment));
+      server = serverOf(fragment);
     } catch (error) {
       this.#begin('join');
       this.#code = fragment;
       this.#fail(asProblem(error, 'bad_code'));
       return;
     }
-    this.#use(code, serverOf(fragment));
+    this.#use(code, server);
   }
 
   /** Whether the person gives up the code that waits, or the connection that is being made. */
@@ -203,7 +205,7 @@ class App {
    * @param {URL | null} server that was named along with it
    */
   #use(code, server) {
-    if (server === null || server.host === location.host) {
+    if (server === null || isSameServer(server, new URL(location.href))) {
       void this.#join(code);
       return;
     }

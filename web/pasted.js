@@ -6,17 +6,28 @@
 // other server the same number is a stranger's. The same as peer/pasted.py; tests/vectors/codes.json
 // holds both to it.
 
+import { problem } from './problems.js';
+
 /** Soft hyphens, zero-width spaces and joiners, direction marks, variation selectors. */
 const INVISIBLE =
   /[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]/g;
 const BLANKS = /[ \t\r\n]+/;
 const OPENING = /^["'`\u2018\u2019\u201c\u201d<>()]+/;
 const QUOTES = /^["'`\u2018\u2019\u201c\u201d<>()]+|["'`\u2018\u2019\u201c\u201d<>()]+$/g;
+const ENDING = /^["'`\u2018\u2019\u201c\u201d<>();,]+|["'`\u2018\u2019\u201c\u201d<>();,]+$/g;
 const LINK = /^[a-z][a-z0-9+.-]*:\/\//i;
 const LINK_AT_END = /[a-z][a-z0-9+.-]*:\/\/[^ ]*$/i;
 /** A link without its scheme, as some programs shorten it: `host/`, `10.0.0.1:8080`. */
 const HOST_AT_END =
   /^(?:\[[0-9A-Fa-f:.]+\](?::\d+)?|localhost(?::\d+)?|[^ /:]+:\d+|[^ /:]+\.[^ /:]+(?::\d+)?|[^ /:]+(?=\/))(?:\/[^ ]*)?$/;
+
+/** What makes the word before a `#` a link, although it is no proper one: `https:/host`, `//host`. */
+const ODD_LINK = /[/\\@]|:./s;
+/** What names a server wherever it stands. */
+const NAMED =
+  /(?:peerline_server["']?(?:[ \t]*=[ \t]*|[ \t]+)|--server(?:=|[ \t\r\n]+))([^ \t\r\n]+)|([a-z][a-z0-9+.-]*:\/\/[^ \t\r\n]*)/gi;
+/** The end of a line after which a command goes on, for one shell or another. */
+const CONTINUED = /[\\`^][ \t]*\r?\n/g;
 
 const PROGRAMS = new Set(['peerline', 'peerline.exe', 'peer.cli']);
 const COMMANDS = new Set(['receive', 'chat', 'send']);
@@ -39,7 +50,9 @@ const ENDS = new Set(['&&', '||', '|', ';', '&', '>']);
  * @returns {Pasted}
  */
 export function unwrap(text) {
-  const [rest, server] = command(text.normalize('NFKC').replace(INVISIBLE, ''));
+  const whole = text.normalize('NFKC').replace(INVISIBLE, '').replace(CONTINUED, ' ');
+  const [rest, given] = command(whole);
+  const server = given ?? named(whole);
   const hash = rest.indexOf('#');
   if (hash >= 0) {
     const code = rest
@@ -56,6 +69,7 @@ export function unwrap(text) {
  *
  * @param {string} text
  * @returns {URL | null}
+ * @throws {import('./problems.js').Problem} `other_server`: it names one, and no browser could open it
  */
 export function serverOf(text) {
   const { server } = unwrap(text);
@@ -64,11 +78,28 @@ export function serverOf(text) {
   const local = /^(localhost|127\.|\[::1\])/i.test(server);
   try {
     const url = new URL(LINK.test(server) ? server : `${local ? 'http' : 'https'}://${server}`);
-    url.protocol = url.protocol.replace(/^ws/, 'http');
-    return /^https?:$/.test(url.protocol) ? url : null;
+    if (/^(https?|wss?):$/.test(url.protocol)) {
+      url.protocol = url.protocol.replace(/^ws/, 'http');
+      return url;
+    }
   } catch {
-    return null;
+    // Told below: the code is not one of this server's, wherever it belongs.
   }
+  throw problem('other_server', {
+    sentence: 'This code belongs to another server, whose address makes no sense here.',
+  });
+}
+
+/**
+ * Whether two addresses are of the same server; one host may have several, each in its own folder.
+ *
+ * @param {URL} one
+ * @param {URL} other
+ */
+export function isSameServer(one, other) {
+  const folder = (/** @type {URL} */ { pathname }) =>
+    pathname.replace(/\/(index\.html|v1\/ws\/?)?$/, '').replace(/\/$/, '');
+  return one.host === other.host && folder(one) === folder(other);
 }
 
 /**
@@ -77,8 +108,26 @@ export function serverOf(text) {
  * @param {string} text
  */
 function serverAtEnd(text) {
-  const last = (/[^ \t\r\n]*$/.exec(text)?.[0] ?? '').replace(OPENING, '');
-  return (LINK_AT_END.exec(last) ?? HOST_AT_END.exec(last))?.[0] ?? null;
+  const words = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '').split(BLANKS);
+  const last = words[words.length - 1].replace(OPENING, '');
+  // A word of a sentence, not a link that was broken before its fragment.
+  if (/[ \t\r\n]$/.test(text) && !ODD_LINK.test(last)) return null;
+  const found = (LINK_AT_END.exec(last) ?? HOST_AT_END.exec(last))?.[0];
+  if (found !== undefined) return found;
+  const odd = last.replace(QUOTES, '');
+  return ODD_LINK.test(odd) ? odd : null;
+}
+
+/**
+ * The server that a text names last, anywhere: better too many are heeded than one too few.
+ *
+ * @param {string} text
+ */
+function named(text) {
+  let server = null;
+  for (const [, value, link] of text.matchAll(NAMED))
+    server = (value ?? link).split('#', 1)[0].replace(ENDING, '') || server;
+  return server;
 }
 
 /**
@@ -95,8 +144,8 @@ function command(text) {
     if (last === undefined) continue;
     const at =
       [...programs, last].find((each) => COMMANDS.has(pieces[each + 1].toLowerCase())) ?? last;
-    const named = pieces.slice(0, at).find((piece) => /^peerline_server=/i.test(piece));
-    const server = named?.slice(named.indexOf('=') + 1).replace(QUOTES, '') ?? null;
+    const variable = pieces.slice(0, at).find((piece) => /^peerline_server=/i.test(piece));
+    const server = variable?.slice(variable.indexOf('=') + 1).replace(QUOTES, '') || null;
     return withoutOptions(pieces.slice(at + 1), server);
   }
   return [text, null];

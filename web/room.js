@@ -11,7 +11,7 @@ import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from './codes.js';
 import { Link } from './link.js';
 import { cleanName } from './messages.js';
 import { passwordBytes } from './pake.js';
-import { serverOf } from './pasted.js';
+import { isSameServer, serverOf } from './pasted.js';
 import { problem } from './problems.js';
 import { randomBytes, webCrypto } from './sealing.js';
 import { SignalingClient } from './signaling.js';
@@ -136,7 +136,7 @@ export class Room extends EventTarget {
       const parsed = typeof code === 'string' ? Code.parse(code) : code;
       const elsewhere = typeof code === 'string' ? serverOf(code) : null;
       // Here the number is that of a stranger's code, and one try would spend it.
-      if (elsewhere && elsewhere.host !== new URL(server ?? location.origin).host)
+      if (elsewhere && !isSameServer(elsewhere, new URL(server ?? location.href)))
         throw problem('other_server', {
           sentence: `This code belongs to another server, ${elsewhere.host}.`,
         });

@@ -177,6 +177,22 @@ _SERVERS = [
     "# peerline receive 7-guitar-ocean",
     "https://one/#https://two/#7-guitar-ocean",
     "https://host/",
+    "https://host/\n#7-guitar-ocean",
+    "host/\n#7-guitar-ocean",
+    "https:/host/#7-guitar-ocean",
+    "https:host.test#7-guitar-ocean",
+    "https:\\\\host\\#7-guitar-ocean",
+    "//host/#7-guitar-ocean",
+    "Code:#7-guitar-ocean",
+    "peerline receive 7-guitar-ocean \\\n  --server host",
+    "peerline receive 7-guitar-ocean `\r\n --server=host:8443",
+    "peerline receive 7-guitar-ocean\n--server host",
+    "export PEERLINE_SERVER=host\npeerline receive 7-guitar-ocean",
+    '$env:PEERLINE_SERVER = "https://host"; peerline receive 7-guitar-ocean',
+    "set -x PEERLINE_SERVER host; peerline receive 7-guitar-ocean",
+    "peerline receive 7-guitar-ocean\nor open https://host/#7-guitar-ocean.",
+    "h\u0131s://host/#7-guitar-ocean",
+    "host:\u0663\u0664#7-guitar-ocean",
 ]
 
 

@@ -12,7 +12,7 @@ import {
   makeWords,
   suggest,
 } from '../../web/codes.js';
-import { serverOf, unwrap } from '../../web/pasted.js';
+import { isSameServer, serverOf, unwrap } from '../../web/pasted.js';
 import { Problem } from '../../web/problems.js';
 import { WORDS } from '../../web/words.js';
 import { fromHex, vectors as load, toHex } from './support/vectors.js';
@@ -52,12 +52,23 @@ test('the address of a server that was named is one that can be opened', () => {
     'wss://host/#7-guitar-ocean': 'https://host/',
     'host.example/#7-guitar-ocean': 'https://host.example/',
     'localhost:8080/#7-guitar-ocean': 'http://localhost:8080/',
-    'javascript://x/#7-guitar-ocean': undefined,
-    'file:///etc/#7-guitar-ocean': undefined,
-    'https://%/#7-guitar-ocean': undefined,
+    'https:/host.example/#7-guitar-ocean': 'https://https/host.example/',
     '7-guitar-ocean': undefined,
   };
   for (const [text, href] of Object.entries(said)) assert.equal(serverOf(text)?.href, href, text);
+});
+
+test('a code of a server that cannot be opened is refused, not tried here', () => {
+  for (const server of ['javascript://x', 'file:///etc', 'https://%', 'host:99999', 'a@b:c'])
+    assert.throws(() => serverOf(`${server}/#7-guitar-ocean`), { code: 'other_server' }, server);
+});
+
+test('servers are told apart by host and folder', () => {
+  const here = new URL('https://host/p/');
+  for (const same of ['https://HOST/p', 'http://host/p/index.html', 'https://host:443/p/v1/ws'])
+    assert.ok(isSameServer(new URL(same), here), same);
+  for (const other of ['https://host/', 'https://host/q/', 'https://host:8443/p/', 'https://x.host/p/'])
+    assert.ok(!isSameServer(new URL(other), here), other);
 });
 
 test('what is not a code is a problem for the person', () => {

@@ -2,7 +2,7 @@
 // The first view: make a code, or type one, with help for its words.
 
 import { Code, complete, suggest } from '../codes.js';
-import { serverOf } from '../pasted.js';
+import { serverOf, unwrap } from '../pasted.js';
 import { byId, make, setText } from './dom.js';
 
 const SUGGESTIONS = 4;
@@ -26,9 +26,8 @@ export class StartView {
     this.#field.addEventListener('input', () => this.#help());
     byId('join').addEventListener('submit', (event) => {
       event.preventDefault();
-      const server = serverOf(this.#field.value);
-      const code = this.#parsed();
-      if (code) join(code, server);
+      const parsed = this.#parsed();
+      if (parsed) join(parsed.code, parsed.server);
     });
   }
 
@@ -54,18 +53,19 @@ export class StartView {
     this.#field.select();
   }
 
-  /** @returns {string} the whole code, or an empty text after saying what is wrong */
+  /** The code and the server that was named with it, or null after saying what is wrong. */
   #parsed() {
     const text = completed(this.#field.value);
     try {
       const code = String(Code.parse(text));
+      const server = serverOf(text);
       this.#field.value = code;
       this.#say('');
-      return code;
+      return { code, server };
     } catch (error) {
       this.#say(this.#field.value.trim() ? sentenceOf(error) : 'Type the code first', 'error');
       this.#field.focus();
-      return '';
+      return null;
     }
   }
 
@@ -137,7 +137,7 @@ const typedWords = (text) => text.trim().toLowerCase().split(/[\s\-+]+/).filter(
  * @param {string} text
  */
 function completed(text) {
-  if (!CODE.test(text) || serverOf(text)) return text;
+  if (!CODE.test(text) || unwrap(text).server !== null) return text;
   const [number, ...words] = typedWords(text);
   if (number === undefined) return text;
   return [

@@ -1,0 +1,18 @@
+// Reads texts as the page does, for test_pasted_across.py: JSON lists on standard input and output.
+
+import { readFileSync } from 'node:fs';
+
+import { Code } from '../../web/codes.js';
+import { unwrap } from '../../web/pasted.js';
+
+function read(text) {
+  let code;
+  try {
+    code = String(Code.parse(text));
+  } catch (error) {
+    code = error.message;
+  }
+  return [code, unwrap(text).server];
+}
+
+process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(read)));
