@@ -310,7 +310,7 @@ class Destination:
         """Give the folders that were made their modes and times, the deepest first.
 
         Raises:
-            DiskError: one of them has gone.
+            DiskError: one of them has gone, or the destination itself.
         """
         while self._folders:
             parts, made = self._folders.popitem()
@@ -325,6 +325,7 @@ class Destination:
         if self._flush:
             with suppress(OSError):  # some file systems cannot; the names are only safer for it
                 os.fsync(self._root)
+        self._check_folder()
 
     def partial_paths(self) -> list[Path]:
         """Unfinished files that have begun to arrive; they stay when the transfer breaks off."""
@@ -347,6 +348,20 @@ class Destination:
             self._root = -1
 
     # Room and errors
+
+    def _check_folder(self) -> None:
+        """Make sure that what a person is told leads to what was written.
+
+        Raises:
+            DiskError: somebody has moved the folder meanwhile, or removed it.
+        """
+        try:
+            there = os.path.samestat(self.folder.stat(), os.fstat(self._root))
+        except OSError:
+            there = False
+        if not there:
+            shown = display_name(str(self.folder))
+            raise DiskError(f'"{shown}" was moved or removed while files were put there.')
 
     def _check_room(self, needed: int) -> None:
         try:

@@ -565,6 +565,20 @@ def test_a_link_at_the_top_points_to_what_came_with_it(tmp_path: Path) -> None:
     assert (tmp_path / "n").read_bytes() == b"hello"
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_destination_that_is_moved_meanwhile_is_told(tmp_path: Path, again: bool) -> None:
+    out = tmp_path / "out"
+    with Destination(out, plan(file("a"))) as destination:
+        destination.write(0, 0, b"hello")
+        out.rename(tmp_path / "elsewhere")
+        if again:
+            out.mkdir()
+        destination.finish(0)
+        with pytest.raises(DiskError, match="was moved or removed"):
+            destination.set_folders()
+    assert tree(tmp_path) == {"elsewhere", "elsewhere/a"} | ({"out"} if again else set())
+
+
 def test_a_link_at_the_top_never_points_to_what_was_there_before(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_bytes(b"private")
     entries = [link(".netrc", "/etc/passwd"), file("skipped"), link("a", ".netrc")]
