@@ -248,9 +248,7 @@ async def story(home: Path) -> None:
     bin_folder = os.path.relpath(Path(sys.executable).parent)
     say("Now you, in two terminals:")
     say(f"    {bin_folder}/peerline send README.md")
-    say(
-        f"    {bin_folder}/peerline receive             (type the code that the first one shows)"
-    )
+    say(f"    {bin_folder}/peerline receive             (type the code that the first one shows)")
     say(f"    {bin_folder}/peerline chat                (open its link in a browser, if you like)")
 
 
