@@ -235,15 +235,18 @@ class Service:
         if not websocket.can_prepare(request):
             upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
             return web.Response(status=426, text="this is a WebSocket\n", headers=upgrade)
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            # The client went away. Over TLS, there may be no protocol behind it any more.
+            return web.Response(status=400)
         number = next(self._numbers)
-        if request.transport is not None:
-            enter_frames(
-                request.transport,
-                self._meter(),
-                budget=self._held,
-                on_excess=lambda: self._excess(number),
-                patience=self._limits.error_window,
-            )
+        enter_frames(
+            transport,
+            self._meter(),
+            budget=self._held,
+            on_excess=lambda: self._excess(number),
+            patience=self._limits.error_window,
+        )
         await websocket.prepare(request)
         await self._serve(number, request, websocket, is_welcome)
         return websocket

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from signaling import HeartbeatConfig, LimitsConfig, ServerConfig, connection
+from signaling import HeartbeatConfig, LimitsConfig, ServerConfig, connection, service
 from signaling.errors import CloseCode
 from signaling.limits import Budget
 from signaling.messages import (
@@ -373,3 +374,31 @@ async def test_a_stalled_reader_misses_its_pong_while_others_answer_theirs() -> 
         # `expect` answers the pings that arrive meanwhile.
         left = await it.alice.expect(PeerEvent)
         assert (left.event, left.peer, left.reason) == ("left", it.victim, "timeout")
+
+
+async def test_a_client_that_went_away_before_its_handshake_was_read_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    handshake = service._handshake
+
+    def cut(request: web.Request) -> web.Request:
+        assert request.transport is not None
+        request.transport.abort()
+        return handshake(request)
+
+    monkeypatch.setattr(service, "_handshake", cut)
+    # Over TLS there is no protocol by then whose place could be taken.
+    monkeypatch.setattr(service, "enter_frames", None)
+    async with SignalingServer(ServerConfig()) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        assert server.connections == 0
+    assert [r.message for r in caplog.records if r.name == "signaling" and r.levelno > 20] == []
