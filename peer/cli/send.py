@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
-from .exits import run
+from .exits import UsageProblem, run
+from .text import safe
 
 if TYPE_CHECKING:
     from peer.config import EngineName
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["send"]
 
+_NAMED = 20
+"""Paths that do not exist, and that one message names."""
+
 
 @click.command(short_help="Send files and folders to somebody.")
 @click.argument(
@@ -25,7 +30,7 @@ __all__ = ["send"]
     metavar="PATH...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, readable=False, path_type=Path),
+    type=click.Path(path_type=Path),
 )
 @options.strict_option
 @options.words_option
@@ -90,6 +95,11 @@ async def _send(
     from .meeting import invite
     from .screen import Screen
 
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if missing:
+        said = [f'"{safe(str(path))}" does not exist.' for path in missing[:_NAMED]]
+        more = [f"... and {len(missing) - _NAMED} more."] if len(missing) > _NAMED else []
+        raise UsageProblem(" ".join([*said, *more]))
     async with AsyncExitStack() as stack:
         screen = stack.enter_context(Screen())
         await transfer_view.list_sources(screen, paths, strict=strict)

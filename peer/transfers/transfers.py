@@ -84,7 +84,7 @@ class Transfers:
 
         Args:
             paths: What to send.
-            strict: Refuse to leave anything out.
+            strict: Refuse to leave anything out; what vanishes or changes later ends it, too.
 
         Raises:
             DiskError: a path does not exist, nothing is left to send, or (when strict) something
@@ -106,6 +106,7 @@ class Transfers:
             self._workers,
             self._sending_config(),
             partial(self._on_outgoing_end, transfer),
+            strict=strict,
         )
         self._outgoing[transfer] = outgoing
         return outgoing

@@ -616,6 +616,25 @@ async def test_a_file_that_changes_before_its_turn_is_left_out_and_both_know(
         assert {left.reason for left in transfer.left_out} == {"has changed since it was listed"}
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_strict_sender_ends_when_a_file_changes_before_its_turn(
+    tmp_path: Path, gone: bool
+) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "in" / name, content(10))
+    async with transfer_link() as link:
+        outgoing = await link.alice.send(tmp_path / "in", strict=True)
+        incoming = await offered(link.bob)
+        if gone:
+            (tmp_path / "in" / "b").unlink()
+        else:
+            write(tmp_path / "in" / "b", content(11))
+        await incoming.accept(tmp_path / "out")
+        for transfer in (outgoing, incoming):
+            with pytest.raises(IntegrityError, match="changed"):
+                await transfer.done()
+
+
 async def test_when_the_only_file_vanishes_there_is_no_transfer(tmp_path: Path) -> None:
     source = write(tmp_path / "in" / "a", content(10))
     async with transfer_link() as link:

@@ -393,6 +393,7 @@ def test_unreachable_server_is_status_three(env: Environment, tmp_path: Path) ->
     [
         (("send",), "Missing argument"),
         (("send", "missing.txt"), "does not exist"),
+        (("send", "a", ".", "b\x1b[2J"), '"a" does not exist. "b\\x1b[2J" does not exist.'),
         (("send", ".", "--words", "1"), "is not in the range"),
         (("receive", "7-nonsens-words"), "not a word of any code"),
         (("receive", "https://example.org/"), "has no code in it"),
