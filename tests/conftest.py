@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable, Generator, Mapping
@@ -42,6 +43,18 @@ if os.environ.get(LOOP):  # the hook must not answer None, and what it answers n
         """The loop that the environment names, for every test."""
         name = os.environ[LOOP]
         return {name: LOOPS[name]}
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Generator[None, None, None]:
+    """A test that sets logging up, as the command does, leaves it to the next one as it was.
+
+    At a level of INFO pytest keeps the records, with the errors in them and all they refer to.
+    """
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
 
 
 def pytest_configure() -> None:

@@ -144,7 +144,8 @@ async def test_messages_of_ours_that_outlive_their_lifetime_never_arrive(
         )
         for pair in pairs:
             await pair.count(True, range(20, 21), 1000)
-            assert await pair.close(True) == [20]
+            # The last one may grow old, too, on a machine that stands still for that long.
+            assert set(await pair.close(True)) <= {20}
 
 
 async def close(pair: Pair, by_us: bool) -> None:
