@@ -23,7 +23,8 @@ CORE := tests/peer/test_room.py tests/peer/test_link.py tests/peer/test_channel.
 
 # Each takes PEERLINE_FUZZ inputs: datagrams, HTTP and WebSocket, descriptions, signals, SCTP.
 FUZZED := tests/peer/test_rtc_strangers.py tests/signaling/test_strangers.py \
-    tests/peer/test_rtc_sdp.py tests/peer/test_signals_fuzz.py tests/peer/sctp/test_fuzz.py
+    tests/peer/test_rtc_sdp.py tests/peer/test_signals_fuzz.py tests/peer/sctp/test_fuzz.py \
+    tests/web/test_pasted_across.py
 FUZZ ?= 200000
 
 FROM_NPM := $(patsubst %,tests/interop/%/node_modules/.package-lock.json,werift libdatachannel)
