@@ -170,7 +170,8 @@ class Room:
                 even prove that).
             NoPath: there is no network path to the other side.
             PeerError: another reason why there is none, and will be none. In a named room, why
-                there is none to any of those who were there before us; somebody else may come.
+                there is none to any of those who were there before us, unless the reason is theirs
+                alone; somebody else may come.
         """
         try:
             async with asyncio.timeout(timeout):

@@ -28,7 +28,6 @@ const MEDIA = /^m=application \d{1,5} (UDP|TCP)\/DTLS\/SCTP webrtc-datachannel *
 const ATTRIBUTES = Object.freeze({
   'ice-ufrag': new RegExp(`^[\\x21-\\x7e]{4,${MAX_CREDENTIAL}}$`),
   'ice-pwd': new RegExp(`^[\\x21-\\x7e]{22,${MAX_CREDENTIAL}}$`),
-  'ice-options': /^[A-Za-z0-9+/ -]{1,64}$/,
   setup: /^(actpass|active|passive)$/,
   mid: /^[A-Za-z0-9_-]{1,32}$/,
   'sctp-port': /^\d{1,5}$/,
@@ -148,7 +147,7 @@ function isForMany(address) {
 
 /**
  * @param {readonly string[]} lines
- * @returns {[name: string, value: string][]} each name once; all copies must be the same
+ * @returns {[name: string, value: string][]} each name once
  */
 function readAttributes(lines) {
   const found = new Map();
@@ -157,8 +156,7 @@ function readAttributes(lines) {
     if (match === null || !Object.hasOwn(ATTRIBUTES, match[1])) continue;
     const [, name, value] = match;
     if (!ATTRIBUTES[/** @type {keyof typeof ATTRIBUTES} */ (name)].test(value.trimEnd())) continue;
-    if (found.has(name) && found.get(name) !== value.trimEnd())
-      throw new DescriptionError(`two values of ${name}`);
+    if (found.has(name)) throw new DescriptionError(`two values of ${name}`);
     found.set(name, value.trimEnd());
   }
   for (const name of ['ice-ufrag', 'ice-pwd', 'setup'])
@@ -171,15 +169,15 @@ function readAttributes(lines) {
  *
  * @param {string} sdp
  * @returns {Uint8Array<ArrayBuffer>}
- * @throws {DescriptionError} none, or several different ones
+ * @throws {DescriptionError} none, or several
  */
 export function fingerprintOf(sdp) {
-  const found = new Set();
+  const found = [];
   for (const line of sdp.split(/\r\n|\r|\n/)) {
     const match = /^a=fingerprint:sha-256 ([0-9a-f]{2}(?::[0-9a-f]{2}){31})[ \t]*$/i.exec(line);
-    if (match) found.add(match[1].toUpperCase());
+    if (match) found.push(match[1]);
   }
-  if (found.size !== 1) throw new DescriptionError('no single SHA-256 fingerprint');
+  if (found.length !== 1) throw new DescriptionError('no single SHA-256 fingerprint');
   const [value] = found;
   return Uint8Array.from(value.split(':'), (/** @type {string} */ hex) => parseInt(hex, 16));
 }
