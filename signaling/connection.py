@@ -229,6 +229,11 @@ class Connection:
         # Only for a client that closes without reading; asyncio has nothing to await here.
         while unsent(transport) > 0 and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        transport.close()
+        # Not twice: over TLS, `abort` would do nothing any more.
+        if not transport.is_closing():
+            transport.close()
         if unsent(transport) > 0:
             transport.abort()
+        else:
+            # Over TLS, asyncio waits for ever for a client that ended while it was not read from.
+            loop.call_later(self._close_timeout, transport.abort)
