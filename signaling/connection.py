@@ -220,6 +220,9 @@ class Connection:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._close_timeout
         code = 1000 if self.close_code is None else self.close_code
+        if self._transport is not None and not self._transport.is_closing():
+            # Over TLS, asyncio ends a connection whose client has ended only while reading.
+            self._transport.resume_reading()
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout_at(deadline):
                 await self._websocket.close(code=code, message=self._reason.encode(), drain=False)
@@ -234,6 +237,3 @@ class Connection:
             transport.close()
         if unsent(transport) > 0:
             transport.abort()
-        else:
-            # Over TLS, asyncio waits for ever for a client that ended while it was not read from.
-            loop.call_later(self._close_timeout, transport.abort)
