@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from pathlib import Path
@@ -10,14 +11,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from signaling import Listener, ServerConfig
+from signaling import LimitsConfig, Listener, ServerConfig
 from signaling.errors import ConfigError
 from signaling.messages import Leave, PeerEvent
 from signaling.server import SignalingServer
 from signaling.tls import server_context
 from tests.support.certificates import make_certificate
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import request
+from tests.support.leftovers import nothing_left_behind, open_sockets
+from tests.support.rawsocket import PONG, frame, request
 from tests.support.signaling import open_client
 
 
@@ -53,6 +54,31 @@ async def test_the_end_of_a_client_is_no_fault(
             await bob.join(room="demo")
             await bob.send(Leave())
     assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+async def test_a_client_that_ends_while_it_is_not_read_from_keeps_no_socket(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(files.certificate))
+    config = ServerConfig(
+        (Listener(ssl=server_context(files.certificate, files.key)),),
+        limits=LimitsConfig(close_timeout=0.2, error_window=0.2),
+    )
+    handshake = (
+        b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: peerline.signal.v1\r\n\r\n"
+    )
+    async with nothing_left_behind(), SignalingServer(config) as server:
+        before = open_sockets()
+        for _ in range(4):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=trust)
+            writer.write(handshake + frame(b"", PONG) * 50_000)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        async with asyncio.timeout(20):
+            while open_sockets() - before:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 async def test_plain_http_says_where_https_is(tmp_path: Path) -> None:
