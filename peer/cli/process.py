@@ -5,7 +5,7 @@ other processes its environment as it was at the start (``/proc/PID/environ``). 
 the process itself, so that the command overwrites what stands there: the arguments after the
 command's name, and the values of `SECRETS`. Python's own copies (`sys.argv`, `os.environ`) stay.
 
-The arguments are there from `execve` until Python gets here, some 20 ms. No program written in
+The arguments are there from `execve` until Python gets here, 20 to 70 ms. No program written in
 Python can do better; a code that is typed, or comes by the environment or a descriptor, is never
 there at all.
 """
