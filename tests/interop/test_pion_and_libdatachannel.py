@@ -146,10 +146,15 @@ async def test_messages_of_ours_that_outlive_their_lifetime_never_arrive(other: 
         await met.while_cut_off(
             2 * LIFETIME, *(pair.count(True, range(20), 1000) for pair in pairs)
         )
+        # A single message may grow old, too, on a machine that stands still for that long.
+        for number in range(20, 30):
+            for pair in pairs:
+                await pair.count(True, range(number, number + 1), 1000)
+            await met.control.come_back(f"behind {number}")
         for pair in pairs:
-            await pair.count(True, range(20, 21), 1000)
-            # The last one may grow old, too, on a machine that stands still for that long.
-            assert set(await pair.close(True)) <= {20}
+            came = await pair.close(True)
+            assert came
+            assert min(came) >= 20
 
 
 async def close(pair: Pair, by_us: bool) -> None:
