@@ -1,4 +1,4 @@
-"""What holds for every test: nothing is skipped in CI, and Ctrl-C means something."""
+"""Rules for every test: none is skipped in CI, Ctrl-C works, each folder's time is shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
+from operator import itemgetter
 
 import pytest
 
@@ -73,3 +75,24 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {item.nodeid}: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show where the time went: tests and seconds by folder, fixtures included.
+
+    With several processes (`-n`) the seconds add up to more than the run took.
+    """
+    tests, seconds = Counter[str](), defaultdict[str, float](float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folder = report.nodeid.partition("::")[0].rpartition("/")[0]
+                tests[folder] += report.when == "setup"
+                seconds[folder] += report.duration
+    if len(tests) < 2:
+        return
+    total = sum(seconds.values())
+    terminalreporter.section("time by folder")
+    for folder, spent in sorted(seconds.items(), key=itemgetter(1), reverse=True):
+        terminalreporter.line(f"{spent:7.1f} s {spent / total:5.1%} {tests[folder]:5} {folder}")
+    terminalreporter.line(f"{total:7.1f} s {1:5.0%} {tests.total():5} in all")
