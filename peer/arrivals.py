@@ -18,7 +18,8 @@ class Inbox(Generic[Item]):
     """Where a link puts what has come, until somebody asks for it."""
 
     def __init__(self, gone: Callable[[Item], bool] = lambda item: False) -> None:
-        """
+        """Creates an empty inbox.
+
         Args:
             gone: whether something that waits is not worth giving out any more.
         """

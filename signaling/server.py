@@ -72,7 +72,7 @@ class SignalingServer:
         bound: list[tuple[list[socket.socket], ssl.SSLContext | None]] = []
         try:
             for listener in self._config.listeners:
-                bound.append((await bind(listener), listener.ssl))
+                bound.append((await bind(listener), listener.ssl))  # noqa: PERF401 (closed below)
         except BaseException:
             await runner.cleanup()
             for sockets, _ in bound:

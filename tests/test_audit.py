@@ -31,7 +31,7 @@ def test_no_version_with_a_known_hole_can_be_installed() -> None:
         if not fixed:
             continue
         # What others have ruled out themselves needs no floor of ours.
-        ruled_out = name in ("markdown-it-py",)
+        ruled_out = name == "markdown-it-py"
         assert name in DIRECT or ruled_out, f"{name}: needs a floor of its own in pyproject.toml"
     for name, requirement in DIRECT.items():
         fixed = known_holes()[name]

@@ -334,8 +334,10 @@ class Conversation:
         if not somebody.link.authenticated:
             self._face.notice(
                 (
-                    "No code or password protects this room: compare the words by voice "
-                    "before you trust it.",
+                    (
+                        "No code or password protects this room: compare the words by voice "
+                        "before you trust it."
+                    ),
                     "warning",
                 )
             )

@@ -83,8 +83,10 @@ def connected(screen: Screen, link: Link) -> None:
     if not link.authenticated:
         screen.say(
             (
-                "No code or password protects this room: compare the words with the other side, "
-                "by voice, before you trust it.",
+                (
+                    "No code or password protects this room: compare the words with the other "
+                    "side, by voice, before you trust it."
+                ),
                 "warning",
             )
         )

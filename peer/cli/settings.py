@@ -32,7 +32,7 @@ Value = str | int | bool
 class _Key:
     """One key of the config file."""
 
-    kind: type[str] | type[int] | type[bool]
+    kind: type[str | int | bool]
     commands: tuple[str, ...]
     is_path: bool = False
 

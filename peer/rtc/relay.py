@@ -153,7 +153,7 @@ async def _allocate_at(endpoint: Endpoint, host: str, ice: IceConnection) -> Ice
     loop = asyncio.get_running_loop()
     address = (host, endpoint.port)
 
-    def client(kind: type[UdpClient] | type[TcpClient]) -> UdpClient | TcpClient:
+    def client(kind: type[UdpClient | TcpClient]) -> UdpClient | TcpClient:
         return kind(
             address,
             username=endpoint.username,

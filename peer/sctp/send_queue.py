@@ -237,7 +237,7 @@ class SendQueue:
             if interleaving:
                 chunk = pack_i_data(
                     _I_DATA, flags | bounds, length, tsn & MASK32, stream_id, 0,
-                    number, fragment if fragment else ppid,
+                    number, fragment or ppid,
                 )  # fmt: skip
                 fragment += 1
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -30,8 +30,8 @@ SIZES = [0, 1, 1199, 1200, 16_384, 65_536, 200_000, 262_144]
 
 
 @pytest.fixture(params=["peerline", "aiortc"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
-    yield request.param
+def engine(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 @pytest_asyncio.fixture(params=["we offer", "libwebrtc offers"])

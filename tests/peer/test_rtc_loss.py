@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import pytest_asyncio
@@ -72,7 +72,7 @@ class Ends:
         for connection in self.connections:
             connection.on_ended = self.errors.put_nowait
 
-    async def __aenter__(self) -> Ends:
+    async def __aenter__(self) -> Self:
         await connect(*self.connections)
         return self
 

@@ -27,7 +27,8 @@ class Witness:
     """Drops the first copies of chosen datagrams, and counts those that followed."""
 
     def __init__(self, chosen: range, copies: int) -> None:
-        """
+        """Creates a witness of both directions.
+
         Args:
             chosen: Which of the different datagrams of each direction, by order of appearance.
             copies: How many of each to drop.

@@ -1,5 +1,4 @@
-"""Signals that a hostile server or a stranger makes up or changes: in no stage does one raise
-anything or win anything.
+"""Signals that a hostile server or a stranger makes up or changes raise and win nothing.
 
 The environment variable ``PEERLINE_FUZZ=1000000`` makes it a long run.
 """

@@ -78,7 +78,7 @@ def test_a_fault_of_ours_comes_with_its_traceback(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = HttpLog(ThrottledLog(logger, Clock()), logger)
-    log.exception("Error handling request from %s", "192.0.2.1", exc_info=ValueError("ours"))
+    log.exception("Error handling request from %s", "192.0.2.1", exc_info=ValueError("ours"))  # noqa: LOG004
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None

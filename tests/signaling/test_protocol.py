@@ -64,12 +64,16 @@ def test_the_defaults_are_those_it_tells() -> None:
     limits = LimitsConfig()
     for said in (
         f"{limits.messages_per_second:.0f} messages a second, {limits.burst} at once",
-        f"{limits.joins_per_minute} `hello`s a minute per address, "
-        f"{limits.code_joins_per_minute} of them with a number",
+        (
+            f"{limits.joins_per_minute} `hello`s a minute per address, "
+            f"{limits.code_joins_per_minute} of them with a number"
+        ),
         f"{limits.missed_codes_per_hour} numbers an hour per address that led into no room",
-        f"per address {limits.connections_per_address} WebSockets, "
-        f"{limits.connections_per_address} other connections at a time and "
-        f"{limits.visits_per_minute} a minute, and {limits.requests_per_minute} HTTP requests",
+        (
+            f"per address {limits.connections_per_address} WebSockets, "
+            f"{limits.connections_per_address} other connections at a time and "
+            f"{limits.visits_per_minute} a minute, and {limits.requests_per_minute} HTTP requests"
+        ),
         f"complete within {limits.request_timeout:.0f} s",
         f"the next on the same connection within {limits.idle_timeout:.0f} s",
         f"more than it may for {limits.error_window:.0f} s",

@@ -99,7 +99,6 @@ async def hostile_server(
     attack: Callable[[Victim], Coroutine[Any, Any, None]],
 ) -> AsyncIterator[str]:
     """Run `attack` on each client that comes; yields the server's URL."""
-
     faults: list[BaseException] = []
 
     async def handle(socket: ServerConnection) -> None:

@@ -34,7 +34,8 @@ class Foreign:
     """A connection of libwebrtc's, or of a library with the same names."""
 
     def __init__(self, library: Any = None) -> None:
-        """
+        """Creates an unconnected connection.
+
         Args:
             library: instead of libwebrtc: aiortc, whose names libwebrtc's binding has.
         """

@@ -192,7 +192,8 @@ class Simulation:
         stalls: Stalls | None = None,
         seed: int = 1,
     ) -> None:
-        """
+        """Creates a network without links.
+
         Args:
             start: What the clock shows at first, seconds.
             tick: Endpoints wake up together at multiples of this, as an event loop does that

@@ -146,8 +146,7 @@ class AssociationPair:
         self, *, until: Callable[[], bool] | None = None, seconds: float = 600.0,
         steps: int = 200_000,
     ) -> None:  # fmt: skip
-        """
-        Run in virtual time.
+        """Run in virtual time.
 
         Args:
             until: Stop when true; without it, run for ``seconds`` or until nothing is due.

@@ -229,6 +229,9 @@ async def meeting(
     """We and another stack, connected through a relay.
 
     Args:
+        remote: the process of the other stack.
+        we_offer: whether our side makes the offer.
+        path: the relay.
         settings: of the other stack's RTCPeerConnection.
     """
     ours = Connection()

@@ -1,5 +1,4 @@
-"""One network, one signaling server and one Chromium for each module; a fresh window for each
-person of a test."""
+"""A network, a signaling server and a Chromium for each module, a window for each person."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Closing channels always ends, on both sides, whatever is lost and whoever closes when.
 
-Heartbeats are off here: they would wake up an association that had forgotten to set a timer."""
+Heartbeats are off here: they would wake up an association that had forgotten to set a timer.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""
-Mutated packets into ``receive_datagram``: no exception, bounded memory, whatever they say.
+"""Mutated packets into ``receive_datagram``: no exception, bounded memory, whatever they say.
 
 A bounded number runs with the suite; the environment variable ``PEERLINE_FUZZ=1000000``
 makes it the long run.

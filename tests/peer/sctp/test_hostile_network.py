@@ -1,6 +1,7 @@
 """Two associations over a network that loses, reorders, duplicates and corrupts.
 
-Never wrong data, never a stall, always an end (RFC 9260 as a whole)."""
+Never wrong data, never a stall, always an end (RFC 9260 as a whole).
+"""
 
 from __future__ import annotations
 
