@@ -3,8 +3,8 @@
 The number finds the room on the server; the words prove who is there (`peer.pake`) and never
 reach the server. `Code.parse` takes what people really type and paste: spaces for dashes, capital
 letters, `+`, dashes and invisible characters that chat programs put in, a whole link, or the
-command line that the sender's screen shows. `web/codes.js` is the same in JavaScript, sentence for
-sentence; `tests/vectors/codes.json` holds both to it.
+command line that the sender's screen shows. `web/client/security/codes.js` is the same in
+JavaScript, sentence for sentence; `tests/vectors/codes.json` holds both to it.
 
 The words (`words.txt`) are the Electronic Frontier Foundation's second short list (CC BY 3.0 US)
 with some exchanged, as the file's head says.

@@ -24,7 +24,7 @@ called, so that guesses can be counted (`peer.guesses`) before they are had.
 
 X25519 itself is the `cryptography` package's; Elligator2 is here, in Python's integers, which do
 not take constant time: acceptable for a code that is used once.
-`web/pake.js` is the same in JavaScript; `tests/vectors/pake.json` holds both to it.
+`web/client/security/pake.js` is the same in JavaScript; `tests/vectors/pake.json` holds both to it.
 """
 
 from __future__ import annotations

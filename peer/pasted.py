@@ -4,7 +4,8 @@ It may be the code alone, a link, or the whole command from the other side's scr
 options and a shell's prompt around it. A link and `--server` say on which server the code is: it
 is to be used there, since on every other server the same number is a stranger's.
 
-`web/pasted.js` is the same in JavaScript; `tests/vectors/codes.json` holds both to it.
+`web/client/security/pasted.js` is the same in JavaScript; `tests/vectors/codes.json` holds both
+to it.
 """
 
 from __future__ import annotations

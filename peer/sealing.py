@@ -15,7 +15,8 @@ DTLS fingerprints and two nonces. The offerer commits to its nonce before it see
 a server in the middle cannot try nonces until the words on both sides agree: it has one try in
 1296^4. Every generation needs fresh nonces: one that was shown once commits to nothing.
 
-`web/sealing.js` is the same in JavaScript; `tests/vectors/sealing.json` holds both to it.
+`web/client/security/sealing.js` is the same in JavaScript; `tests/vectors/sealing.json` holds both
+to it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _TYPES: Final = {
     ".woff2": "font/woff2",
 }
 _MAX_PATH: Final = 128
-"""Characters of the longest path below the directory; the page's own have some 30."""
+"""Characters of the longest path below the directory; the page's own have some 40."""
 
 
 @dataclass(frozen=True, slots=True)

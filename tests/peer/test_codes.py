@@ -86,7 +86,7 @@ def within_two_edits(a: str, b: str) -> bool:
 
 
 def test_the_page_has_the_same_words_in_the_same_order() -> None:
-    script = (ROOT / "web" / "words.js").read_text(encoding="utf-8")
+    script = (ROOT / "web/client/security/words.js").read_text(encoding="utf-8")
     assert tuple(script.split("`")[1].split()) == word_list()
 
 

@@ -82,7 +82,7 @@ async def test_the_page_is_there_under_the_prefix_with_all_its_files() -> None:
             assert not name.startswith("/")
             assert (await get(f"{url}/rtc/{name}"))[0] == 200
         assert (await get(f"{url}/rtc/healthz"))[0] == 200
-        assert (await get(f"{url}/main.js"))[0] == 404
+        assert (await get(f"{url}/page/main.js"))[0] == 404
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{url}/rtc?x", allow_redirects=False) as response,

@@ -55,7 +55,7 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS)
 async def test_other_names_get_nothing(server: SignalingServer, target: str) -> None:
     line = TARGETS[target]
-    for path in (b"/", b"/healthz", b"/main.js"):
+    for path in (b"/", b"/healthz", b"/page/main.js"):
         assert await ask(server, line % path + CLOSE + b"\r\n") in (b"421", b"400")
     handshake = line % b"/v1/ws" + UPGRADE + b"Connection: Upgrade\r\n\r\n"
     assert await ask(server, handshake) in (b"421", b"400")

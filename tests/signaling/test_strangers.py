@@ -45,7 +45,7 @@ HANDSHAKE = (
 REQUESTS = [
     HANDSHAKE,
     b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b'GET /main.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: "a", W/"b"\r\n\r\n',
+    b'GET /page/main.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: "a", W/"b"\r\n\r\n',
     b"HEAD /healthz?a=b&c HTTP/1.0\r\nHost: localhost\r\nCookie: a=b; c\r\n\r\n",
     b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { Room } from '../../web/room.js';
+import { Room } from '../../web/client/room/room.js';
 import { World, once } from './support/world.js';
 
 /** @type {World} */

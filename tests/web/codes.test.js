@@ -11,10 +11,10 @@ import {
   complete,
   makeWords,
   suggest,
-} from '../../web/codes.js';
-import { isSameServer, serverOf, unwrap } from '../../web/pasted.js';
-import { Problem } from '../../web/problems.js';
-import { WORDS } from '../../web/words.js';
+} from '../../web/client/security/codes.js';
+import { isSameServer, serverOf, unwrap } from '../../web/client/security/pasted.js';
+import { Problem } from '../../web/client/problems.js';
+import { WORDS } from '../../web/client/security/words.js';
 import { fromHex, vectors as load, toHex } from './support/vectors.js';
 
 const vectors = load('codes');

@@ -9,7 +9,7 @@ import {
   cleanDescription,
   fingerprintOf,
   verifiedFingerprint,
-} from '../../web/description.js';
+} from '../../web/client/rtc/description.js';
 
 const HEX = Array(32).fill('AB').join(':');
 const OTHER = HEX.replace('AB', 'AC');

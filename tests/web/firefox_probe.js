@@ -1,8 +1,8 @@
 // What Firefox does in test_page_firefox.py: it meets Python in a room, tells by chat what arrived,
 // and sends it back.
 
-import { Room } from '/room.js';
-import { canUseDisk } from '/sink.js';
+import { Room } from '/client/room/room.js';
+import { canUseDisk } from '/client/transfer/disk/sink.js';
 
 await canUseDisk(); // the page has asked when it was loaded; the test takes its server away
 const options = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));

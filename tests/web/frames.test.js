@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { hex, sha256 } from '../../web/transfer/base.js';
+import { hex, sha256 } from '../../web/client/transfer/engine/base.js';
 import {
   FrameError,
   MAX_FRAME,
@@ -12,7 +12,7 @@ import {
   parseFrame,
   partSize,
   segmentFrames,
-} from '../../web/transfer/frames.js';
+} from '../../web/client/transfer/protocol/frames.js';
 import { fromHex, toHex, vectors } from './support/vectors.js';
 
 const golden = vectors('transfer');

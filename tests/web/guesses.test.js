@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Guesses } from '../../web/guesses.js';
+import { Guesses } from '../../web/client/security/guesses.js';
 import { vectors } from './support/vectors.js';
 
 for (const { name, limit, window, steps } of vectors('guesses')) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Problem } from '../../web/problems.js';
-import { manifestFrom } from '../../web/transfer/manifest.js';
+import { Problem } from '../../web/client/problems.js';
+import { manifestFrom } from '../../web/client/transfer/disk/manifest.js';
 
 class FakeFile {
   constructor(name, size = 1, webkitRelativePath = '') {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BadMessage, cleanName, hello, parseServer, signal } from '../../web/messages.js';
+import { BadMessage, cleanName, hello, parseServer, signal } from '../../web/client/server/messages.js';
 
 const WELCOME = {
   t: 'welcome',

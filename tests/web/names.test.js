@@ -11,8 +11,8 @@ import {
   nameKey,
   planNames,
   portablePart,
-} from '../../web/transfer/names.js';
-import { notableEntries } from '../../web/transfer/notable.js';
+} from '../../web/client/transfer/protocol/names.js';
+import { notableEntries } from '../../web/client/transfer/protocol/notable.js';
 import { vectors } from './support/vectors.js';
 
 const golden = vectors('names');

@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { NAMELESS, atStart, displayName, formatBytes, formatDuration, formatRate, joinFacts, plural } from '../../web/ui/format.js';
-import { defaultName } from '../../web/ui/names.js';
-import { describePath } from '../../web/ui/path.js';
-import { remedy, secureRemedy } from '../../web/ui/remedies.js';
-import { commandFor } from '../../web/ui/waiting.js';
-import { problem } from '../../web/problems.js';
+import { NAMELESS, atStart, displayName, formatBytes, formatDuration, formatRate, joinFacts, plural } from '../../web/page/ui/format.js';
+import { defaultName } from '../../web/page/ui/names.js';
+import { describePath } from '../../web/page/ui/path.js';
+import { recoveryAction, secureRecoveryAction } from '../../web/page/ui/recovery_actions.js';
+import { commandFor } from '../../web/page/ui/waiting.js';
+import { problem } from '../../web/client/problems.js';
 
 /** With ordinary spaces, as people read it. */
 const read = (text) => text.replaceAll('\u00a0', ' ');
@@ -82,26 +82,26 @@ test('a path is called by what it means, not by the candidate', () => {
 });
 
 test('a code that is not spent can be tried again, a spent one cannot', () => {
-  assert.equal(remedy(problem('server_unreachable'), 'join').does, 'join');
-  assert.equal(remedy(problem('no_such_room'), 'join').does, 'edit');
+  assert.equal(recoveryAction(problem('server_unreachable'), 'join').does, 'join');
+  assert.equal(recoveryAction(problem('no_such_room'), 'join').does, 'edit');
   for (const code of ['wrong_code', 'room_full', 'no_path', 'no_network', 'peer_left', 'verification_failed']) {
-    assert.equal(remedy(problem(code), 'join').does, 'start', code);
-    assert.match(remedy(problem(code), 'join').more, /Codes work once/, code);
+    assert.equal(recoveryAction(problem(code), 'join').does, 'start', code);
+    assert.match(recoveryAction(problem(code), 'join').more, /Codes work once/, code);
   }
   for (const code of ['wrong_code', 'no_path', 'room_closed', 'server_unreachable']) {
-    assert.equal(remedy(problem(code), 'host').does, 'host', code);
+    assert.equal(recoveryAction(problem(code), 'host').does, 'host', code);
   }
-  assert.equal(remedy(problem('unexpected'), 'host').does, 'start');
+  assert.equal(recoveryAction(problem('unexpected'), 'host').does, 'start');
 });
 
 test('the secure page is where the server says it is, with the code', async (t) => {
   const answers = { tls_port: 8443 };
   t.mock.method(globalThis, 'fetch', async () => new Response(JSON.stringify(answers)));
   const address = new URL('http://192.168.1.2:8080/#7-guitar-ocean');
-  assert.equal((await secureRemedy(address)).href, 'https://192.168.1.2:8443/#7-guitar-ocean');
-  assert.equal((await secureRemedy(new URL('http://example.org/#7-a-b'))).href, 'https://example.org/#7-a-b');
+  assert.equal((await secureRecoveryAction(address)).href, 'https://192.168.1.2:8443/#7-guitar-ocean');
+  assert.equal((await secureRecoveryAction(new URL('http://example.org/#7-a-b'))).href, 'https://example.org/#7-a-b');
   answers.tls_port = null;
-  assert.equal((await secureRemedy(address)).href, undefined);
+  assert.equal((await secureRecoveryAction(address)).href, undefined);
 });
 
 test('the command for the other side names the server, and never the code', () => {

@@ -9,8 +9,8 @@ import {
   generatorString,
   passwordBytes,
   scalarMultVfy,
-} from '../../web/pake.js';
-import { NoWebCrypto, b64uEncode } from '../../web/sealing.js';
+} from '../../web/client/security/pake.js';
+import { NoWebCrypto, b64uEncode } from '../../web/client/security/sealing.js';
 import { fromHex, vectors as load, toHex } from './support/vectors.js';
 
 const vectors = load('pake');

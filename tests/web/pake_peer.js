@@ -7,9 +7,9 @@
 
 import { createInterface } from 'node:readline';
 
-import { Code } from '../../web/codes.js';
-import { Pake } from '../../web/pake.js';
-import { Sealer } from '../../web/sealing.js';
+import { Code } from '../../web/client/security/codes.js';
+import { Pake } from '../../web/client/security/pake.js';
+import { Sealer } from '../../web/client/security/sealing.js';
 
 const { code: typed, offerer, ownId, peerId, link } = JSON.parse(process.argv[2]);
 const code = Code.parse(typed);

@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 
-import { Code } from '../../web/codes.js';
-import { unwrap } from '../../web/pasted.js';
+import { Code } from '../../web/client/security/codes.js';
+import { unwrap } from '../../web/client/security/pasted.js';
 
 function read(text) {
   let code;

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
-import { Problem } from '../../web/problems.js';
-import { Room } from '../../web/room.js';
-import { problemOfClose, problemOfError } from '../../web/signaling.js';
+import { Problem } from '../../web/client/problems.js';
+import { Room } from '../../web/client/room/room.js';
+import { problemOfClose, problemOfError } from '../../web/client/server/signaling.js';
 import { World, once } from './support/world.js';
 
 /** @type {World} */

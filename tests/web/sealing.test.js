@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { Problem } from '../../web/problems.js';
+import { Problem } from '../../web/client/problems.js';
 import {
   MAX_PLAINTEXT,
   NoWebCrypto,
@@ -16,8 +16,8 @@ import {
   lvCat,
   openLinkSas,
   sasWords,
-} from '../../web/sealing.js';
-import { WORDS } from '../../web/words.js';
+} from '../../web/client/security/sealing.js';
+import { WORDS } from '../../web/client/security/words.js';
 import { fromHex, vectors as load, toHex } from './support/vectors.js';
 
 const vectors = load('sealing');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { KEPT_FOR, Shelf, copyTime } from '../../web/shelf.js';
+import { KEPT_FOR, Shelf, copyTime } from '../../web/client/transfer/disk/shelf.js';
 
 function setUp() {
   let now = 0;

@@ -1,13 +1,13 @@
-// The small machines: chat, life, the meter, and what is read from statistics.
+// The small machines: chat, keepalive, the meter, and what is read from statistics.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Chat, MAX_TEXT } from '../../web/chat.js';
-import { Life } from '../../web/life.js';
-import { Problem, asProblem, problem } from '../../web/problems.js';
-import { pathOf } from '../../web/rtc.js';
-import { Meter } from '../../web/transfer/meter.js';
+import { Chat, MAX_TEXT } from '../../web/client/channel/chat.js';
+import { Keepalive } from '../../web/client/link/keepalive.js';
+import { Problem, asProblem, problem } from '../../web/client/problems.js';
+import { pathOf } from '../../web/client/rtc/connection.js';
+import { Meter } from '../../web/client/transfer/engine/meter.js';
 
 // Chat
 
@@ -79,73 +79,73 @@ test('a repeated message is confirmed again, and shown once', () => {
   assert.equal(bob.nextEvent(), null);
 });
 
-// Life
+// Keepalive
 
-function lifeAt(start) {
+function keepaliveAt(start) {
   const state = { now: start, pings: [], lost: 0 };
-  const life = new Life({
+  const keepalive = new Keepalive({
     ping: (n) => state.pings.push(n),
     onLost: () => (state.lost += 1),
     now: () => state.now,
   });
-  life.start();
-  life.stop(); // the timer: the test calls tick itself
-  return { life, state };
+  keepalive.start();
+  keepalive.stop(); // the timer: the test calls tick itself
+  return { keepalive, state };
 }
 
 test('silence is answered with pings, and after 15 seconds with the end', () => {
-  const { life, state } = lifeAt(100);
+  const { keepalive, state } = keepaliveAt(100);
   for (let second = 1; second <= 14; second += 1) {
     state.now = 100 + second;
-    life.tick();
+    keepalive.tick();
   }
   assert.deepEqual([state.pings.length, state.lost], [2, 0]);
   state.now = 115;
-  life.tick();
+  keepalive.tick();
   assert.equal(state.lost, 1);
 });
 
 test('anything that arrives counts as life', () => {
-  const { life, state } = lifeAt(0);
+  const { keepalive, state } = keepaliveAt(0);
   for (let second = 1; second <= 60; second += 1) {
     state.now = second;
-    if (second % 10 === 0) life.heard();
-    life.tick();
+    if (second % 10 === 0) keepalive.heard();
+    keepalive.tick();
   }
   assert.equal(state.lost, 0);
 });
 
 test('a doubt about the other side is settled sooner, one way or the other', () => {
-  const gone = lifeAt(0);
-  gone.life.doubt();
+  const gone = keepaliveAt(0);
+  gone.keepalive.doubt();
   assert.equal(gone.state.pings.length, 1);
   for (let second = 1; second <= 6; second += 1) {
     gone.state.now = second;
-    gone.life.tick();
+    gone.keepalive.tick();
   }
   assert.equal(gone.state.lost, 1);
 
-  const there = lifeAt(0);
-  there.life.doubt();
-  there.life.heard();
+  const there = keepaliveAt(0);
+  there.keepalive.doubt();
+  there.keepalive.heard();
   for (let second = 1; second <= 10; second += 1) {
     there.state.now = second;
-    there.life.tick();
+    there.keepalive.tick();
   }
   assert.equal(there.state.lost, 0);
 });
 
 test('after a sleep of this device the other side gets a moment to answer', () => {
-  const { life, state } = lifeAt(0);
+  const { keepalive, state } = keepaliveAt(0);
   state.now = 1;
-  life.tick();
+  keepalive.tick();
   state.now = 3600;
-  life.tick();
+  keepalive.tick();
   assert.equal(state.lost, 0);
   assert.equal(state.pings.length, 1);
   for (let second = 1; second <= 5; second += 1) {
     state.now = 3600 + second;
-    life.tick();
+    keepalive.tick();
   }
   assert.equal(state.lost, 1);
 });

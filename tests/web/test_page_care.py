@@ -195,7 +195,7 @@ async def test_a_chat_without_end_does_not_grow_without_end(person: NewPerson) -
     _, ben = await connect(person)
     await ben.page.evaluate(
         """async () => {
-          const { ChatView } = await import('/ui/chat.js');
+          const { ChatView } = await import('/page/ui/chat.js');
           const view = new ChatView({ send: () => null });
           for (let i = 0; i < 1500; i += 1) view.receive('Anna', `line ${i}`, new Date());
           for (let i = 0; i < 40; i += 1) view.receive('Anna', 'x'.repeat(60000), new Date());

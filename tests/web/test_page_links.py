@@ -29,7 +29,7 @@ from tests.support.coturn import running_coturn
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 ENTER = """async ([how, options]) => {
-  const { Room } = await import('/room.js');
+  const { Room } = await import('/client/room/room.js');
   const room = await Room[how](options);
   window.room = room;
   window.heard = [];
@@ -316,7 +316,7 @@ async def test_received_files_are_on_disk_and_old_ones_are_removed(
             """async () => {
               const old = await window.stored.getDirectoryHandle('1-old', { create: true });
               await old.getFileHandle('0', { create: true });
-              await (await import('/stores.js')).removeOldFiles();
+              await (await import('/client/transfer/disk/stores.js')).removeOldFiles();
             }"""
         )
         assert await anna.page.evaluate(STORED) == [ours]

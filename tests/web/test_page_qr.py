@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import segno.encoder
 
-WEB = Path(__file__).parent.parent.parent / "web"
+PAGE = Path(__file__).parent.parent.parent / "web" / "page"
 
 SCRIPT = """
 import { encode, svgPath } from './qr.js';
@@ -28,10 +28,10 @@ console.log(JSON.stringify(cases.map(([text, level, mask]) => {
 
 
 def run(cases: list[tuple[str, str, int | None]]) -> list[dict[str, Any]]:
-    """Encode each text with `web/qr.js`."""
+    """Encode each text with `web/page/qr.js`."""
     done = subprocess.run(
         ["node", "--input-type=module", "--eval", SCRIPT, "--", json.dumps(cases)],
-        cwd=WEB,
+        cwd=PAGE,
         capture_output=True,
         text=True,
         check=False,

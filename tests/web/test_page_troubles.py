@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 # The page has asked for its disk when it was loaded; this is its own answer.
-DISK_IS_THERE = "import('/sink.js').then(({ canUseDisk }) => canUseDisk())"
+DISK_IS_THERE = "import('/client/transfer/disk/sink.js').then(({ canUseDisk }) => canUseDisk())"
 SIZES_ON_DISK = """async () => {
   const sizes = [];
   const root = await navigator.storage.getDirectory();

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 
-import { SEGMENT_SIZE, encodePack, parseFrame, segmentFrames } from '../../web/transfer/frames.js';
-import { parseTransferMessage } from '../../web/transfer/messages.js';
-import { Receiver, WINDOW } from '../../web/transfer/receiver.js';
-import { MAX_RETRIES, Sender } from '../../web/transfer/sender.js';
+import { SEGMENT_SIZE, encodePack, parseFrame, segmentFrames } from '../../web/client/transfer/protocol/frames.js';
+import { parseTransferMessage } from '../../web/client/transfer/protocol/messages.js';
+import { Receiver, WINDOW } from '../../web/client/transfer/protocol/receiver.js';
+import { MAX_RETRIES, Sender } from '../../web/client/transfer/protocol/sender.js';
 
 const sha256 = (data) => new Uint8Array(createHash('sha256').update(data).digest());
 const hex = (bytes) => Buffer.from(bytes).toString('hex');

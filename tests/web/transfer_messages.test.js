@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BadMessage, parseObject } from '../../web/messages.js';
+import { BadMessage, parseObject } from '../../web/client/server/messages.js';
 import {
   MAX_CONTROL_MESSAGE,
   offerMessages,
   parseTransferMessage,
-} from '../../web/transfer/messages.js';
+} from '../../web/client/transfer/protocol/messages.js';
 import { vectors } from './support/vectors.js';
 
 const golden = vectors('transfer');

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { crc32, joinCrc32 } from '../../web/transfer/crc32.js';
-import { ZipLayout } from '../../web/transfer/zip.js';
+import { crc32, joinCrc32 } from '../../web/client/transfer/disk/crc32.js';
+import { ZipLayout } from '../../web/client/transfer/disk/zip.js';
 
 const READ = `
 import json, sys, zipfile

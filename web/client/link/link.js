@@ -1,0 +1,527 @@
+// @ts-check
+// A link: the authenticated connection to one other side, with its chat and its transfers.
+
+import { Chat } from '../channel/chat.js';
+import { Keepalive } from './keepalive.js';
+import { BadMessage, cleanName, parseObject } from '../server/messages.js';
+import { Negotiation } from './negotiation.js';
+import { Problem, asProblem, problem } from '../problems.js';
+import { MAX_FRAME } from '../transfer/protocol/frames.js';
+import { Manifest, manifestFrom } from '../transfer/disk/manifest.js';
+import { MAX_CONTROL_MESSAGE } from '../transfer/protocol/messages.js';
+import { Transfers } from '../transfer/engine/transfers.js';
+
+/** @typedef {import('../server/messages.js').Signal} Signal */
+/** @typedef {import('../server/messages.js').IceOffer} IceOffer */
+/** @typedef {import('../rtc/connection.js').NetworkPath} NetworkPath */
+/** @typedef {import('../rtc/connection.js').RtcConnection} RtcConnection */
+/** @typedef {import('../transfer/protocol/messages.js').Entry} Entry */
+/** @typedef {import('../transfer/protocol/notable.js').Notable} Notable */
+/** @typedef {import('../transfer/protocol/notable.js').Renamed} Renamed */
+/** @typedef {import('../transfer/protocol/notable.js').LeftOut} LeftOut */
+
+/**
+ * @typedef {'pairing' | 'connecting' | 'connected' | 'closed'} LinkState
+ *   `pairing`: proving the code · `connecting`: looking for a network path · `connected` · `closed`
+ */
+
+/**
+ * @typedef {'offered' | 'running' | 'done' | 'failed'} TransferState
+ */
+
+/**
+ * @typedef {object} Transfer what both directions have in common (a live object: read it again)
+ * @property {number} id
+ * @property {'in' | 'out'} direction
+ * @property {TransferState} state
+ * @property {readonly Entry[]} entries
+ * @property {string} title what to call it: the only file's or folder's name, or `3 files`
+ * @property {number} files how many files it has
+ * @property {number} bytes how many bytes it has
+ * @property {number} filesDone files that are verified and in place at the receiver
+ * @property {number} bytesDone bytes that have moved; once the transfer is done, all are verified
+ * @property {number} rate bytes a second, over the last seconds; 0 while unknown
+ * @property {number | null} secondsLeft
+ * @property {number | null} current index of the entry being moved
+ * @property {Problem | null} problem why it failed
+ * @property {readonly Renamed[]} renamed names that were changed
+ * @property {readonly LeftOut[]} leftOut what is not there although it was to be sent
+ * @property {number} leftOutThere how much the other side says that it left out beside that
+ * @property {() => void} cancel stops it on both sides; a decline while it is only offered
+ */
+
+/**
+ * @typedef {object} IncomingExtra
+ * @property {'in'} direction
+ * @property {'files' | 'zip'} form what will be saved: each file, or one archive (folders, many files)
+ * @property {{first: readonly Notable[], total: number}} notable hidden files and programs, to be
+ *   shown first
+ * @property {string | null} notice a sentence to show when files have to sit in memory, else null
+ * @property {() => Promise<void>} accept starts it; throws a Problem (`no_space`, ...)
+ * @property {() => void} decline
+ * @property {readonly {name: string, file: File}[]} saved what is ready to be handed to a download
+ * @property {() => Promise<void>} discard frees the stored files (after they were saved)
+ *
+ * @typedef {Transfer & IncomingExtra} Incoming
+ */
+
+/** What this program calls itself. */
+export const AGENT = 'peerline/0.1.0 page';
+
+/** How long the other side may take to say hello, in ms. */
+const HELLO_TIMEOUT = 10_000;
+/** How often the path is looked at, in ms. */
+const PATH_INTERVAL = 5_000;
+/** Messages that may come before the hello has been checked, and their bytes. */
+const MAX_EARLY = 1024;
+const MAX_EARLY_SIZE = 4 * 1024 * 1024;
+/** Bytes of our chat that may wait to be sent before no more is taken. */
+const MAX_WAITING_CHAT = 256 * 1024;
+/** Answers to pings are left out while more bytes than that wait: they say nothing new. */
+const MAX_WAITING_PONGS = 64 * 1024;
+
+/**
+ * Events (all are `CustomEvent`s):
+ *
+ * | type | detail | when |
+ * |---|---|---|
+ * | `state` | `LinkState` | `link.state` changed |
+ * | `path` | `NetworkPath` | the path became known or changed |
+ * | `chat` | `{id, text, at}` | a message arrived; `at`: Date of sending, as the other side says |
+ * | `delivered` | `{id}` | the message that `sendChat` gave this id has arrived there |
+ * | `offer` | `Incoming` | files are offered: call `accept()` or `decline()` on it |
+ * | `progress` | `Transfer` | at most ten times a second per transfer, and at each file's end |
+ * | `saved` | `{transfer: Incoming, name, file}` | a received `File` is complete: hand it to a download |
+ * | `transferdone` | `Transfer` | everything is verified and in place at the receiver |
+ * | `transferfailed` | `Transfer` | declined, cancelled or broken: see `transfer.problem` |
+ * | `closed` | `Problem` | the link is over: `closed`, `bye`, `lost`, `wrong_code`, `no_path`, ... |
+ */
+export class Link extends EventTarget {
+  /** @type {LinkState} */
+  #state = 'pairing';
+  #peer;
+  #ownName;
+  #negotiation;
+  /** @type {RtcConnection | null} */
+  #connection = null;
+  #isOpen = false;
+  #leaving = false;
+  /** Why this side gives it up, once it does: what follows from that is no reason. @type {Problem | null} */
+  #fate = null;
+  /** What came before this side was ready for it. @type {(() => void)[]} */
+  #early = [];
+  #earlySize = 0;
+  /** The other side's. @type {Record<string, unknown> | null} */
+  #hello = null;
+  /** @type {readonly string[] | null} */
+  #sas = null;
+  #chat = new Chat();
+  #transfers;
+  #keepalive;
+  /** @type {NetworkPath | null} */
+  #path = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #helloTimer;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #pathTimer;
+  #onPageHide = () => {
+    this.#sayBye();
+    this.#end(problem('lost'));
+  };
+
+  /**
+   * Begins to connect. Made by `Room`.
+   *
+   * @param {object} options
+   * @param {string} options.local our peer id
+   * @param {{peer: string, name: string}} options.remote
+   * @param {string} options.room its id on the server
+   * @param {Uint8Array | null} options.password
+   * @param {import('../room/guess_budget.js').Attempt | null} options.attempt
+   * @param {IceOffer} options.ice
+   * @param {string} options.name how this side is called
+   * @param {import('./negotiation.js').Surroundings['send']} options.send
+   */
+  constructor({ local, remote, room, password, attempt, ice, name, send }) {
+    super();
+    this.#peer = { id: remote.peer, name: remote.name, agent: '' };
+    this.#ownName = name;
+    this.#keepalive = new Keepalive({
+      ping: (n) => void this.#sendControl({ t: 'ping', n }),
+      onLost: () => this.#lose(),
+    });
+    this.#negotiation = new Negotiation({
+      local,
+      remote: remote.peer,
+      room,
+      password,
+      attempt,
+      ice,
+      send,
+      onStage: (stage) => {
+        if (stage === 'description' || stage === 'path') this.#enter('connecting');
+      },
+      onConnection: (connection) => this.#adopt(connection),
+      onFailed: (reason) => this.#end(reason),
+    });
+    this.#transfers = new Transfers(
+      {
+        sendControl: (message) => void this.#sendControl(message),
+        sendList: (message, isWanted) =>
+          this.#liveConnection().sendPaced('control', JSON.stringify(message), isWanted),
+        sendBlock: (frame) => this.#liveConnection().sendPaced('blocks', frame),
+        bufferedBlocks: () => this.#connection?.waiting('blocks') ?? 0,
+        maxFrame: () => Math.min(MAX_FRAME, this.#connection?.maxMessageSize ?? MAX_FRAME),
+        emit: (type, detail) => this.#emit(type, detail),
+      },
+      this.#negotiation.offerer,
+    );
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+  }
+
+  /** @returns {LinkState} */
+  get state() {
+    return this.#state;
+  }
+
+  /** The other side; name and agent are known once connected. */
+  get peer() {
+    return { ...this.#peer };
+  }
+
+  /** The four words that are the same on both ends, once known. @returns {readonly string[] | null} */
+  get sas() {
+    return this.#sas;
+  }
+
+  /** Whether a code or password proved who the other side is. @returns {boolean} */
+  get authenticated() {
+    return this.#negotiation.authenticated;
+  }
+
+  /** How the bytes travel at this moment, or null while not connected. @returns {Promise<NetworkPath | null>} */
+  async path() {
+    return this.#state === 'connected' && this.#connection ? this.#connection.path() : null;
+  }
+
+  /**
+   * Sends a line of chat.
+   *
+   * @param {string} text
+   * @returns {number} the id that `delivered` will name
+   * @throws {Problem} `message_too_long` (or empty), `not_delivered`, `lost`
+   */
+  sendChat(text) {
+    if (this.#state !== 'connected') throw problem('lost');
+    if (this.#chat.isFull || this.#liveConnection().waiting('chat') > MAX_WAITING_CHAT)
+      throw problem('not_delivered');
+    let id;
+    try {
+      id = this.#chat.say(text, Date.now());
+    } catch {
+      throw problem('message_too_long');
+    }
+    this.#flushChat();
+    return id;
+  }
+
+  /**
+   * Offers files and folders to the other side.
+   *
+   * @param {FileList | readonly File[] | DataTransfer | Manifest} items
+   *   what an `<input type=file>` or a drop gave. A `DataTransfer` must be handed over within the
+   *   drop handler itself: the browser empties it when the handler returns.
+   * @returns {Promise<Transfer>} as soon as the offer is on its way
+   * @throws {Problem} `nothing_to_send`, `too_many`, `unsafe_name`, `lost`
+   */
+  async sendFiles(items) {
+    const manifest = items instanceof Manifest ? items : await manifestFrom(items);
+    if (manifest.entries.length === 0) throw problem('nothing_to_send');
+    if (this.#state !== 'connected') throw problem('lost');
+    return this.#transfers.offer(manifest);
+  }
+
+  /** Says goodbye and closes. @returns {Promise<void>} */
+  async close() {
+    if (this.#state === 'closed') return;
+    this.#leaving = true;
+    if (this.#state === 'connected') {
+      this.#sayBye();
+      await this.#connection?.drain();
+    } else {
+      await this.#negotiation.giveUp(problem('closed'));
+    }
+    this.#end(problem('closed'));
+  }
+
+  /**
+   * Takes a signal of the other side. Called by `Room`.
+   *
+   * @param {Signal} signal
+   */
+  receiveSignal(signal) {
+    this.#negotiation.receive(signal);
+  }
+
+  /** The other side has left the room. Called by `Room`. */
+  peerLeft() {
+    if (this.#state === 'connected') this.#keepalive.doubt();
+    else this.#negotiation.peerLeft();
+  }
+
+  /** @param {RtcConnection} connection */
+  #adopt(connection) {
+    clearTimeout(this.#helloTimer);
+    this.#connection = connection;
+    this.#isOpen = false;
+    this.#early = [];
+    this.#earlySize = 0;
+    this.#hello = null;
+    /**
+     * @param {string} type
+     * @param {(detail: any) => void} handle
+     */
+    const on = (type, handle) =>
+      connection.addEventListener(type, (event) => {
+        if (connection !== this.#connection || this.#state === 'closed') return;
+        this.#guard(() => handle(/** @type {CustomEvent} */ (event).detail));
+      });
+    on('open', () => this.#opened());
+    on('control', (data) => this.#receiveControl(data));
+    on('chat', (data) => this.#whenConnected(data, () => this.#receiveChat(data)));
+    on('blocks', (data) => this.#whenConnected(data, () => this.#transfers.receiveBlock(data)));
+    on('failed', () => this.#lose());
+    on('closed', () => this.#lose());
+  }
+
+  #opened() {
+    const { reveal } = this.#negotiation;
+    this.#isOpen = true;
+    this.#sendControl({
+      t: 'hello',
+      version: 1,
+      name: this.#ownName,
+      agent: AGENT,
+      ...(reveal ? { reveal } : {}),
+    });
+    this.#helloTimer = setTimeout(() => void this.#giveUp(problem('lost')), HELLO_TIMEOUT);
+    const hello = this.#hello;
+    if (hello !== null) this.#guard(() => this.#receiveHello(hello));
+  }
+
+  /**
+   * The seam between this link and all others: whatever the other side's messages bring about here
+   * ends this link, and nothing else.
+   *
+   * @param {() => void | Promise<void>} step
+   */
+  #guard(step) {
+    const failed = (/** @type {unknown} */ error) => {
+      if (!(error instanceof Problem)) console.error(error); // a fault of ours: not to be lost
+      const reason = asProblem(error);
+      this.#giveUp(reason).catch(() => this.#end(reason));
+    };
+    try {
+      step()?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /**
+   * Runs a step now, or as soon as the other side's hello has been found good.
+   *
+   * @param {unknown} data of the message
+   * @param {() => void} step
+   */
+  #whenConnected(data, step) {
+    this.#keepalive.heard();
+    if (this.#state === 'connected') {
+      step();
+      return;
+    }
+    this.#earlySize += sizeOf(data);
+    if (this.#early.length >= MAX_EARLY || this.#earlySize > MAX_EARLY_SIZE)
+      throw problem('protocol');
+    this.#early.push(step);
+  }
+
+  /** @param {unknown} data */
+  #receiveControl(data) {
+    this.#keepalive.heard();
+    let message;
+    try {
+      if (typeof data !== 'string') return;
+      message = parseObject(data, MAX_CONTROL_MESSAGE);
+    } catch (error) {
+      if (error instanceof BadMessage) return;
+      throw error;
+    }
+    switch (message.t) {
+      case 'hello':
+        if (this.#hello !== null) break; // one is enough
+        this.#hello = message;
+        if (this.#isOpen) this.#guard(() => this.#receiveHello(message));
+        break;
+      case 'ping':
+        if (typeof message.n === 'number' && this.#waitingControl <= MAX_WAITING_PONGS)
+          this.#sendControl({ t: 'pong', n: message.n });
+        break;
+      case 'pong':
+        break; // that it came is all there is to it
+      case 'bye':
+        this.#end(problem(message.code === 'verification_failed' ? 'verification_failed' : 'bye'));
+        break;
+      default:
+        this.#whenConnected(data, () => void this.#transfers.receiveControl(message));
+    }
+  }
+
+  /** @param {Record<string, unknown>} hello */
+  async #receiveHello({ version, name, agent, reveal }) {
+    if (this.#state !== 'connecting') return;
+    const connection = this.#connection;
+    if (typeof version !== 'number' || version < 1) {
+      await this.#giveUp(problem('protocol'));
+      return;
+    }
+    let sas;
+    try {
+      sas = await this.#negotiation.verify(reveal);
+    } catch (error) {
+      // A connection that is over, or of which there is another by now, proves and disproves nothing.
+      if (!this.#isCurrent(connection)) return;
+      throw error;
+    }
+    if (!this.#isCurrent(connection)) return;
+    clearTimeout(this.#helloTimer);
+    this.#sas = sas;
+    this.#peer.name = cleanName(name) || this.#peer.name;
+    this.#peer.agent = cleanName(agent);
+    this.#negotiation.established();
+    this.#keepalive.start();
+    this.#pathTimer = setInterval(() => void this.#lookAtPath(), PATH_INTERVAL);
+    this.#enter('connected');
+    void this.#lookAtPath();
+    for (const step of this.#early.splice(0)) if (!this.#isOver) this.#guard(step);
+  }
+
+  /** @param {RtcConnection | null} connection that was being verified */
+  #isCurrent(connection) {
+    return this.#state === 'connecting' && connection === this.#connection && !connection?.isOver;
+  }
+
+  /** @param {unknown} data */
+  #receiveChat(data) {
+    if (this.#state !== 'connected') return;
+    this.#chat.receive(data);
+    this.#flushChat();
+  }
+
+  #flushChat() {
+    for (const message of this.#chat.messagesToSend()) {
+      if (!this.#liveConnection().send('chat', message)) {
+        this.#lose();
+        return;
+      }
+    }
+    for (let event = this.#chat.nextEvent(); event !== null; event = this.#chat.nextEvent()) {
+      const { type, ...detail } = event;
+      this.#emit(type === 'message' ? 'chat' : 'delivered', detail);
+    }
+  }
+
+  async #lookAtPath() {
+    const path = await this.path();
+    if (path === null) return;
+    const same = (/** @type {Place | undefined} */ a, /** @type {Place} */ b) =>
+      a?.type === b.type && a.address === b.address;
+    const changed = !same(this.#path?.local, path.local) || !same(this.#path?.remote, path.remote);
+    this.#path = path;
+    if (changed) this.#emit('path', path);
+  }
+
+  /** @param {object} message */
+  #sendControl(message) {
+    const connection = this.#connection;
+    if (connection === null || this.#state === 'closed') return;
+    if (connection.send('control', JSON.stringify(message))) return;
+    // More waits than the other side can be about to read: it is gone, or means ill.
+    this.#lose();
+  }
+
+  /** A link that was up is up no more. */
+  #lose() {
+    if (this.#state === 'connected') this.#end(problem(this.#leaving ? 'closed' : 'lost'));
+  }
+
+  get #isOver() {
+    return this.#state === 'closed';
+  }
+
+  get #waitingControl() {
+    return this.#connection?.waiting('control') ?? 0;
+  }
+
+  #liveConnection() {
+    if (this.#connection === null || this.#state === 'closed') throw problem('lost');
+    return this.#connection;
+  }
+
+  #sayBye() {
+    if (this.#state === 'connected')
+      this.#connection?.send('control', JSON.stringify({ t: 'bye', code: 'closed' }));
+  }
+
+  /**
+   * The other side is connected, but not as it should be.
+   *
+   * @param {Problem} reason
+   */
+  async #giveUp(reason) {
+    if (this.#state === 'closed' || this.#fate !== null) return;
+    this.#fate = reason;
+    this.#connection?.send('control', JSON.stringify({ t: 'bye', code: reason.code }));
+    await this.#connection?.drain();
+    await this.#negotiation.giveUp(reason);
+    this.#end(reason);
+  }
+
+  /** @param {LinkState} state */
+  #enter(state) {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#emit('state', state);
+  }
+
+  /** @param {Problem} reason */
+  #end(reason) {
+    if (this.#state === 'closed') return;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    clearTimeout(this.#helloTimer);
+    clearInterval(this.#pathTimer);
+    this.#keepalive.stop();
+    this.#negotiation.stop();
+    this.#enter('closed');
+    this.#transfers.broken();
+    this.#connection?.close();
+    this.#emit('closed', this.#fate ?? reason);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/**
+ * @param {unknown} data what a channel brought
+ * @returns {number} bytes, or the characters of a text
+ */
+function sizeOf(data) {
+  if (typeof data === 'string') return data.length;
+  return data instanceof ArrayBuffer ? data.byteLength : 0;
+}

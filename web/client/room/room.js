@@ -1,0 +1,309 @@
+// @ts-check
+// A room: where this page meets the other side. Host a code, join one, or join a named room.
+//
+//     const room = await Room.host({server: location.origin, name: 'Anna'});
+//     show(room.code.toString(), room.code.link(location.href));
+//     room.addEventListener('link', ({detail: link}) => ...);     // connected and authenticated
+//     room.addEventListener('error', ({detail: problem}) => ...); // {code, sentence, action}
+
+import { Budget } from './guess_budget.js';
+import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from '../security/codes.js';
+import { Link } from '../link/link.js';
+import { cleanName } from '../server/messages.js';
+import { passwordBytes } from '../security/pake.js';
+import { isSameServer, serverOf } from '../security/pasted.js';
+import { problem } from '../problems.js';
+import { randomBytes, webCrypto } from '../security/sealing.js';
+import { SignalingClient } from '../server/signaling.js';
+import { canUseDisk } from '../transfer/disk/sink.js';
+import { removeOldFiles } from '../transfer/disk/stores.js';
+
+/** @typedef {import('../problems.js').Problem} Problem */
+/** @typedef {import('../server/messages.js').Signal} Signal */
+/** @typedef {import('../server/messages.js').PeerEvent} PeerEvent */
+/** @typedef {import('../server/messages.js').IceOffer} IceOffer */
+
+const ROOM_GUESSED =
+  'Somebody tried to enter this room and did not prove that they know its password.';
+/** Most links of a room at a time: each costs a connection, and the server names the peers. */
+const MAX_LINKS = 128;
+
+/**
+ * @typedef {'waiting' | 'connecting' | 'connected' | 'closed'} RoomState
+ *   `waiting`: nobody is there yet · `connecting`: somebody came, keys and paths are being tried ·
+ *   `connected`: at least one link is up · `closed`: over.
+ */
+
+/**
+ * Events (all are `CustomEvent`s):
+ *
+ * | type | detail | when |
+ * |---|---|---|
+ * | `state` | `RoomState` | `room.state` changed |
+ * | `connecting` | `Link` | somebody came; the link is being made (`link.state` events follow) |
+ * | `link` | `Link` | the link is connected: chat and files may start |
+ * | `error` | `Problem` | a link could not be made, or the server failed; a code room closes after it |
+ * | `closed` | `Problem \| null` | the room is over; null when `close()` was called, or after the end of
+ *   a code room's one link, which its own `closed` event has explained |
+ */
+export class Room extends EventTarget {
+  #signaling;
+  #code;
+  #name;
+  #password;
+  /** @type {Budget | null} */
+  #budget;
+  #ice;
+  /** By peer id: those being made and those that are up. @type {Map<string, Link>} */
+  #all = new Map();
+  /** @type {Set<Link>} */
+  #connected = new Set();
+  /** Whether a code room has had its one link. */
+  #used = false;
+  /** @type {RoomState} */
+  #state = 'waiting';
+  /** Why the server is gone, once it is. @type {Problem | null} */
+  #alone = null;
+  #onPageHide = () => this.#signaling.leave();
+
+  /**
+   * @private use `Room.host` or `Room.join`
+   * @param {SignalingClient} signaling
+   * @param {{code: Code | null, password: Uint8Array | null, budget: Budget | null, name: string}} options
+   */
+  constructor(signaling, { code, password, budget, name }) {
+    super();
+    this.#signaling = signaling;
+    this.#code = code;
+    this.#password = password;
+    this.#budget = budget;
+    this.#name = name;
+    this.#ice = signaling.welcome.ice;
+    /**
+     * @param {string} type
+     * @param {(detail: any) => void} handle
+     */
+    const on = (type, handle) =>
+      signaling.addEventListener(type, (event) =>
+        handle(/** @type {CustomEvent} */ (event).detail),
+      );
+    on('signal', (signal) => this.#receiveSignal(signal));
+    on('peer', (event) => this.#receivePeer(event));
+    on('ice', (ice) => (this.#ice = ice));
+    on('closed', (reason) => this.#signalingClosed(reason));
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+    // Those who were there before us offer; after this call returns, its caller can listen.
+    setTimeout(() => {
+      for (const { peer, name: theirs } of signaling.welcome.peers) this.#meet(peer, theirs);
+    });
+  }
+
+  /**
+   * Allocates a code room and waits in it for one other side.
+   *
+   * @param {{server?: string, name?: string, words?: number}} [options] `server`: where its page is
+   *   (default: the page's); `name`: how this side is called; `words`: how many secret words
+   * @returns {Promise<Room>} as soon as the server gave the number: `room.code` is known
+   * @throws {Problem}
+   */
+  static async host({ server, name = '', words = DEFAULT_WORDS } = {}) {
+    const signaling = await enter(server, { code: true, name });
+    const { code: number } = signaling.welcome;
+    if (number === null) {
+      signaling.leave();
+      throw problem('server_protocol');
+    }
+    const code = new Code(number, makeWords(randomBytes(RANDOM_BYTES), words));
+    return new Room(signaling, {
+      code,
+      password: code.password,
+      budget: Budget.ofNewCode(),
+      name: cleanName(name),
+    });
+  }
+
+  /**
+   * Joins the code room of a code, or a named room.
+   *
+   * @param {{server?: string, name?: string, code?: string | Code, room?: string,
+   *   password?: string | null}} options exactly one of `code` (typed text, a pasted link or a
+   *   parsed code) and `room`
+   * @returns {Promise<Room>} as soon as the server let us in
+   * @throws {Problem} `bad_code`, `other_server`, `no_such_room`, `room_full`, `server_unreachable`, ...
+   */
+  static async join({ server, name = '', code, room, password = null }) {
+    if (code !== undefined) {
+      const parsed = typeof code === 'string' ? Code.parse(code) : code;
+      const elsewhere = typeof code === 'string' ? serverOf(code) : null;
+      // Here the number is that of a stranger's code, and one try would spend it.
+      if (elsewhere && !isSameServer(elsewhere, new URL(server ?? location.href)))
+        throw problem('other_server', {
+          sentence: `This code belongs to another server, ${elsewhere.host}.`,
+        });
+      const signaling = await enter(server, { code: parsed.number, name });
+      return new Room(signaling, {
+        code: parsed,
+        password: parsed.password,
+        budget: Budget.ofCode(String(parsed)),
+        name: cleanName(name),
+      });
+    }
+    if (!room) throw new TypeError('a code or a room');
+    const signaling = await enter(server, { room, name });
+    const secret = password ? passwordBytes(password) : null;
+    const budget = password ? Budget.ofRoom(server ?? location.origin, room, password) : null;
+    return new Room(signaling, { code: null, password: secret, budget, name: cleanName(name) });
+  }
+
+  /** The code of a code room (`String(code)` is `7-guitar-ocean`), else null. @type {Code | null} */
+  get code() {
+    return this.#code;
+  }
+
+  /** @returns {RoomState} */
+  get state() {
+    return this.#state;
+  }
+
+  /** The connected links. @returns {readonly Link[]} */
+  get links() {
+    return [...this.#connected];
+  }
+
+  /** Leaves the room and closes its links. @returns {Promise<void>} */
+  async close() {
+    if (this.#state === 'closed') return;
+    const links = [...this.#all.values()];
+    this.#end(null);
+    // A set-up says goodbye through the server, so that goes last.
+    await Promise.all(links.map((link) => link.close()));
+    this.#signaling.leave();
+  }
+
+  /**
+   * Begins a link with a peer of the room.
+   *
+   * @param {string} peer
+   * @param {string} name
+   */
+  #meet(peer, name) {
+    if (this.#state === 'closed' || this.#all.has(peer) || this.#all.size >= MAX_LINKS) return;
+    // One link per code, ever: whoever would guess at it has one try.
+    if (this.#code !== null && this.#used) return;
+    this.#used = true;
+    const link = new Link({
+      local: this.#signaling.welcome.peer,
+      remote: { peer, name },
+      room: this.#signaling.welcome.room,
+      password: this.#password,
+      attempt: this.#budget?.attempt() ?? null,
+      ice: this.#ice,
+      name: this.#name,
+      send: (signal) => this.#signaling.send(signal),
+    });
+    this.#all.set(peer, link);
+    link.addEventListener('state', () => this.#linkChanged(link));
+    link.addEventListener('closed', (event) => {
+      this.#linkClosed(link, peer, /** @type {CustomEvent<Problem>} */ (event).detail);
+    });
+    this.#update();
+    this.#emit('connecting', link);
+  }
+
+  /** @param {Signal} signal */
+  #receiveSignal(signal) {
+    const { from } = signal;
+    // Its `joined` may have got lost in a reconnect of the server's; only the earlier one speaks first.
+    if (!this.#all.has(from) && from < this.#signaling.welcome.peer) this.#meet(from, '');
+    this.#all.get(from)?.receiveSignal(signal);
+  }
+
+  /** @param {PeerEvent} event */
+  #receivePeer({ event, peer, name }) {
+    if (event === 'joined') this.#meet(peer, name);
+    else if (event === 'left') this.#all.get(peer)?.peerLeft();
+  }
+
+  /** @param {Link} link */
+  #linkChanged(link) {
+    if (link.state !== 'connected') return;
+    this.#connected.add(link);
+    this.#update();
+    this.#emit('link', link);
+  }
+
+  /**
+   * @param {Link} link
+   * @param {string} peer
+   * @param {Problem} reason
+   */
+  #linkClosed(link, peer, reason) {
+    if (this.#all.get(peer) === link) this.#all.delete(peer);
+    const wasUp = this.#connected.delete(link);
+    if (this.#state === 'closed') return;
+    if (reason.code === 'too_many_guesses' && this.#code !== null) reason = problem('guessed');
+    if (reason.code === 'guessed' && this.#code === null)
+      reason = problem('guessed', { sentence: ROOM_GUESSED, action: 'Dismiss' });
+    if (!wasUp) this.#emit('error', reason);
+    if (this.#code !== null) {
+      // The code is spent, whatever became of it.
+      this.#end(wasUp ? null : reason);
+      this.#signaling.leave();
+    } else if (this.#alone !== null && this.#all.size === 0) {
+      this.#end(this.#alone);
+    } else {
+      this.#update();
+    }
+  }
+
+  /** @param {Problem | null} reason */
+  #signalingClosed(reason) {
+    if (this.#state === 'closed') return;
+    this.#alone = reason ?? problem('server_unreachable');
+    // Links that are up, or nearly, need the server no more.
+    if (this.#all.size > 0) return;
+    this.#emit('error', this.#alone);
+    this.#end(this.#alone);
+  }
+
+  #update() {
+    if (this.#state === 'closed') return;
+    const state =
+      this.#connected.size > 0 ? 'connected' : this.#all.size > 0 ? 'connecting' : 'waiting';
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#emit('state', state);
+  }
+
+  /** @param {Problem | null} reason */
+  #end(reason) {
+    if (this.#state === 'closed') return;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    this.#state = 'closed';
+    this.#emit('state', 'closed');
+    this.#emit('closed', reason);
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/**
+ * Connects to the server and enters a room.
+ *
+ * @param {string | undefined} server
+ * @param {Parameters<typeof SignalingClient.connect>[1]} where
+ * @returns {Promise<SignalingClient>}
+ */
+async function enter(server, where) {
+  webCrypto(); // without it nothing that follows can work, and the sentence says what to do
+  if (typeof RTCPeerConnection === 'undefined') throw problem('no_webrtc');
+  void removeOldFiles();
+  void canUseDisk(); // fetches the worker, for programs that make rooms without the page
+  return SignalingClient.connect(server ?? new URL('.', location.href).href, where);
+}

@@ -1,0 +1,415 @@
+// @ts-check
+// One WebRTC connection: its channels, its descriptions and candidates, its path, its end.
+
+import {
+  DescriptionError,
+  MAX_NAMES,
+  cleanCandidate,
+  cleanDescription,
+  fingerprintOf,
+  isNamed,
+  verifiedFingerprint,
+} from './description.js';
+import { problem } from '../problems.js';
+
+/** @typedef {import('../server/messages.js').IceOffer} IceOffer */
+/** @typedef {'control' | 'chat' | 'blocks'} ChannelName */
+
+/**
+ * @typedef {object} Place one end of a path
+ * @property {string} type the ICE candidate type: `host`, `srflx`, `prflx` or `relay`
+ * @property {string | null} address
+ * @property {number | null} port
+ * @property {string} protocol
+ */
+/**
+ * @typedef {object} NetworkPath how the bytes travel
+ * @property {'direct' | 'relayed'} kind
+ * @property {Place} local
+ * @property {Place} remote
+ * @property {number | null} roundTrip seconds, as the browser last measured it
+ */
+
+/** Channels that both sides open by themselves, under ids they agree on beforehand. */
+const CHANNELS = Object.freeze(
+  /** @type {[ChannelName, RTCDataChannelInit][]} */ ([
+    ['control', { id: 0, ordered: true, protocol: 'peerline.control.1' }],
+    ['chat', { id: 1, ordered: true, protocol: 'peerline.chat.1' }],
+    ['blocks', { id: 2, ordered: false, protocol: 'peerline.blocks.1' }],
+  ]),
+);
+
+/**
+ * `sendPaced` waits above so many buffered bytes ... Chromium refuses to buffer more than 16 MiB; and
+ * pings and answers wait behind what is in `control`.
+ */
+const HIGH_WATER = Object.freeze({ control: 256 * 1024, blocks: 4 * 1024 * 1024 });
+/** ... until no more than so many are left. */
+const LOW_WATER = Object.freeze({ control: 64 * 1024, blocks: 1024 * 1024 });
+/** Bytes of messages to the other side that may wait; it does not read if there are more. */
+const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 });
+/** What may wait for the remote description, or come after it. */
+const MAX_REMOTE_CANDIDATES = 128;
+
+/**
+ * A connection under a link. Events (`CustomEvent`s):
+ *
+ * | type | detail | when |
+ * |---|---|---|
+ * | `candidate` | `string \| null` | a candidate of ours was found; null: there are no more |
+ * | `open` | | all channels are open |
+ * | `control`, `chat`, `blocks` | what the message held | a message arrived |
+ * | `failed` | | there is no path, or there is none any more |
+ * | `closed` | | the other side closed it |
+ */
+export class RtcConnection extends EventTarget {
+  #pc;
+  /** @type {Record<ChannelName, RTCDataChannel>} */
+  #channels;
+  /** Candidates that came before the description. @type {string[] | null} */
+  #early = [];
+  #remoteCandidates = 0;
+  /** How many names of the local network are among them. */
+  #remoteNames = 0;
+  #localCandidates = 0;
+  #opened = false;
+  #over = false;
+  #relayOnly;
+  /** Those who wait for room in a channel. @type {(() => void)[]} */
+  #waiting = [];
+  #onPageHide = () => this.close();
+
+  /**
+   * @param {IceOffer} ice
+   * @throws {Error} when the browser has no WebRTC
+   */
+  constructor(ice) {
+    super();
+    this.#relayOnly = ice.policy === 'relay';
+    this.#pc = makePeerConnection(ice);
+    this.#pc.addEventListener('icecandidate', ({ candidate }) => this.#candidate(candidate));
+    this.#pc.addEventListener('connectionstatechange', () => {
+      if (this.#pc.connectionState === 'failed') this.#end('failed');
+    });
+    // Channels that the other side opens by itself are for programs: a page has no use for them.
+    this.#pc.addEventListener('datachannel', ({ channel }) => channel.close());
+    const channels = CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]);
+    this.#channels = Object.fromEntries(channels);
+    for (const name of /** @type {const} */ (['control', 'blocks'])) {
+      this.#channels[name].bufferedAmountLowThreshold = LOW_WATER[name];
+      this.#channels[name].addEventListener('bufferedamountlow', () => this.#wake());
+    }
+    globalThis.addEventListener?.('pagehide', this.#onPageHide);
+  }
+
+  /** Makes the offer. @returns {Promise<string>} its SDP; candidates follow as events */
+  async offer() {
+    const { sdp = '' } = await this.#pc.createOffer();
+    await this.#pc.setLocalDescription({ type: 'offer', sdp });
+    return sdp;
+  }
+
+  /**
+   * Takes the other side's offer and makes the answer.
+   *
+   * @param {string} offer
+   * @returns {Promise<string>}
+   * @throws {DescriptionError} it is no offer of a data connection
+   */
+  async answer(offer) {
+    await this.#setRemote('offer', offer);
+    const { sdp = '' } = await this.#pc.createAnswer();
+    await this.#pc.setLocalDescription({ type: 'answer', sdp });
+    return sdp;
+  }
+
+  /**
+   * Takes the other side's answer.
+   *
+   * @param {string} answer
+   * @throws {DescriptionError}
+   */
+  async accept(answer) {
+    await this.#setRemote('answer', answer);
+  }
+
+  /**
+   * Takes a candidate of the other side; one that makes no sense is dropped.
+   *
+   * @param {string} candidate
+   */
+  addCandidate(candidate) {
+    const cleaned = cleanCandidate(candidate);
+    if (cleaned === null || this.#remoteCandidates >= MAX_REMOTE_CANDIDATES) return;
+    if (isNamed(cleaned) && (this.#remoteNames += 1) > MAX_NAMES) return;
+    this.#remoteCandidates += 1;
+    if (this.#early !== null) this.#early.push(cleaned);
+    else void this.#add(cleaned);
+  }
+
+  /**
+   * The SHA-256 fingerprints of both certificates, once connected. The other side's is the one that
+   * DTLS verified where the browser tells it, and else the one that it was told to verify.
+   *
+   * @returns {Promise<{local: Uint8Array<ArrayBuffer>, remote: Uint8Array<ArrayBuffer>}>}
+   * @throws {import('../problems.js').Problem} `verification_failed`: DTLS verified another
+   *   certificate than the description named
+   */
+  async fingerprints() {
+    const local = fingerprintOf(this.#pc.localDescription?.sdp ?? '');
+    const remote = fingerprintOf(this.#pc.remoteDescription?.sdp ?? '');
+    const verified = (await verifiedFingerprint(this.#pc)) ?? remote;
+    if (!verified.every((byte, index) => byte === remote[index]))
+      throw problem('verification_failed');
+    return { local, remote };
+  }
+
+  /**
+   * Whether this device has found no way at all to be reached. Chromium without a route says neither
+   * that it has found one nor that it is done, so that this means something only after a while.
+   */
+  get isUnreachable() {
+    return this.#localCandidates === 0;
+  }
+
+  /** Whether neither side has found a way to be reached, so that there is nothing to try. */
+  get isHopeless() {
+    return this.isUnreachable && this.#remoteCandidates === 0;
+  }
+
+  /** Whether it is closed, by whichever side, or has no path any more. */
+  get isOver() {
+    return this.#over;
+  }
+
+  /** Whether only relays are allowed. */
+  get relayOnly() {
+    return this.#relayOnly;
+  }
+
+  /**
+   * Sends a message at once.
+   *
+   * @param {'control' | 'chat'} name
+   * @param {string} text
+   * @returns {boolean} whether it is on its way
+   */
+  send(name, text) {
+    const channel = this.#channels[name];
+    if (this.#over || channel.readyState !== 'open' || channel.bufferedAmount > MAX_BUFFER[name])
+      return false;
+    try {
+      channel.send(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Sends a message or a frame once there is room for it.
+   *
+   * @param {'control' | 'blocks'} name
+   * @param {string | Uint8Array<ArrayBuffer>} data
+   * @param {() => boolean} [isWanted] asked again at the last moment; if not, nothing is sent
+   * @throws {Error} the connection is over
+   */
+  async sendPaced(name, data, isWanted = () => true) {
+    const channel = this.#channels[name];
+    for (;;) {
+      if (this.#over || channel.readyState !== 'open') throw new Error('the connection is over');
+      if (channel.bufferedAmount + data.length <= HIGH_WATER[name]) {
+        if (!isWanted()) return;
+        try {
+          // Each kind of data for itself: `send` has a signature for each.
+          if (typeof data === 'string') channel.send(data);
+          else channel.send(data);
+          return;
+        } catch (error) {
+          // The browser's own queue is full although we count less: wait like everybody else.
+          if (!(error instanceof DOMException) || error.name !== 'OperationError') throw error;
+        }
+      }
+      await new Promise((resolve) => this.#waiting.push(() => resolve(undefined)));
+    }
+  }
+
+  /**
+   * Bytes that wait in a channel.
+   *
+   * @param {ChannelName} name
+   */
+  waiting(name) {
+    return this.#channels[name].bufferedAmount;
+  }
+
+  /** Bytes of the largest message that both sides can take. */
+  get maxMessageSize() {
+    return this.#pc.sctp?.maxMessageSize ?? 65536;
+  }
+
+  /** How the bytes travel, once they do. @returns {Promise<NetworkPath | null>} */
+  async path() {
+    if (this.#over) return null;
+    return pathOf(await this.#pc.getStats());
+  }
+
+  /** Waits, half a second at most, until what was sent on `control` has left this side. */
+  async drain() {
+    const channel = this.#channels.control;
+    for (let waited = 0; channel.bufferedAmount > 0 && waited < 500 && !this.#over; waited += 10) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** Closes it from this side; no event follows. */
+  close() {
+    if (!this.#over) this.#shut();
+  }
+
+  /**
+   * @param {ChannelName} name
+   * @param {RTCDataChannelInit} init
+   */
+  #openChannel(name, init) {
+    const channel = this.#pc.createDataChannel(name, { ...init, negotiated: true });
+    channel.binaryType = 'arraybuffer';
+    channel.addEventListener('open', () => this.#channelOpened());
+    channel.addEventListener('message', ({ data }) => this.#emit(name, data));
+    channel.addEventListener('close', () => this.#end('closed'));
+    return channel;
+  }
+
+  #channelOpened() {
+    if (this.#opened || this.#over) return;
+    if (Object.values(this.#channels).some(({ readyState }) => readyState !== 'open')) return;
+    this.#opened = true;
+    this.#emit('open');
+  }
+
+  /** @param {RTCIceCandidate | null} candidate */
+  #candidate(candidate) {
+    if (this.#over) return;
+    if (candidate === null) {
+      this.#emit('candidate', null);
+    } else if (candidate.candidate !== '') {
+      this.#localCandidates += 1;
+      this.#emit('candidate', candidate.candidate);
+    }
+  }
+
+  /**
+   * @param {'offer' | 'answer'} type
+   * @param {string} sdp
+   */
+  async #setRemote(type, sdp) {
+    const cleaned = cleanDescription(sdp);
+    try {
+      await this.#pc.setRemoteDescription({ type, sdp: cleaned.sdp });
+    } catch (error) {
+      throw new DescriptionError(`the browser refuses the ${type}: ${error}`);
+    }
+    this.#remoteCandidates += cleaned.candidates;
+    this.#remoteNames += cleaned.names;
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const candidate of early) void this.#add(candidate);
+  }
+
+  /** @param {string} candidate */
+  async #add(candidate) {
+    try {
+      await this.#pc.addIceCandidate({ candidate, sdpMLineIndex: 0 });
+    } catch {
+      // Of a kind this browser does not know: another one may do.
+    }
+  }
+
+  #wake() {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** @param {'failed' | 'closed'} how */
+  #end(how) {
+    if (this.#over) return;
+    this.#shut();
+    this.#emit(how);
+  }
+
+  #shut() {
+    this.#over = true;
+    globalThis.removeEventListener?.('pagehide', this.#onPageHide);
+    this.#pc.close();
+    this.#wake();
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} [detail]
+   */
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/**
+ * @param {IceOffer} ice
+ * @returns {RTCPeerConnection}
+ */
+function makePeerConnection({ servers, policy }) {
+  /** @param {RTCIceServer[]} iceServers */
+  const make = (iceServers) => new RTCPeerConnection({ iceServers, iceTransportPolicy: policy });
+  try {
+    return make(servers);
+  } catch {
+    // One server that this browser does not understand would cost all the others.
+    const understood = servers.filter((server) => {
+      try {
+        make([server]).close();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    return make(understood);
+  }
+}
+
+/**
+ * Reads the path in use from a connection's statistics.
+ *
+ * @param {ReadonlyMap<string, any> | RTCStatsReport} report
+ * @returns {NetworkPath | null}
+ */
+export function pathOf(report) {
+  const all = [.../** @type {ReadonlyMap<string, any>} */ (report).values()];
+  const transport = all.find(
+    ({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId,
+  );
+  const pairs = all.filter(({ type }) => type === 'candidate-pair');
+  const pair =
+    pairs.find(({ id }) => id === transport?.selectedCandidatePairId) ??
+    pairs.find(({ selected }) => selected) ?? // Firefox
+    pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
+  if (!pair) return null;
+  const local = all.find(({ id }) => id === pair.localCandidateId);
+  const remote = all.find(({ id }) => id === pair.remoteCandidateId);
+  if (!local || !remote) return null;
+  const relayed = local.candidateType === 'relay' || remote.candidateType === 'relay';
+  return {
+    kind: relayed ? 'relayed' : 'direct',
+    local: describe(local),
+    remote: describe(remote),
+    roundTrip: typeof pair.currentRoundTripTime === 'number' ? pair.currentRoundTripTime : null,
+  };
+}
+
+/** @param {any} candidate of the statistics */
+function describe({ candidateType, address, ip, port, protocol, relayProtocol }) {
+  return {
+    type: candidateType,
+    address: address || ip || null,
+    port: typeof port === 'number' ? port : null,
+    protocol: relayProtocol ?? protocol ?? '',
+  };
+}

@@ -1,0 +1,221 @@
+// @ts-check
+// What is to be sent: from an <input type=file>, a chosen folder or a drop to a manifest.
+
+import { MAX_SENT, totals } from '../protocol/messages.js';
+import { MAX_PATH, displayName, freeName } from '../protocol/names.js';
+import { problem } from '../../problems.js';
+
+/** @typedef {import('../protocol/messages.js').Entry} Entry */
+
+/** Something on the way into a manifest: a file or an empty folder, and the parts of its path. */
+/** @typedef {{parts: string[], file: File | null}} Found */
+
+/** What is to be sent: the entries, and the `File` behind each that is a file. */
+export class Manifest {
+  /** Names of which there are two, or that cannot be sent as they are. @type {{from: string, to: string}[]} */
+  renamed = [];
+
+  /**
+   * @param {readonly Entry[]} entries
+   * @param {readonly (File | null)[]} files
+   */
+  constructor(entries, files) {
+    this.entries = entries;
+    this.sources = files;
+    const { files: count, bytes } = totals(entries);
+    this.files = count;
+    this.bytes = bytes;
+  }
+
+  /** What to call it. */
+  get title() {
+    return titleOf(this.entries);
+  }
+}
+
+/**
+ * What to call a set of entries: the only file's or folder's name, or how many there are.
+ *
+ * @param {readonly Entry[]} entries
+ * @returns {string}
+ */
+export function titleOf(entries) {
+  const roots = new Set(entries.map((entry) => entry.path.split('/')[0]));
+  if (roots.size === 1) return displayName([...roots][0]);
+  const { files } = totals(entries);
+  const folders = entries.length > 0 && files === 0;
+  return folders ? `${roots.size} folders` : `${files} ${files === 1 ? 'file' : 'files'}`;
+}
+
+/**
+ * Makes the manifest of what a person chose or dropped.
+ *
+ * A `DataTransfer` must be handed over within its drop handler: the browser empties it when the
+ * handler returns. Everything is taken out of it before this function first waits.
+ *
+ * @param {FileList | readonly File[] | DataTransfer} items
+ * @returns {Promise<Manifest>}
+ * @throws {import('../../problems.js').Problem} `nothing_to_send`, `too_many`, `disk`
+ */
+export async function manifestFrom(items) {
+  const isDrop = 'items' in items && !Array.isArray(items);
+  const found = isDrop
+    ? await walkDrop(/** @type {DataTransfer} */ (items))
+    : [.../** @type {FileList} */ (items)].map(ofFile);
+  if (found.length === 0) throw problem('nothing_to_send');
+  if (found.length > MAX_SENT) throw problem('too_many');
+  return build(found);
+}
+
+/**
+ * @param {File} file
+ * @returns {Found}
+ */
+function ofFile(file) {
+  const path = file.webkitRelativePath || file.name;
+  return { parts: path.split('/').filter((part) => part !== ''), file };
+}
+
+/**
+ * @param {DataTransfer} drop
+ * @returns {Promise<Found[]>}
+ */
+async function walkDrop(drop) {
+  /** @type {FileSystemEntry[]} */
+  const entries = [];
+  /** @type {Found[]} */
+  const found = [];
+  for (const item of drop.items) {
+    if (item.kind !== 'file') continue;
+    const entry = item.webkitGetAsEntry?.();
+    if (entry) {
+      entries.push(entry);
+    } else {
+      const file = item.getAsFile();
+      if (file) found.push(ofFile(file));
+    }
+  }
+  for (const entry of entries) await walk(entry, [entry.name], found);
+  return found;
+}
+
+/**
+ * @param {FileSystemEntry} entry
+ * @param {string[]} parts
+ * @param {Found[]} found
+ */
+async function walk(entry, parts, found) {
+  if (found.length > MAX_SENT || parts.length > MAX_PATH / 2) throw problem('too_many');
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => {
+      /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject);
+    }).catch(() => {
+      throw problem('disk', { sentence: `${displayName(parts.join('/'))} cannot be read.` });
+    });
+    found.push({ parts, file });
+    return;
+  }
+  const children = await listFolder(/** @type {FileSystemDirectoryEntry} */ (entry), parts);
+  if (children.length === 0) found.push({ parts, file: null });
+  for (const child of children) await walk(child, [...parts, child.name], found);
+}
+
+/**
+ * @param {FileSystemDirectoryEntry} folder
+ * @param {readonly string[]} parts
+ * @returns {Promise<FileSystemEntry[]>}
+ */
+async function listFolder(folder, parts) {
+  const reader = folder.createReader();
+  /** @type {FileSystemEntry[]} */
+  const children = [];
+  // A reader gives some of the entries at a time (Chromium 100), and none when it is done.
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const some = await new Promise((resolve, reject) => {
+      reader.readEntries(resolve, reject);
+    }).catch(() => {
+      throw problem('disk', {
+        sentence: `The folder ${displayName(parts.join('/'))} cannot be read.`,
+      });
+    });
+    if (some.length === 0) return children;
+    children.push(...some);
+    if (children.length > MAX_SENT) throw problem('too_many');
+  }
+}
+
+/**
+ * Gives everything a path of its own. Names stay as they are: each receiver changes what its disk
+ * cannot hold.
+ *
+ * @param {readonly Found[]} found
+ * @returns {Manifest}
+ */
+function build(found) {
+  /** @type {Entry[]} */
+  const entries = [];
+  /** @type {(File | null)[]} */
+  const files = [];
+  /** @type {{from: string, to: string}[]} */
+  const renamed = [];
+  const root = new Folder();
+  for (const { parts, file } of found) {
+    const path = root.place(parts, file === null);
+    const from = parts.join('/');
+    if (from !== path) renamed.push({ from, to: path });
+    /** @type {Entry} */
+    const entry = { path, kind: file === null ? 'dir' : 'file' };
+    if (file !== null) {
+      entry.size = file.size;
+      if (Number.isSafeInteger(file.lastModified)) entry.mtime = file.lastModified;
+    }
+    entries.push(entry);
+    files.push(file);
+  }
+  const manifest = new Manifest(entries, files);
+  manifest.renamed = renamed;
+  return manifest;
+}
+
+/** The names that are taken in a folder of the manifest. */
+class Folder {
+  /** What stands there, and a folder's own names by what they were called before. */
+  /** @type {Set<string>} */
+  #taken = new Set();
+  /** @type {Map<string, {name: string, folder: Folder}>} */
+  #folders = new Map();
+
+  /**
+   * @param {readonly string[]} parts
+   * @param {boolean} isFolder whether the last part is a folder
+   * @returns {string} the path to use
+   */
+  place(parts, isFolder) {
+    const [first, ...rest] = parts;
+    if (rest.length === 0 && !isFolder) return this.#claim(first);
+    let known = this.#folders.get(first);
+    if (known === undefined) {
+      known = { name: this.#claim(first), folder: new Folder() };
+      this.#folders.set(first, known);
+    }
+    return rest.length === 0 ? known.name : `${known.name}/${known.folder.place(rest, isFolder)}`;
+  }
+
+  /** @param {string} part */
+  #claim(part) {
+    const name = freeName(sendable(part), (other) => this.#taken.has(other));
+    this.#taken.add(name);
+    return name;
+  }
+}
+
+/**
+ * A name without what no path can hold.
+ *
+ * @param {string} part
+ */
+function sendable(part) {
+  const name = part.toWellFormed().replaceAll('/', '_');
+  return name === '' || name === '.' || name === '..' ? '_' : name;
+}

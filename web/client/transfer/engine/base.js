@@ -1,0 +1,196 @@
+// @ts-check
+// What both directions of a transfer have in common: how far it is, how fast, and what stopped it.
+
+import { Meter } from './meter.js';
+import { titleOf } from '../disk/manifest.js';
+import { totals } from '../protocol/messages.js';
+import { problem } from '../../problems.js';
+
+/** @typedef {import('../protocol/messages.js').Entry} Entry */
+/** @typedef {import('../../problems.js').Problem} Problem */
+
+/**
+ * What a transfer needs of its link.
+ *
+ * @typedef {object} Wire
+ * @property {(message: object) => void} sendControl
+ * @property {(message: object, isWanted: () => boolean) => Promise<void>} sendList sends one of many
+ *   messages of ours once few bytes wait, unless it is not wanted any more then; rejects when the link
+ *   is over
+ * @property {(frame: Uint8Array<ArrayBuffer>) => Promise<void>} sendBlock waits while much is buffered;
+ *   rejects when the link is over
+ * @property {() => number} bufferedBlocks bytes that `sendBlock` took and the network did not yet
+ * @property {() => number} maxFrame bytes of the largest frame
+ * @property {(type: string, detail: unknown) => void} emit dispatches an event of the link
+ */
+
+/** How often progress is told, in ms. */
+const TICK = 100;
+/** Ticks after which it is told even when nothing moved, so that a stall shows. */
+const QUIET_TICKS = 5;
+
+/** The codes by which the other side ends a transfer, as codes of problems here. */
+const REMOTE_CODES = Object.freeze(
+  /** @type {Record<string, string>} */ ({
+    refused: 'refused',
+    unsafe_name: 'unsafe_name',
+    no_space: 'no_space',
+    too_many: 'too_many',
+    cancelled: 'peer_cancelled',
+    integrity: 'integrity',
+    changed: 'changed',
+    disk: 'disk',
+    busy: 'busy',
+  }),
+);
+
+const REMOTE_SENTENCES = Object.freeze(
+  /** @type {Record<string, string>} */ ({
+    unsafe_name: 'The other side refuses a file because its name is not safe to save.',
+    no_space: 'The other side has not enough free space for the files.',
+    disk: 'The other side could not read or write a file.',
+    changed: 'A file changed or went away on the other side while it was being sent.',
+    too_many: 'That is more than the other side takes in one transfer.',
+  }),
+);
+
+/**
+ * @param {string} code as the other side sent it: hostile
+ * @returns {Problem}
+ */
+function remoteProblem(code) {
+  const known = Object.hasOwn(REMOTE_CODES, code) ? REMOTE_CODES[code] : 'peer_cancelled';
+  return problem(known, {
+    sentence: Object.hasOwn(REMOTE_SENTENCES, code) ? REMOTE_SENTENCES[code] : undefined,
+  });
+}
+
+/** A transfer as the user interface sees it. */
+export class TransferBase {
+  /** @type {'offered' | 'running' | 'done' | 'failed'} */
+  state = 'offered';
+  /** @type {Problem | null} */
+  problem = null;
+  filesDone = 0;
+  bytesDone = 0;
+  rate = 0;
+  /** @type {number | null} */
+  secondsLeft = null;
+  /** @type {number | null} */
+  current = null;
+  #meter = new Meter();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #timer;
+  #quiet = 0;
+
+  /**
+   * @param {Wire} wire
+   * @param {number} id
+   * @param {readonly Entry[]} entries
+   */
+  constructor(wire, id, entries) {
+    /** @protected */
+    this.wire = wire;
+    this.id = id;
+    this.entries = entries;
+    const { files, bytes } = totals(entries);
+    this.files = files;
+    this.bytes = bytes;
+    this.title = titleOf(entries);
+  }
+
+  /** Whether nothing more will happen. */
+  get over() {
+    return this.state === 'done' || this.state === 'failed';
+  }
+
+  /**
+   * How many bytes have moved, as exactly as it can be said at this moment.
+   *
+   * @protected
+   * @returns {number}
+   */
+  moved() {
+    return this.bytesDone;
+  }
+
+  /** @protected */
+  start() {
+    this.state = 'running';
+    this.#meter.add(performance.now() / 1000, 0);
+    this.#timer = setInterval(() => this.#tick(), TICK);
+    this.wire.emit('progress', this);
+  }
+
+  /** Everything is in place. @protected */
+  finish() {
+    if (this.over) return;
+    this.#stop('done');
+    this.bytesDone = this.bytes;
+    this.filesDone = this.files;
+    this.wire.emit('transferdone', this);
+  }
+
+  /**
+   * The machine, or what is around it, gave up.
+   *
+   * @protected
+   * @param {Problem} reason
+   */
+  fail(reason) {
+    if (this.over) return;
+    this.#stop('failed');
+    this.problem = reason;
+    this.wire.emit('transferfailed', this);
+  }
+
+  /**
+   * @protected
+   * @param {{code: string, remote: boolean, message: string}} event `failed` of a machine
+   */
+  failWith({ code, remote }) {
+    this.fail(remote ? remoteProblem(code) : problem(code === 'refused' ? 'declined' : code));
+  }
+
+  /** Tells how far it is. @protected */
+  tell() {
+    const now = performance.now() / 1000;
+    this.bytesDone = this.moved();
+    this.#meter.add(now, this.bytesDone);
+    this.rate = this.#meter.rate(now);
+    this.secondsLeft = this.rate > 0 ? (this.bytes - this.bytesDone) / this.rate : null;
+    this.wire.emit('progress', this);
+  }
+
+  #tick() {
+    this.#quiet += 1;
+    if (this.moved() === this.bytesDone && this.#quiet < QUIET_TICKS) return;
+    this.#quiet = 0;
+    this.tell();
+  }
+
+  /** @param {'done' | 'failed'} state */
+  #stop(state) {
+    clearInterval(this.#timer);
+    this.state = state;
+    this.rate = 0;
+    this.secondsLeft = null;
+    this.current = null;
+  }
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {string} in lower case
+ */
+export function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/**
+ * @param {BufferSource} data
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export async function sha256(data) {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+}
