@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -63,6 +64,16 @@ def pytest_configure() -> None:
     """A shell has its background jobs ignore Ctrl-C, and so would every process that we start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves out of every later collection of garbage.
+
+    Many tests collect to prove that nothing is left behind. With some five thousand collected
+    tests on the heap that took half of the suite's own processor time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

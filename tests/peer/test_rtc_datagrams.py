@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 from peer.rtc.datagrams import MAX_STUN, are_records, is_records, is_stun
 from tests.support.strangers import attribute, datagrams, fingerprint, record, stun_message
 
+TRANSACTION = bytes(range(12))
+"""Fixed, so that the tests' names are the same in every process."""
+
 
 def request(nominate: bool = True) -> bytes:
-    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    message = stun.Message(
+        message_method=stun.Method.BINDING,
+        message_class=stun.Class.REQUEST,
+        transaction_id=TRANSACTION,
+    )
     message.attributes["USERNAME"] = "theirs:ours"
     message.attributes["PRIORITY"] = 1
     message.attributes["ICE-CONTROLLING"] = 7
@@ -28,7 +35,10 @@ def request(nominate: bool = True) -> bytes:
 def response(**attributes: object) -> bytes:
     names = {name.replace("_", "-"): value for name, value in attributes.items()}
     message = stun.Message(
-        message_method=stun.Method.BINDING, message_class=stun.Class.RESPONSE, attributes=names
+        message_method=stun.Method.BINDING,
+        message_class=stun.Class.RESPONSE,
+        transaction_id=TRANSACTION,
+        attributes=names,
     )
     return bytes(message)
 
