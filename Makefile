@@ -13,17 +13,17 @@ PYTEST_ARGS ?=
 
 # Run with both engines: aiortc's SCTP is the fallback, so it must carry everything, too.
 # Of the others, those against libwebrtc take both by themselves.
-END_TO_END := tests/peer/test_rtc.py tests/peer/test_channel.py tests/peer/test_link.py \
-    tests/peer/test_room.py tests/peer/cli/test_send_and_receive.py tests/peer/cli/test_chat.py \
+END_TO_END := tests/peer/rtc/test_connection.py tests/peer/channel/test_channel.py tests/peer/link/test_link.py \
+    tests/peer/room/test_room.py tests/peer/cli/commands/test_send_and_receive.py tests/peer/cli/commands/chat/test_chat.py \
     tests/turn
 
 # Run with uvloop, and with eager tasks on every newer Python, too: tests/conftest.py.
-CORE := tests/peer/test_room.py tests/peer/test_link.py tests/peer/test_channel.py \
-    tests/peer/test_transfers.py tests/peer/test_cancelling.py tests/peer/test_unread.py
+CORE := tests/peer/room/test_room.py tests/peer/link/test_link.py tests/peer/channel/test_channel.py \
+    tests/peer/transfer/engine/test_transfers.py tests/peer/room/test_cancelling.py tests/peer/channel/test_unread.py
 
 # Each takes PEERLINE_FUZZ inputs: datagrams, HTTP and WebSocket, descriptions, signals, SCTP.
-FUZZED := tests/peer/test_rtc_strangers.py tests/signaling/test_strangers.py \
-    tests/peer/test_rtc_sdp.py tests/peer/test_signals_fuzz.py tests/peer/sctp/test_fuzz.py \
+FUZZED := tests/peer/rtc/test_strangers.py tests/signaling/test_strangers.py \
+    tests/peer/rtc/test_sdp.py tests/peer/link/test_signals_fuzz.py tests/peer/sctp/test_fuzz.py \
     tests/web/test_pasted_across.py
 FUZZ ?= 200000
 
@@ -86,7 +86,7 @@ format: $(VENV)/.tests-installed
 	$(BIN)/ruff format .
 
 audit: $(VENV)/.tests-installed
-	@$(BIN)/python -m tests.support.audit
+	@$(BIN)/python -m tests.support.security.audit
 
 fuzz: $(VENV)/.tests-installed
 	@tests/system-packages

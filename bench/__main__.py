@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .link import HERE, LINKS, OUT
+from lab.wan import HERE, LINKS, OUT
+
 from .sections import SECTIONS, Options
 from .tables import console, write_section
 

@@ -25,7 +25,7 @@ class Engine:
     """What runs at one end."""
 
     name: str
-    """One of `bench.sides.ENGINES`."""
+    """One of `bench.engines.ENGINES`."""
     uvloop: bool = False
     datagram: int = 0
     """Bytes of the largest SCTP packet of ours; 0 for what path MTU discovery finds."""

@@ -14,7 +14,7 @@ import gc
 import os
 import time
 
-from peer.sctp import Association, MessageReceived, SctpConfig
+from peer.sctp import Association, DataChannelMessage, SctpConfig
 
 
 def _exchange(a: Association, z: Association, now: float) -> None:
@@ -67,7 +67,7 @@ def _run(total: int, size: int, datagram: int, *, equal: bool) -> tuple[float, f
             z.receive_datagrams(to_z, now)
         z.handle_timer(now)
         while (event := z.next_event()) is not None:
-            if isinstance(event, MessageReceived):
+            if isinstance(event, DataChannelMessage):
                 received += len(event.data)
                 z.consume(event.stream_id, event.size)
         to_a = z.datagrams_to_send(now)

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.wan import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink, LinkShape
+
 from . import files
 from .bars import Group, write_bars
 from .channel import Engine, Figures, Wrap, measure, on_loopback
-from .link import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink, LinkShape
 from .roundtrips import Delays, measure_delays
 from .sharing import CONTROLS, SHARED, share
 from .tables import Table, cell

@@ -7,8 +7,9 @@ import json
 import subprocess
 from dataclasses import dataclass
 
+from lab.wan import ADDRESS_B, EmulatedLink, LinkShape
+
 from .channel import Engine, WorkerProcess
-from .link import ADDRESS_B, EmulatedLink, LinkShape
 
 SHARED = tuple(
     LinkShape(f"25 ms 100 Mbit queue {queue}", delay_ms=25, rate_mbit=100, queue=queue)

@@ -15,11 +15,12 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.plot import Panel, write_svg
+from lab.bbr1 import BBRv1
+from lab.flows import Bottleneck, jain
+from lab.virtual_network import Conditions, Stalls
 from peer.sctp.congestion import BBR, ControllerFactory, Cubic, NewReno
-from tests.support.bbr1 import BBRv1
-from tests.support.flows import Bottleneck, jain
-from tests.support.netem import Conditions, Stalls
+
+from .plot import Panel, write_svg
 
 OUT = Path(__file__).resolve().parent / "out"
 CONTROLLERS: dict[str, ControllerFactory] = {

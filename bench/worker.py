@@ -2,7 +2,7 @@
 
 The parent (`bench.channel`) starts two of these, carries their descriptions across and reads
 their figures. Commands come as JSON lines on standard input, answers go to standard output.
-Engines: see `bench.sides`.
+Engines: see `bench.engines`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .sides import ENGINES, Side, open_side
+from .engines import ENGINES, Side, open_side
 
 PINGS = 60
 PING_INTERVAL = 0.03
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--datagram", type=int, default=0, help="largest SCTP packet, bytes")
     options = parser.parse_args()
     if options.datagram:
-        from peer.rtc import association
+        from peer.rtc.engines import association
 
         association.MAX_DATAGRAM = options.datagram
     factory = None

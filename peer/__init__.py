@@ -30,13 +30,11 @@ if TYPE_CHECKING:
 
     from signaling.ice_servers import IceConfig, IcePolicy, IceServer
 
-    from .arrivals import Arrivals
-    from .channel import Channel, ChannelStats
-    from .chat import MessageReceived
-    from .chat_line import ChatLine
-    from .codes import Code
+    from .channel.async_queue import AsyncQueue
+    from .channel.channel import Channel, ChannelStats
+    from .channel.chat.protocol import ChatMessage
+    from .channel.chat.session import ChatSession
     from .config import ChannelParameters, EngineName, LinkConfig, Priority, Timeouts
-    from .entering import Entering, host, join
     from .errors import (
         ChannelClosed,
         ChannelError,
@@ -66,76 +64,78 @@ if TYPE_CHECKING:
         VerificationFailed,
         WrongCode,
     )
-    from .events import CandidateType, Path, PeerInfo
-    from .link import Link
-    from .room import Room
-    from .transfer import Entry, LeftOut, Manifest, Notable, Notes, Renamed
-    from .transfers import IncomingTransfer, OutgoingTransfer, Progress, Stage
+    from .link.link import Link
+    from .room.entering import Entering, host, join
+    from .room.room import Room
+    from .security.codes import Code
+    from .transfer.engine import IncomingTransfer, OutgoingTransfer, Progress, TransferStage
+    from .transfer.protocol import Entry, LeftOut, Manifest, Notable, Notes, Renamed
+    from .types import CandidateType, NetworkPath, PeerInfo
 
 _HOME = {
-    "Arrivals": "arrivals",
-    "CandidateType": "events",
-    "Channel": "channel",
+    "AsyncQueue": "channel.async_queue",
+    "CandidateType": "types",
+    "Channel": "channel.channel",
     "ChannelClosed": "errors",
     "ChannelError": "errors",
     "ChannelOverflow": "errors",
     "ChannelParameters": "config",
-    "ChannelStats": "channel",
-    "ChatLine": "chat_line",
-    "Code": "codes",
+    "ChannelStats": "channel.channel",
+    "ChatMessage": "channel.chat.protocol",
+    "ChatSession": "channel.chat.session",
+    "Code": "security.codes",
     "CodeError": "errors",
     "CodeSpent": "errors",
     "DiskError": "errors",
     "EngineName": "config",
-    "Entering": "entering",
-    "Entry": "transfer",
+    "Entering": "room.entering",
+    "Entry": "transfer.protocol",
     "ExitCode": "errors",
     "Guessed": "errors",
     "IceConfig": "signaling.ice_servers",
     "IcePolicy": "signaling.ice_servers",
     "IceServer": "signaling.ice_servers",
-    "IncomingTransfer": "transfers",
+    "IncomingTransfer": "transfer.engine",
     "IntegrityError": "errors",
-    "LeftOut": "transfer",
-    "Link": "link",
+    "LeftOut": "transfer.protocol",
+    "Link": "link.link",
     "LinkClosed": "errors",
     "LinkConfig": "config",
     "LinkLost": "errors",
-    "Manifest": "transfer",
-    "MessageReceived": "chat",
+    "Manifest": "transfer.protocol",
     "MessageTooLarge": "errors",
+    "NetworkPath": "types",
     "NoPath": "errors",
-    "Notable": "transfer",
-    "Notes": "transfer",
-    "OutgoingTransfer": "transfers",
-    "Path": "events",
+    "Notable": "transfer.protocol",
+    "Notes": "transfer.protocol",
+    "OutgoingTransfer": "transfer.engine",
     "PeerError": "errors",
-    "PeerInfo": "events",
+    "PeerInfo": "types",
     "PeerLeft": "errors",
     "PeerTimeout": "errors",
     "Priority": "config",
-    "Progress": "transfers",
+    "Progress": "transfer.engine",
     "ProtocolError": "errors",
     "Refused": "errors",
-    "Renamed": "transfer",
-    "Room": "room",
+    "Renamed": "transfer.protocol",
+    "Room": "room.room",
     "ServerRefused": "errors",
     "ServerUnreachable": "errors",
-    "Stage": "transfers",
     "Timeouts": "config",
     "TooManyGuesses": "errors",
     "TransferBroken": "errors",
     "TransferCancelled": "errors",
     "TransferError": "errors",
+    "TransferStage": "transfer.engine",
     "UnsafeName": "errors",
     "VerificationFailed": "errors",
     "WrongCode": "errors",
-    "host": "entering",
-    "join": "entering",
+    "host": "room.entering",
+    "join": "room.entering",
 }
 
 __all__ = [
-    "Arrivals",
+    "AsyncQueue",
     "CandidateType",
     "Channel",
     "ChannelClosed",
@@ -143,7 +143,8 @@ __all__ = [
     "ChannelOverflow",
     "ChannelParameters",
     "ChannelStats",
-    "ChatLine",
+    "ChatMessage",
+    "ChatSession",
     "Code",
     "CodeError",
     "CodeSpent",
@@ -164,13 +165,12 @@ __all__ = [
     "LinkConfig",
     "LinkLost",
     "Manifest",
-    "MessageReceived",
     "MessageTooLarge",
+    "NetworkPath",
     "NoPath",
     "Notable",
     "Notes",
     "OutgoingTransfer",
-    "Path",
     "PeerError",
     "PeerInfo",
     "PeerLeft",
@@ -183,12 +183,12 @@ __all__ = [
     "Room",
     "ServerRefused",
     "ServerUnreachable",
-    "Stage",
     "Timeouts",
     "TooManyGuesses",
     "TransferBroken",
     "TransferCancelled",
     "TransferError",
+    "TransferStage",
     "UnsafeName",
     "VerificationFailed",
     "WrongCode",

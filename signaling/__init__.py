@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .assets import default_ice_config, page_directory, read_ice_config
-    from .bounds import HeartbeatConfig, LimitsConfig
     from .config import Listener, ServerConfig
     from .errors import (
         AssetMissing,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         reconnect_after,
     )
     from .ice_servers import IceConfig, IceServer, parse_ice_config
+    from .limits_config import HeartbeatConfig, LimitsConfig
     from .server import SignalingServer
     from .service import create_app
     from .tls import server_context
@@ -67,11 +67,11 @@ _HOME = {
     "CloseCode": "errors",
     "ConfigError": "errors",
     "ErrorCode": "errors",
-    "HeartbeatConfig": "bounds",
+    "HeartbeatConfig": "limits_config",
     "IceConfig": "ice_servers",
     "IceConfigError": "errors",
     "IceServer": "ice_servers",
-    "LimitsConfig": "bounds",
+    "LimitsConfig": "limits_config",
     "ListenError": "errors",
     "Listener": "config",
     "Problem": "errors",

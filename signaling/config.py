@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .bounds import HeartbeatConfig, LimitsConfig
 from .errors import ConfigError
 from .ice_servers import IceConfig
+from .limits_config import HeartbeatConfig, LimitsConfig
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,8 +18,8 @@ from typing import Final, TypeAlias
 from aiohttp import WSMsgType, web
 
 from .errors import CloseCode
-from .limits import Budget
 from .messages import MAX_MESSAGE_BYTES
+from .rate_limit import Budget
 from .tls import unsent
 
 __all__ = ["Connection", "Frame"]

@@ -15,10 +15,10 @@ import ssl as ssl_module
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from .bounds import LimitsConfig
 from .gates import HttpGate
-from .limits import TokenBucket
+from .limits_config import LimitsConfig
 from .logs import ThrottledLog
+from .rate_limit import TokenBucket
 from .visitors import Visitors
 
 __all__ = ["Door"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .limits import TokenBucket
+from .rate_limit import TokenBucket
 
 __all__ = ["FrameMeter"]
 

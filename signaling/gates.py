@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from .frame_meter import FrameMeter
-from .limits import Budget, TokenBucket
+from .rate_limit import Budget, TokenBucket
 from .tls import unsent
 
 __all__ = ["FrameGate", "HttpGate", "enter_frames"]

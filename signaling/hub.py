@@ -15,7 +15,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from .errors import BadMessage, CloseCode, ErrorCode
-from .limits import AddressRates, ErrorBudget, TokenBucket, address_key, is_loopback
 from .messages import (
     Draining,
     Error,
@@ -31,10 +30,11 @@ from .messages import (
     Signal,
     parse_client,
 )
+from .rate_limit import AddressRates, ErrorBudget, TokenBucket, address_key, is_loopback
 from .rooms import Close, Effect, RandomBytes, Rooms, RoomsConfig, Send
 
 if TYPE_CHECKING:
-    from .bounds import HeartbeatConfig, LimitsConfig
+    from .limits_config import HeartbeatConfig, LimitsConfig
 
 __all__ = ["Hub", "Refusal"]
 

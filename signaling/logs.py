@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
-from .limits import AddressRates, address_key
+from .rate_limit import AddressRates, address_key
 
 __all__ = ["HttpLog", "ThrottledLog"]
 

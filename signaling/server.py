@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 
-from .bounds import LimitsConfig
 from .config import ServerConfig
 from .descriptors import free_descriptors
 from .door import Door
+from .limits_config import LimitsConfig
 from .listeners import bind, url_of
 from .logs import HttpLog
 from .service import Service

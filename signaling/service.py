@@ -23,7 +23,6 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from .assets import default_ice_config, page_directory
-from .bounds import LimitsConfig
 from .config import ServerConfig
 from .connection import Connection
 from .errors import CloseCode, ErrorCode
@@ -31,7 +30,7 @@ from .frame_meter import FrameMeter
 from .gates import enter_frames
 from .hosts import HostNames, host_of
 from .hub import Hub, Refusal
-from .limits import AddressRates, Budget, address_key, is_loopback
+from .limits_config import LimitsConfig
 from .logs import ThrottledLog
 from .messages import (
     MAX_MESSAGE_BYTES,
@@ -44,6 +43,7 @@ from .messages import (
 )
 from .origins import origin_is_allowed
 from .page import SECURITY_HEADERS, Page
+from .rate_limit import AddressRates, Budget, address_key, is_loopback
 from .rooms import Close, Effect, Send
 
 __all__ = ["Service", "create_app"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
-from .limits import AddressRates, address_key, is_loopback
+from .rate_limit import AddressRates, address_key, is_loopback
 
 __all__ = ["Arrival", "Visitors"]
 

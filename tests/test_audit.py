@@ -8,7 +8,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tests.support.audit import ROOT, canonical, closure, known_holes, main, problems
+from tests.support.security.audit import ROOT, canonical, closure, known_holes, main, problems
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DIRECT = {canonical(r.name): r for r in map(Requirement, PROJECT["dependencies"])}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-PACKAGES = ["peer", "signaling", "peer.sctp", "peer.transfer"]
+PACKAGES = ["peer", "signaling", "peer.sctp", "peer.transfer.protocol"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -26,7 +26,7 @@ def test_every_listed_name_exists(name: str) -> None:
     [
         ("import peer", ["aiortc", "aiohttp", "av", "cryptography", "rich", "click"]),
         ("import peer.sctp", ["aiortc", "aiohttp", "asyncio"]),
-        ("import peer.transfer", ["aiortc", "aiohttp", "asyncio"]),
+        ("import peer.transfer.protocol", ["aiortc", "aiohttp", "asyncio"]),
         ("import signaling", ["aiortc", "aiohttp"]),
         ("import signaling.messages", ["aiohttp", "peer"]),
         ("import peer.cli", ["aiortc", "aiohttp", "prompt_toolkit", "zeroconf"]),

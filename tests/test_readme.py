@@ -11,7 +11,7 @@ import pytest
 
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer
-from tests.support.leftovers import nothing_left_behind
+from tests.support.processes.leftovers import nothing_left_behind
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

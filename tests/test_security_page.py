@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from peer.guesses import CODE_GUESSES, ROOM_GUESSES, ROOM_WINDOW
+from peer.security.guesses import CODE_GUESSES, ROOM_GUESSES, ROOM_WINDOW
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")

@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     gc.set_threshold(100_000)
 
     from .app import run
-    from .lean import leave_out_unused
-    from .output import guard
+    from .import_stubs import leave_out_unused
+    from .terminal.output import guard
 
     guard()
     leave_out_unused()

@@ -11,16 +11,19 @@ from types import MappingProxyType
 
 import click
 
-from .exits import UsageProblem, report
+from .exit_status import UsageProblem, report
 
 __all__ = ["peerline", "run"]
 
 _COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "send": ("peer.cli.send:send", "Send files and folders to somebody."),
-        "receive": ("peer.cli.receive:receive", "Receive what somebody sends you."),
-        "chat": ("peer.cli.chat:chat", "Talk to somebody, and exchange files on the way."),
-        "serve": ("peer.cli.serve:serve", "Run a signaling server for other people."),
+        "send": ("peer.cli.commands.send:send", "Send files and folders to somebody."),
+        "receive": ("peer.cli.commands.receive:receive", "Receive what somebody sends you."),
+        "chat": (
+            "peer.cli.commands.chat.command:chat",
+            "Talk to somebody, and exchange files on the way.",
+        ),
+        "serve": ("signaling.cli:serve", "Run a signaling server for other people."),
     }
 )
 _ALIASES = {"tx": "send", "rx": "receive", "recv": "receive", "recieve": "receive"}

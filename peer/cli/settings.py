@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .exits import UsageProblem
+from .exit_status import UsageProblem
 
 __all__ = ["COMMANDS", "ENVIRONMENT", "config_path", "load"]
 

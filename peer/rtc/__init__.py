@@ -6,9 +6,9 @@ A `Connection` is one RTCPeerConnection, one generation of a link. What lies und
 
 from __future__ import annotations
 
-from .channels import ChannelHandler, ChannelState, DataChannel
 from .connection import Connection, ConnectionState
-from .gathering import GatheringTimes
+from .data_channel import ChannelHandler, ChannelState, DataChannel
+from .ice.gathering import GatheringTimes
 
 __all__ = [
     "ChannelHandler",

@@ -21,20 +21,20 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from peer.config import ChannelParameters, EngineName
 from peer.errors import LinkClosed, LinkLost, NoPath, PeerError, ProtocolError, VerificationFailed
-from peer.events import Path
+from peer.types import NetworkPath
 
-from .association import PeerConnection
-from .candidates import Candidate
-from .channels import DataChannel
-from .engine import Engine, chosen_engine
-from .gathering import Gatherer, GatheringTimes
-from .ice import IceConnection, IceProtocol, adopt
-from .intake import Intake
+from .data_channel import DataChannel
+from .engines.association import PeerConnection
+from .engines.base import Engine, chosen_engine
+from .engines.stock import StockEngine, StockPeerConnection
+from .ice.address_watch import AddressWatch
+from .ice.agent import IceConnection, IceProtocol, adopt
+from .ice.candidates import Candidate
+from .ice.gathering import Gatherer, GatheringTimes
+from .ice.remote_candidates import Intake
+from .ice.servers import ServerEntry, endpoints
+from .ice.verdict import Verdict
 from .sdp import DEFAULT_MAX_MESSAGE_SIZE, Description
-from .servers import ServerEntry, endpoints
-from .stock import StockEngine, StockPeerConnection
-from .verdict import Verdict
-from .watch import AddressWatch
 
 if TYPE_CHECKING:
     from aioice import Candidate as IceCandidate
@@ -277,14 +277,14 @@ class Connection:
         return self._state
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> NetworkPath | None:
         """The path in use; None unless connected."""
         pair = self._ice._nominated.get(1)
         if pair is None:
             return None
         local, remote = pair.local_candidate, pair.remote_candidate
         relayed = "relay" in (local.type, remote.type)
-        return Path(
+        return NetworkPath(
             "relayed" if relayed else "direct",
             cast('Literal["host", "srflx", "prflx", "relay"]', local.type),
             cast('Literal["host", "srflx", "prflx", "relay"]', remote.type),

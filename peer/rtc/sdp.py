@@ -18,7 +18,7 @@ from typing import Final, Literal, Self
 
 from peer.errors import ProtocolError
 
-from .candidates import Candidate
+from .ice.candidates import Candidate
 
 __all__ = ["Description", "candidate_lines", "fingerprint"]
 

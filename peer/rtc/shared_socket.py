@@ -15,8 +15,8 @@ from typing import Any
 
 from peer.udp import Address, UdpEndpoint, open_batch_socket
 
-from .datagrams import are_records, is_records
-from .ice import IceProtocol
+from .demultiplexing import are_records, is_records
+from .ice.agent import IceProtocol
 
 __all__ = ["SharedSocket"]
 

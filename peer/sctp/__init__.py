@@ -12,30 +12,30 @@ from .errors import LocalProtocolError
 from .events import (
     AssociationEnded,
     BufferedAmountLow,
-    ChannelClosed,
-    ChannelOpened,
+    DataChannelClosed,
+    DataChannelMessage,
+    DataChannelOpened,
     Ending,
     Established,
     Event,
-    MessageReceived,
     Restarted,
 )
-from .ppid import Ppid, decode_payload, encode_payload
-from .side import parse_proposal, propose
 from .state import State
 from .stats import Stats
+from .wire.init_parameters import make_sctp_init, parse_sctp_init
+from .wire.ppid import Ppid, decode_payload, encode_payload
 
 __all__ = [
     "Association",
     "AssociationEnded",
     "BufferedAmountLow",
-    "ChannelClosed",
-    "ChannelOpened",
+    "DataChannelClosed",
+    "DataChannelMessage",
+    "DataChannelOpened",
     "Ending",
     "Established",
     "Event",
     "LocalProtocolError",
-    "MessageReceived",
     "Ppid",
     "Restarted",
     "SctpConfig",
@@ -43,6 +43,6 @@ __all__ = [
     "Stats",
     "decode_payload",
     "encode_payload",
-    "parse_proposal",
-    "propose",
+    "make_sctp_init",
+    "parse_sctp_init",
 ]

@@ -11,38 +11,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from .channels import Channels, make_message
-from .chunks.base import ChunkType, serialize_chunk
-from .chunks.sack import drop_outdated
+from .chunk_handlers import ChunkHandlers
 from .config import SctpConfig
 from .context import Context
-from .data_path import DataPath
-from .dcep import DataChannelOpen
+from .control.channels import Channels, make_message
+from .control.handshake import Handshake
+from .control.heartbeat import Heartbeat
+from .control.shutdown import Shutdown
+from .control.stream_reset import StreamReset
 from .dispatch import Dispatcher
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
     AssociationEnded,
     BufferedAmountLow,
+    DataChannelMessage,
     Ending,
     Established,
     Event,
-    MessageReceived,
     Restarted,
 )
-from .handshake import Handshake
-from .heartbeat import Heartbeat
-from .inbound import Inbound
-from .outgoing import NORMAL_PRIORITY, Message
-from .params import Cause, cause
-from .ppid import Ppid
-from .reassembly import OVERHEAD
-from .reset import StreamReset
-from .send_queue import SendQueue
-from .shutdown import Shutdown
-from .side import parse_proposal
+from .receive.reassembly import OVERHEAD
+from .send.outgoing_chunks import NORMAL_PRIORITY, Message
+from .send.send_queue import SendQueue
 from .state import State, StateEvent
 from .stats import Stats
+from .tcb import TransmissionControlBlock
 from .timers import Timer
+from .wire.chunks.base import ChunkType, serialize_chunk
+from .wire.chunks.sack import drop_outdated
+from .wire.dcep import DataChannelOpen
+from .wire.init_parameters import parse_sctp_init
+from .wire.params import Cause, cause
+from .wire.ppid import Ppid
 
 __all__ = ["Association"]
 
@@ -76,9 +76,9 @@ class Association:
         self._shutdown_wanted = False
         """The application wants it to end, if need be once it is established, or again."""
         self._heartbeat = Heartbeat(self._context, self._on_round_trip)
-        self._path: DataPath | None = None
+        self._path: TransmissionControlBlock | None = None
         self._resets: StreamReset | None = None
-        self._inbound = Inbound(
+        self._inbound = ChunkHandlers(
             self._context,
             handshake=self._handshake,
             shutdown=self._shutdown,
@@ -235,7 +235,7 @@ class Association:
             self._handshake.connect(now)
         else:
             ours, peers = proposals
-            self._handshake.skip(parse_proposal(ours), parse_proposal(peers), now)
+            self._handshake.skip(parse_sctp_init(ours), parse_sctp_init(peers), now)
 
     def open_channel(
         self,
@@ -321,7 +321,7 @@ class Association:
         size = len(message.data)
         limit = self._config.peer_max_message_size
         if not size:
-            raise LocalProtocolError("SCTP carries no empty message (see peer.sctp.ppid)")
+            raise LocalProtocolError("SCTP carries no empty message (see peer.sctp.wire.ppid)")
         if limit and size > limit:
             raise LocalProtocolError(f"a message of {size} bytes; the peer accepts {limit}")
         if not 0 <= message.stream_id < self._context.streams:
@@ -352,7 +352,7 @@ class Association:
 
         Args:
             stream_id: Where it came.
-            size: Bytes; ``MessageReceived.size``, or less and the rest later.
+            size: Bytes; ``DataChannelMessage.size``, or less and the rest later.
 
         Raises:
             LocalProtocolError: It is more than was received.
@@ -418,7 +418,9 @@ class Association:
 
     def _on_established(self, now: float) -> None:
         context = self._context
-        path = self._path = self._inbound.path = DataPath(context, self._queue, self._deliver)
+        path = self._path = self._inbound.path = TransmissionControlBlock(
+            context, self._queue, self._deliver
+        )
         features = path.features
         if features.reset and context.local is not None and context.peer is not None:
             self._resets = self._inbound.resets = StreamReset(
@@ -463,7 +465,7 @@ class Association:
             return
         if len(data) == 1 and ppid in _EMPTY:
             data = b""
-        refused = self._channels.on_message(MessageReceived(stream_id, ppid, data, size))
+        refused = self._channels.on_message(DataChannelMessage(stream_id, ppid, data, size))
         if refused and self._path is not None:
             self._path.receiver.consume(refused)
 

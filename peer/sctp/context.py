@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from .config import SctpConfig
 from .events import Event
-from .packet import PacketWriter
-from .side import Side
 from .state import StateMachine
 from .timers import Timers
+from .wire.init_parameters import InitParameters
+from .wire.packet import PacketWriter
 
 __all__ = ["Context"]
 
@@ -33,8 +33,8 @@ class Context:
         """Control chunks for the peer, in order; they share packets with each other and data."""
         self.packets: list[bytes] = []
         """Whole packets that leave as they are: handshake chunks, answers out of the blue."""
-        self.local: Side | None = None
-        self.peer: Side | None = None
+        self.local: InitParameters | None = None
+        self.peer: InitParameters | None = None
 
     @property
     def streams(self) -> int:

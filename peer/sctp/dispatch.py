@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .chunks.base import ChunkType, RawChunk, serialize_chunk
-from .chunks.control import TAG_REFLECTED
 from .context import Context
-from .crc32c import has_valid_checksum
 from .errors import Malformed
-from .packet import parse_header, split_chunks
-from .params import Cause, cause, pad
 from .state import SETTING_UP, State
+from .wire.chunks.base import ChunkType, RawChunk, serialize_chunk
+from .wire.chunks.control import TAG_REFLECTED
+from .wire.crc32c import has_valid_checksum
+from .wire.packet import parse_header, split_chunks
+from .wire.params import Cause, cause, pad
 
 __all__ = ["Dispatcher", "Handler"]
 

@@ -10,16 +10,16 @@ import msgspec
 __all__ = [
     "AssociationEnded",
     "BufferedAmountLow",
-    "ChannelClosed",
-    "ChannelOpened",
+    "DataChannelClosed",
+    "DataChannelMessage",
+    "DataChannelOpened",
     "Ending",
     "Established",
     "Event",
-    "MessageReceived",
     "Restarted",
 ]
 
-# Structs, not dataclasses: MessageReceived is made once per message on the fast path, and a
+# Structs, not dataclasses: DataChannelMessage is made once per message on the fast path, and a
 # frozen dataclass costs five times as much.
 
 
@@ -34,7 +34,7 @@ class Established(msgspec.Struct, frozen=True):
     """Packets leave without a checksum (DTLS guards them)."""
 
 
-class ChannelOpened(msgspec.Struct, frozen=True):
+class DataChannelOpened(msgspec.Struct, frozen=True):
     """A channel may be used: the peer opened it, or acknowledged ours, or both agreed before."""
 
     stream_id: int
@@ -50,18 +50,18 @@ class ChannelOpened(msgspec.Struct, frozen=True):
     """The peer opened it in-band."""
 
 
-class ChannelClosed(msgspec.Struct, frozen=True):
+class DataChannelClosed(msgspec.Struct, frozen=True):
     """Both directions of the channel are reset; its stream id may be used again."""
 
     stream_id: int
 
 
-class MessageReceived(msgspec.Struct, frozen=True, gc=False):
+class DataChannelMessage(msgspec.Struct, frozen=True, gc=False):
     """A complete message. It fills the receive window until ``consume`` is called for it."""
 
     stream_id: int
     ppid: int
-    """Payload protocol identifier as sent (RFC 8831, 8); see :mod:`peer.sctp.ppid`."""
+    """Payload protocol identifier as sent (RFC 8831, 8); see :mod:`peer.sctp.wire.ppid`."""
     data: bytes
     """The payload; empty for the two "empty" identifiers."""
     size: int
@@ -101,9 +101,9 @@ class AssociationEnded(msgspec.Struct, frozen=True):
 
 Event: TypeAlias = (
     Established
-    | ChannelOpened
-    | ChannelClosed
-    | MessageReceived
+    | DataChannelOpened
+    | DataChannelClosed
+    | DataChannelMessage
     | BufferedAmountLow
     | Restarted
     | AssociationEnded

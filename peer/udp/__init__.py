@@ -6,8 +6,7 @@ event loop. Nothing here knows what the datagrams mean.
 
 from __future__ import annotations
 
-from .batch import Address, BatchSocket
+from .batched_socket import Address, BatchSocket, open_batch_socket
 from .endpoint import UdpEndpoint
-from .opening import open_batch_socket
 
 __all__ = ["Address", "BatchSocket", "UdpEndpoint", "open_batch_socket"]

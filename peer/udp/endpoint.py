@@ -7,7 +7,7 @@ import errno
 from collections import deque
 from collections.abc import Callable
 
-from .batch import MAX_DATAGRAM, Address, BatchSocket, ReportingSocket, SegmentationRefused
+from .batched_socket import MAX_DATAGRAM, Address, BatchSocket, ReportingSocket, SegmentationRefused
 from .coalescing import INTERVAL, Coalescing, Taken
 
 RECEIVE_BYTES_PER_TURN = 200_000

@@ -14,7 +14,7 @@ import sys
 from struct import Struct
 from typing import cast
 
-from .batch import Address, SegmentationRefused
+from .batched_socket import Address, SegmentationRefused
 
 SOL_UDP = 17
 UDP_SEGMENT = 103

@@ -11,13 +11,13 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from lab.lossy_relay import LossyPath
+from lab.netns import own_network
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
-from tests.support.bare_page import BROWSERS, BarePage, bare_page
-from tests.support.connections import CONTROL
-from tests.support.lossy import LossyPath
-from tests.support.netns import own_network
-from tests.support.remote import ETHERNET, Pair, digest_of, meeting, pieces
+from tests.support.browsers.bare_page import BROWSERS, BarePage, bare_page
+from tests.support.links.connections import CONTROL
+from tests.support.stacks.remote import ETHERNET, Pair, digest_of, meeting, pieces
 
 pytestmark = [
     pytest.mark.interop,

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
-from tests.support.libwebrtc import ForeignChannel, Meeting, meeting
+from tests.support.stacks.libwebrtc import ForeignChannel, Meeting, meeting
 
 pytestmark = pytest.mark.interop
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from lab.lossy_relay import LossyPath
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
-from tests.support.lossy import LossyPath
-from tests.support.pion import pion
-from tests.support.program import Program
-from tests.support.remote import ETHERNET, Meeting, Pair, digest_of, meeting, pieces
-from tests.support.werift import libdatachannel
+from tests.support.stacks.npm import libdatachannel
+from tests.support.stacks.pion import pion
+from tests.support.stacks.program import Program
+from tests.support.stacks.remote import ETHERNET, Meeting, Pair, digest_of, meeting, pieces
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 

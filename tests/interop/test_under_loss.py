@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import aiortc
 import pytest
 
+from lab.lossy_relay import LossyPath
 from peer.config import ChannelParameters
 from peer.rtc import Connection
-from tests.support.connections import CONTROL, RecordingHandler, recorded
-from tests.support.libwebrtc import Foreign, ForeignChannel, Meeting
-from tests.support.lossy import LossyPath
+from tests.support.links.connections import CONTROL, RecordingHandler, recorded
+from tests.support.stacks.libwebrtc import Foreign, ForeignChannel, Meeting
 
 pytestmark = pytest.mark.interop
 

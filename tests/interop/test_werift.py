@@ -29,11 +29,19 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from lab.lossy_relay import LossyPath
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
-from tests.support.lossy import LossyPath
-from tests.support.remote import ETHERNET, Meeting, Pair, described, digest_of, meeting, pieces
-from tests.support.werift import Werift, werift
+from tests.support.stacks.npm import Werift, werift
+from tests.support.stacks.remote import (
+    ETHERNET,
+    Meeting,
+    Pair,
+    described,
+    digest_of,
+    meeting,
+    pieces,
+)
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from tests.support.namespaces import loopback_only, python_in
+from lab.namespaces import loopback_only, python_in
 
 HOST = """
 import asyncio, json

@@ -20,8 +20,8 @@ from click.testing import CliRunner
 from signaling.cli import main, serve
 from signaling.errors import CloseCode
 from signaling.messages import Draining
-from tests.support.certificates import make_certificate
-from tests.support.signaling import ENOUGH, open_client
+from tests.support.servers.certificates import make_certificate
+from tests.support.servers.clients import ENOUGH, open_client
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,7 +15,6 @@ from aiohttp import web
 
 from signaling import HeartbeatConfig, LimitsConfig, ServerConfig, connection, service
 from signaling.errors import CloseCode
-from signaling.limits import Budget
 from signaling.messages import (
     MAX_MESSAGE_BYTES,
     Error,
@@ -30,9 +29,11 @@ from signaling.messages import (
     parse_server,
     serialize,
 )
+from signaling.rate_limit import Budget
 from signaling.server import SignalingServer
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import (
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.clients import Client, open_client
+from tests.support.servers.raw_websocket import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -44,7 +45,6 @@ from tests.support.rawsocket import (
     open_raw,
     request,
 )
-from tests.support.signaling import Client, open_client
 
 LIMITS = LimitsConfig(close_timeout=0.3)
 

@@ -12,9 +12,9 @@ from signaling import LimitsConfig, ServerConfig, SignalingServer
 from signaling.errors import CloseCode
 from signaling.frame_meter import FrameMeter
 from signaling.messages import Ice, IceUpdate
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import CONTINUATION, PING, PONG, RawClient, frame, open_raw
-from tests.support.signaling import open_client
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.clients import open_client
+from tests.support.servers.raw_websocket import CONTINUATION, PING, PONG, RawClient, frame, open_raw
 
 HELLO = frame(b'{"t":"hello","room":"flood"}')
 FIRST = frame(b"{", fin=False)

@@ -22,11 +22,11 @@ from signaling import (
     gates,
     server_context,
 )
-from signaling.limits import TokenBucket
-from tests.support.certificates import make_certificate
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import ENOUGH, request
-from tests.support.signaling import open_client
+from signaling.rate_limit import TokenBucket
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.certificates import make_certificate
+from tests.support.servers.clients import open_client
+from tests.support.servers.raw_websocket import ENOUGH, request
 
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "
 ASK = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from signaling import LimitsConfig, ServerConfig, SignalingServer
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import request
-from tests.support.signaling import open_client
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.clients import open_client
+from tests.support.servers.raw_websocket import request
 
 UPGRADE = (
     b"Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

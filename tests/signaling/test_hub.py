@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signaling.bounds import HeartbeatConfig, LimitsConfig
 from signaling.errors import CloseCode, ErrorCode
 from signaling.hub import Hub, Refusal
 from signaling.ice_servers import IceServer
+from signaling.limits_config import HeartbeatConfig, LimitsConfig
 from signaling.messages import (
     Draining,
     Error,
@@ -27,7 +27,7 @@ from signaling.messages import (
     Welcome,
 )
 from signaling.rooms import Close, Effect, Send
-from tests.support.signaling import VECTORS
+from tests.support.servers.clients import VECTORS
 
 M = TypeVar("M")
 

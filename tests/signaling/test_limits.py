@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signaling.limits import AddressRates, ErrorBudget, TokenBucket, address_key, is_loopback
+from signaling.rate_limit import AddressRates, ErrorBudget, TokenBucket, address_key, is_loopback
 
 
 def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signaling.bounds import MAX_PEERS
 from signaling.errors import BadMessage, ErrorCode
 from signaling.ice_servers import IceServer
+from signaling.limits_config import MAX_PEERS
 from signaling.messages import (
     MAX_DATA_BYTES,
     MAX_MESSAGE_BYTES,
@@ -33,7 +33,7 @@ from signaling.messages import (
     serialize,
     serialize_bytes,
 )
-from tests.support.signaling import VECTORS
+from tests.support.servers.clients import VECTORS
 
 
 def fields(message: ClientMessage | ServerMessage) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from yarl import URL
 from signaling import ServerConfig
 from signaling.assets import page_directory
 from signaling.server import SignalingServer
-from tests.support.rawsocket import request
+from tests.support.servers.raw_websocket import request
 
 
 @pytest.fixture

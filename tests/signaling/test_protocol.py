@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from signaling import messages
-from signaling.bounds import LimitsConfig
 from signaling.errors import CloseCode, ErrorCode, Reconnect, reconnect_after
+from signaling.limits_config import LimitsConfig
 from signaling.messages import LeaveReason, SignalKind, parse_client, parse_server
 
 TEXT = (Path(messages.__file__).parent / "PROTOCOL.md").read_text(encoding="utf-8")

@@ -31,9 +31,9 @@ from signaling.messages import (
     SignalKind,
 )
 from signaling.server import SignalingServer
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import frame, open_raw
-from tests.support.signaling import Client, Closed, open_client
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.clients import Client, Closed, open_client
+from tests.support.servers.raw_websocket import frame, open_raw
 
 ICE = IceConfig((IceServer(("turn:t.example",), "user", "very-secret"),), "relay")
 

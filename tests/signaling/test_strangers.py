@@ -29,10 +29,10 @@ from signaling import (
     page_directory,
     server_context,
 )
-from tests.support.certificates import make_certificate
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rawsocket import frame, request
-from tests.support.signaling import ENOUGH, VECTORS, open_client
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.certificates import make_certificate
+from tests.support.servers.clients import ENOUGH, VECTORS, open_client
+from tests.support.servers.raw_websocket import frame, request
 
 INPUTS = int(os.environ.get("PEERLINE_FUZZ", "1500"))
 SEED = int(os.environ.get("PEERLINE_FUZZ_SEED", "7"))

@@ -16,10 +16,10 @@ from signaling.errors import ConfigError
 from signaling.messages import Leave, PeerEvent
 from signaling.server import SignalingServer
 from signaling.tls import server_context
-from tests.support.certificates import make_certificate
-from tests.support.leftovers import nothing_left_behind, open_sockets
-from tests.support.rawsocket import PONG, frame, request
-from tests.support.signaling import open_client
+from tests.support.processes.leftovers import nothing_left_behind, open_sockets
+from tests.support.servers.certificates import make_certificate
+from tests.support.servers.clients import open_client
+from tests.support.servers.raw_websocket import PONG, frame, request
 
 
 async def test_https_and_http_clients_meet_in_one_room(tmp_path: Path) -> None:

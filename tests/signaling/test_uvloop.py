@@ -15,9 +15,9 @@ import uvloop
 from signaling import LimitsConfig, Listener, ServerConfig, SignalingServer, server_context
 from signaling.errors import CloseCode
 from signaling.messages import Ice, IceUpdate, PeerEvent
-from tests.support.certificates import make_certificate
-from tests.support.rawsocket import PONG, frame, open_raw, request
-from tests.support.signaling import open_client
+from tests.support.servers.certificates import make_certificate
+from tests.support.servers.clients import open_client
+from tests.support.servers.raw_websocket import PONG, frame, open_raw, request
 
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 

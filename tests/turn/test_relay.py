@@ -13,13 +13,13 @@ import pytest_asyncio
 
 from peer.errors import NoPath
 from peer.rtc import Connection, GatheringTimes
-from peer.rtc.relay import RelayTransport
+from peer.rtc.ice.relay import RelayTransport
 from peer.rtc.sdp import candidate_lines
 from signaling.ice_servers import IceServer
-from tests.support.connections import CONTROL, RecordingHandler, connected_pair
-from tests.support.coturn import Coturn, running_coturn
-from tests.support.leftovers import nothing_left_behind
-from tests.support.stun import running_stun_server
+from tests.support.links.connections import CONTROL, RecordingHandler, connected_pair
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.coturn import Coturn, running_coturn
+from tests.support.servers.stun import running_stun_server
 
 pytestmark = pytest.mark.turn
 
@@ -190,7 +190,7 @@ async def test_every_address_of_a_turn_name_is_tried(
         assert host == "turn.example"
         return ["::1", "127.0.0.1"]
 
-    monkeypatch.setattr("peer.rtc.relay.look_up", found)
+    monkeypatch.setattr("peer.rtc.ice.relay.look_up", found)
     for transport in ("udp", "tcp"):
         entry = coturn.entry(transport)
         urls = tuple(url.replace("127.0.0.1", "turn.example") for url in entry.urls)

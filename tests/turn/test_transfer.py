@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from peer.link import Link
-from peer.transfers import IncomingTransfer
+from peer.link.link import Link
+from peer.transfer.engine import IncomingTransfer
 from signaling.ice_servers import IceConfig
-from tests.support.coturn import running_coturn
-from tests.support.leftovers import nothing_left_behind
-from tests.support.rooms import linked
-from tests.support.stun import running_stun_server
+from tests.support.links.rooms import linked
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.servers.coturn import running_coturn
+from tests.support.servers.stun import running_stun_server
 
 pytestmark = pytest.mark.turn
 

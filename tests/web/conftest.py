@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from lab.netns import own_network
 from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer
-from tests.support.browser import Person, chromium
-from tests.support.netns import own_network
+from tests.support.browsers.browser import Person, chromium
 
 NewPerson = Callable[..., Awaitable[Person]]
 

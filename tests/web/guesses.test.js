@@ -1,4 +1,4 @@
-// Counting guesses: the sequences that peer/guesses.py is held to, too.
+// Counting guesses: the sequences that peer/security/guesses.py is held to, too.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

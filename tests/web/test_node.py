@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.node import node_command
+from tests.support.browsers.node import node_command
 
 HERE = Path(__file__).resolve().parent
 FILES = sorted(HERE.rglob("*.test.js"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import FileChooser, expect
 
-from tests.support.browser import PATIENCE, Person
+from tests.support.browsers.browser import PATIENCE, Person
 from tests.web.conftest import NewPerson, connect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]

@@ -10,8 +10,8 @@ from playwright.async_api import Dialog, expect
 from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer
-from tests.support.browser import PATIENCE, Person, chromium
-from tests.support.samples import write_file
+from tests.support.browsers.browser import PATIENCE, Person, chromium
+from tests.support.transfer.samples import write_file
 from tests.web.conftest import NewPerson, connect
 from tests.web.test_page_access import PHONE, SPILLED, fits
 

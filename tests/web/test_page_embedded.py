@@ -9,7 +9,7 @@ from aiohttp import web
 from playwright.async_api import Browser
 
 import signaling
-from tests.support.browser import Person
+from tests.support.browsers.browser import Person
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

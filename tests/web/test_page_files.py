@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Dialog, expect
 
-from tests.support.browser import Person
-from tests.support.samples import (
+from tests.support.browsers.browser import Person
+from tests.support.transfer.samples import (
     SIZES,
     digests_in,
     digests_of,

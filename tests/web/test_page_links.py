@@ -24,7 +24,7 @@ from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.ice_servers import IceConfig
 from signaling.server import SignalingServer
-from tests.support.coturn import running_coturn
+from tests.support.servers.coturn import running_coturn
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

@@ -17,8 +17,8 @@ from playwright.async_api import expect
 import peer
 from peer.errors import ExitCode
 from signaling.server import SignalingServer
-from tests.support.browser import Person
-from tests.support.samples import (
+from tests.support.browsers.browser import Person
+from tests.support.transfer.samples import (
     SIZES,
     digests_in,
     digests_of,

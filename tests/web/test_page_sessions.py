@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from peer.codes import Code
+from peer.security.codes import Code
 from tests.web.conftest import NewPerson, connect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
+from lab.netns import LAN_ADDRESS, Network, own_network
 from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer
-from tests.support.browser import Person, chromium
-from tests.support.netns import LAN_ADDRESS, Network, own_network
+from tests.support.browsers.browser import Person, chromium
 from tests.web.conftest import NewPerson, connect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from peer.codes import Code
-from peer.pake import Pake, PakeDone, PakeEvent, PakeFailed, PakeFailure
-from peer.sealing import Envelope, Sealer, SealError
-from tests.support.node import node_command
+from peer.security.codes import Code
+from peer.security.pake import Pake, PakeDone, PakeEvent, PakeFailed, PakeFailure
+from peer.security.sealing import Envelope, Sealer, SealError
+from tests.support.browsers.node import node_command
 
 SCRIPT = Path(__file__).with_name("pake_peer.js")
 LINK = "bGluaw"

@@ -11,10 +11,10 @@ import random
 import subprocess
 from pathlib import Path
 
-from peer.codes import Code
 from peer.errors import CodeError
-from peer.pasted import server_of
-from tests.support.node import node_command
+from peer.security.codes import Code
+from peer.security.pasted import server_of
+from tests.support.browsers.node import node_command
 
 TEXTS = int(os.environ.get("PEERLINE_FUZZ", "1500"))
 CHECK = Path(__file__).with_name("pasted_check.js")

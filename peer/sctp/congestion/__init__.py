@@ -6,9 +6,9 @@ from .base import (
     AckSample,
     CongestionController,
     ControllerFactory,
-    Flight,
     LossSample,
     PathProfile,
+    SendSnapshot,
 )
 from .bbr import BBR
 from .cubic import Cubic
@@ -20,8 +20,8 @@ __all__ = [
     "CongestionController",
     "ControllerFactory",
     "Cubic",
-    "Flight",
     "LossSample",
     "NewReno",
     "PathProfile",
+    "SendSnapshot",
 ]

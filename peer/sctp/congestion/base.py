@@ -22,14 +22,14 @@ __all__ = [
     "AckSample",
     "CongestionController",
     "ControllerFactory",
-    "Flight",
     "LossSample",
     "PathProfile",
+    "SendSnapshot",
 ]
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class SendSnapshot:
     """
     What all packets of one burst share: the connection's counters when it was sent.
 
@@ -70,7 +70,7 @@ class AckSample:
     """Bytes delivered since the association began, this SACK included."""
     lost_total: int
     """Bytes declared lost since the association began."""
-    flight: Flight
+    flight: SendSnapshot
     """The burst of the most recently sent packet that this SACK delivered."""
     rate: float
     """Delivery rate over that packet's round trip, bytes per second; 0.0 when unknown."""
@@ -97,7 +97,7 @@ class LossSample:
     """Bytes declared lost since the association began, these included."""
     delivered: int
     """Bytes delivered since the association began."""
-    flight: Flight
+    flight: SendSnapshot
     """The burst of the most recently sent of the lost packets."""
 
 

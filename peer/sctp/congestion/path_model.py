@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import math
 
-from .base import AckSample, Flight
+from .base import AckSample, SendSnapshot
 
 __all__ = ["BETA", "PathModel"]
 
@@ -326,7 +326,7 @@ class PathModel:
             return True
         return self.round_loss > STARTUP_LOSS and self.round_loss * self.round_bytes > 8192
 
-    def is_inflight_too_high(self, flight: Flight, lost_total: int, delivered: int) -> bool:
+    def is_inflight_too_high(self, flight: SendSnapshot, lost_total: int, delivered: int) -> bool:
         """More was lost since `flight` was sent than a path of this kind loses by itself."""
         lost = lost_total - flight.lost
         volume = max(flight.in_flight, delivered - flight.delivered + lost)

@@ -3,7 +3,7 @@
 
 import { createInterface } from 'node:readline';
 import { RTCPeerConnection } from 'node-datachannel/polyfill';
-import { servant } from '../../support/verbs.mjs';
+import { servant } from '../../support/stacks/verbs.mjs';
 
 const reply = servant((settings) => new RTCPeerConnection({ iceServers: [], ...settings }));
 const lines = createInterface({ input: process.stdin });

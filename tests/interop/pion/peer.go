@@ -1,5 +1,5 @@
 // pion's RTCPeerConnection, driven by a test: a line of JSON in is a call, a line out its reply.
-// The end of the input is the end of the process. The verbs are those of tests/support/verbs.mjs.
+// The end of the input is the end of the process. The verbs are those of tests/support/browsers/verbs.mjs.
 //
 // One source for two generations of pion: v4.go and v3.go say what each calls its things.
 package main

@@ -3,7 +3,7 @@
 
 import { createInterface } from 'node:readline';
 import { RTCPeerConnection } from 'werift';
-import { servant } from '../../support/verbs.mjs';
+import { servant } from '../../support/stacks/verbs.mjs';
 
 // werift throws at a chunk of a type that it does not know, where nobody catches it: by default
 // that is the end of the process. RFC 9260 section 3.2 says to skip it. Here it is PAD (RFC 4820),

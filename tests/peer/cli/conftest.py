@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.terminal import Piped, clean_environment
+from tests.support.processes.terminal import Piped, clean_environment
 
 
 @pytest.fixture

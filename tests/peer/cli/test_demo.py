@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.terminal import ROOT, clean_environment
+from tests.support.processes.terminal import ROOT, clean_environment
 
 
 def test_demo_sends_a_folder_chats_and_cleans_up(tmp_path: Path) -> None:

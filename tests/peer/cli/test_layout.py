@@ -9,9 +9,9 @@ import pyte
 import pytest
 from rich.console import ConsoleDimensions
 
-from peer.cli import present
-from peer.cli.screen import Screen
-from peer.codes import Code
+from peer.cli.terminal import wording
+from peer.cli.terminal.screen import Screen
+from peer.security.codes import Code
 
 
 @dataclass
@@ -47,7 +47,7 @@ def display(
     invited = Invited(code, f"{server}/#{code}", embedded)
     for _ in range(10):
         screen.say("    something that is sent")
-    present.invitation(screen, invited, command="peerline receive", show_qr=qr)  # type: ignore[arg-type]
+    wording.invitation(screen, invited, command="peerline receive", show_qr=qr)  # type: ignore[arg-type]
     screen.status("Waiting for the other side ... (Ctrl-C gives up)")
     stream.flush()
     terminal = pyte.Screen(columns, rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peer.cli.exits import UsageProblem
+from peer.cli.exit_status import UsageProblem
 from peer.cli.settings import ENVIRONMENT, config_path, load
 
 

@@ -11,17 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
-from peer.sctp import Association, MessageReceived, Ppid, SctpConfig
-from peer.sctp.chunks import ChunkType, serialize_chunk
-from peer.sctp.chunks.data import BEGIN, END, UNORDERED, DataChunk
-from peer.sctp.chunks.forward import ForwardTsn, Skipped
-from peer.sctp.chunks.reconfig import IncomingReset, OutgoingReset, reconfig
-from peer.sctp.chunks.sack import Sack
-from peer.sctp.dcep import ACK, DataChannelOpen
-from peer.sctp.packet import PacketWriter, split_chunks
-from peer.sctp.params import Param, ParamType, serialize_params
-from peer.sctp.side import Side
-from tests.support.pair import AssociationPair
+from lab.association_pair import AssociationPair
+from peer.sctp import Association, DataChannelMessage, Ppid, SctpConfig
+from peer.sctp.wire.chunks import ChunkType, serialize_chunk
+from peer.sctp.wire.chunks.data import BEGIN, END, UNORDERED, DataChunk
+from peer.sctp.wire.chunks.forward import ForwardTsn, Skipped
+from peer.sctp.wire.chunks.reconfig import IncomingReset, OutgoingReset, reconfig
+from peer.sctp.wire.chunks.sack import Sack
+from peer.sctp.wire.dcep import ACK, DataChannelOpen
+from peer.sctp.wire.init_parameters import InitParameters
+from peer.sctp.wire.packet import PacketWriter, split_chunks
+from peer.sctp.wire.params import Param, ParamType, serialize_params
 
 C = ChunkType
 PACKETS = 1500
@@ -115,7 +115,7 @@ def added_streams(attack: Attack, n: int) -> None:
 
 
 def inits(attack: Attack, n: int) -> None:
-    side = Side.new(SctpConfig(), lambda size: bytes([n % 255 + 1]) * size)
+    side = InitParameters.new(SctpConfig(), lambda size: bytes([n % 255 + 1]) * size)
     odd = [Param(0xC0F0 + i, bytes(40)) for i in range(20)]
     attack.say(side.serialize(C.INIT, odd), tag=0)
 
@@ -236,5 +236,5 @@ def test_messages_that_nobody_reads_are_bounded_by_the_window() -> None:
     attack = Attack(receive_window=1 << 16)
     for n in range(PACKETS):
         attack.say(attack.data(n, 3, b"x"))
-    events = [e for e in attack.victim._context.events if isinstance(e, MessageReceived)]
+    events = [e for e in attack.victim._context.events if isinstance(e, DataChannelMessage)]
     assert sum(event.size for event in events) <= (1 << 16) + 300

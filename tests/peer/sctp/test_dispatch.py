@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from peer.sctp import AssociationEnded, Ending, MessageReceived, SctpConfig, State
-from peer.sctp.chunks import ChunkType, serialize_chunk
-from peer.sctp.chunks.data import BEGIN, END, IMMEDIATE, DataChunk
-from peer.sctp.chunks.sack import Sack
-from peer.sctp.packet import PacketWriter, split_chunks
-from peer.sctp.params import Cause, parse_params
-from tests.support.pair import AssociationPair, End, drop_first, has, kinds
+from lab.association_pair import AssociationPair, End, drop_first, has, kinds
+from peer.sctp import AssociationEnded, DataChannelMessage, Ending, SctpConfig, State
+from peer.sctp.wire.chunks import ChunkType, serialize_chunk
+from peer.sctp.wire.chunks.data import BEGIN, END, IMMEDIATE, DataChunk
+from peer.sctp.wire.chunks.sack import Sack
+from peer.sctp.wire.packet import PacketWriter, split_chunks
+from peer.sctp.wire.params import Cause, parse_params
 
 C = ChunkType
 _HEARTBEAT = serialize_chunk(C.HEARTBEAT, 0, b"\0\1\0\x08info")
@@ -79,7 +79,7 @@ def test_a_message_on_a_stream_that_does_not_exist_is_acknowledged_and_reported(
     (error,) = [parse_params(c.value) for c in chunks if c.kind == C.ERROR]
     assert error == [(Cause.INVALID_STREAM, b"\0\x0a\0\0")]
     assert C.SACK in [c.kind for c in chunks]
-    assert not pair.a.of(MessageReceived)
+    assert not pair.a.of(DataChannelMessage)
     assert pair.established
 
 
@@ -142,7 +142,7 @@ def test_data_that_comes_after_shutdown_was_sent_is_taken_and_answered_with_anot
     (again,) = [c for c in answers if c.kind == C.SHUTDOWN]
     assert again.value == data[4:8]
     event = pair.a.association.next_event()
-    assert isinstance(event, MessageReceived)
+    assert isinstance(event, DataChannelMessage)
     assert event.data == b"not yet"
 
 

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import pytest
 
+from lab.association_pair import AssociationPair
 from peer.sctp import Association, SctpConfig, State
-from peer.sctp.chunks import (
+from peer.sctp.wire.chunks import (
     BEGIN,
     END,
     UNORDERED,
@@ -28,10 +29,9 @@ from peer.sctp.chunks import (
     Skipped,
     serialize_chunk,
 )
-from peer.sctp.chunks.control import heartbeat, shutdown
-from peer.sctp.chunks.reconfig import reconfig
-from peer.sctp.crc32c import crc32c
-from tests.support.pair import AssociationPair
+from peer.sctp.wire.chunks.control import heartbeat, shutdown
+from peer.sctp.wire.chunks.reconfig import reconfig
+from peer.sctp.wire.crc32c import crc32c
 
 PACKETS = int(os.environ.get("PEERLINE_FUZZ", "20000"))
 MEMORY = (8 << 20) + (1 << 20)

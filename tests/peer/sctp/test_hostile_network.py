@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from peer.sctp import AssociationEnded, Ending, MessageReceived, SctpConfig, State
-from tests.support.pair import AssociationPair, Link
+from lab.association_pair import AssociationPair, Link
+from peer.sctp import AssociationEnded, DataChannelMessage, Ending, SctpConfig, State
 
 # Corruption is caught by the checksum only when there is one: over DTLS there need not be.
 # So many that on the worst of these networks not one set-up in a million fails by chance.
@@ -62,9 +62,11 @@ def test_reliable_messages_all_arrive_whole_and_each_stream_in_order(
             sender.association.send(
                 stream, 53, _content(index, size), now=pair.now, ordered=ordered
             )
-    pair.drive(until=lambda: all(len(e.of(MessageReceived)) >= len(sent) for e in (pair.a, pair.z)))
+    pair.drive(
+        until=lambda: all(len(e.of(DataChannelMessage)) >= len(sent) for e in (pair.a, pair.z))
+    )
     for receiver in (pair.a, pair.z):
-        received = [(m.stream_id, m.data) for m in receiver.of(MessageReceived)]
+        received = [(m.stream_id, m.data) for m in receiver.of(DataChannelMessage)]
         expected = [(stream, _content(i, size)) for i, (stream, _, size) in enumerate(sent)]
         assert sorted(received) == sorted(expected)
         ordered_only = {_content(i, size) for i, (_, o, size) in enumerate(sent) if o}
@@ -104,11 +106,11 @@ def test_abandoned_messages_never_stall_what_follows(
         pair.a.association.send(stream, 53, b"the last one", now=pair.now)
 
     def last_ones() -> int:
-        return sum(m.data == b"the last one" for m in pair.z.of(MessageReceived))
+        return sum(m.data == b"the last one" for m in pair.z.of(DataChannelMessage))
 
     pair.drive(until=lambda: last_ones() == 5)
     possible = {(stream, _content(i, size)) for i, (stream, _, size) in enumerate(sent)}
-    seen = [(m.stream_id, m.data) for m in pair.z.of(MessageReceived) if m.data[:3] != b"the"]
+    seen = [(m.stream_id, m.data) for m in pair.z.of(DataChannelMessage) if m.data[:3] != b"the"]
     assert set(seen) <= possible
     pair.drive(until=lambda: pair.a.association.stats().unacked_chunks == 0)
     assert pair.z.association.stats().reassembling == 0
@@ -171,7 +173,7 @@ def test_reliable_messages_arrive_beside_limited_ones(
         return stats.unacked_chunks == stats.buffered == 0
 
     pair.drive(until=is_done, seconds=3000)
-    received = [(m.stream_id, m.data) for m in pair.z.of(MessageReceived)]
+    received = [(m.stream_id, m.data) for m in pair.z.of(DataChannelMessage)]
     assert len(set(received)) == len(received)
     reliable = [
         (stream, _content(i, size), ordered)

@@ -14,10 +14,10 @@ from aiortc import RTCSctpCapabilities, RTCSctpTransport
 from peer.sctp import (
     Association,
     AssociationEnded,
-    ChannelClosed,
-    ChannelOpened,
+    DataChannelClosed,
+    DataChannelMessage,
+    DataChannelOpened,
     Event,
-    MessageReceived,
     SctpConfig,
     decode_payload,
 )
@@ -74,7 +74,7 @@ class _Pipe:
             async with self._news:
                 while (event := association.next_event()) is not None:
                     self.events.append(event)
-                    if isinstance(event, MessageReceived):
+                    if isinstance(event, DataChannelMessage):
                         association.consume(event.stream_id, event.size)
                 self._news.notify_all()
             timer = association.get_timer()
@@ -121,18 +121,18 @@ async def test_stock_aiortc_echoes_every_message_and_closes(loss: float, initiat
                 association.send_message(ordered, message, pipe.now())
                 association.send_message(unordered, message, pipe.now())
             count = 2 * len(messages) * (round_ + 1)
-            await pipe.until(lambda n=count: len(pipe.of(MessageReceived)) == n)  # type: ignore[misc]
-            echoed = pipe.of(MessageReceived)[-2 * len(messages) :]
+            await pipe.until(lambda n=count: len(pipe.of(DataChannelMessage)) == n)  # type: ignore[misc]
+            echoed = pipe.of(DataChannelMessage)[-2 * len(messages) :]
             for stream_id in (ordered, unordered):
                 got = [decode_payload(m.ppid, m.data) for m in echoed if m.stream_id == stream_id]
                 if stream_id == ordered:
                     assert got == messages
                 assert sorted(map(repr, got)) == sorted(map(repr, messages))
-            assert len(pipe.of(ChannelOpened)) == 2 * round_ + 2
+            assert len(pipe.of(DataChannelOpened)) == 2 * round_ + 2
             association.close_channel(ordered)
             association.close_channel(unordered)
             closed = 2 * round_ + 2
-            await pipe.until(lambda n=closed: len(pipe.of(ChannelClosed)) == n)  # type: ignore[misc]
+            await pipe.until(lambda n=closed: len(pipe.of(DataChannelClosed)) == n)  # type: ignore[misc]
         await stock.stop()
         await pipe.until(lambda: bool(pipe.of(AssociationEnded)) or loss > 0)
         driver.cancel()

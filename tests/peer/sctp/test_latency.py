@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from peer.sctp import Association, MessageReceived, SctpConfig
-from tests.support.netem import Conditions, Pipe, Simulation
+from lab.virtual_network import Conditions, Pipe, Simulation
+from peer.sctp import Association, DataChannelMessage, SctpConfig
 
 KIB = 1024
 PATH = Conditions(delay=0.025, rate=12.5e6)  # 100 Mbit/s
@@ -49,7 +49,7 @@ class Talk:
 
     def _read(self, now: float) -> None:
         while (event := self._z.next_event()) is not None:
-            if isinstance(event, MessageReceived):
+            if isinstance(event, DataChannelMessage):
                 self._z.consume(event.stream_id, event.size)
                 self.received[event.stream_id] += event.size
                 if event.stream_id == SMALL:

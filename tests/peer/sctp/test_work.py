@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from lab.association_pair import AssociationPair
 from peer.sctp import SctpConfig
-from peer.sctp.chunks import (
+from peer.sctp.congestion.base import SendSnapshot
+from peer.sctp.send.outgoing_chunks import Message
+from peer.sctp.send.send_queue import SendQueue
+from peer.sctp.wire.chunks import (
     BEGIN,
     END,
     ChunkType,
@@ -20,11 +24,7 @@ from peer.sctp.chunks import (
     OutgoingReset,
     Skipped,
 )
-from peer.sctp.chunks.reconfig import reconfig
-from peer.sctp.congestion.base import Flight
-from peer.sctp.outgoing import Message
-from peer.sctp.send_queue import SendQueue
-from tests.support.pair import AssociationPair
+from peer.sctp.wire.chunks.reconfig import reconfig
 
 FEW, MANY = 30, 3000
 INFINITY = float("inf")
@@ -141,7 +141,7 @@ def test_giving_up_what_was_cut_does_not_search_what_is_queued() -> None:
     lost, queued = (Message(1, 53, b"x", 0, True, 0, INFINITY) for _ in range(2))
     for message in (lost, queued):
         queue.push(message)
-    flight = Flight(0.0, 0, 0.0, 0.0, 0, 0, False)
+    flight = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
     queue.begin(interleaving=False, initial_tsn=1)
     queue.cut(budget=1, max_chunks=1, sequence=0, flight=flight, now=0.0)
     queue.discard(lost)

@@ -13,12 +13,11 @@ from typing import cast
 import pytest
 import uvloop
 
+from lab.netns import Network, own_network, set_loopback_mtu
 from peer.udp import Address, BatchSocket, UdpEndpoint, open_batch_socket
-from peer.udp.batch import SegmentationRefused
+from peer.udp.batched_socket import PlainSocket, SegmentationRefused
 from peer.udp.endpoint import MAX_WAITING
-from peer.udp.fallback import PlainSocket
 from peer.udp.linux import SOL_UDP, UDP_GRO, UDP_SEGMENT
-from tests.support.netns import Network, own_network, set_loopback_mtu
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The guesses of a code or a room, and who of its links asks for them. As in peer/budget.py, what was
+// The guesses of a code or a room, and who of its links asks for them. As in peer/link/guess_budget.py, what was
 // guessed at outlives the room: leaving and entering it again does not make new guesses, nor does a
 // server that makes somebody do so. The secret counts, wherever it is tried.
 

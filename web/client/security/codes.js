@@ -2,7 +2,7 @@
 // Codes: `7-guitar-ocean`, the room's number and the secret words. The number finds the room on the
 // server; the words prove who is there (pake.js) and never reach the server.
 //
-// The same as peer/codes.py, sentence for sentence; tests/vectors/codes.json holds both to it.
+// The same as peer/security/codes.py, sentence for sentence; tests/vectors/codes.json holds both to it.
 
 import { unwrap } from './pasted.js';
 import { Problem } from '../problems.js';

@@ -1,6 +1,6 @@
 // @ts-check
 // Counting the guesses that others have had at a code or a password: the same rule as
-// peer/guesses.py, where it is explained; tests/vectors/guesses.json holds both to it.
+// peer/security/guesses.py, where it is explained; tests/vectors/guesses.json holds both to it.
 //
 // A run of the PAKE takes a guess before it answers the other side's share, and gives it back only
 // when a valid confirmation has come. While the whole budget is taken, but by runs that may still

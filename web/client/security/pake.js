@@ -1,7 +1,7 @@
 // @ts-check
 // Proving a code to each other: CPace with key confirmation, as a state machine.
 //
-// The same as peer/pake.py, where the protocol is written down; tests/vectors/pake.json holds both
+// The same as peer/security/pake.py, where the protocol is written down; tests/vectors/pake.json holds both
 // to it. X25519, SHA-512 and HMAC are WebCrypto's; only Elligator 2 is here, in BigInts, which do
 // not take constant time: acceptable for a code that is used once.
 //

@@ -3,7 +3,7 @@
 // from the other side's screen, with quotes, options and a shell's prompt around it.
 //
 // A link and `--server` say on which server the code is: it is to be used there, since on every
-// other server the same number is a stranger's. The same as peer/pasted.py; tests/vectors/codes.json
+// other server the same number is a stranger's. The same as peer/security/pasted.py; tests/vectors/codes.json
 // holds both to it.
 
 import { problem } from '../problems.js';

@@ -1,7 +1,7 @@
 // @ts-check
 // Keys of a link, sealed signals, and the words two people compare.
 //
-// The same as peer/sealing.py, where the protocol is written down; tests/vectors/sealing.json
+// The same as peer/security/sealing.py, where the protocol is written down; tests/vectors/sealing.json
 // holds both to it. Only the calls are asynchronous here, as WebCrypto is.
 
 import { pickWords } from './codes.js';

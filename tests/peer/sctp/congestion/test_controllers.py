@@ -10,10 +10,10 @@ from peer.sctp.congestion import (
     BBR,
     AckSample,
     Cubic,
-    Flight,
     LossSample,
     NewReno,
     PathProfile,
+    SendSnapshot,
 )
 from peer.sctp.congestion.path_model import CUT, YIELD_FLOOR, PathModel
 from peer.sctp.congestion.phases import Phase
@@ -23,8 +23,10 @@ MSS = 1250
 PROFILE = PathProfile(MSS, equal=True, random=bytes)
 
 
-def flight(sent_at: float = 0.0, delivered: int = 0, in_flight: int = 0, lost: int = 0) -> Flight:
-    return Flight(sent_at, delivered, sent_at, sent_at, in_flight, lost, app_limited=False)
+def flight(
+    sent_at: float = 0.0, delivered: int = 0, in_flight: int = 0, lost: int = 0
+) -> SendSnapshot:
+    return SendSnapshot(sent_at, delivered, sent_at, sent_at, in_flight, lost, app_limited=False)
 
 
 def ack(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lab.flows import Bottleneck, Flow, jain
+from lab.virtual_network import Conditions
 from peer.sctp.congestion import BBR, ControllerFactory, Cubic, NewReno
-from tests.support.flows import Bottleneck, Flow, jain
-from tests.support.netem import Conditions
 
 _RATE = 2_500_000.0
 _LIMIT = _RATE * 1156 / 1253

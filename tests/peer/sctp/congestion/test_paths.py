@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
+from lab.flows import Bottleneck, Flow
+from lab.virtual_network import Conditions, Stalls
 from peer.sctp.congestion import BBR
-from tests.support.flows import Bottleneck, Flow
-from tests.support.netem import Conditions, Stalls
 
 _RATE = 2_500_000.0  # bytes per second: 20 Mbit
 _DELAY = 0.025

@@ -1,0 +1,1 @@
+"""``peerline chat``: the command, the conversation, and the two ways to show it."""

@@ -1,0 +1,195 @@
+"""``peerline chat``: two people, or a room full, in their terminals or browsers."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from peer.cli import options
+from peer.cli.exit_status import UsageProblem, run
+from peer.cli.secret import ask_password, given_code, read_descriptor
+
+if TYPE_CHECKING:
+    from peer.cli.rendezvous import Reach
+    from peer.config import EngineName
+
+    from .faces import Face
+
+__all__ = ["chat"]
+
+
+@click.command(short_help="Talk to somebody, and exchange files on the way.")
+@click.argument("words_of_target", metavar="[CODE|LINK|ROOM]", nargs=-1)
+@options.code_fd_option
+@click.option(
+    "--password",
+    metavar="TEXT",
+    envvar="PEERLINE_PASSWORD",
+    show_envvar=True,
+    help="Password of a named room; '-' asks for it, so that nobody sees it.",
+)
+@click.option(
+    "--password-fd",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Read the password from descriptor N, so that no other user sees it; for scripts.",
+)
+@options.out_option
+@options.yes_option
+@options.overwrite_option
+@options.words_option
+@options.qr_option
+@options.port_option
+@options.reaching
+def chat(
+    words_of_target: tuple[str, ...],
+    code_fd: int | None,
+    password: str | None,
+    password_fd: int | None,
+    out: Path,
+    yes: bool,
+    overwrite: bool,
+    words: int,
+    qr: bool | None,
+    port: int,
+    server: str | None,
+    name: str | None,
+    lan: bool,
+    ice_config: Path | None,
+    relay_only: bool,
+    no_host_candidates: bool,
+    engine: EngineName | None,
+    verbose: bool,
+) -> int:
+    """Talk to somebody, and exchange files on the way.
+
+    Without an argument it makes a code for the other side. With a CODE or LINK it goes to
+    whoever made that; `peerline chat -` asks for it. With the name of a ROOM it meets everybody
+    there; this needs --server.
+
+    When standard input is no terminal, each of its lines is a message, what comes in is
+    printed as `name: text`, and the end of the input ends the chat.
+
+    A code or password that stands behind the command might be seen there for a blink by other
+    users of this machine. Scripts put them into the environment variables PEERLINE_CODE and
+    PEERLINE_PASSWORD, or name descriptors to read them from with --code-fd and --password-fd.
+    """
+    # Before there is an event loop: it has descriptors of its own, and Ctrl-C would wait for it.
+    target = given_code(words_of_target, code_fd)
+    secret = _password(password, password_fd)
+
+    async def body() -> None:
+        from peer.cli.rendezvous import Reach
+
+        reach = Reach.from_flags(
+            server=server,
+            name=name or _login_name(),
+            lan=lan,
+            ice_config=ice_config,
+            relay_only=relay_only,
+            host_candidates=not no_host_candidates,
+            engine=engine,
+        )
+        await _chat(
+            target,
+            reach,
+            password=secret,
+            out=out,
+            yes=yes,
+            overwrite=overwrite,
+            words=words,
+            show_qr=qr,
+            port=port,
+        )
+
+    return run(body, verbose=verbose)
+
+
+async def _chat(
+    target: str,
+    reach: Reach,
+    *,
+    password: str | None,
+    out: Path,
+    yes: bool,
+    overwrite: bool,
+    words: int,
+    show_qr: bool | None,
+    port: int,
+) -> None:
+    from peer.cli.rendezvous import invite, join, locate
+    from peer.cli.terminal import prompts, wording
+    from peer.cli.terminal.screen import Screen
+    from peer.cli.terminal.stdin import LineReader
+    from peer.cli.terminal.text import safe_line
+
+    from .conversation import COMMANDS, Conversation
+    from .faces import LineFace, TerminalFace
+
+    async with AsyncExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        lines = LineReader()
+        if not target:
+            if password is not None:
+                raise UsageProblem("--password belongs to a named ROOM; a code needs none.")
+            invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
+            room = invitation.room
+            wording.invitation(
+                screen, invitation, command=invitation.command("chat -"), show_qr=show_qr
+            )
+        elif target == "-" or _is_code(target):
+            if target == "-":
+                target = await prompts.ask_code(screen, lines)
+            code, server = await locate(reach, target)
+            room = await stack.enter_async_context(join(reach, server, code=code))
+        else:
+            if reach.server is None:
+                raise UsageProblem(
+                    f"'{safe_line(target)}' is no code. As the name of a room it needs --server."
+                )
+            room = await stack.enter_async_context(
+                join(reach, reach.server, room=target, password=password)
+            )
+            screen.say(f"In the room '{safe_line(target)}' on {reach.server.host}.")
+        face: Face
+        if sys.stdin.isatty() and screen.terminal:
+            face = await stack.enter_async_context(TerminalFace(list(COMMANDS)))
+        else:
+            face = await stack.enter_async_context(LineFace(screen, lines))
+        conversation = Conversation(
+            room, face, own_name=safe_line(reach.name), out=out, yes=yes, overwrite=overwrite
+        )
+        await conversation.run()
+
+
+def _password(given: str | None, descriptor: int | None) -> str | None:
+    """Return the password of the room, from wherever; None when there is none.
+
+    Raises:
+        UsageProblem: It is empty, was given twice, or cannot be had.
+    """
+    if descriptor is not None:
+        given = read_descriptor(descriptor, "--password-fd")
+    elif given == "-":
+        given = ask_password()
+    if given == "":
+        raise UsageProblem("The password is empty; leave it out for a room without one.")
+    return given
+
+
+def _is_code(target: str) -> bool:
+    """Whether this is meant as a code: links and codes begin in ways that names rarely do."""
+    return "://" in target or target[:1].isdigit()
+
+
+def _login_name() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # nobody the system knows
+        return ""

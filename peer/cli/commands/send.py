@@ -1,0 +1,129 @@
+"""``peerline send``: the code, the link, the progress, the other side's confirmation."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from peer.cli import options
+from peer.cli.exit_status import UsageProblem, run
+from peer.cli.terminal.text import safe
+
+if TYPE_CHECKING:
+    from peer.cli.rendezvous import Reach
+    from peer.config import EngineName
+
+__all__ = ["send"]
+
+_NAMED = 20
+"""Paths that do not exist, and that one message names."""
+
+
+@click.command(short_help="Send files and folders to somebody.")
+@click.argument(
+    "paths",
+    metavar="PATH...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
+@options.strict_option
+@options.words_option
+@options.qr_option
+@options.port_option
+@options.reaching
+def send(
+    paths: tuple[Path, ...],
+    strict: bool,
+    words: int,
+    qr: bool | None,
+    port: int,
+    server: str | None,
+    name: str | None,
+    lan: bool,
+    ice_config: Path | None,
+    relay_only: bool,
+    no_host_candidates: bool,
+    engine: EngineName | None,
+    verbose: bool,
+) -> int:
+    """Send files and folders to somebody.
+
+    Shows a code. The other side runs `peerline receive` and types it there, or opens the link
+    that is shown beside it in a browser. The command ends when the other side has confirmed that
+    everything is in place.
+
+    What cannot be read or sent (sockets, pipes, devices) is left out and named, unless --strict
+    refuses that; the exit status then is 10.
+
+    Without --server, the two meet on a server inside this command, which machines of the same
+    network find by themselves.
+    """
+
+    async def body() -> int:
+        from peer.cli.rendezvous import Reach
+
+        reach = Reach.from_flags(
+            server=server,
+            name=name,
+            lan=lan,
+            ice_config=ice_config,
+            relay_only=relay_only,
+            host_candidates=not no_host_candidates,
+            engine=engine,
+        )
+        return await _send(paths, reach, strict=strict, words=words, show_qr=qr, port=port)
+
+    return run(body, verbose=verbose)
+
+
+async def _send(
+    paths: tuple[Path, ...],
+    reach: Reach,
+    *,
+    strict: bool,
+    words: int,
+    show_qr: bool | None,
+    port: int,
+) -> int:
+    from peer.cli.rendezvous import invite
+    from peer.cli.terminal import transfer_view, wording
+    from peer.cli.terminal.screen import Screen
+
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if missing:
+        said = [f'"{safe(str(path))}" does not exist.' for path in missing[:_NAMED]]
+        more = [f"... and {len(missing) - _NAMED} more."] if len(missing) > _NAMED else []
+        raise UsageProblem(" ".join([*said, *more]))
+    async with AsyncExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        await transfer_view.list_sources(screen, paths, strict=strict)
+        invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
+        wording.invitation(
+            screen, invitation, command=invitation.command("receive"), show_qr=show_qr
+        )
+        screen.status("Waiting for the other side ... (Ctrl-C gives up)")
+        link = await invitation.room.link()
+        screen.clear_status()
+        wording.connected(screen, link)
+        receiver = wording.who(link.peer)
+        outgoing = await link.send_files(paths, strict=strict)
+        view = transfer_view.ScreenView(
+            screen,
+            path=wording.path_in_short(link.path),
+            waiting=f"Waiting for {receiver} to accept ...",
+            finishing="Waiting for confirmation ...",
+        )
+        took = await transfer_view.follow(outgoing, view)
+        await outgoing.done()
+        screen.say((f"{transfer_view.summary('Sent', outgoing, took)}.", "good"))
+        what = "what was sent" if outgoing.left_out else "everything"
+        screen.say(f"Confirmed by {receiver}: {what} is in place, with the same digests.")
+        for line in transfer_view.notices(outgoing):
+            screen.say(*line)
+        await link.close()
+        return transfer_view.status_of(outgoing)

@@ -1,0 +1,1 @@
+"""The signaling server inside ``send`` and ``chat``, and how others on the network find it."""

@@ -1,0 +1,1 @@
+"""What people see and type: screen, progress, questions, wording. Everything goes to stderr."""

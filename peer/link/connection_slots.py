@@ -1,0 +1,67 @@
+"""Places for connections that are tried at once (floor 3).
+
+Each costs sockets, so there are only so many. Strangers who take them and never answer cannot keep
+others out: while somebody waits, a place is somebody's for `patience` seconds only, and those who
+have had theirs for longest leave first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from peer.errors import PeerTimeout
+
+__all__ = ["Places"]
+
+
+class Places:
+    """Places that are given out first come, first served.
+
+    Args:
+        count: of them.
+        patience: seconds for which nobody who has one must leave it.
+    """
+
+    def __init__(self, count: int, patience: float) -> None:
+        self._free = asyncio.Semaphore(count)
+        self._patience = patience
+        self._waiting = 0
+        self._held: dict[asyncio.Timeout, float] = {}
+        """When each was taken, the oldest first."""
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it; the block may be cancelled in it.
+
+        Raises:
+            PeerTimeout: others waited for it.
+        """
+        self._waiting += 1
+        self._hurry()
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+            self._hurry()
+        held = asyncio.timeout(None)
+        try:
+            async with held:
+                self._held[held] = asyncio.get_running_loop().time()
+                self._hurry()
+                yield
+        except TimeoutError:
+            if not held.expired():
+                raise
+            raise PeerTimeout("path", "It took too long, and others were waiting.") from None
+        finally:
+            self._held.pop(held, None)
+            self._free.release()
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """As many must leave as wait."""
+        for number, (held, since) in enumerate(self._held.items()):
+            if not held.expired():
+                held.reschedule(since + self._patience if number < self._waiting else None)

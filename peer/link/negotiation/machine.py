@@ -1,0 +1,512 @@
+"""The machine itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from peer.config import LinkConfig
+from peer.errors import (
+    Guessed,
+    LinkClosed,
+    NoPath,
+    PeerError,
+    PeerLeft,
+    PeerTimeout,
+    ProtocolError,
+    TooManyGuesses,
+    VerificationFailed,
+    WrongCode,
+)
+from peer.security.pake import Pake, PakeAsks, PakeDone, PakeFailure
+from peer.security.sealing import (
+    Envelope,
+    Sealer,
+    SealError,
+    b64u_decode,
+    b64u_encode,
+    check_reveal,
+    commitment,
+    open_link_sas,
+)
+
+from .types import (
+    Answer,
+    AskGuess,
+    Bye,
+    Candidate,
+    GuessProved,
+    MakeAnswer,
+    MakeOffer,
+    NegotiationEvent,
+    NegotiationFailed,
+    Nothing,
+    Offer,
+    OutgoingSignal,
+    Restart,
+    SetupStage,
+    TakeAnswer,
+    TakeCandidate,
+    parse_body,
+    serialize_body,
+)
+
+__all__ = ["Negotiation"]
+
+MAX_GENERATION: Final = 2**16
+MAX_OFFERS: Final = 8
+"""Offers of one set-up that are answered: each costs a connection."""
+
+_MISMATCH_CODE: Final = "password_mismatch"
+_TOO_MANY_CODE: Final = "too_many_guesses"
+_MISMATCH: Final = (
+    "One side uses a password for this room and the other does not: both must use the same."
+)
+
+_BYE_ERRORS: Final[dict[str, type[PeerError]]] = {
+    "no_path": NoPath,
+    "verification_failed": VerificationFailed,
+}
+
+_NO_PATH_REASONS: Final = {
+    "no_relay": "The other side wants to be reached through a TURN server only, and none gave it "
+    "an address.",
+    "no_address": "The other side has no network address that it may show.",
+}
+"""What the other side's `NoPath.reason` means to us."""
+
+
+class Negotiation:
+    """The set-up of one link, on one side.
+
+    Attributes:
+        offerer: whether this side is the link's offerer.
+        stage: how far it has come.
+        gen: the current generation.
+    """
+
+    def __init__(
+        self,
+        *,
+        local: str,
+        remote: str,
+        room: str,
+        password: bytes | None,
+        link: str | None,
+        random: bytes,
+        config: LinkConfig,
+        now: float,
+        counted: bool = False,
+    ) -> None:
+        """Begin.
+
+        Args:
+            local: our peer id.
+            remote: the other side's; who has the smaller one is the offerer.
+            room: the room's id on the server.
+            password: what both sides must know; None for a link without a password.
+            link: for the offerer, an id for the link, chosen at random; None for the answerer,
+                who learns it from the first signal.
+            random: 32 random bytes, used for nothing else.
+            config: timeouts, and how many connections are tried.
+            now: seconds, monotonic.
+            counted: whether it asks (`AskGuess`) before it answers the other side's share.
+        """
+        self.offerer = local < remote
+        if self.offerer is (link is None):
+            raise ValueError("the offerer names the link, the answerer does not")
+        self.stage = SetupStage.PAKE
+        self.gen = 0
+        self._local = local
+        self._remote = remote
+        self._room = room
+        self._password = password
+        self._link = link or ""
+        self._random = random
+        self._config = config
+        self._pake: Pake | None = None
+        self._sealer: Sealer | None = None
+        self._sas: tuple[str, ...] | None = None
+        self._nonce = b""
+        self._other_nonce = b""
+        self._commit = ""
+        self._described = False
+        self._offered = -1
+        self._offers = 0
+        self._counted = counted
+        self._unproved = False
+        self._outbox: deque[OutgoingSignal] = deque()
+        self._events: deque[NegotiationEvent] = deque()
+        self._deadline: float | None = now + config.timeouts.pake
+        if password is None:
+            self._await_description(now)
+        if self.offerer:
+            self._begin()
+
+    @property
+    def link(self) -> str:
+        """The link's id; empty while the answerer has not heard of it."""
+        return self._link
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the other side has proved that it knows the password."""
+        return self._sealer is not None
+
+    # What happens
+
+    def answer_share(self, now: float) -> None:
+        """After `AskGuess`: a guess is free, so go on with the other side's share."""
+        if self._pake is not None and self.stage is SetupStage.PAKE:
+            self._deadline = now + self._config.timeouts.pake
+            self._pake.answer()
+            self._send_pake(self._pake)
+            self._conclude_pake(now)
+
+    def refuse_share(self) -> None:
+        """After `AskGuess`: every guess is spent."""
+        if self.stage is SetupStage.PAKE:
+            self._refuse(_TOO_MANY_CODE, TooManyGuesses())
+
+    def receive_signal(self, *, link: str, gen: int, kind: str, data: str, now: float) -> None:
+        """Take a signal from the other side. Whatever it is, nothing is raised."""
+        if self.stage in (SetupStage.ESTABLISHED, SetupStage.FAILED):
+            return  # a link has its own goodbye, which waits for what is on its way
+        if not link:
+            return
+        if not self._link:
+            self._link = link
+            self._begin()
+        if link != self._link:
+            return
+        if kind == "pake":
+            self._receive_pake(data, now)
+        elif self._sealer is None and self._password is not None:
+            self._receive_unsealed(kind, data, now)
+        elif kind == "bye" or gen >= self.gen:
+            self._receive_body(gen, kind, data, now)
+
+    def description_made(self, gen: int, sdp: str, *, random: bytes, now: float) -> None:
+        """Take the offer or answer that `MakeOffer` or `MakeAnswer` asked for.
+
+        Args:
+            gen: whose it is; that of an older generation is dropped.
+            sdp: the description.
+            random: 32 random bytes, used for nothing else.
+            now: seconds, monotonic.
+        """
+        if gen != self.gen or self.stage is not SetupStage.DESCRIPTION or self._described:
+            return
+        self._described = True
+        open_link = self._password is None
+        self._nonce = random
+        if self.offerer:
+            commit = commitment(random) if open_link else None
+            self._send("offer", Offer(sdp, commit))
+            self._deadline = now + self._config.timeouts.description
+        else:
+            self._send("answer", Answer(sdp, b64u_encode(random) if open_link else None))
+            self._enter_path()
+
+    def candidate_found(self, gen: int, candidate: str | None) -> None:
+        """Take a candidate of ours, found after the description; None: there are no more."""
+        if (
+            gen == self.gen
+            and self.stage in (SetupStage.DESCRIPTION, SetupStage.PATH)
+            and self._described
+        ):
+            if candidate is None:
+                self._send("end_of_candidates", Nothing())
+            else:
+                self._send("candidate", Candidate(candidate))
+
+    def connection_failed(self, gen: int, error: PeerError, *, now: float) -> None:
+        """A connection did not come about: try another one, or give up."""
+        if gen != self.gen or self.stage not in (SetupStage.DESCRIPTION, SetupStage.PATH):
+            return
+        final = isinstance(error, (VerificationFailed, ProtocolError)) or (
+            isinstance(error, NoPath) and error.conclusive
+        )
+        if final or self.gen + 1 >= self._config.attempts:
+            self._give_up(error)
+        elif self.offerer:
+            self._next_generation(self.gen + 1, now)
+        else:
+            self._send("restart", Restart(str(error)))
+            self._described = False
+            self._await_description(now)
+
+    def verify(
+        self, reveal: str | None, *, local_fingerprint: bytes, remote_fingerprint: bytes
+    ) -> tuple[str, ...]:
+        """The words that both people see, once the other side's hello is here.
+
+        Args:
+            reveal: of the offerer's hello.
+            local_fingerprint: SHA-256 of our certificate, 32 bytes.
+            remote_fingerprint: SHA-256 of the other side's.
+
+        Raises:
+            VerificationFailed: if the offerer's nonce is not the one it committed to.
+        """
+        if self._sas is not None:
+            return self._sas
+        if self.offerer:
+            return open_link_sas(
+                offerer_nonce=self._nonce,
+                answerer_nonce=self._other_nonce,
+                offerer_fingerprint=local_fingerprint,
+                answerer_fingerprint=remote_fingerprint,
+            )
+        return open_link_sas(
+            offerer_nonce=check_reveal(self._commit, reveal or ""),
+            answerer_nonce=self._nonce,
+            offerer_fingerprint=remote_fingerprint,
+            answerer_fingerprint=local_fingerprint,
+        )
+
+    @property
+    def reveal(self) -> str | None:
+        """What our hello must say for the other side's `verify`."""
+        if self.offerer and self._password is None:
+            return b64u_encode(self._nonce)
+        return None
+
+    def established(self) -> None:
+        """The link is there: the other side has said hello, and it is who it should be."""
+        if self.stage is SetupStage.PATH:
+            self.stage = SetupStage.ESTABLISHED
+            self._deadline = None
+
+    def give_up(self, error: PeerError) -> None:
+        """End it from our side, and tell the other."""
+        if self.stage not in (SetupStage.ESTABLISHED, SetupStage.FAILED):
+            self._give_up(error)
+
+    def peer_left(self) -> None:
+        """The other side has left the room."""
+        if self.stage not in (SetupStage.ESTABLISHED, SetupStage.FAILED):
+            self._fail(PeerLeft())
+
+    def get_timer(self) -> float | None:
+        """When to call `handle_timer`, on the clock of `now`; None: not at all."""
+        return self._deadline
+
+    def handle_timer(self, now: float) -> None:
+        """The time that `get_timer` said has come."""
+        if self._deadline is not None and now >= self._deadline:
+            self._give_up(PeerTimeout(self.stage.value))
+
+    # What to do
+
+    def signals_to_send(self) -> list[OutgoingSignal]:
+        """The signals to send now, in order; each is handed out once."""
+        signals = list(self._outbox)
+        self._outbox.clear()
+        return signals
+
+    def next_event(self) -> NegotiationEvent | None:
+        """What to do next; None: nothing until something else happens."""
+        return self._events.popleft() if self._events else None
+
+    # PAKE
+
+    def _begin(self) -> None:
+        if self._password is None:
+            if self.offerer:
+                self._events.append(MakeOffer(self.gen))
+            return
+        start = Pake.offerer if self.offerer else Pake.answerer
+        self._pake = start(
+            password=self._password,
+            room=self._room,
+            link=self._link,
+            own_id=self._local,
+            peer_id=self._remote,
+            scalar=self._random,
+            asks=self._counted,
+        )
+        self._send_pake(self._pake)
+
+    def _send_pake(self, pake: Pake) -> None:
+        for data in pake.messages_to_send():
+            self._outbox.append(OutgoingSignal(self._link, 0, "pake", data))
+        self._unproved = self._unproved or pake.unproved
+
+    def _receive_pake(self, data: str, now: float) -> None:
+        if self._pake is None:
+            # We have no password; with one, this would be an answer to ours or a repetition.
+            if self._password is None and self.stage is SetupStage.DESCRIPTION and not self.gen:
+                self._refuse(_MISMATCH_CODE, WrongCode(_MISMATCH))
+            return
+        self._pake.receive_message(data)
+        self._send_pake(self._pake)
+        self._conclude_pake(now)
+
+    def _receive_unsealed(self, kind: str, data: str, now: float) -> None:
+        """A signal that is not sealed, while the password is not proved yet."""
+        if kind == "bye" and self._pake is not None:
+            if _MISMATCH_CODE in data:
+                self._fail(WrongCode(_MISMATCH))
+            elif not (self._unproved or (self.offerer and _TOO_MANY_CODE in data)):
+                # It has seen nothing of us that could be wrong: it just leaves, whatever it says.
+                self._fail(PeerLeft())
+            elif _TOO_MANY_CODE in data:
+                self._fail(TooManyGuesses())
+            else:
+                self._pake.receive_bye(data)
+                self._conclude_pake(now)
+        elif kind == "offer":
+            self._refuse(_MISMATCH_CODE, WrongCode(_MISMATCH))
+
+    def _refuse(self, code: str, error: PeerError) -> None:
+        self._outbox.append(
+            OutgoingSignal(self._link, 0, "bye", serialize_body(Bye(code)).decode())
+        )
+        self._fail(error)
+
+    def _conclude_pake(self, now: float) -> None:
+        assert self._pake is not None
+        event = self._pake.next_event()
+        if isinstance(event, PakeAsks):
+            self._events.append(AskGuess())
+        elif isinstance(event, PakeDone):
+            self._unproved = False
+            if self._counted:
+                self._events.append(GuessProved())
+            self._sealer = Sealer(event.keys, offerer=self.offerer)
+            self._sas = event.keys.sas
+            self._await_description(now)
+            if self.offerer:
+                self._events.append(MakeOffer(self.gen))
+        elif event is not None:
+            if event.bye is not None:
+                self._outbox.append(OutgoingSignal(self._link, 0, "bye", event.bye))
+            gave_up = event.reason is PakeFailure.PEER_GAVE_UP
+            self._fail(PeerLeft() if gave_up else event.error())
+
+    # Descriptions
+
+    def _receive_body(self, gen: int, kind: str, data: str, now: float) -> None:
+        body = self._open(gen, kind, data)
+        if body is None:
+            return
+        try:
+            match kind:
+                case "offer" if not self.offerer:
+                    self._receive_offer(gen, parse_body(Offer, body), now)
+                case "answer" if self.offerer and gen == self.gen:
+                    self._receive_answer(parse_body(Answer, body))
+                case "candidate" if gen == self.gen:
+                    self._events.append(TakeCandidate(gen, parse_body(Candidate, body).candidate))
+                case "end_of_candidates" if gen == self.gen:
+                    self._events.append(TakeCandidate(gen, None))
+                case "restart" if self.offerer and gen == self.gen:
+                    parse_body(Restart, body)
+                    self._receive_restart(now)
+                case "bye":
+                    self._receive_bye(parse_body(Bye, body))
+        except ProtocolError as error:
+            self._give_up(error)
+
+    def _receive_offer(self, gen: int, offer: Offer, now: float) -> None:
+        if self.stage not in (SetupStage.DESCRIPTION, SetupStage.PATH) or gen > MAX_GENERATION:
+            return
+        if gen <= self._offered:
+            return  # said twice
+        self._offers += 1
+        if self._offers > MAX_OFFERS:
+            raise ProtocolError("The other side began the connection again too often.")
+        if self._password is None and offer.commit is None:
+            raise ProtocolError("The other side's offer lacks what makes it verifiable.")
+        self.gen = gen
+        self._described = False
+        self._offered = gen
+        self._commit = offer.commit or ""
+        self._await_description(now)
+        self._events.append(MakeAnswer(gen, offer.sdp))
+
+    def _receive_answer(self, answer: Answer) -> None:
+        if self.stage is not SetupStage.DESCRIPTION or not self._described:
+            return
+        if self._password is None:
+            try:
+                self._other_nonce = b64u_decode(answer.nonce or "")
+            except ValueError:
+                self._other_nonce = b""
+            if len(self._other_nonce) != len(self._nonce):
+                raise ProtocolError("The other side's answer lacks what makes it verifiable.")
+        self._events.append(TakeAnswer(self.gen, answer.sdp))
+        self._enter_path()
+
+    def _receive_restart(self, now: float) -> None:
+        if self._described:
+            self.connection_failed(self.gen, NoPath(), now=now)
+
+    def _receive_bye(self, bye: Bye) -> None:
+        kind = _BYE_ERRORS.get(bye.code)
+        if bye.code == _MISMATCH_CODE:
+            self._fail(WrongCode(_MISMATCH))
+        elif kind is NoPath:
+            self._fail(NoPath(hint=_NO_PATH_REASONS.get(bye.reason, ""), conclusive=True))
+        elif kind is not None:
+            self._fail(kind())
+        else:
+            self._fail(LinkClosed("The other side ended the connection.", bye.code or "bye"))
+
+    def _await_description(self, now: float) -> None:
+        self.stage = SetupStage.DESCRIPTION
+        self._deadline = now + self._config.timeouts.description
+
+    def _enter_path(self) -> None:
+        self.stage = SetupStage.PATH
+        self._deadline = None  # whoever runs the connection bounds it
+
+    def _next_generation(self, gen: int, now: float) -> None:
+        self.gen = gen
+        self._described = False
+        self._await_description(now)
+        self._events.append(MakeOffer(gen))
+
+    # Sending and ending
+
+    def _send(self, kind: str, body: msgspec.Struct) -> None:
+        plaintext = serialize_body(body)
+        if self._sealer is None:
+            data = plaintext.decode()
+        else:
+            data = self._sealer.seal(self._envelope(self._local, self.gen, kind), plaintext)
+        self._outbox.append(OutgoingSignal(self._link, self.gen, kind, data))
+
+    def _open(self, gen: int, kind: str, data: str) -> bytes | None:
+        """The body of a signal; None if it is not the other side's, and so is dropped."""
+        if self._sealer is None:
+            return data.encode("utf-8", "replace")
+        try:
+            return self._sealer.open(self._envelope(self._remote, gen, kind), data)
+        except SealError:
+            return None
+
+    def _envelope(self, sender: str, gen: int, kind: str) -> Envelope:
+        to = self._remote if sender == self._local else self._local
+        return Envelope(sender=sender, to=to, link=self._link, gen=gen, kind=kind)
+
+    def _give_up(self, error: PeerError) -> None:
+        """Fail, and tell the other side if there is a way to."""
+        if self._link and (self._sealer is not None or self._password is None):
+            codes = {kind: code for code, kind in _BYE_ERRORS.items()}
+            reason = error.reason if isinstance(error, NoPath) else ""
+            self._send("bye", Bye(codes.get(type(error), "failed"), reason=reason))
+        elif self._link:
+            self._outbox.append(OutgoingSignal(self._link, 0, "bye", '{"code":"failed"}'))
+        self._fail(error)
+
+    def _fail(self, error: PeerError) -> None:
+        if self._unproved and not isinstance(error, WrongCode):
+            error = Guessed()
+        self._events.clear()
+        self._events.append(NegotiationFailed(error, self.stage))
+        self.stage = SetupStage.FAILED
+        self._deadline = None

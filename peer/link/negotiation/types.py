@@ -1,0 +1,137 @@
+"""The words of a negotiation: its stages, what it asks for, and the bodies of signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeVar
+
+import msgspec
+
+from peer.errors import PeerError, ProtocolError
+
+
+class SetupStage(Enum):
+    """How far the set-up has come; the value names it in errors and statistics."""
+
+    PAKE = "pake"
+    """Proving the code."""
+    DESCRIPTION = "description"
+    """Waiting for an offer or an answer, the other side's or our own."""
+    PATH = "path"
+    """Both descriptions are known: finding a path, encrypting it, saying hello."""
+    ESTABLISHED = "established"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingSignal:
+    """A `signal` to send to the other side."""
+
+    link: str
+    gen: int
+    kind: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskGuess:
+    """The other side's share came: call `answer_share` once the budget of guesses allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuessProved:
+    """The other side's confirmation is valid: it was no guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeOffer:
+    """Start a new connection, the others are over; give its offer to `description_made`."""
+
+    gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeAnswer:
+    """Start a new connection, the others are over; give its answer to `description_made`."""
+
+    gen: int
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAnswer:
+    """The connection's answer has come; from now on it is the connection's turn."""
+
+    gen: int
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCandidate:
+    """One more candidate of the other side's; None: there are no more."""
+
+    gen: int
+    candidate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiationFailed:
+    """There will be no link; `error` says why, for people."""
+
+    error: PeerError
+    stage: SetupStage
+
+
+NegotiationEvent = (
+    AskGuess | GuessProved | MakeOffer | MakeAnswer | TakeAnswer | TakeCandidate | NegotiationFailed
+)
+
+
+class Offer(msgspec.Struct, omit_defaults=True):
+    sdp: str
+    commit: str | None = None
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    sdp: str
+    nonce: str | None = None
+
+
+class Candidate(msgspec.Struct):
+    candidate: str
+    # Chromium and Firefox want them; there is never more than one media section.
+    sdpMid: str | None = "0"
+    sdpMLineIndex: int | None = 0
+
+
+class Nothing(msgspec.Struct):
+    pass
+
+
+class Restart(msgspec.Struct):
+    reason: str = ""
+
+
+class Bye(msgspec.Struct, omit_defaults=True):
+    code: str = ""
+    message: str = ""
+    reason: str = ""
+
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+def parse_body(kind: type[Body], body: bytes) -> Body:
+    """Read the body of a signal.
+
+    Raises:
+        ProtocolError: if it is not one of its kind.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise ProtocolError("The other side sent a signal that makes no sense.") from None
+
+
+serialize_body: Final = msgspec.json.Encoder().encode

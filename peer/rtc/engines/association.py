@@ -1,0 +1,451 @@
+"""Our SCTP association in the place of aiortc's: the driver between clock, DTLS and machine.
+
+`AssociationTransport` is what an `RTCPeerConnection` believes to be its `RTCSctpTransport`. All
+that happens ends in `_drive`: take the association's events, send what it has to send, set its
+timer. Packets leave and arrive in batches where the nominated pair is a plain UDP socket of ours
+(`shared_socket`), and one by one through aiortc where it is not (TURN, TCP, odd event loops).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import cast
+
+from aiortc import (
+    InvalidStateError,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCSctpCapabilities,
+)
+
+from peer.config import ChannelParameters
+from peer.errors import ChannelClosed, ChannelError
+from peer.rtc.data_channel import DataChannel
+from peer.rtc.dtls.packet_transport import (
+    BatchedPacketTransport,
+    PacketTransport,
+    SinglePacketTransport,
+    batched_packet_transport,
+)
+from peer.rtc.dtls.records import early_packets
+from peer.rtc.setup_retransmission import FlightRepeater
+from peer.sctp import (
+    Association,
+    AssociationEnded,
+    BufferedAmountLow,
+    DataChannelMessage,
+    DataChannelOpened,
+    Established,
+    LocalProtocolError,
+    Restarted,
+    SctpConfig,
+    make_sctp_init,
+    parse_sctp_init,
+)
+from peer.sctp import DataChannelClosed as ChannelReset
+
+from .association_channel import AssociationChannel
+
+__all__ = ["AssociationTransport", "PeerConnection"]
+
+logger = logging.getLogger(__name__)
+
+PORT = 5000
+EARLY_SHARE = 4
+"""What may wait for channels of an agreed id that our side has not opened: the window's fourth."""
+MAX_MESSAGE_SIZE = 16 << 20
+"""What our descriptions announce; a message is in memory as a whole."""
+OVERHEAD = 65
+"""Bytes of DTLS 1.2 with GCM, UDP and IPv4 headers."""
+IPV6_EXTRA = 20
+MAX_DATAGRAM = 16_364
+"""Largest SCTP packet worth probing for: one DTLS record (RFC 8446, 5.1: 2^14 bytes)."""
+SINGLE_DATAGRAM = 1188
+"""SCTP packet size where the path below is aiortc's: never probed for more."""
+FRAGMENTING = 30.0
+"""Seconds for which packets may be fragmented after the path has shrunk. Less than the minute that
+path MTU discovery rests then: a probe that arrives in fragments would tell nothing."""
+FOREIGN_SEGMENTS = 16
+"""Packets of one send to other engines, whose sockets may buffer no more than some 90."""
+
+
+class PeerConnection(RTCPeerConnection):
+    """An `RTCPeerConnection` whose SCTP transport is ours."""
+
+    receive_window = SctpConfig().receive_window
+    """Bytes that may wait to be consumed; set it before the transport is asked for."""
+
+    def _RTCPeerConnection__createSctpTransport(self) -> None:
+        dtls = self._RTCPeerConnection__createDtlsTransport()  # type: ignore[attr-defined]
+        self._RTCPeerConnection__sctp = AssociationTransport(dtls, self.receive_window)
+
+    @property
+    def transport(self) -> AssociationTransport:
+        """The transport, made when it is first asked for."""
+        if self.sctp is None:
+            self._RTCPeerConnection__createSctpTransport()
+        return cast(AssociationTransport, self.sctp)
+
+
+class AssociationTransport:
+    """The engine of `engine.Engine`, and towards aiortc an SCTP transport."""
+
+    # What RTCPeerConnection reads and sets.
+    _outbound_streams_count = 65535
+    _bundled = False
+    mid: str | None = None
+    port = PORT
+
+    def __init__(self, dtls: RTCDtlsTransport, receive_window: int) -> None:
+        self.transport = dtls
+        self.window = receive_window
+        self._repeater = FlightRepeater(dtls.transport)
+        self.state = "new"
+        self.on_channel: Callable[[DataChannel], None] = lambda channel: None
+        self.on_open: Callable[[], None] = lambda: None
+        self.on_heard: Callable[[], None] = lambda: None
+        self.on_ended: Callable[[str], None] = lambda reason: None
+        self.proposal = make_sctp_init(SctpConfig(receive_window=receive_window), os.urandom)
+        self._accepted_proposal = b""
+        self._loop = asyncio.get_running_loop()
+        self._association: Association | None = None
+        self._path: PacketTransport | None = None
+        self._channels: dict[int, AssociationChannel] = {}
+        self._early: list[AssociationChannel] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes = 0.0
+        """When the timer fires; uvloop's cannot be asked."""
+        self._soon: asyncio.Handle | None = None
+        self._accepted = 0
+        self._datagram_size = 0
+        self._fragmenting: asyncio.TimerHandle | None = None
+
+    # For RTCPeerConnection
+
+    @classmethod
+    def getCapabilities(cls) -> RTCSctpCapabilities:
+        """What the description announces."""
+        return RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE_SIZE)
+
+    def setTransport(self, transport: RTCDtlsTransport) -> None:
+        """Another transport after bundling; a connection of data channels has only one."""
+        self.transport = transport
+
+    async def start(self, caps: RTCSctpCapabilities | None, port: int) -> None:
+        """DTLS is up: begin the association. Both sides do (RFC 8841, 9.3)."""
+        if self.state != "new":
+            return
+        self.state = "connecting"
+        batched = batched_packet_transport(self.transport, self._receive, self._drive)
+        self._path = (
+            batched if batched is not None else SinglePacketTransport(self.transport, self._drive)
+        )
+        # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
+        self._accepted = 65536 if caps is None else caps.maxMessageSize
+        self._association = Association(
+            SctpConfig(
+                client=self.transport._role == "client",
+                local_port=PORT,
+                remote_port=port,
+                receive_window=self.window,
+                keep_early=self.window // EARLY_SHARE,
+                max_message_size=MAX_MESSAGE_SIZE,
+                peer_max_message_size=self._accepted,
+                max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,
+                overhead=OVERHEAD + (IPV6_EXTRA if batched and batched.is_ipv6 else 0),
+            ),
+            random=os.urandom,
+        )
+        self.transport._register_data_receiver(self)
+        early, self._early = self._early, []
+        # Those that take any id last, or one of them may take what both sides agreed on.
+        for channel in sorted(early, key=lambda channel: channel.parameters.id is None):
+            try:
+                self._open(channel)
+            except ChannelError as error:
+                logger.info("%s", error)
+                channel.ended(clean=True)
+        accepted = self._accepted_proposal
+        self._association.connect(
+            self._loop.time(), proposals=(self.proposal, accepted) if accepted else None
+        )
+        connection = self.transport._ssl
+        if connection is not None and (packets := early_packets(connection)):
+            self._receive(packets)
+        self._drive()
+
+    async def _handle_data(self, data: bytes) -> None:
+        """A packet that aiortc received and decrypted: one that came through a relay, say.
+
+        aiortc reads 1500 bytes of a record and leaves the rest to be read as the next one.
+        """
+        connection = self.transport._ssl
+        if connection is not None and (rest := connection.pending()):
+            data += connection.recv(rest)
+        self._receive([data])
+        self._drive()
+
+    async def stop(self) -> None:
+        """The connection closes: tell the other side and let go of everything."""
+        association = self._association
+        if association is not None and self._path is not None and self.state != "closed":
+            association.abort()
+            self._path.send(association.datagrams_to_send(self._loop.time()))
+        self._close()
+        if self._path is not None:
+            await self._path.close()
+        self.transport._unregister_data_receiver(self)
+
+    # For the connection
+
+    def accept_proposal(self, proposal: bytes) -> bool:
+        """See `engine.Engine.accept_proposal`."""
+        try:
+            parse_sctp_init(proposal)
+        except LocalProtocolError as error:
+            logger.info("setting up with a handshake: %s", error)
+            return False
+        self._accepted_proposal = proposal
+        return True
+
+    @property
+    def unread(self) -> int:
+        """See `engine.Engine.unread`."""
+        return 0 if self._association is None else self._association.stats().unread
+
+    @property
+    def backlog(self) -> object:
+        """See `engine.Engine.backlog`."""
+        association = self._association
+        if self.state != "connected" or association is None or association.all_acknowledged:
+            return None
+        stats = association.stats()
+        return stats.bytes_delivered, stats.buffered
+
+    def create_channel(self, parameters: ChannelParameters) -> DataChannel:
+        """See `engine.Engine.create_channel`."""
+        if self.state == "closed":
+            raise InvalidStateError
+        taken = self._channels.keys() | {c.parameters.id for c in self._early}
+        if parameters.id is not None and parameters.id in taken:
+            raise ValueError(f"the channel id {parameters.id} is taken")
+        channel = AssociationChannel(self, parameters)
+        if self._association is None:
+            self._early.append(channel)
+        else:
+            self._open(channel)
+            self._take_events()  # one that both sides agreed on is open at once
+            self._drive_soon()
+        return channel
+
+    # For its channels
+
+    def send(self, stream_id: int, message: str | bytes) -> None:
+        """Queue a message; it leaves in this turn of the loop, with all others of the turn."""
+        assert self._association is not None
+        try:
+            self._association.send_message(stream_id, message, self._loop.time())
+        except LocalProtocolError as error:
+            size = len(message.encode() if isinstance(message, str) else message)
+            if 0 < self._accepted < size:
+                raise ValueError(str(error)) from error
+            # The other side has closed the channel; ours is told once both directions are reset.
+            raise ChannelClosed from error
+        self._drive_soon()
+
+    def close_channel(self, stream_id: int) -> None:
+        """Reset a channel's stream, after what is queued."""
+        if self._association is not None and stream_id in self._channels:
+            self._association.close_channel(stream_id)
+            self._drive_soon()
+
+    def consume(self, stream_id: int, size: int) -> None:
+        """Open the receive window by `size` bytes."""
+        if self._association is not None and self.state != "closed":
+            self._association.consume(stream_id, size)
+            self._drive_soon()
+
+    def buffered_amount(self, stream_id: int) -> int:
+        """Bytes queued on a channel that have not left."""
+        return 0 if self._association is None else self._association.buffered_amount(stream_id)
+
+    def set_low_water(self, stream_id: int, size: int) -> None:
+        """Ask to be told when the bytes queued on a channel fall to `size`."""
+        if self._association is not None:
+            self._association.set_buffered_amount_low_threshold(stream_id, size)
+
+    # private
+
+    def _open(self, channel: AssociationChannel) -> None:
+        assert self._association is not None
+        p = channel.parameters
+        try:
+            stream_id = self._association.open_channel(
+                p.label,
+                protocol=p.protocol,
+                ordered=p.ordered,
+                max_retransmits=p.max_retransmits,
+                max_lifetime=p.max_lifetime,
+                priority=p.priority,
+                stream_id=p.id,
+                negotiated=p.id is not None,
+            )
+        except LocalProtocolError as error:
+            raise ChannelError(f"The channel cannot be opened: {error}.") from error
+        self._channels[stream_id] = channel
+        channel.set_id(stream_id)
+
+    def _receive(self, packets: list[bytes]) -> None:
+        if self._association is not None:
+            self._repeater.stop()  # whoever sends data has finished the handshake
+            self._association.receive_datagrams(packets, self._loop.time())
+            self.on_heard()
+
+    def _drive_soon(self) -> None:
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._drive)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._on_due()
+
+    def _on_due(self) -> None:
+        if self._association is not None:
+            self._association.handle_timer(self._loop.time())
+            self._drive()
+
+    def _drive(self) -> None:
+        """Take events, send, set the timer: the end of everything that touches the association."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        association, path = self._association, self._path
+        if association is None or path is None or self.state == "closed":
+            return
+        self._take_events()
+        now = self._loop.time()
+        if not path.blocked:
+            packets = association.datagrams_to_send(now)
+            if packets:
+                self._watch_path_mtu(association.datagram_size)
+                path.send(packets)
+        self._take_events()
+        if path.ended:
+            self._end("the other side closed DTLS")
+        elif not self._is_closed:
+            self._set_timer(association.get_timer(), now)
+
+    def _watch_path_mtu(self, size: int) -> None:
+        """When the path has shrunk, let packets through that were cut for the larger one."""
+        if size < self._datagram_size and isinstance(self._path, BatchedPacketTransport):
+            logger.info("the path carries no packets of %d bytes any more", self._datagram_size)
+            self._path.allow_fragments(True)
+            if self._fragmenting is not None:
+                self._fragmenting.cancel()
+            self._fragmenting = self._loop.call_later(
+                FRAGMENTING, self._path.allow_fragments, False
+            )
+        self._datagram_size = size
+
+    def _set_timer(self, due: float | None, now: float) -> None:
+        """Wake at `due`. A timer that comes earlier is left alone: it does no harm."""
+        if due is None or (self._path is not None and self._path.blocked and due <= now):
+            return
+        if due <= now:
+            # More to send right now, or a timer that a busy machine let pass meanwhile; the loop
+            # gets a turn in between to receive.
+            if self._soon is None:
+                self._soon = self._loop.call_soon(self._on_due)
+            return
+        if self._timer is not None:
+            if self._wakes <= due + 0.0005:
+                return
+            self._timer.cancel()
+        self._wakes = due
+        self._timer = self._loop.call_at(due, self._on_timer)
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.state == "closed"
+
+    def _take_events(self) -> None:
+        assert self._association is not None
+        while (event := self._association.next_event()) is not None:
+            self._on_event(event)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, DataChannelMessage):
+            channel = self._channels.get(event.stream_id)
+            if channel is None:
+                self.consume(event.stream_id, event.size)
+            else:
+                channel.received(event)
+            return
+        match event:
+            case BufferedAmountLow(stream_id):
+                if stream_id in self._channels:
+                    self._channels[stream_id].drained()
+            case DataChannelOpened():
+                self._on_opened(event)
+            case ChannelReset(stream_id):
+                if stream_id in self._channels:
+                    self._channels.pop(stream_id).ended(clean=True)
+            case Established(equal):
+                self.state = "connected"
+                if not equal and isinstance(self._path, BatchedPacketTransport):
+                    self._path.max_segments = FOREIGN_SEGMENTS
+                logger.debug("association established: %s", event)
+            case Restarted():
+                self._end("the other side restarted")
+            case AssociationEnded(ending, message):
+                self._end(f"{ending.value}: {message}".rstrip(": "))
+
+    def _on_opened(self, event: DataChannelOpened) -> None:
+        channel = self._channels.get(event.stream_id)
+        if channel is not None:
+            channel.opened()
+            self.on_open()
+            return
+        lifetime = event.max_lifetime
+        retransmits = event.max_retransmits
+        channel = AssociationChannel(
+            self,
+            ChannelParameters(
+                # A label from elsewhere may be anything; ours are ASCII.
+                label=event.label.encode("ascii", "replace").decode("ascii"),
+                ordered=event.ordered,
+                max_retransmits=None if retransmits is None else min(retransmits, 65535),
+                max_lifetime=None if lifetime is None else min(max(lifetime, 0.001), 65.535),
+                protocol=event.protocol.encode("ascii", "replace").decode("ascii"),
+                priority=event.priority,
+            ),
+        )
+        self._channels[event.stream_id] = channel
+        channel.set_id(event.stream_id)
+        channel.opened()
+        self.on_channel(channel)
+
+    def _end(self, reason: str) -> None:
+        if self.state == "closed":
+            return
+        self._close()
+        self.on_ended(reason)
+
+    def _close(self) -> None:
+        """Everything is over; nothing is sent or told after this."""
+        self.state = "closed"
+        self._repeater.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._soon is not None:
+            self._soon.cancel()
+        if self._fragmenting is not None:
+            self._fragmenting.cancel()
+        channels = [*self._channels.values(), *self._early]
+        self._channels.clear()
+        self._early.clear()
+        for channel in channels:
+            channel.ended(clean=False)

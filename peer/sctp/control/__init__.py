@@ -1,0 +1,1 @@
+"""Everything but user data: handshake, shutdown, stream reset, heartbeats, path MTU, channels."""

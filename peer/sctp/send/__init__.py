@@ -1,0 +1,1 @@
+"""The sending half of an association: queue, transmission, loss detection, retransmission."""

@@ -1,0 +1,413 @@
+"""
+What is lost, what to send again, and what that tells congestion control.
+
+Loss is judged by order of transmission and by time, as in RACK and QUIC (RFC 8985, 6.2;
+RFC 9002, 6.1), not by counting reports per TSN: a chunk is lost when something sent
+sufficiently later has arrived, whatever its TSN, so a lost retransmission is noticed too.
+When nothing arrives at all, two tail probes (RFC 8985, 7) precede T3-rtx (RFC 9260, 6.3.3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from peer.sctp.congestion.base import AckSample, CongestionController, LossSample
+from peer.sctp.control.pmtu import PathMtu
+from peer.sctp.timers import Timer, Timers
+from peer.sctp.wire.serial import Tsn, unwrap32
+
+from .loss_undo import LossEpisode
+from .outgoing_chunks import OutgoingChunk
+from .outstanding import Outstanding
+from .partial_reliability import PartialReliability
+from .reordering import ReorderingTolerance
+from .rto import RttEstimator
+from .send_queue import SendQueue
+
+__all__ = ["Retransmission"]
+
+_TIME_MARGIN = 0.001
+"""Both ends work in millisecond rounds: earlier is never certain."""
+_PROBES = 2
+"""Tail probes before T3-rtx expires."""
+_EQUAL_ACK_DELAY = 0.03
+_ACK_DELAY = 0.2
+"""RFC 9260, 6.2: a receiver waits 200 ms for a second packet."""
+_TOO_SOON = 0.9
+"""An answer in less than this part of the minimum round trip is to an earlier transmission."""
+
+
+class Retransmission:
+    """Loss detection and recovery of one association."""
+
+    def __init__(
+        self,
+        *,
+        queue: SendQueue,
+        outstanding: Outstanding,
+        abandonment: PartialReliability,
+        controller: CongestionController,
+        pmtu: PathMtu,
+        rtt: RttEstimator,
+        timers: Timers,
+        window: int,
+        equal: bool,
+    ) -> None:
+        """
+        Args:
+            queue: Gives out TSNs.
+            outstanding: What is in flight.
+            abandonment: What may be given up.
+            controller: Is told of deliveries and losses.
+            pmtu: Is told of them too.
+            rtt: Is told of round trips.
+            timers: ``PROBE`` and ``LOSS`` are ours.
+            window: The peer's a_rwnd from its INIT or INIT ACK.
+            equal: The peer is this engine.
+        """
+        self._queue = queue
+        self._outstanding = outstanding
+        self._abandonment = abandonment
+        self._controller = controller
+        self._pmtu = pmtu
+        self._rtt = rtt
+        self._timers = timers
+        self._equal = equal
+        self.peer_window = window
+        """The last a_rwnd; ``outstanding.payload`` is not taken off."""
+        self._order: deque[OutgoingChunk] = deque()
+        """By transmission, oldest first; also holds chunks that are acked since."""
+        self._unreported: deque[OutgoingChunk] = deque()
+        """Old chunks on which a cut SACK was silent, in order of transmission."""
+        self.lost: deque[OutgoingChunk] = deque()
+        """To be sent again, oldest first; also holds chunks that are acked since."""
+        self._episode = LossEpisode()
+        self._delivered_up_to = 0
+        """Highest place in the order of transmission that was delivered."""
+        self._tolerance = ReorderingTolerance()
+        self.delivered = 0
+        self.delivered_at = 0.0
+        self.first_sent_at = 0.0
+        self.lost_bytes = 0
+        self.app_limited_until = 0
+        """``delivered`` beyond which rate samples show the path again; 0 when not limited."""
+        self.expiries = 0
+        """Probe timeouts since something was last acknowledged."""
+        self.errors = 0
+        """As ``expiries``, but a peer that answers with a closed window is not silent."""
+        self.retransmitted = 0
+        self.timeouts = 0
+        self.spurious = 0
+
+    # What was sent
+
+    def on_sent(self, chunks: list[OutgoingChunk], now: float) -> None:
+        """Log chunks that have just left, in the order in which they did."""
+        self._order.extend(chunks)
+        self._timers.start(Timer.PROBE, now + self._probe_timeout())
+
+    def on_first_round_trip(self, now: float) -> None:
+        """Now that it is known how long an answer takes, do not wait for RTO.Initial."""
+        if self._timers.deadline(Timer.PROBE) is not None:
+            self._timers.start(Timer.PROBE, now + self._probe_timeout())
+
+    def next_lost(self, now: float) -> OutgoingChunk | None:
+        """Take the next chunk that has to be sent again; give up those that may not be."""
+        while self.lost:
+            chunk = self.lost.popleft()
+            if chunk.acked or chunk.abandoned:
+                continue
+            if self._abandonment.must_abandon(chunk, now) and chunk.message is not None:
+                self._abandonment.abandon(chunk.message)
+                continue
+            chunk.lost = False
+            chunk.shared = 0
+            chunk.retransmissions += 1
+            self.retransmitted += 1
+            return chunk
+        return None
+
+    # What the peer says
+
+    def on_sack(
+        self, cumulative: int, window: int, gaps: Sequence[int], duplicates: Sequence[int],
+        now: float,
+    ) -> bool:  # fmt: skip
+        """
+        Take in a SACK (RFC 9260, 6.2.1).
+
+        Args:
+            cumulative: Cumulative TSN, as on the wire.
+            window: a_rwnd, bytes.
+            gaps: Start, end, ... offsets.
+            duplicates: Wire TSNs that the peer got more than once.
+            now: Monotonic time in seconds.
+
+        Returns:
+            Whether it is valid and not older than what is known.
+        """
+        outstanding = self._outstanding
+        base = outstanding.base
+        acked_to = unwrap32(cumulative, base)
+        top = self._queue.next_tsn - 1
+        if acked_to < base - 1 or acked_to > top:
+            return False
+        prior_in_flight = outstanding.in_flight
+        if self.peer_window == 0 and window > 0:
+            # What was sent to probe the closed window was most likely dropped: ask again soon.
+            self.expiries = 0
+            self._timers.stop(Timer.PROBE)
+        self.peer_window = window
+        newly = outstanding.collect(acked_to, gaps, top)
+        for duplicate in duplicates:
+            self._on_spurious(unwrap32(duplicate, base), now)
+        if window == 0 and outstanding.payload:
+            # RFC 9260, 6.1 A: a peer that answers probes of its closed window is alive.
+            self.errors = 0
+        if newly:
+            self.expiries = self.errors = 0
+            self._pmtu.on_delivered(newly, now)
+            self._on_delivered(newly, prior_in_flight, now)
+        if outstanding.unacked:
+            if newly or self._timers.deadline(Timer.PROBE) is None:
+                self._timers.start(Timer.PROBE, now + self._probe_timeout())
+        else:
+            self._timers.stop(Timer.PROBE)
+            self._timers.stop(Timer.LOSS)
+        return True
+
+    def _on_delivered(self, newly: list[OutgoingChunk], prior_in_flight: int, now: float) -> None:
+        outstanding = self._outstanding
+        rtt = self._rtt
+        too_soon = rtt.minimum * _TOO_SOON
+        acked = taken = size = 0
+        best: OutgoingChunk | None = None
+        best_sequence = -1
+        for chunk in newly:
+            if chunk.abandoned:
+                continue
+            wire = chunk.wire
+            acked += wire
+            size += chunk.size
+            if chunk.lost:
+                self._on_spurious(chunk.tsn, now)
+            elif not chunk.unreported:
+                taken += wire
+            if chunk.sequence > best_sequence:
+                if chunk.retransmissions:
+                    elapsed = now - chunk.flight.sent_at
+                    if elapsed < too_soon:
+                        self._on_spurious(chunk.tsn, now)
+                        continue
+                    if elapsed < 0.5 * rtt.smoothed:
+                        continue  # which transmission it answers is anybody's guess
+                best_sequence = chunk.sequence
+                best = chunk
+        outstanding.in_flight -= taken
+        outstanding.payload -= size
+        self.delivered += acked
+        self.delivered_at = now
+        if best is None:
+            return
+        if best_sequence > self._delivered_up_to:
+            self._delivered_up_to = best_sequence
+        flight = best.flight
+        elapsed = 0.0
+        if not best.retransmissions:
+            elapsed = now - flight.sent_at
+            rtt.update(elapsed)
+        self.first_sent_at = flight.sent_at
+        interval = max(flight.sent_at - flight.first_sent_at, now - flight.delivered_at)
+        rate = 0.0
+        if interval > 0 and interval >= too_soon:
+            rate = (self.delivered - flight.delivered) / interval
+        if self.app_limited_until and self.delivered > self.app_limited_until:
+            self.app_limited_until = 0
+        lost = self.detect(now)
+        self._controller.on_ack(
+            AckSample(
+                now, acked, lost, outstanding.in_flight, prior_in_flight, self.delivered,
+                self.lost_bytes, flight, rate, elapsed, rtt.smoothed, rtt.minimum,
+                self.app_limited_until > 0,
+            )
+        )  # fmt: skip
+
+    def _on_spurious(self, tsn: Tsn, now: float) -> None:
+        """A chunk that was declared lost has arrived."""
+        if not self._episode.on_spurious(tsn):
+            return
+        self.spurious += 1
+        self._controller.on_spurious_loss(now=now)
+        self._tolerance.on_spurious(self._outstanding.base, self._queue.next_tsn)
+
+    # What is lost
+
+    def detect(self, now: float) -> int:
+        """Declare lost what is late by order or by time; return wire bytes (RFC 9002, 6.1)."""
+        outstanding = self._outstanding
+        reported_to = outstanding.reported_to
+        unreported = self._unreported
+        order = self._order
+        window = max(self._rtt.smoothed, self._rtt.latest) * self._tolerance.factor + _TIME_MARGIN
+        lost: list[OutgoingChunk] = []
+        while unreported and (unreported[0].acked or unreported[0].tsn <= reported_to):
+            chunk = unreported.popleft()
+            if not chunk.acked and not chunk.abandoned:
+                chunk.unreported = False
+                outstanding.in_flight += chunk.wire
+                lost.append(chunk)
+        deadline = math.inf
+        while order:
+            chunk = order[0]
+            if chunk.acked or chunk.abandoned or chunk.lost:
+                order.popleft()
+                continue
+            if chunk.sequence >= self._delivered_up_to:
+                break
+            # One sum decides and is the timer's deadline: two would differ in the last bit, and
+            # a timer that fires a bit too early is set to the same moment for ever.
+            late_at = chunk.flight.sent_at + window
+            if chunk.tsn > reported_to:
+                # A cut SACK is silent about it. Once it is old it has left the network either
+                # way, so it must not hold the window shut.
+                if late_at > now:
+                    deadline = late_at
+                    break
+                chunk.unreported = True
+                outstanding.in_flight -= chunk.wire
+                unreported.append(order.popleft())
+            elif self._delivered_up_to - chunk.sequence >= self._tolerance.packets or (
+                late_at <= now
+            ):
+                lost.append(order.popleft())
+            else:
+                deadline = late_at
+                break
+        if deadline < math.inf:
+            self._timers.start(Timer.LOSS, deadline)
+        else:
+            self._timers.stop(Timer.LOSS)
+        return self._declare_lost(lost, now) if lost else 0
+
+    def _declare_lost(self, chunks: list[OutgoingChunk], now: float) -> int:
+        outstanding = self._outstanding
+        abandonment = self._abandonment
+        size = 0
+        latest = chunks[-1].flight
+        for chunk in chunks:
+            size += chunk.wire
+            if chunk.flight.sent_at > latest.sent_at:
+                latest = chunk.flight
+            if chunk.abandoned:
+                continue  # with an earlier fragment of its message, just now
+            if chunk.message is not None and abandonment.must_abandon(chunk, now):
+                abandonment.abandon(chunk.message)
+                continue
+            chunk.lost = True
+            outstanding.in_flight -= chunk.wire
+            self.lost.append(chunk)
+        self.lost_bytes += size
+        if self._episode.on_lost((c.tsn for c in chunks), now=now, sent_at=latest.sent_at):
+            self._tolerance.on_episode()
+        self._controller.on_loss(
+            LossSample(now, size, outstanding.in_flight, self.lost_bytes, self.delivered, latest)
+        )
+        self._pmtu.on_lost(chunks, now)
+        return size
+
+    # When nothing is heard
+
+    def _probe_timeout(self) -> float:
+        rtt = self._rtt
+        if rtt.smoothed == 0.0:
+            return rtt.timeout(self.expiries)
+        if self.expiries >= _PROBES:
+            return rtt.timeout(self.expiries - _PROBES)
+        delay = _EQUAL_ACK_DELAY
+        if not self._equal and len(self._outstanding.unacked) == 1:
+            delay = _ACK_DELAY
+        return (rtt.smoothed + max(4 * rtt.variation, 0.005) + delay) * (1 << self.expiries)
+
+    def on_probe_timer(self, now: float) -> list[OutgoingChunk]:
+        """
+        Handle the expiry of ``PROBE``: a tail probe, and from the third time on T3-rtx.
+
+        Returns:
+            Chunks to send at once, whatever the window and the pacer say. They keep their place
+            in the order of transmission: then an acknowledgement of the last one says, under
+            FIFO, that all before it is acked or lost, and that of the first condemns nothing.
+        """
+        outstanding = self._outstanding
+        if not outstanding.unacked:
+            return []
+        self.expiries += 1
+        self.errors += 1
+        self._timers.start(Timer.PROBE, now + self._probe_timeout())
+        self._abandonment.repeat()
+        if self.expiries > _PROBES and self.peer_window > 0:
+            self._on_timeout(now)
+            return []
+        if self.expiries > _PROBES:
+            # With a closed window there is no T3-rtx; what may not be sent again goes now.
+            for chunk in list(outstanding.unacked.values()):
+                if (
+                    chunk.message is not None
+                    and not (chunk.acked or chunk.abandoned)
+                    and self._abandonment.must_abandon(chunk, now)
+                ):
+                    self._abandonment.abandon(chunk.message)
+        probes: list[OutgoingChunk] = []
+        for chunk in outstanding.unacked.values():
+            if self._may_probe(chunk, now):
+                probes.append(chunk)
+                break
+        for chunk in reversed(self._order):
+            if self.peer_window == 0:
+                break  # only to hear whether the window has opened
+            if self._may_probe(chunk, now):
+                if chunk not in probes:
+                    probes.append(chunk)
+                break
+        self._pmtu.on_lost(probes, now)
+        for chunk in probes:
+            chunk.shared = 0
+            chunk.retransmissions += 1
+        self.retransmitted += len(probes)
+        return probes
+
+    def _may_probe(self, chunk: OutgoingChunk, now: float) -> bool:
+        """Tell whether a chunk may go out once more; one that must be given up waits for T3."""
+        return not (
+            chunk.acked
+            or chunk.abandoned
+            or chunk.lost
+            or self._abandonment.must_abandon(chunk, now)
+        )
+
+    def _on_timeout(self, now: float) -> None:
+        """T3-rtx: everything is lost (RFC 9260, 6.3.3, E1 to E4, and 7.2.3)."""
+        outstanding = self._outstanding
+        self.timeouts += 1
+        in_flight = outstanding.in_flight
+        outstanding.take_back()
+        lost = [c for c in outstanding.unacked.values() if not (c.acked or c.abandoned)]
+        fresh = [c.tsn for c in lost if not c.lost]
+        self.lost.clear()
+        self._order.clear()
+        self._unreported.clear()
+        for chunk in lost:
+            chunk.unreported = False
+            if chunk.message is not None and self._abandonment.must_abandon(chunk, now):
+                if not chunk.abandoned:
+                    self._abandonment.abandon(chunk.message)
+                continue
+            chunk.lost = True
+            self.lost.append(chunk)
+        outstanding.in_flight = 0
+        self._timers.stop(Timer.LOSS)
+        self.lost_bytes += in_flight
+        self._episode.on_lost(fresh, now=now, sent_at=now)
+        self._controller.on_timeout(now=now, in_flight=in_flight)
+        self._pmtu.on_lost(lost, now)

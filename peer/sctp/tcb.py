@@ -1,0 +1,217 @@
+"""Everything that exists only while the association is established, put together."""
+
+from __future__ import annotations
+
+from .congestion.base import PathProfile
+from .context import Context
+from .control.pmtu import PathMtu
+from .receive.data_packets import DataPacketReader
+from .receive.reassembly import DeliverMessage
+from .receive.receiver import Receiver
+from .send.outgoing_chunks import OutgoingChunk
+from .send.outstanding import Outstanding
+from .send.partial_reliability import PartialReliability
+from .send.retransmission import Retransmission
+from .send.rto import RttEstimator
+from .send.send_queue import SendQueue
+from .send.transmission import Transmission
+from .stats import Stats
+from .timers import Timer
+from .wire.chunks.base import ChunkType, serialize_chunk
+from .wire.crc32c import crc32c
+from .wire.packet import PacketWriter
+from .wire.params import Cause, cause
+
+__all__ = ["TransmissionControlBlock"]
+
+_FEW = 4
+_SMALL = 1000
+"""Bytes of a burst that has room for a SACK."""
+FOREIGN_DATAGRAM = 1432
+"""Bytes of the largest packet for an implementation that is not this one: with DTLS (37), UDP and
+IPv4 it fills Ethernet's 1500, which every one of them reads."""
+
+
+class TransmissionControlBlock:
+    """Sender and receiver of an established association."""
+
+    def __init__(self, context: Context, queue: SendQueue, deliver: DeliverMessage) -> None:
+        """
+        Args:
+            context: ``local`` and ``peer`` are known.
+            queue: What the application has queued, also before now.
+            deliver: Takes the messages.
+        """
+        config = context.config
+        local, peer = context.local, context.peer
+        if local is None or peer is None:
+            raise AssertionError("no data path before both sides are known")
+        self.features = local.features.agreed(peer.features)
+        self._context = context
+        self.queue = queue
+        interleaving = self.features.interleaving
+        # RFC 9653, 5.1: what the *peer* accepts decides what we send.
+        context.writer.set_peer(peer.tag, zero_checksum=peer.features.zero_checksum)
+        queue.begin(
+            interleaving=interleaving,
+            initial_tsn=local.initial_tsn,
+            partial_reliability=self.features.partial_reliability,
+            header=context.writer.header,
+        )
+        self.rtt = RttEstimator(
+            initial=config.rto_initial, minimum=config.rto_min, maximum=config.rto_max
+        )
+        self.controller = config.congestion(
+            PathProfile(config.datagram_size + config.overhead, self.features.equal, context.random)
+        )
+        self.outstanding = Outstanding(local.initial_tsn)
+        self.abandonment = PartialReliability(queue, self.outstanding, interleaving=interleaving)
+        self.pmtu = PathMtu(
+            base=config.datagram_size,
+            # Who is not known to read more may not be sent more, not even as a probe: libwebrtc
+            # reads a DTLS record into 2048 bytes, and a longer one ends its connection.
+            maximum=(
+                config.max_datagram_size
+                if self.features.equal
+                else min(config.max_datagram_size, FOREIGN_DATAGRAM)
+            ),
+            max_retransmissions=config.max_retransmissions,
+            timers=context.timers,
+            random=context.random,
+            on_change=self._on_mtu_changed,
+            on_round_trip=self.on_round_trip,
+        )
+        self.retransmission = Retransmission(
+            queue=queue,
+            outstanding=self.outstanding,
+            abandonment=self.abandonment,
+            controller=self.controller,
+            pmtu=self.pmtu,
+            rtt=self.rtt,
+            timers=context.timers,
+            window=peer.window,
+            equal=self.features.equal,
+        )
+        self.transmission = Transmission(
+            queue=queue,
+            outstanding=self.outstanding,
+            retransmission=self.retransmission,
+            abandonment=self.abandonment,
+            controller=self.controller,
+            writer=context.writer,
+            datagram_size=config.datagram_size,
+            max_burst=config.max_burst,
+        )
+        self.receiver = Receiver(
+            config,
+            context.timers,
+            initial_tsn=peer.initial_tsn,
+            interleaving=interleaving,
+            equal=self.features.equal,
+            deliver=deliver,
+        )
+        reader = PacketWriter(config.remote_port, config.local_port)
+        reader.set_peer(local.tag, zero_checksum=True)
+        self.fast_path = DataPacketReader(
+            self.receiver,
+            reader.header,
+            crc32c(reader.header),
+            zero=config.zero_checksum,
+        )
+        self.probes: list[OutgoingChunk] = []
+        """Chunks that leave next, whatever holds the others back."""
+
+    @property
+    def timeout(self) -> float:
+        """RTO, seconds."""
+        return self.rtt.timeout()
+
+    @property
+    def all_acked(self) -> bool:
+        """Nothing is queued or waits for an acknowledgement."""
+        return not self.outstanding.unacked and not self.queue.buffered
+
+    def datagrams(self, now: float, *, may_send_data: bool) -> list[bytes]:
+        """
+        Make the packets that are due: control chunks and a SACK first, then data.
+
+        Args:
+            now: Monotonic time in seconds.
+            may_send_data: The state allows it.
+        """
+        context = self._context
+        control, context.control = context.control, []
+        chunks, self.probes = self.probes, []
+        if may_send_data:
+            chunks += self.transmission.burst(now)
+            forward = self.abandonment.forward_tsn(now=now, interval=self.rtt.timeout())
+            if forward is not None:
+                control.append(forward)
+                context.timers.start(Timer.PROBE, now + self.rtt.timeout())
+        receiver = self.receiver
+        # RFC 9260, 6.1: DATA carries what is to be acknowledged, if it leaves room for that.
+        has_room = 0 < len(chunks) < _FEW and sum(len(c.packet) for c in chunks) < _SMALL
+        if receiver.sack_goes_along(now) if has_room else receiver.sack_is_due(now):
+            control.insert(0, receiver.make_sack(now))
+        if not control and not chunks:
+            return []
+        return self.transmission.pack(control, chunks)
+
+    def mtu_probes(self, now: float) -> list[bytes]:
+        """Return the packets of path MTU probes that are due."""
+        wrap = self._context.writer.wrap
+        return [wrap(chunks) for chunks in self.pmtu.probes(now, self.rtt.timeout())]
+
+    def on_round_trip(self, rtt: float, now: float) -> None:
+        """Something else than data was answered after ``rtt`` seconds (RFC 9260, 8.1 and 8.3)."""
+        self.retransmission.errors = 0
+        if self.rtt.smoothed == 0.0:
+            self.rtt.update(rtt)
+            self.retransmission.on_first_round_trip(now)
+
+    def _on_mtu_changed(self) -> None:
+        """Use the packet size that path MTU discovery now allows."""
+        self.transmission.set_datagram_size(self.pmtu.size)
+        self.controller.on_mss(self.pmtu.size + self._context.config.overhead)
+
+    def on_probe_timer(self, now: float) -> None:
+        """Handle ``PROBE``."""
+        self.probes = self.retransmission.on_probe_timer(now)
+
+    def after_batch(self) -> None:
+        """
+        See to what a batch of packets may have brought about.
+
+        Raises:
+            RemoteProtocolError: The peer has used more memory than granted.
+        """
+        reassembly = self.receiver.reassembly
+        reassembly.check_limit()
+        for stream_id in reassembly.invalid_streams:
+            error = cause(Cause.INVALID_STREAM, stream_id.to_bytes(2, "big") + b"\0\0")
+            self._context.answer(serialize_chunk(ChunkType.ERROR, 0, error))
+        reassembly.invalid_streams.clear()
+
+    def stats(self) -> Stats:
+        """Return a snapshot of the figures."""
+        retransmission = self.retransmission
+        return Stats(
+            chunks_sent=self.transmission.sent,
+            chunks_retransmitted=retransmission.retransmitted,
+            spurious_losses=retransmission.spurious,
+            timeouts=retransmission.timeouts,
+            messages_abandoned=self.abandonment.abandoned,
+            bytes_delivered=retransmission.delivered,
+            bytes_lost=retransmission.lost_bytes,
+            in_flight=self.outstanding.in_flight,
+            unacked_chunks=len(self.outstanding.unacked),
+            buffered=self.queue.buffered,
+            unread=self.receiver.unread,
+            reassembling=self.receiver.reassembly.buffered,
+            peer_window=retransmission.peer_window,
+            srtt=self.rtt.smoothed,
+            min_rtt=self.rtt.minimum,
+            cwnd=self.controller.cwnd,
+            pacing_rate=self.controller.pacing_rate,
+            datagram_size=self.pmtu.size,
+        )

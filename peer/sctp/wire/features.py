@@ -1,0 +1,145 @@
+"""Extensions: what each side offers in INIT and INIT ACK, and what follows from both offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from peer.sctp.config import SctpConfig
+
+from .chunks.base import ChunkType
+from .params import Param, ParamType, is_reported, serialize_params, stops_parsing
+
+__all__ = ["Features"]
+
+_DTLS = (1).to_bytes(4, "big")
+"""Error detection method identifier: SCTP over DTLS (RFC 9653, 8.2)."""
+_EQUAL_VERSION = (1).to_bytes(4, "big")
+_KNOWN = frozenset(ParamType)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What one side offers."""
+
+    partial_reliability: bool = False
+    """RFC 3758."""
+    reset: bool = False
+    """RFC 6525."""
+    interleaving: bool = False
+    """RFC 8260."""
+    zero_checksum: bool = False
+    """RFC 9653: it accepts packets without a checksum, over DTLS."""
+    equal: bool = False
+    """It is this engine."""
+
+    @classmethod
+    def ours(cls, config: SctpConfig) -> Features:
+        """Return what we offer."""
+        return cls(
+            partial_reliability=True,
+            reset=True,
+            interleaving=config.interleaving,
+            zero_checksum=config.zero_checksum,
+            equal=config.recognise_equal,
+        )
+
+    @classmethod
+    def parse(cls, params: Iterable[Param]) -> tuple[Features, list[Param]]:
+        """
+        Return what the peer offers, and the parameters to report as unrecognised (3.2.2).
+
+        Args:
+            params: Of its INIT or INIT ACK, in order.
+        """
+        chunks: bytes = b""
+        kinds: dict[int, bytes] = {}
+        unrecognised: list[Param] = []
+        for param in params:
+            if param.kind == ParamType.SUPPORTED_EXTENSIONS:
+                chunks = param.value
+            if param.kind in _KNOWN or param.kind in _ADDRESSES:
+                kinds[param.kind] = param.value
+                continue
+            if is_reported(param.kind):
+                unrecognised.append(param)
+            if stops_parsing(param.kind):
+                break
+        features = cls(
+            partial_reliability=ParamType.FORWARD_TSN_SUPPORTED in kinds
+            or ChunkType.FORWARD_TSN in chunks,
+            reset=ChunkType.RE_CONFIG in chunks,
+            interleaving=ChunkType.I_DATA in chunks,
+            zero_checksum=kinds.get(ParamType.ZERO_CHECKSUM) == _DTLS,
+            equal=kinds.get(ParamType.EQUAL) == _EQUAL_VERSION,
+        )
+        return features, unrecognised
+
+    def params(self) -> list[Param]:
+        """Return the parameters that say so."""
+        chunks: list[int] = []
+        params: list[Param] = []
+        if self.partial_reliability:
+            chunks.append(ChunkType.FORWARD_TSN)
+            params.append(Param(ParamType.FORWARD_TSN_SUPPORTED, b""))
+        if self.reset:
+            chunks.append(ChunkType.RE_CONFIG)
+        if self.interleaving:
+            chunks += [ChunkType.I_DATA, ChunkType.I_FORWARD_TSN]
+        params.append(Param(ParamType.SUPPORTED_EXTENSIONS, bytes(chunks)))
+        if self.zero_checksum:
+            params.append(Param(ParamType.ZERO_CHECKSUM, _DTLS))
+        if self.equal:
+            params.append(Param(ParamType.EQUAL, _EQUAL_VERSION))
+        return params
+
+    def known_to_all(self) -> Features:
+        """
+        Return what can be said to an implementation that refuses parameters it does not know.
+
+        RFC 9260, 3.2.1 has them skipped, but pion/sctp up to 1.8.8 drops the whole chunk. Whatever
+        decides how data chunks look stays, or two sides that heard different INITs would differ.
+        """
+        return replace(self, zero_checksum=False, equal=False)
+
+    def in_answer_to(self, other: Features) -> Features:
+        """Return what to say to a side that has said of itself ``other``: nothing it may not know.
+
+        That a checksum is not needed is its own affair on each side (RFC 9653, 4), but there is no
+        use in telling whoever does not seem to know of it.
+        """
+        return replace(
+            self,
+            zero_checksum=self.zero_checksum and other.zero_checksum,
+            equal=self.equal and other.equal,
+        )
+
+    def agreed(self, other: Features) -> Features:
+        """Return what both offer."""
+        return Features(
+            partial_reliability=self.partial_reliability and other.partial_reliability,
+            reset=self.reset and other.reset,
+            interleaving=self.interleaving and other.interleaving,
+            zero_checksum=self.zero_checksum and other.zero_checksum,
+            equal=self.equal and other.equal,
+        )
+
+    def pack(self) -> int:
+        """Return the features as bits, for the state cookie."""
+        flags = (self.partial_reliability, self.reset, self.interleaving, self.zero_checksum,
+                 self.equal)  # fmt: skip
+        return sum(1 << bit for bit, flag in enumerate(flags) if flag)
+
+    @classmethod
+    def unpack(cls, bits: int) -> Features:
+        """Return the features that ``pack`` made ``bits`` of."""
+        return cls(*(bool(bits & 1 << bit) for bit in range(5)))
+
+
+_ADDRESSES = frozenset({5, 6, 11, 12})
+"""IPv4, IPv6, host name, supported address types (RFC 9260, 3.3.2.1): void over DTLS."""
+
+
+def unrecognised_params(params: Iterable[Param]) -> list[Param]:
+    """Wrap parameters we do not know for an INIT ACK (RFC 9260, 3.3.3.1.2)."""
+    return [Param(ParamType.UNRECOGNIZED, serialize_params([param])) for param in params]

@@ -1,0 +1,148 @@
+"""Batched UDP sockets: their interface, the plain one, and the choice for this system."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from typing import Protocol, TypeAlias, cast, runtime_checkable
+
+__all__ = [
+    "Address",
+    "BatchSocket",
+    "PlainSocket",
+    "ReportingSocket",
+    "SegmentationRefused",
+    "open_batch_socket",
+]
+
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+"""An IPv4 ``(host, port)`` or IPv6 ``(host, port, flow, scope)`` socket address."""
+
+MAX_DATAGRAM = 65507
+"""Largest UDP payload over IPv4, bytes; also the bound for one batch."""
+
+BUFFER_SIZE = 4 << 20
+"""What is asked of the kernel for each direction, bytes. The default (212 KB) holds some 90
+packets and overflows at the first burst."""
+
+
+class SegmentationRefused(OSError):
+    """The kernel took no batch; nothing was sent, and one by one it can be.
+
+    `max_segments` is 1 from now on where it will never take one.
+    """
+
+
+class BatchSocket(Protocol):
+    """A non-blocking UDP socket that moves runs of equally long datagrams."""
+
+    max_segments: int
+    """Datagrams that `send` takes in one call; 1 where the kernel has no batches."""
+
+    def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
+        """Send `data` as datagrams of `segment` bytes each, the last one may be shorter.
+
+        At most `max_segments` of them and `MAX_DATAGRAM` bytes in all.
+
+        Raises:
+            BlockingIOError: The socket is full; nothing of `data` was sent.
+            SegmentationRefused: Not as a batch; send again, one by one.
+            OSError: The kernel refused it for good (message too long, unreachable ...).
+        """
+
+    def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
+        """Receive one datagram, or a run of equally long ones of one sender, into `buffer`.
+
+        Args:
+            buffer: At least 65536 bytes.
+
+        Returns:
+            Bytes received, bytes of each datagram (the last may be shorter), the sender.
+
+        Raises:
+            BlockingIOError: Nothing to receive.
+            OSError: An error the kernel noted earlier, such as an unreachable port.
+        """
+
+    def allow_fragments(self, allow: bool) -> None:
+        """Whether IP may fragment what is sent; ignored where the system has no such choice."""
+
+    def fileno(self) -> int:
+        """The descriptor, for the event loop."""
+
+    def getsockname(self) -> Address:
+        """The socket's own address."""
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+
+
+@runtime_checkable
+class ReportingSocket(Protocol):
+    """A `BatchSocket` that can tell which destinations refused what was sent to them."""
+
+    def report_refusals(self) -> None:
+        """Begin to; from now on the descriptor is readable while there is something to tell."""
+
+    def refusals(self) -> list[Address]:
+        """Destinations whose machine says that the port is closed, since the last call."""
+
+
+class PlainSocket:
+    """A `BatchSocket` of batch size 1."""
+
+    max_segments = 1
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
+        """See `BatchSocket.send`."""
+        self._sock.sendto(data, address)
+
+    def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
+        """See `BatchSocket.receive`."""
+        length, address = self._sock.recvfrom_into(buffer)
+        return length, length, cast(Address, address)
+
+    def allow_fragments(self, allow: bool) -> None:
+        """See `BatchSocket.allow_fragments`."""
+
+    def fileno(self) -> int:
+        """See `BatchSocket.fileno`."""
+        return self._sock.fileno()
+
+    def getsockname(self) -> Address:
+        """See `BatchSocket.getsockname`."""
+        return cast(Address, self._sock.getsockname())
+
+    def close(self) -> None:
+        """See `BatchSocket.close`."""
+        self._sock.close()
+
+
+def open_batch_socket(sock: socket.socket) -> BatchSocket:
+    """Wrap a bound UDP socket (which is then owned by the result) in the best kind there is."""
+    sock.setblocking(False)
+    _enlarge_buffers(sock)
+    if sys.platform == "linux":
+        from .linux import SegmentingSocket, set_fragments
+
+        set_fragments(sock, False)
+        with contextlib.suppress(OSError):
+            return SegmentingSocket(sock)
+    return PlainSocket(sock)
+
+
+def _enlarge_buffers(sock: socket.socket) -> None:
+    """Ask for `BUFFER_SIZE` both ways; past the system's limit only a privileged process gets it.
+
+    ``SO_SNDBUFFORCE`` (32) and ``SO_RCVBUFFORCE`` (33) are Linux's and have no name in `socket`.
+    """
+    for plain, force in ((socket.SO_SNDBUF, 32), (socket.SO_RCVBUF, 33)):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_SIZE)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, force, BUFFER_SIZE)

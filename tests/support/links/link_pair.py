@@ -1,0 +1,78 @@
+"""Two ends of a link in one process, without a server between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from peer.config import LinkConfig
+from peer.link.connection import LinkConnection
+from peer.link.link import Link
+from peer.rtc import Connection
+from peer.types import PeerInfo
+from tests.support.links.connections import connect
+
+__all__ = ["LinkPair", "link_pair"]
+
+WORDS = ("acid", "blimp", "copper", "dwarf")
+
+
+@dataclass
+class LinkPair:
+    """Both ends, and the connections under them."""
+
+    ours: Link
+    theirs: Link
+    our_generation: LinkConnection
+    their_generation: LinkConnection
+
+    async def vanish(self) -> None:
+        """Let the other side's program die without a word: nothing arrives, nothing is sent."""
+        ice = self.their_generation.connection._ice
+        for protocol in ice._protocols:
+            protocol.transport.abort()
+        await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def link_pair(
+    config: LinkConfig | None = None,
+    other: LinkConfig | None = None,
+    *,
+    make_connection: Callable[[], Connection] | None = None,
+) -> AsyncIterator[LinkPair]:
+    """Two linked ends, closed at the end."""
+    config = config or LinkConfig()
+
+    def connection(config: LinkConfig) -> Callable[[], Connection]:
+        return make_connection or (
+            lambda: Connection(engine=config.engine, receive_window=config.window)
+        )
+
+    generations = (
+        LinkConnection(0, connection(config), config),
+        LinkConnection(0, connection(other or config), other or config),
+    )
+    links: list[Link] = []
+    try:
+        await connect(generations[0].connection, generations[1].connection)
+        await asyncio.gather(
+            generations[0].greet("alice", "test", None), generations[1].greet("bob", "test", None)
+        )
+        for generation, name in zip(generations, ("bob", "alice"), strict=True):
+            links.append(
+                Link(
+                    generation,
+                    peer=PeerInfo(name, name, "test"),
+                    offerer=generation is generations[0],
+                    authenticated=True,
+                    sas=WORDS,
+                    config=config if generation is generations[0] else other or config,
+                )
+            )
+        yield LinkPair(links[0], links[1], *generations)
+    finally:
+        await asyncio.gather(*(link.close() for link in links))
+        await asyncio.gather(*(generation.close() for generation in generations))
