@@ -813,7 +813,7 @@ def test_a_disk_that_fills_up_is_named_and_keeps_what_arrived(tmp_path: Path) ->
         import resource, sys
         from peer.errors import DiskError
         from peer.transfer.disk import Destination
-        from peer.transfer import Entry, Manifest
+        from peer.transfer.protocol import Entry, Manifest
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         entry = Entry(path="film.mkv", kind="file", size=200_000)
         with Destination(sys.argv[1], Manifest([entry])) as destination:
@@ -842,7 +842,7 @@ def test_a_full_file_system_is_named(tmp_path: Path) -> None:
         from pathlib import Path
         from peer.errors import DiskError
         from peer.transfer.disk import Destination
-        from peer.transfer import Entry, Manifest
+        from peer.transfer.protocol import Entry, Manifest
         out = sys.argv[1]
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", out], check=True)
         entries = [Entry(path=path, kind="file", size=10) for path in "ab"]
