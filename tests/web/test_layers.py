@@ -12,6 +12,7 @@ import pytest
 WEB: Final = Path(__file__).resolve().parents[2] / "web"
 
 FLOORS: Final = {
+    "client/events": 0,
     "client/problems": 0,
     "client/security/words": 0,
     "client/server/messages": 0,

@@ -35,8 +35,10 @@ import { JoiningView, WaitingView } from './ui/waiting.js';
 import { ScreenWakeLock } from './ui/wake_lock.js';
 
 /** @typedef {import('../client/link/link.js').Link} Link */
-/** @typedef {import('../client/link/link.js').Incoming} Incoming */
-/** @typedef {import('../client/link/link.js').Transfer} Transfer */
+/** @typedef {import('../client/link/link.js').LinkEvents} LinkEvents */
+/** @typedef {import('../client/room/room.js').RoomEvents} RoomEvents */
+/** @typedef {import('../client/transfer/engine/base.js').Incoming} Incoming */
+/** @typedef {import('../client/transfer/engine/base.js').Transfer} Transfer */
 /** @typedef {import('../client/transfer/disk/manifest.js').Manifest} Manifest */
 /** @typedef {'start' | 'waiting' | 'joining' | 'failure' | 'session'} View */
 
@@ -281,9 +283,14 @@ class App {
 
   /** @param {Room} room */
   #listenToRoom(room) {
-    const on = (/** @type {string} */ type, /** @type {(detail: any) => void} */ handle) =>
-      room.addEventListener(type, (event) => {
-        if (room === this.#room) handle(/** @type {CustomEvent} */ (event).detail);
+    /**
+     * @template {keyof RoomEvents} Type
+     * @param {Type} type
+     * @param {(detail: RoomEvents[Type]) => void} handle
+     */
+    const on = (type, handle) =>
+      room.addEventListener(type, ({ detail }) => {
+        if (room === this.#room) handle(detail);
       });
     on('connecting', (link) => this.#watchLink(link));
     on('link', (link) => this.#connected(link));
@@ -377,9 +384,14 @@ class App {
 
   /** @param {Link} link */
   #listenToLink(link) {
-    const on = (/** @type {string} */ type, /** @type {(detail: any) => void} */ handle) =>
-      link.addEventListener(type, (event) => {
-        if (link === this.#link) handle(/** @type {CustomEvent} */ (event).detail);
+    /**
+     * @template {keyof LinkEvents} Type
+     * @param {Type} type
+     * @param {(detail: LinkEvents[Type]) => void} handle
+     */
+    const on = (type, handle) =>
+      link.addEventListener(type, ({ detail }) => {
+        if (link === this.#link) handle(detail);
       });
     const { name } = this.#session;
     on('path', (path) => this.#session.showPath(path));

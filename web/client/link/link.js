@@ -14,11 +14,15 @@ import { Transfers } from '../transfer/engine/transfers.js';
 /** @typedef {import('../server/messages.js').Signal} Signal */
 /** @typedef {import('../server/messages.js').IceOffer} IceOffer */
 /** @typedef {import('../rtc/connection.js').NetworkPath} NetworkPath */
+/** @typedef {import('../rtc/connection.js').Place} Place */
 /** @typedef {import('../rtc/connection.js').RtcConnection} RtcConnection */
-/** @typedef {import('../transfer/protocol/messages.js').Entry} Entry */
-/** @typedef {import('../transfer/protocol/notable.js').Notable} Notable */
-/** @typedef {import('../transfer/protocol/notable.js').Renamed} Renamed */
-/** @typedef {import('../transfer/protocol/notable.js').LeftOut} LeftOut */
+/** @typedef {import('../rtc/connection.js').RtcEvents} RtcEvents */
+/** @typedef {import('../transfer/engine/base.js').Transfer} Transfer */
+/** @typedef {import('../transfer/engine/base.js').TransferEvents} TransferEvents */
+/**
+ * @template {object} Events
+ * @typedef {import('../events.js').TypedEventTarget<Events>} TypedEventTarget
+ */
 
 /**
  * @typedef {'pairing' | 'connecting' | 'connected' | 'closed'} LinkState
@@ -26,43 +30,15 @@ import { Transfers } from '../transfer/engine/transfers.js';
  */
 
 /**
- * @typedef {'offered' | 'running' | 'done' | 'failed'} TransferState
- */
-
-/**
- * @typedef {object} Transfer what both directions have in common (a live object: read it again)
- * @property {number} id
- * @property {'in' | 'out'} direction
- * @property {TransferState} state
- * @property {readonly Entry[]} entries
- * @property {string} title what to call it: the only file's or folder's name, or `3 files`
- * @property {number} files how many files it has
- * @property {number} bytes how many bytes it has
- * @property {number} filesDone files that are verified and in place at the receiver
- * @property {number} bytesDone bytes that have moved; once the transfer is done, all are verified
- * @property {number} rate bytes a second, over the last seconds; 0 while unknown
- * @property {number | null} secondsLeft
- * @property {number | null} current index of the entry being moved
- * @property {Problem | null} problem why it failed
- * @property {readonly Renamed[]} renamed names that were changed
- * @property {readonly LeftOut[]} leftOut what is not there although it was to be sent
- * @property {number} leftOutThere how much the other side says that it left out beside that
- * @property {() => void} cancel stops it on both sides; a decline while it is only offered
- */
-
-/**
- * @typedef {object} IncomingExtra
- * @property {'in'} direction
- * @property {'files' | 'zip'} form what will be saved: each file, or one archive (folders, many files)
- * @property {{first: readonly Notable[], total: number}} notable hidden files and programs, to be
- *   shown first
- * @property {string | null} notice a sentence to show when files have to sit in memory, else null
- * @property {() => Promise<void>} accept starts it; throws a Problem (`no_space`, ...)
- * @property {() => void} decline
- * @property {readonly {name: string, file: File}[]} saved what is ready to be handed to a download
- * @property {() => Promise<void>} discard frees the stored files (after they were saved)
+ * @typedef {object} OwnEvents by type, what `detail` holds
+ * @property {LinkState} state `link.state` changed
+ * @property {NetworkPath} path the path became known or changed
+ * @property {{id: number, text: string, at: Date}} chat a message arrived; `at`: the time of sending,
+ *   as the other side says
+ * @property {{id: number}} delivered the message that `sendChat` gave this id has arrived there
+ * @property {Problem} closed the link is over: `closed`, `bye`, `lost`, `wrong_code`, `no_path`, ...
  *
- * @typedef {Transfer & IncomingExtra} Incoming
+ * @typedef {OwnEvents & TransferEvents} LinkEvents
  */
 
 /** What this program calls itself. */
@@ -80,23 +56,8 @@ const MAX_WAITING_CHAT = 256 * 1024;
 /** Answers to pings are left out while more bytes than that wait: they say nothing new. */
 const MAX_WAITING_PONGS = 64 * 1024;
 
-/**
- * Events (all are `CustomEvent`s):
- *
- * | type | detail | when |
- * |---|---|---|
- * | `state` | `LinkState` | `link.state` changed |
- * | `path` | `NetworkPath` | the path became known or changed |
- * | `chat` | `{id, text, at}` | a message arrived; `at`: Date of sending, as the other side says |
- * | `delivered` | `{id}` | the message that `sendChat` gave this id has arrived there |
- * | `offer` | `Incoming` | files are offered: call `accept()` or `decline()` on it |
- * | `progress` | `Transfer` | at most ten times a second per transfer, and at each file's end |
- * | `saved` | `{transfer: Incoming, name, file}` | a received `File` is complete: hand it to a download |
- * | `transferdone` | `Transfer` | everything is verified and in place at the receiver |
- * | `transferfailed` | `Transfer` | declined, cancelled or broken: see `transfer.problem` |
- * | `closed` | `Problem` | the link is over: `closed`, `bye`, `lost`, `wrong_code`, `no_path`, ... |
- */
-export class Link extends EventTarget {
+/** One link. Its events are `LinkEvents`, all of them `CustomEvent`s. */
+export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ (EventTarget) {
   /** @type {LinkState} */
   #state = 'pairing';
   #peer;
@@ -172,7 +133,7 @@ export class Link extends EventTarget {
         sendBlock: (frame) => this.#liveConnection().sendPaced('blocks', frame),
         bufferedBlocks: () => this.#connection?.waiting('blocks') ?? 0,
         maxFrame: () => Math.min(MAX_FRAME, this.#connection?.maxMessageSize ?? MAX_FRAME),
-        emit: (type, detail) => this.#emit(type, detail),
+        emit: (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail })),
       },
       this.#negotiation.offerer,
     );
@@ -278,13 +239,14 @@ export class Link extends EventTarget {
     this.#earlySize = 0;
     this.#hello = null;
     /**
-     * @param {string} type
-     * @param {(detail: any) => void} handle
+     * @template {keyof RtcEvents} Type
+     * @param {Type} type
+     * @param {(detail: RtcEvents[Type]) => void | Promise<void>} handle
      */
     const on = (type, handle) =>
-      connection.addEventListener(type, (event) => {
+      connection.addEventListener(type, ({ detail }) => {
         if (connection !== this.#connection || this.#state === 'closed') return;
-        this.#guard(() => handle(/** @type {CustomEvent} */ (event).detail));
+        this.#guard(() => handle(detail));
       });
     on('open', () => this.#opened());
     on('control', (data) => this.#receiveControl(data));
@@ -426,8 +388,12 @@ export class Link extends EventTarget {
       }
     }
     for (let event = this.#chat.nextEvent(); event !== null; event = this.#chat.nextEvent()) {
-      const { type, ...detail } = event;
-      this.#emit(type === 'message' ? 'chat' : 'delivered', detail);
+      if (event.type === 'message') {
+        const { id, text, at } = event;
+        this.#emit('chat', { id, text, at });
+      } else {
+        this.#emit('delivered', { id: event.id });
+      }
     }
   }
 
@@ -509,8 +475,9 @@ export class Link extends EventTarget {
   }
 
   /**
-   * @param {string} type
-   * @param {unknown} detail
+   * @template {keyof LinkEvents} Type
+   * @param {Type} type
+   * @param {LinkEvents[Type]} detail
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

@@ -471,9 +471,8 @@ export class Negotiation {
     }
     this.#connection = connection;
     const gen = this.#gen;
-    connection.addEventListener('candidate', (event) => {
+    connection.addEventListener('candidate', ({ detail }) => {
       if (connection !== this.#connection) return;
-      const { detail } = /** @type {CustomEvent<string | null>} */ (event);
       if (this.#described) this.#sendCandidate(detail);
       else this.#found.push(detail);
     });

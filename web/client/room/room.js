@@ -22,6 +22,10 @@ import { removeOldFiles } from '../transfer/disk/stores.js';
 /** @typedef {import('../server/messages.js').Signal} Signal */
 /** @typedef {import('../server/messages.js').PeerEvent} PeerEvent */
 /** @typedef {import('../server/messages.js').IceOffer} IceOffer */
+/**
+ * @template {object} Events
+ * @typedef {import('../events.js').TypedEventTarget<Events>} TypedEventTarget
+ */
 
 const ROOM_GUESSED =
   'Somebody tried to enter this room and did not prove that they know its password.';
@@ -35,18 +39,17 @@ const MAX_LINKS = 128;
  */
 
 /**
- * Events (all are `CustomEvent`s):
- *
- * | type | detail | when |
- * |---|---|---|
- * | `state` | `RoomState` | `room.state` changed |
- * | `connecting` | `Link` | somebody came; the link is being made (`link.state` events follow) |
- * | `link` | `Link` | the link is connected: chat and files may start |
- * | `error` | `Problem` | a link could not be made, or the server failed; a code room closes after it |
- * | `closed` | `Problem \| null` | the room is over; null when `close()` was called, or after the end of
- *   a code room's one link, which its own `closed` event has explained |
+ * @typedef {object} RoomEvents by type, what `detail` holds
+ * @property {RoomState} state `room.state` changed
+ * @property {Link} connecting somebody came; the link is being made (its `state` events follow)
+ * @property {Link} link the link is connected: chat and files may start
+ * @property {Problem} error a link could not be made, or the server failed; a code room closes after it
+ * @property {Problem | null} closed the room is over; null when `close()` was called, or after the end
+ *   of a code room's one link, which its own `closed` event has explained
  */
-export class Room extends EventTarget {
+
+/** One room. Its events are `RoomEvents`, all of them `CustomEvent`s. */
+export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ (EventTarget) {
   #signaling;
   #code;
   #name;
@@ -79,18 +82,10 @@ export class Room extends EventTarget {
     this.#budget = budget;
     this.#name = name;
     this.#ice = signaling.welcome.ice;
-    /**
-     * @param {string} type
-     * @param {(detail: any) => void} handle
-     */
-    const on = (type, handle) =>
-      signaling.addEventListener(type, (event) =>
-        handle(/** @type {CustomEvent} */ (event).detail),
-      );
-    on('signal', (signal) => this.#receiveSignal(signal));
-    on('peer', (event) => this.#receivePeer(event));
-    on('ice', (ice) => (this.#ice = ice));
-    on('closed', (reason) => this.#signalingClosed(reason));
+    signaling.addEventListener('signal', ({ detail }) => this.#receiveSignal(detail));
+    signaling.addEventListener('peer', ({ detail }) => this.#receivePeer(detail));
+    signaling.addEventListener('ice', ({ detail }) => (this.#ice = detail));
+    signaling.addEventListener('closed', ({ detail }) => this.#signalingClosed(detail));
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
     // Those who were there before us offer; after this call returns, its caller can listen.
     setTimeout(() => {
@@ -203,9 +198,7 @@ export class Room extends EventTarget {
     });
     this.#all.set(peer, link);
     link.addEventListener('state', () => this.#linkChanged(link));
-    link.addEventListener('closed', (event) => {
-      this.#linkClosed(link, peer, /** @type {CustomEvent<Problem>} */ (event).detail);
-    });
+    link.addEventListener('closed', ({ detail }) => this.#linkClosed(link, peer, detail));
     this.#update();
     this.#emit('connecting', link);
   }
@@ -285,8 +278,9 @@ export class Room extends EventTarget {
   }
 
   /**
-   * @param {string} type
-   * @param {unknown} detail
+   * @template {keyof RoomEvents} Type
+   * @param {Type} type
+   * @param {RoomEvents[Type]} detail
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

@@ -13,6 +13,10 @@ import {
 import { problem } from '../problems.js';
 
 /** @typedef {import('../server/messages.js').IceOffer} IceOffer */
+/**
+ * @template {object} Events
+ * @typedef {import('../events.js').TypedEventTarget<Events>} TypedEventTarget
+ */
 /** @typedef {'control' | 'chat' | 'blocks'} ChannelName */
 
 /**
@@ -52,17 +56,18 @@ const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 }
 const MAX_REMOTE_CANDIDATES = 128;
 
 /**
- * A connection under a link. Events (`CustomEvent`s):
- *
- * | type | detail | when |
- * |---|---|---|
- * | `candidate` | `string \| null` | a candidate of ours was found; null: there are no more |
- * | `open` | | all channels are open |
- * | `control`, `chat`, `blocks` | what the message held | a message arrived |
- * | `failed` | | there is no path, or there is none any more |
- * | `closed` | | the other side closed it |
+ * @typedef {object} RtcEvents by type, what `detail` holds
+ * @property {string | null} candidate one of ours, or null: there are no more
+ * @property {null} open all channels are open
+ * @property {unknown} control what a message on this channel held
+ * @property {unknown} chat the same
+ * @property {unknown} blocks the same
+ * @property {null} failed there is no path, or there is none any more
+ * @property {null} closed the other side closed it
  */
-export class RtcConnection extends EventTarget {
+
+/** A connection under a link. Its events are `RtcEvents`, all of them `CustomEvent`s. */
+export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEvents>} */ (EventTarget) {
   #pc;
   /** @type {Record<ChannelName, RTCDataChannel>} */
   #channels;
@@ -284,7 +289,7 @@ export class RtcConnection extends EventTarget {
     if (this.#opened || this.#over) return;
     if (Object.values(this.#channels).some(({ readyState }) => readyState !== 'open')) return;
     this.#opened = true;
-    this.#emit('open');
+    this.#emit('open', null);
   }
 
   /** @param {RTCIceCandidate | null} candidate */
@@ -333,7 +338,7 @@ export class RtcConnection extends EventTarget {
   #end(how) {
     if (this.#over) return;
     this.#shut();
-    this.#emit(how);
+    this.#emit(how, null);
   }
 
   #shut() {
@@ -344,8 +349,9 @@ export class RtcConnection extends EventTarget {
   }
 
   /**
-   * @param {string} type
-   * @param {unknown} [detail]
+   * @template {keyof RtcEvents} Type
+   * @param {Type} type
+   * @param {RtcEvents[Type]} detail
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

@@ -4,8 +4,24 @@
 import { BadMessage, LEAVE, PONG, SUBPROTOCOL, hello, parseServer, signal } from './messages.js';
 import { Problem, problem } from '../problems.js';
 
+/** @typedef {import('./messages.js').IceOffer} IceOffer */
+/** @typedef {import('./messages.js').PeerEvent} PeerEvent */
+/** @typedef {import('./messages.js').Signal} Signal */
 /** @typedef {import('./messages.js').Welcome} Welcome */
 /** @typedef {import('./messages.js').ServerError} ServerError */
+/**
+ * @template {object} Events
+ * @typedef {import('../events.js').TypedEventTarget<Events>} TypedEventTarget
+ */
+
+/**
+ * @typedef {object} SignalingEvents by type, what `detail` holds
+ * @property {PeerEvent} peer somebody came or left
+ * @property {Signal} signal
+ * @property {ServerError} error one that does not end the connection
+ * @property {IceOffer} ice
+ * @property {Problem | null} closed null after `leave()`
+ */
 
 /** How long to wait for the server's welcome, in ms. */
 const WELCOME_TIMEOUT = 10_000;
@@ -91,12 +107,12 @@ export function socketUrl(server) {
 }
 
 /**
- * A connection to the signaling server that has been welcomed into a room.
- *
- * Events (`CustomEvent`s): `peer` (PeerEvent), `signal` (Signal), `error` (ServerError, not fatal),
- * `ice` (IceOffer), `closed` (Problem, or null after `leave()`).
+ * A connection to the signaling server that has been welcomed into a room. Its events are
+ * `SignalingEvents`, all of them `CustomEvent`s.
  */
-export class SignalingClient extends EventTarget {
+export class SignalingClient extends /** @type {new () => TypedEventTarget<SignalingEvents>} */ (
+  EventTarget
+) {
   #socket;
   /** @type {Welcome | null} */
   #welcome = null;
@@ -187,9 +203,9 @@ export class SignalingClient extends EventTarget {
       }, WELCOME_TIMEOUT);
       this.addEventListener(
         'closed',
-        (event) => {
+        ({ detail }) => {
           clearTimeout(timer);
-          reject(/** @type {CustomEvent} */ (event).detail ?? problem('closed'));
+          reject(detail ?? problem('closed'));
         },
         { once: true },
       );
@@ -283,8 +299,9 @@ export class SignalingClient extends EventTarget {
   }
 
   /**
-   * @param {string} type
-   * @param {unknown} detail
+   * @template {keyof SignalingEvents} Type
+   * @param {Type} type
+   * @param {SignalingEvents[Type]} detail
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

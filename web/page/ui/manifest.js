@@ -4,8 +4,8 @@
 import { make } from './dom.js';
 import { displayName, formatBytes, joinFacts, plural } from './format.js';
 
-/** @typedef {import('../../client/link/link.js').Entry} Entry */
-/** @typedef {import('../../client/link/link.js').Transfer} Transfer */
+/** @typedef {import('../../client/transfer/protocol/messages.js').Entry} Entry */
+/** @typedef {import('../../client/transfer/engine/base.js').Transfer} Transfer */
 /** @typedef {import('../../client/transfer/protocol/notable.js').Notable} Notable */
 
 /** Rows that are drawn; more would make the page slow and nobody the wiser. */

@@ -5,7 +5,7 @@ import { byId, setText } from './dom.js';
 import { atStart, displayName, formatBytes, plural } from './format.js';
 import { offerRows } from './manifest.js';
 
-/** @typedef {import('../../client/link/link.js').Incoming} Incoming */
+/** @typedef {import('../../client/transfer/engine/base.js').Incoming} Incoming */
 
 /** For how long a dialog takes no yes, in ms: a click may have been meant for what was there before. */
 const PAUSE = 350;

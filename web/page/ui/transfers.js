@@ -6,8 +6,8 @@ import { formatBytes, formatDuration, formatRate, joinFacts, plural } from './fo
 import { MOST_ROWS, changeRows, changesTitle, manifestRows } from './manifest.js';
 import { nameElement } from './names.js';
 
-/** @typedef {import('../../client/link/link.js').Transfer} Transfer */
-/** @typedef {import('../../client/link/link.js').Incoming} Incoming */
+/** @typedef {import('../../client/transfer/engine/base.js').Transfer} Transfer */
+/** @typedef {import('../../client/transfer/engine/base.js').Incoming} Incoming */
 
 /**
  * @typedef {object} Actions

@@ -7,7 +7,61 @@ import { totals } from '../protocol/messages.js';
 import { problem } from '../../problems.js';
 
 /** @typedef {import('../protocol/messages.js').Entry} Entry */
+/** @typedef {import('../protocol/notable.js').Notable} Notable */
+/** @typedef {import('../protocol/notable.js').Renamed} Renamed */
+/** @typedef {import('../protocol/notable.js').LeftOut} LeftOut */
 /** @typedef {import('../../problems.js').Problem} Problem */
+
+/**
+ * @typedef {'offered' | 'running' | 'done' | 'failed'} TransferState
+ */
+
+/**
+ * @typedef {object} CommonParts what both directions have in common (a live object: read it again)
+ * @property {number} id
+ * @property {TransferState} state
+ * @property {readonly Entry[]} entries
+ * @property {string} title what to call it: the only file's or folder's name, or `3 files`
+ * @property {number} files how many files it has
+ * @property {number} bytes how many bytes it has
+ * @property {number} filesDone files that are verified and in place at the receiver
+ * @property {number} bytesDone bytes that have moved; once the transfer is done, all are verified
+ * @property {number} rate bytes a second, over the last seconds; 0 while unknown
+ * @property {number | null} secondsLeft
+ * @property {number | null} current index of the entry being moved
+ * @property {Problem | null} problem why it failed
+ * @property {readonly Renamed[]} renamed names that were changed
+ * @property {readonly LeftOut[]} leftOut what is not there although it was to be sent
+ * @property {number} leftOutThere how much the other side says that it left out beside that
+ * @property {() => void} cancel stops it on both sides; a decline while it is only offered
+ */
+
+/**
+ * @typedef {object} IncomingExtra
+ * @property {'in'} direction
+ * @property {'files' | 'zip'} form what will be saved: each file, or one archive (folders, many files)
+ * @property {{first: readonly Notable[], total: number}} notable hidden files and programs, to be
+ *   shown first
+ * @property {string | null} notice a sentence to show when files have to sit in memory, else null
+ * @property {() => Promise<void>} accept starts it; throws a Problem (`no_space`, ...)
+ * @property {() => void} decline
+ * @property {readonly {name: string, file: File}[]} saved what is ready to be handed to a download
+ * @property {() => Promise<void>} discard frees the stored files (after they were saved)
+ *
+ * @typedef {CommonParts & IncomingExtra} Incoming
+ * @typedef {CommonParts & {direction: 'out'}} Outgoing
+ * @typedef {Incoming | Outgoing} Transfer `direction` tells which
+ */
+
+/**
+ * @typedef {object} TransferEvents by type, what `detail` holds
+ * @property {Incoming} offer files are offered: call `accept()` or `decline()` on it
+ * @property {Transfer} progress at most ten times a second per transfer, and at each file's end
+ * @property {{transfer: Incoming, name: string, file: File}} saved a received `File` is complete: hand
+ *   it to a download
+ * @property {Transfer} transferdone everything is verified and in place at the receiver
+ * @property {Transfer} transferfailed declined, cancelled or broken: see `transfer.problem`
+ */
 
 /**
  * What a transfer needs of its link.
@@ -21,7 +75,8 @@ import { problem } from '../../problems.js';
  *   rejects when the link is over
  * @property {() => number} bufferedBlocks bytes that `sendBlock` took and the network did not yet
  * @property {() => number} maxFrame bytes of the largest frame
- * @property {(type: string, detail: unknown) => void} emit dispatches an event of the link
+ * @property {<Type extends keyof TransferEvents>(type: Type, detail: TransferEvents[Type]) => void} emit
+ *   dispatches an event of the link
  */
 
 /** How often progress is told, in ms. */
@@ -119,7 +174,7 @@ export class TransferBase {
     this.state = 'running';
     this.#meter.add(performance.now() / 1000, 0);
     this.#timer = setInterval(() => this.#tick(), TICK);
-    this.wire.emit('progress', this);
+    this.#emit('progress');
   }
 
   /** Everything is in place. @protected */
@@ -128,7 +183,7 @@ export class TransferBase {
     this.#stop('done');
     this.bytesDone = this.bytes;
     this.filesDone = this.files;
-    this.wire.emit('transferdone', this);
+    this.#emit('transferdone');
   }
 
   /**
@@ -141,7 +196,7 @@ export class TransferBase {
     if (this.over) return;
     this.#stop('failed');
     this.problem = reason;
-    this.wire.emit('transferfailed', this);
+    this.#emit('transferfailed');
   }
 
   /**
@@ -159,7 +214,13 @@ export class TransferBase {
     this.#meter.add(now, this.bytesDone);
     this.rate = this.#meter.rate(now);
     this.secondsLeft = this.rate > 0 ? (this.bytes - this.bytesDone) / this.rate : null;
-    this.wire.emit('progress', this);
+    this.#emit('progress');
+  }
+
+  /** @param {'progress' | 'transferdone' | 'transferfailed'} type */
+  #emit(type) {
+    // The classes of both directions, and no others, extend this one.
+    this.wire.emit(type, /** @type {Transfer} */ (/** @type {unknown} */ (this)));
   }
 
   #tick() {
