@@ -20,6 +20,7 @@ from tests.support.processes.leftovers import nothing_left_behind, open_sockets
 from tests.support.servers.certificates import make_certificate
 from tests.support.servers.clients import open_client
 from tests.support.servers.raw_websocket import PONG, frame, request
+from tests.support.waiting import until
 
 
 async def test_https_and_http_clients_meet_in_one_room(tmp_path: Path) -> None:
@@ -76,9 +77,7 @@ async def test_a_client_that_ends_while_it_is_not_read_from_keeps_no_socket(tmp_
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-        async with asyncio.timeout(20):
-            while open_sockets() - before:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: not open_sockets() - before)
 
 
 async def test_plain_http_says_where_https_is(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import peer
 from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -55,9 +56,7 @@ async def open_firefox(folder: Path, url: str) -> asyncio.subprocess.Process:
 
 
 async def somebody_came(server: SignalingServer) -> None:
-    async with asyncio.timeout(60):
-        while server.rooms == 0:  # noqa: ASYNC110 - a server tells nobody
-            await asyncio.sleep(0.05)
+    await until(lambda: server.rooms > 0, seconds=60)
 
 
 async def hear(link: peer.Link, what: str) -> str:

@@ -20,6 +20,7 @@ from peer.security.codes import Code
 from signaling.messages import PeerEvent, ServerMessage, SignalFrom, SignalKind, Welcome
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.attacker import Attack, Deliver, attacked_server, on_signals
+from tests.support.waiting import until
 
 CONFIG = LinkConfig(timeouts=Timeouts(pake=1.0, description=1.0, path=3.0, hello=1.0))
 FINGERPRINT = re.compile(r"(a=fingerprint:sha-256 )([0-9A-F:]+)")
@@ -43,8 +44,7 @@ async def told(room: Room) -> Link | PeerError:
     """What a person in the room gets: the link, or the reason why there is none."""
     waiting = asyncio.create_task(room.link(timeout=20))
     # Those in a named room go on waiting for others.
-    while not (room.failures or waiting.done()):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: room.failures or waiting.done())
     waiting.cancel()
     await asyncio.wait({waiting})
     failures = list(room.failures.values())
@@ -72,8 +72,7 @@ async def meet(attack: Attack, *, code: bool = True) -> Outcome:
                 guest = await told(second)
                 if isinstance(guest, PeerError) and not code:
                     # The earlier peer of a named room goes on waiting for others.
-                    while not (first.failures or waiting.done()):  # noqa: ASYNC110
-                        await asyncio.sleep(0.01)
+                    await until(lambda: first.failures or waiting.done())
                     failure = first.failures.get(second.me)
                     host: Link | BaseException = failure or await waiting
                     waiting.cancel()

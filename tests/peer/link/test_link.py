@@ -15,6 +15,7 @@ from peer.transfer.engine import TransferStage
 from tests.support.links.connections import connect
 from tests.support.links.link_pair import link_pair
 from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.waiting import until
 
 QUICK = LinkConfig(ping_interval=0.02, lost_after=0.2, timeouts=Timeouts(hello=0.2, close=0.5))
 
@@ -145,9 +146,9 @@ async def test_a_message_that_waits_for_its_delivery_is_told_of_the_loss() -> No
 
 async def test_pings_keep_an_idle_link_and_measure_its_round_trip() -> None:
     config = LinkConfig(ping_interval=0.01, lost_after=5.0)
-    async with link_pair(config) as pair, asyncio.timeout(10):
-        while pair.ours.round_trip is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    async with link_pair(config) as pair:
+        await until(lambda: pair.ours.round_trip is not None)
+        assert pair.ours.round_trip is not None
         assert 0 < pair.ours.round_trip < 5.0
         assert not pair.ours.closed
 

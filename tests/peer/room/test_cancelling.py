@@ -24,6 +24,7 @@ from tests.support.links.link_pair import LinkPair, link_pair
 from tests.support.links.rooms import running_server
 from tests.support.processes.cancelling import CancelledAt, cancel_at_each_turn
 from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.waiting import until
 
 LATE = pytest.mark.parametrize("late", [False, True], ids=["while it waits", "as it is done"])
 
@@ -51,9 +52,7 @@ def channels_of(link: Link) -> set[int]:
 
 
 async def until_gone(pair: LinkPair) -> None:
-    async with asyncio.timeout(20):
-        while channels_of(pair.ours) or channels_of(pair.theirs):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
+    await until(lambda: not (channels_of(pair.ours) or channels_of(pair.theirs)))
 
 
 @LATE
@@ -108,9 +107,7 @@ async def test_what_came_on_a_channel_before_it_closed_is_still_given_out() -> N
 
 
 async def at_rest(server: SignalingServer) -> None:
-    async with asyncio.timeout(20):
-        while server.rooms or server.connections:  # noqa: ASYNC110 - a server tells nobody
-            await asyncio.sleep(0.001)
+    await until(lambda: not (server.rooms or server.connections))
 
 
 @LATE

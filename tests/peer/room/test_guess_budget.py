@@ -16,6 +16,7 @@ from peer.errors import CodeSpent, Guessed, PeerError, TooManyGuesses, WrongCode
 from peer.link.guess_budget import Budget
 from peer.room.room import Room
 from peer.security.codes import DEFAULT_WORDS, RANDOM_BYTES, Code, make_words
+from peer.security.guesses import ROOM_GUESSES
 from peer.security.pake import Pake, PakeDone
 from signaling.messages import PeerEvent, Signal, SignalFrom, SignalKind
 from signaling.server import SignalingServer
@@ -23,6 +24,7 @@ from tests.support.links.rooms import running_server
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import Client, open_client
 from tests.support.servers.hostile_server import VICTIM, Victim, hostile_server
+from tests.support.waiting import until
 
 CONFIG = LinkConfig(timeouts=Timeouts(pake=0.5))
 EARLIER, LATER = "{:08x}-deadbeef", "f0000000-feedbeef"
@@ -93,6 +95,7 @@ async def test_a_server_has_one_guess_at_a_code(same_id: bool, leaves: bool) -> 
 
 async def test_a_room_that_is_being_closed_answers_no_more_shares() -> None:
     heard: list[Signal] = []
+    attacked = asyncio.Event()
 
     async def attack(victim: Victim) -> None:
         await victim.welcome(code="7")
@@ -105,18 +108,20 @@ async def test_a_room_that_is_being_closed_answers_no_more_shares() -> None:
             await victim.joined(EARLIER.format(number))
             share = offering("7", "L", EARLIER.format(number)).messages_to_send()[0]
             await victim.signal(EARLIER.format(number), SignalKind.PAKE, share, "L")
+        attacked.set()
         await victim.heard(lambda signal: False)
 
     async def remember(victim: Victim) -> None:
         try:
             await attack(victim)
         finally:
+            attacked.set()
             heard.extend(filter(is_pake, victim.signals))
 
     async with nothing_left_behind(), hostile_server(remember) as url:
         async with peer.host(url, config=CONFIG) as room:
             assert isinstance(await told(room), Guessed)
-            await asyncio.gather(room.close(), asyncio.sleep(0.1))
+            await asyncio.gather(room.close(), attacked.wait())
         assert len(heard) == 1
 
 
@@ -270,8 +275,7 @@ async def test_a_stranger_who_guesses_and_leaves_sends_no_newcomer_away(
         await ready.acquire()
         async with peer.join(server.urls[0], **where) as room:  # type: ignore[arg-type]
             waiting = asyncio.create_task(room.link())
-            while not room.failures:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+            await until(lambda: room.failures)
             assert all(isinstance(error, Guessed) for error in room.failures.values())
             async with peer.join(server.urls[0], **where) as friend:  # type: ignore[arg-type]
                 assert (await waiting).peer.id == friend.me
@@ -323,6 +327,7 @@ async def test_once_all_guesses_are_spent_newcomers_are_refused_and_those_inside
         peer.join(server.urls[0], **where) as second,  # type: ignore[arg-type]
     ):
         ours, theirs = await asyncio.gather(first.link(), second.link())
+        waiting = asyncio.create_task(first.link())
         for word in ("red", "green", "blue"):
             async with peer.join(server.urls[0], room="team", password=word) as wrong:
                 await told(wrong)
@@ -331,8 +336,6 @@ async def test_once_all_guesses_are_spent_newcomers_are_refused_and_those_inside
         await ours.chat.send("still here")
         assert (await theirs.chat.receive()).text == "still here"
         assert first._wrong_guesses == second._wrong_guesses == 2
-        waiting = asyncio.create_task(first.link())
-        await asyncio.sleep(0.01)
         assert not waiting.done()
         waiting.cancel()
 
@@ -395,9 +398,14 @@ async def guess_at(victim: Victim, room: str, tags: list[Signal], *, hangs_up: b
             own = EARLIER.format(number)
             share = offering(room, "L", own).messages_to_send()[0]
             await victim.signal(own, SignalKind.PAKE, share, "L")
-        await victim.heard(lambda signal: is_pake(signal) or signal.kind is SignalKind.BYE)
         if hangs_up:
-            await asyncio.sleep(0.02)  # what else has been said is to be heard, too
+            # A victim that has used all its guesses up, or refuses one, confirms nothing more.
+            await victim.heard(
+                lambda signal: (
+                    signal.kind is SignalKind.BYE
+                    or sum(map(is_pake, victim.signals)) == ROOM_GUESSES
+                )
+            )
             await victim.hang_up()
         await victim.heard(lambda signal: False)
     finally:
@@ -424,11 +432,11 @@ async def test_coming_back_to_a_room_gives_nobody_new_guesses(ending: str) -> No
         assert len(tags) == 8
 
 
-async def cancelled(room: Room) -> None:
-    """Enter a room, and be cancelled there as by Ctrl-C."""
+async def cancelled(room: Room, victim: Victim) -> None:
+    """Enter a room, and be cancelled there as by Ctrl-C once a guess was answered."""
     async with room:
         task = asyncio.create_task(room.link())
-        await asyncio.sleep(0.1)
+        await until(lambda: task.done() or victim.signals)
         task.cancel()
         await asyncio.wait({task})
 
@@ -437,9 +445,11 @@ async def cancelled(room: Room) -> None:
 async def test_a_code_is_guessed_at_once_wherever_it_is_tried(how: str) -> None:
     tags: list[Signal] = []
     errors: list[PeerError] = []
+    victims: list[Victim] = []
     code = fresh_code()
 
     async def attack(victim: Victim) -> None:
+        victims.append(victim)
         others = tuple(EARLIER.format(number) for number in range(12))
         await victim.welcome(code=None, peers=others)
         await guess_at(victim, "7", tags, hangs_up=False)
@@ -447,7 +457,7 @@ async def test_a_code_is_guessed_at_once_wherever_it_is_tried(how: str) -> None:
     async def attempt(url: str) -> None:
         room = await peer.join(url, code, config=CONFIG)
         if how == "cancelled":
-            await cancelled(room)
+            await cancelled(room, victims[-1])
         else:
             async with room:
                 errors.append(await told(room))

@@ -27,6 +27,7 @@ from tests.support.links.connections import CONTROL
 from tests.support.links.rooms import running_server
 from tests.support.processes.leftovers import nothing_left_behind, open_sockets, other_tasks
 from tests.support.servers.clients import Client, open_client
+from tests.support.waiting import until
 
 KEPT = (
     "Association",
@@ -96,9 +97,7 @@ async def offering(change: Callable[[str], str] = str) -> str:
 
 
 async def failure(room: Room, of: str) -> peer.PeerError:
-    async with asyncio.timeout(20):
-        while of not in room.failures:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(lambda: of in room.failures)
     return room.failures[of]
 
 
@@ -119,6 +118,7 @@ NONSENSE: dict[str, Callable[[str], str]] = {
 async def test_offers_that_make_no_sense_end_no_other_link(server: SignalingServer) -> None:
     config = LinkConfig(attempts=1, timeouts=Timeouts(description=5.0, path=5.0))
     async with nothing_left_behind(), lobby(server, config) as (first, second, _, _):
+        waiting = asyncio.create_task(first.link())
         for room in (first, second):
             for change in NONSENSE.values():
                 async with stranger(server) as client:
@@ -129,8 +129,6 @@ async def test_offers_that_make_no_sense_end_no_other_link(server: SignalingServ
                     await client.send(answer_to(theirs, change))
                     error = await failure(room, client.peer)
                     assert error.__traceback__ is None and error.__context__ is None
-        waiting = asyncio.create_task(first.link())
-        await asyncio.sleep(0.01)
         assert not waiting.done()
         waiting.cancel()
 
@@ -205,7 +203,8 @@ async def test_a_fault_of_the_negotiation_ends_one_link(
 
 async def test_no_signal_of_a_stranger_touches_another_link(server: SignalingServer) -> None:
     bodies = ["{}", "nonsense", '{"code":"verification_failed"}', "[" * 9000]
-    async with nothing_left_behind(), lobby(server) as (_, second, _, _):
+    async with nothing_left_behind(), lobby(server) as (first, second, _, _):
+        waiting = asyncio.create_task(second.link())
         for kind in SignalKind:
             async with stranger(server) as client:
                 for _ in range(2):
@@ -214,8 +213,8 @@ async def test_no_signal_of_a_stranger_touches_another_link(server: SignalingSer
                         for data in bodies:
                             to = theirs.from_
                             await client.send(Signal(to=to, link=link, gen=0, kind=kind, data=data))
-        waiting = asyncio.create_task(second.link())
-        await asyncio.sleep(0.05)
+            for room in (first, second):  # which has read all that came before by then
+                await failure(room, client.peer)
         assert not waiting.done()
         waiting.cancel()
 
@@ -229,8 +228,6 @@ async def test_a_stranger_who_was_there_first_sends_nobody_away(server: Signalin
     ):
         waiting = asyncio.create_task(room.link())
         await failure(room, client.peer)
-        await asyncio.sleep(0.01)
-        assert not waiting.done()
         async with peer.join(server.urls[0], room="lobby") as friend:
             link = await waiting
             assert link.peer.id == friend.me
@@ -280,9 +277,7 @@ def kept() -> Counter[str]:
 
 async def settled(room: Room) -> None:
     """Wait until nothing is being set up any more."""
-    async with asyncio.timeout(20):
-        while room._setting_up:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(lambda: not room._setting_up)
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["seen off", "at once"])

@@ -16,10 +16,17 @@ NAME = "1b2c3d4e-1111-4222-8333-444455556666.local"
 
 async def main():
     responder = await mdns.create_mdns_protocol()
+    hear, asked = responder.datagram_received, asyncio.Event()
+
+    def listen(data, address):
+        hear(data, address)
+        asked.set()
+
+    responder.datagram_received = listen
     resolver = MdnsResolver(["127.0.0.1"])
     lookup = asyncio.create_task(resolver.resolve(NAME))
     # The first question finds nobody, as in a browser that has just begun to gather.
-    await asyncio.sleep(0.1)
+    await asked.wait()
     await responder.publish(NAME, "10.7.0.1")
     found = await lookup
     missing = await resolver.resolve("0" * 8 + ".local")
