@@ -16,9 +16,10 @@
     * :exc:`CodeSpent` -- it had used up the code by coming
 
   * :exc:`NoPath` -- no way between the two machines was found
-  * :exc:`LinkLost` -- the link was there, and broke
+  * :exc:`LinkEnded` -- the link is over
 
-    * :exc:`LinkClosed` -- the link is closed: by us, or the other side said goodbye
+    * :exc:`LinkClosed` -- in order: this side closed it, or the other side said goodbye
+    * :exc:`LinkLost` -- it broke: the other side or its network vanished
 
   * :exc:`ChannelError`
 
@@ -38,8 +39,10 @@
   * :exc:`PeerTimeout` -- a stage of the set-up took too long (``stage`` names it)
   * :exc:`ProtocolError` -- the other side broke the protocol
 
-Each class carries ``exit_code``, the status with which the command ends (``peerline --help``
-lists them), and its text is one plain sentence that may be shown to a person.
+Each error carries three things for programs: ``code``, a word that stays the same between
+releases; ``retryable``, whether the same call may succeed later although nobody changes anything;
+``exit_code``, the status with which the command ends (``peerline --help`` lists them). Its text is
+one plain sentence for a person. `tests/vectors/errors.json` has the codes of both languages.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ __all__ = [
     "Guessed",
     "IntegrityError",
     "LinkClosed",
+    "LinkEnded",
     "LinkLost",
     "MessageTooLarge",
     "NoPath",
@@ -103,8 +107,16 @@ class ExitCode(IntEnum):
 
 
 class PeerError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose.
 
+    Attributes:
+        code: A word for programs, the same in every release: ``wrong_code``, ``no_path``, ...
+        retryable: Whether the same call may succeed later although nobody changes anything.
+        exit_code: The status with which the command ends.
+    """
+
+    code: str = "unexpected"
+    retryable: bool = False
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
 
@@ -114,12 +126,15 @@ class PeerError(Exception):
 class CodeError(PeerError):
     """What was typed, pasted or passed is not a code."""
 
+    code = "bad_code"
     exit_code = ExitCode.USAGE
 
 
 class ServerUnreachable(PeerError):
     """No signaling server answers at that address, or it went away."""
 
+    code = "server_unreachable"
+    retryable = True
     exit_code = ExitCode.SERVER
 
 
@@ -128,20 +143,31 @@ class ServerRefused(PeerError):
 
     Attributes:
         code: the protocol's word for it: ``no_such_room``, ``room_full``, ``rate_limited``, ...
-        retry_after: seconds to wait before another attempt may succeed; None when none will.
+        retryable: whether the server says that the same request may succeed later.
+        retry_after: seconds to wait before that; None when the server names no time.
     """
 
+    code = "server_refused"
     exit_code = ExitCode.SERVER
 
-    def __init__(self, code: str, message: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        retry_after: float | None = None,
+        *,
+        retryable: bool | None = None,
+    ) -> None:
         super().__init__(message or f"The server refused: {code.replace('_', ' ')}.")
         self.code = code
         self.retry_after = retry_after
+        self.retryable = retry_after is not None if retryable is None else retryable
 
 
 class WrongCode(PeerError):
     """The two sides did not use the same code (or password)."""
 
+    code = "wrong_code"
     exit_code = ExitCode.WRONG_CODE
 
     def __init__(
@@ -154,6 +180,8 @@ class WrongCode(PeerError):
 class Guessed(WrongCode):
     """Somebody tried the code or password, and did not prove to know it."""
 
+    code = "guessed"
+
     def __init__(
         self,
         message: str = "Somebody tried a wrong code, or left before proving to know it. "
@@ -164,6 +192,9 @@ class Guessed(WrongCode):
 
 class TooManyGuesses(WrongCode):
     """Wrong passwords have been tried so often that nobody new is let in for a while."""
+
+    code = "too_many_guesses"
+    retryable = True
 
     def __init__(
         self,
@@ -176,12 +207,15 @@ class TooManyGuesses(WrongCode):
 class VerificationFailed(PeerError):
     """The set-up of a link was tampered with, so it was given up."""
 
+    code = "verification_failed"
     exit_code = ExitCode.WRONG_CODE
 
 
 class PeerLeft(PeerError):
     """The other side left before there was a link to it."""
 
+    code = "peer_left"
+    retryable = True
     exit_code = ExitCode.BROKEN_OFF
 
     def __init__(self, message: str = "The other side left before the link was set up.") -> None:
@@ -191,6 +225,8 @@ class PeerLeft(PeerError):
 class CodeSpent(PeerLeft):
     """Somebody came with the number of the code and left: nobody else can use it."""
 
+    code = "code_spent"
+    retryable = False
     exit_code = ExitCode.WRONG_CODE
 
     def __init__(
@@ -208,6 +244,8 @@ class PeerTimeout(PeerError):
         stage: what was being waited for: ``join``, ``peer``, ``pake``, ``offer``, ``hello``, ...
     """
 
+    code = "timeout"
+    retryable = True
     exit_code = ExitCode.BROKEN_OFF
 
     def __init__(self, stage: str, message: str = "") -> None:
@@ -218,6 +256,7 @@ class PeerTimeout(PeerError):
 class ProtocolError(PeerError):
     """The other side, or the server, sent what the protocol does not allow."""
 
+    code = "protocol"
     exit_code = ExitCode.UNEXPECTED
 
 
@@ -230,6 +269,8 @@ class NoPath(PeerError):
         reason: a word for the other side, which cannot see why; empty when it sees for itself.
     """
 
+    code = "no_path"
+    retryable = True
     exit_code = ExitCode.NO_PATH
 
     def __init__(
@@ -241,6 +282,7 @@ class NoPath(PeerError):
         reason: Literal["", "no_relay", "no_address"] = "",
     ) -> None:
         super().__init__(f"{message} {hint}".strip())
+        self.retryable = not conclusive
         self.hint = hint
         self.conclusive = conclusive
         self.reason = reason
@@ -249,23 +291,37 @@ class NoPath(PeerError):
 # Links and channels
 
 
-class LinkLost(PeerError):
-    """The link was there, and broke: the other side vanished or its network did."""
+class LinkEnded(PeerError):
+    """The link is over: closed in order (`LinkClosed`), or broken (`LinkLost`)."""
 
+    code = "ended"
     exit_code = ExitCode.BROKEN_OFF
+
+    def __init__(self, message: str = "The link is over.") -> None:
+        super().__init__(message)
+
+
+class LinkLost(LinkEnded):
+    """The link broke: the other side vanished, or its network did."""
+
+    code = "lost"
+    retryable = True
 
     def __init__(self, message: str = "The link to the other side broke off.") -> None:
         super().__init__(message)
 
 
-class LinkClosed(LinkLost):
-    """The link is closed: by us, or because the other side said goodbye.
+class LinkClosed(LinkEnded):
+    """The link is closed: this side closed it, or the other side said goodbye.
 
     Attributes:
-        code: the other side's reason: ``bye`` unless it gave another.
+        code: ``closed`` if this side closed it; otherwise the other side's reason, ``bye`` unless
+            it gave another.
     """
 
-    def __init__(self, message: str = "The link is closed.", code: str = "bye") -> None:
+    code = "closed"
+
+    def __init__(self, message: str = "The link is closed.", code: str = "closed") -> None:
         super().__init__(message)
         self.code = code
 
@@ -273,11 +329,14 @@ class LinkClosed(LinkLost):
 class ChannelError(PeerError):
     """Something is wrong with one data channel; the link itself may be fine."""
 
+    code = "channel"
     exit_code = ExitCode.BROKEN_OFF
 
 
 class ChannelClosed(ChannelError):
     """The channel is closed, so it can neither send nor receive."""
+
+    code = "channel_closed"
 
     def __init__(self, message: str = "The channel is closed.") -> None:
         super().__init__(message)
@@ -285,6 +344,8 @@ class ChannelClosed(ChannelError):
 
 class ChannelOverflow(ChannelError):
     """More arrived on a channel than its reader took, and messages were dropped."""
+
+    code = "channel_overflow"
 
 
 class MessageTooLarge(ChannelError):
@@ -294,6 +355,8 @@ class MessageTooLarge(ChannelError):
         size: of the message, in bytes.
         limit: of the other side, in bytes.
     """
+
+    code = "message_too_large"
 
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(f"A message of {size} bytes is over the other side's limit of {limit}.")
@@ -307,6 +370,7 @@ class MessageTooLarge(ChannelError):
 class TransferError(PeerError):
     """A transfer of files did not reach its end."""
 
+    code = "transfer"
     exit_code = ExitCode.BROKEN_OFF
 
 
@@ -317,6 +381,7 @@ class Refused(TransferError):
         code: its reason: ``refused``, ``unsafe_name``, ``no_space``, ``too_many``, ...
     """
 
+    code = "refused"
     exit_code = ExitCode.REFUSED
 
     def __init__(
@@ -324,6 +389,7 @@ class Refused(TransferError):
     ) -> None:
         super().__init__(message)
         self.code = code
+        self.retryable = code == "busy"
 
 
 class UnsafeName(TransferError):
@@ -334,6 +400,7 @@ class UnsafeName(TransferError):
         reason: what is wrong with it, to follow its name in a sentence.
     """
 
+    code = "unsafe_name"
     exit_code = ExitCode.REFUSED
 
     def __init__(
@@ -347,18 +414,22 @@ class UnsafeName(TransferError):
 class IntegrityError(TransferError):
     """What arrived is not what was sent."""
 
+    code = "integrity"
+    retryable = True
     exit_code = ExitCode.INTEGRITY
 
 
 class DiskError(TransferError):
     """A file cannot be read or written here: full, exists, or no permission."""
 
+    code = "disk"
     exit_code = ExitCode.DISK
 
 
 class TransferCancelled(TransferError):
     """One side cancelled the transfer."""
 
+    code = "cancelled"
     exit_code = ExitCode.REFUSED
 
     def __init__(self, message: str = "The transfer was cancelled.") -> None:
@@ -367,6 +438,9 @@ class TransferCancelled(TransferError):
 
 class TransferBroken(TransferError):
     """The transfer broke off with the link; whole files stay, another run sends everything."""
+
+    code = "broken"
+    retryable = True
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ class Inbox(Generic[Item]):
         """Wait for the next one.
 
         Raises:
-            LinkLost: the link is over, and nothing is left.
+            LinkEnded: The link is over, and nothing is left.
         """
         while not len(self):
             if self._end is not None:

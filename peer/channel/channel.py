@@ -195,7 +195,7 @@ class Channel:
             ValueError: it is text that is not Unicode (a lone surrogate).
             ChannelClosed: the channel is closed.
             ChannelOverflow: it broke, because nobody reads it at the other end.
-            LinkLost: the link broke, or was closed (`LinkClosed`).
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
             MessageTooLarge: the other side does not accept messages of this size.
         """
         data = self._fit(message)
@@ -248,7 +248,7 @@ class Channel:
         Raises:
             ChannelClosed: the channel is closed, and everything was received.
             ChannelOverflow: it broke, because its reader was too slow.
-            LinkLost: the link broke, or was closed (`LinkClosed`).
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
         while not self._shelf:
             if self._ended.is_set():
@@ -278,7 +278,7 @@ class Channel:
 
         Raises:
             ChannelClosed: it closed instead.
-            LinkLost: the link broke, or was closed (`LinkClosed`).
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
         await self._opened.wait()
         if self._ended.is_set():

@@ -104,7 +104,7 @@ class LinkConnection:
         Raises:
             ValueError: its id is taken.
             ChannelError: there is no room for another channel.
-            LinkLost: the connection is over.
+            LinkEnded: The connection is over.
         """
         return self._wrap(self.connection.create_channel(parameters), parameters, low_water)
 
@@ -145,7 +145,8 @@ class LinkConnection:
         """Say hello and wait for the other side's; bound it with `asyncio.timeout`.
 
         Raises:
-            LinkLost: the connection broke, or the other side said goodbye (`LinkClosed`).
+            LinkEnded: The connection broke (`LinkLost`), or the other side said goodbye
+                (`LinkClosed`).
             ProtocolError: something else came first.
             PeerTimeout: nothing came.
         """

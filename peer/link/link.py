@@ -13,7 +13,7 @@ from peer.channel.async_queue import AsyncQueue, Inbox
 from peer.channel.channel import Channel
 from peer.channel.chat.session import ChatSession
 from peer.config import ChannelParameters, LinkConfig, Priority
-from peer.errors import LinkClosed, LinkLost, PeerError
+from peer.errors import LinkClosed, LinkEnded, LinkLost, PeerError
 from peer.rtc import DataChannel
 from peer.transfer.engine import IncomingTransfer, OutgoingTransfer, Transfers
 from peer.types import NetworkPath, PeerInfo
@@ -155,7 +155,7 @@ class Link:
             ValueError: an argument makes no sense, or the id is taken.
             ChannelError: there are as many channels as there can be, or the other side closed
                 this one (`ChannelClosed`).
-            LinkLost: the link broke, or was closed (`LinkClosed`).
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
         if id is not None and id < FIRST_FREE_ID:
             raise ValueError(f"ids below {FIRST_FREE_ID} are Peerline's own")
@@ -206,7 +206,7 @@ class Link:
             DiskError: a path does not exist, nothing is left to send, or (when strict) something
                 would be left out.
             TransferError: they do not make a transfer.
-            LinkLost: the link broke, or was closed (`LinkClosed`).
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
         return await self._transfers.send(paths, strict=strict)
 
@@ -312,7 +312,7 @@ class Link:
 
     def _on_ended(self, error: PeerError) -> None:
         """The connection is over without a goodbye."""
-        self._end(error if isinstance(error, LinkLost) else LinkLost(str(error)))
+        self._end(error if isinstance(error, LinkEnded) else LinkLost(str(error)))
 
     def _on_channel(self, raw: DataChannel) -> None:
         waiting = len(self._incoming)

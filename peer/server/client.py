@@ -52,6 +52,7 @@ _SENTENCES: dict[str, str] = {
     ErrorCode.FORBIDDEN: "The server does not let us in.",
 }
 
+_CLOSE_NAMES: dict[int, str] = {code.value: code.name.lower() for code in CloseCode}
 _CLOSE_SENTENCES: dict[int, str] = {
     CloseCode.ROOM_CLOSED: "The code has expired: make a new one.",
     CloseCode.DRAINING: "The server is going away.",
@@ -182,7 +183,10 @@ class SignalingClient:
                     sentence = "The room is full."
                 said = message.message.rstrip(".")
                 raise ServerRefused(
-                    message.code, sentence or f"The server refused: {said}.", message.retry_after
+                    message.code,
+                    sentence or f"The server refused: {said}.",
+                    message.retry_after,
+                    retryable=message.retryable,
                 )
         self.welcome = message
         heartbeat = message.heartbeat
@@ -213,7 +217,8 @@ class SignalingClient:
         code = self._socket.close_code or 1006
         sentence = _CLOSE_SENTENCES.get(code)
         if 4000 <= code <= 4099:
-            return ServerRefused("closed", sentence or f"The server ended the session ({code}).")
+            known = _CLOSE_NAMES.get(code, "server_refused")
+            return ServerRefused(known, sentence or f"The server ended the session ({code}).")
         return ServerUnreachable(
             sentence or f"The connection to the server {shown(self._url)} was lost."
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from peer import errors
 from peer.errors import ExitCode, PeerError
 
+TABLE = Path(__file__).parents[1] / "vectors" / "errors.json"
 CLASSES = [
     value
     for value in vars(errors).values()
@@ -70,6 +73,33 @@ def test_errors_without_arguments_still_say_one_sentence() -> None:
         if all(p.default is not p.empty for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD):
             text = str(cls())
             assert not text or text.endswith("."), cls
+
+
+def test_codes_and_retryable_are_those_of_the_shared_table() -> None:
+    table = {entry["code"]: entry for entry in json.loads(TABLE.read_text("utf-8"))["errors"]}
+    ours = {cls.code: cls for cls in CLASSES if issubclass(cls, PeerError)}
+    assert len(ours) == len(CLASSES), "two classes have one code"
+    named = {code: entry["python"] for code, entry in table.items() if entry["python"]}
+    assert named == {code: cls.__name__ for code, cls in ours.items()}
+    for code, cls in ours.items():
+        assert cls.retryable is table[code]["retryable"], code
+
+
+def test_what_is_known_of_one_error_decides_whether_it_is_retryable() -> None:
+    assert errors.NoPath().retryable
+    assert not errors.NoPath(conclusive=True).retryable
+    assert not errors.ServerRefused("forbidden").retryable
+    assert errors.ServerRefused("rate_limited", retry_after=2.5).retryable
+    assert errors.ServerRefused("over_capacity", retryable=True).retryable
+    assert not errors.Refused(code="no_space").retryable
+    assert errors.Refused(code="busy").retryable
+
+
+def test_an_orderly_end_of_a_link_is_not_a_break() -> None:
+    assert not issubclass(errors.LinkClosed, errors.LinkLost)
+    assert issubclass(errors.LinkClosed, errors.LinkEnded)
+    assert issubclass(errors.LinkLost, errors.LinkEnded)
+    assert errors.LinkClosed(code="bye").code == "bye"
 
 
 def test_a_refusal_names_its_code_and_when_to_come_back() -> None:

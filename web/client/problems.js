@@ -5,15 +5,17 @@
  * An error meant for the person in front of the page.
  *
  * `code` is for programs and stays the same; `sentence` is for people; `action` is the label of
- * the one button that helps (what the button does is the user interface's affair).
+ * the one button that helps (what the button does is the user interface's affair); `retryable`
+ * tells whether the same call may succeed later although nobody changes anything.
  */
 export class Problem extends Error {
   /**
    * @param {string} code
    * @param {string} sentence
    * @param {string} action
+   * @param {boolean} [retryable]
    */
-  constructor(code, sentence, action) {
+  constructor(code, sentence, action, retryable = false) {
     super(sentence);
     this.name = 'Problem';
     /** @readonly */
@@ -22,8 +24,27 @@ export class Problem extends Error {
     this.sentence = sentence;
     /** @readonly */
     this.action = action;
+    /** @readonly */
+    this.retryable = retryable;
   }
 }
+
+/** Codes of what may succeed later although nobody changes anything. */
+const RETRYABLE = new Set([
+  'server_unreachable',
+  'rate_limited',
+  'over_capacity',
+  'draining',
+  'too_many_guesses',
+  'peer_left',
+  'no_network',
+  'no_path',
+  'lost',
+  'integrity',
+  'busy',
+  'broken',
+  'not_delivered',
+]);
 
 /** @type {Readonly<Record<string, readonly [sentence: string, action: string]>>} */
 const KNOWN = Object.freeze({
@@ -105,6 +126,9 @@ const KNOWN = Object.freeze({
   unexpected: ['Something unexpected went wrong.', 'Start again'],
 });
 
+/** Every code that `problem` makes. */
+export const KNOWN_CODES = Object.freeze(Object.keys(KNOWN));
+
 /**
  * Makes the problem for a known code, or `unexpected` for an unknown one.
  *
@@ -118,6 +142,7 @@ export function problem(code, better = {}) {
     Object.hasOwn(KNOWN, code) ? code : 'unexpected',
     better.sentence ?? known[0],
     better.action ?? known[1],
+    RETRYABLE.has(code),
   );
 }
 

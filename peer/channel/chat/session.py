@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Self
 
 from peer.channel.channel import Channel
-from peer.errors import ChannelOverflow, LinkClosed, LinkLost, PeerError, ProtocolError
+from peer.errors import ChannelOverflow, LinkClosed, LinkEnded, LinkLost, PeerError, ProtocolError
 
 from .protocol import Chat, ChatMessage, Delivered, Flooded
 
@@ -60,7 +60,8 @@ class ChatSession:
         Raises:
             ValueError: the text is empty, too long, or half a character; or too many messages
                 wait for their delivery.
-            LinkLost: the link broke, or was closed (`LinkClosed`): it may not have arrived.
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`): the message may not
+                have arrived.
         """
         if self._end is not None:
             raise self._end
@@ -78,7 +79,7 @@ class ChatSession:
         """Wait for the next message.
 
         Raises:
-            LinkLost: the link broke, or was closed (`LinkClosed`).
+            LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
             ChannelOverflow: too much arrived that was not received.
         """
         while not self._received:
@@ -135,7 +136,7 @@ class ChatSession:
             try:
                 self._channel.send_now(message)
             except PeerError as error:
-                self._stop(error if isinstance(error, LinkLost) else LinkLost())
+                self._stop(error if isinstance(error, LinkEnded) else LinkLost())
                 return
 
     def _keep(self, message: ChatMessage) -> None:

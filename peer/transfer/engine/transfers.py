@@ -90,7 +90,7 @@ class Transfers:
             DiskError: a path does not exist, nothing is left to send, or (when strict) something
                 would be left out.
             TransferError: more than fits one transfer.
-            LinkLost: the link is over.
+            LinkEnded: The link is over.
         """
         if isinstance(paths, str | os.PathLike):
             paths = (paths,)
