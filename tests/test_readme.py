@@ -42,6 +42,14 @@ async def test_the_library_sample_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert sorted(capsys.readouterr().out.splitlines()) == ["alice got e7e5", "bob got e2e4"]
 
 
+def test_make_targets_that_it_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"\bmake (\w+)", README))
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+
+
 def test_commands_that_it_names_exist() -> None:
     from peer.cli.app import peerline
 

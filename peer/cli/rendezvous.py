@@ -15,10 +15,11 @@ from peer.config import LinkConfig
 from peer.errors import ServerUnreachable
 from peer.security.codes import Code
 from peer.security.pasted import server_of
+from peer.server.address import ServerAddress
 
 from .exit_status import UsageProblem
 from .local_server import registry
-from .server_addresses import ServerAddress
+from .server_addresses import parse_server, tls_context
 
 if TYPE_CHECKING:
     from peer.config import EngineName
@@ -77,7 +78,7 @@ class Reach:
             IceConfigError: The ICE file is wrong.
         """
         return cls(
-            server=ServerAddress.parse(server) if server else None,
+            server=parse_server(server) if server else None,
             name=name or "",
             lan=lan,
             relay_only=relay_only,
@@ -167,7 +168,7 @@ async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
     named = server_of(text)
     if named is not None:
         # On any other server the number is that of a stranger's code, and a try would spend it.
-        return code, ServerAddress.parse(named)
+        return code, parse_server(named)
     if reach.server is not None:
         return code, reach.server
     here = _on_this_machine(code.number)
@@ -195,7 +196,7 @@ def join(reach: Reach, server: ServerAddress, **where: Any) -> AbstractAsyncCont
         name=reach.name,
         ice=reach.ice,
         relay_only=reach.relay_only,
-        ssl=server.ssl_context,
+        ssl=tls_context(server),
         config=LinkConfig(engine=reach.engine, host_candidates=reach.host_candidates),
         **where,
     )
@@ -210,7 +211,7 @@ def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncConte
         words=words,
         ice=reach.ice,
         relay_only=reach.relay_only,
-        ssl=server.ssl_context,
+        ssl=tls_context(server),
         config=LinkConfig(engine=reach.engine, host_candidates=reach.host_candidates),
     )
 

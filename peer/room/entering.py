@@ -183,8 +183,8 @@ def join(
         await _loading("peer.room.room")
         from peer.link.guess_budget import Budget
         from peer.security.pake import password_bytes
+        from peer.server.address import host_and_port
         from peer.server.client import SignalingClient
-        from peer.server.websocket import shown
         from signaling.messages import Hello
 
         from .room import Room
@@ -202,7 +202,7 @@ def join(
         if known is not None:
             budget = Budget.of_code(known.password)
         else:
-            budget = Budget.of_room(shown(client.page).lower(), room or "", secret or b"")
+            budget = Budget.of_room(host_and_port(client.page).lower(), room or "", secret or b"")
         return Room(
             client,
             code=known,

@@ -29,7 +29,8 @@ from signaling.messages import (
     serialize,
 )
 
-from .websocket import CLOSE_TIMEOUT, open_first, page_url, shown, websocket_urls
+from .address import ServerAddress, host_and_port
+from .websocket import CLOSE_TIMEOUT, open_first
 
 __all__ = ["SignalingClient"]
 
@@ -101,7 +102,7 @@ class SignalingClient:
             ServerRefused: it does not let us into the room.
             PeerTimeout: it does not answer in time.
         """
-        urls = websocket_urls(server)
+        urls = ServerAddress.parse(server).websockets
         try:
             async with asyncio.timeout(timeout):
                 socket, url = await open_first(urls, ssl)
@@ -112,13 +113,15 @@ class SignalingClient:
                     await client._hang_up()
                     raise
         except TimeoutError:
-            raise PeerTimeout("join", f"The server {shown(urls[0])} does not answer.") from None
+            raise PeerTimeout(
+                "join", f"The server {host_and_port(urls[0])} does not answer."
+            ) from None
         return client
 
     @property
     def page(self) -> str:
         """The address of the server's page, by the scheme under which the server answered."""
-        return page_url(self._url)
+        return ServerAddress.parse(self._url).page
 
     def send(self, message: ClientMessage) -> None:
         """Send a message soon, at the pace that the server allows.
@@ -200,7 +203,7 @@ class SignalingClient:
                 message = await self._socket.recv()
         except TimeoutError:
             raise ServerUnreachable(
-                f"Nothing has been heard of the server {shown(self._url)} for a while."
+                f"Nothing has been heard of the server {host_and_port(self._url)} for a while."
             ) from None
         except ConnectionClosed as error:
             raise self._end() from error
@@ -220,7 +223,7 @@ class SignalingClient:
             known = _CLOSE_NAMES.get(code, "server_refused")
             return ServerRefused(known, sentence or f"The server ended the session ({code}).")
         return ServerUnreachable(
-            sentence or f"The connection to the server {shown(self._url)} was lost."
+            sentence or f"The connection to the server {host_and_port(self._url)} was lost."
         )
 
     async def _write(self, limits: Limits) -> None:

@@ -8,7 +8,7 @@ import logging
 import socket
 import ssl as ssl_module
 from collections.abc import Sequence
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from aiohappyeyeballs import start_connection
@@ -29,16 +29,14 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from peer.errors import ServerUnreachable
-from signaling.messages import MAX_SERVER_MESSAGE_BYTES, SUBPROTOCOL, WEBSOCKET_PATH
+from signaling.messages import MAX_SERVER_MESSAGE_BYTES, SUBPROTOCOL
+
+from .address import host_and_port
 
 __all__ = [
     "CLOSE_TIMEOUT",
     "open_first",
     "open_socket",
-    "page_url",
-    "shown",
-    "websocket_url",
-    "websocket_urls",
 ]
 
 logger = logging.getLogger(__name__)
@@ -54,60 +52,6 @@ HAPPY_EYEBALLS = 0.25
 """Seconds after which the next of a host's addresses is tried as well (RFC 8305, 5)."""
 
 
-def websocket_url(server: str) -> str:
-    """The WebSocket's address of a server, from its page's or its own, or just `host:port`.
-
-    Raises:
-        ServerUnreachable: it is no address.
-    """
-    text = server.strip()
-    if "://" not in text:
-        text = f"http://{text}"
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ServerUnreachable(f"{server!r} is not the address of a server.") from None
-    schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ServerUnreachable(f"{server!r} is not the address of a server.")
-    path = parts.path.rstrip("/").removesuffix(WEBSOCKET_PATH) + WEBSOCKET_PATH
-    path = quote(path, safe="/%:@!$&'()*+,;=~")
-    return urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
-
-
-def websocket_urls(server: str) -> tuple[str, ...]:
-    """The addresses under which a server may be, the best first; see `open_first`.
-
-    A scheme decides. Without one it is TLS, and plain where nothing speaks TLS; on this machine,
-    where nobody is in between, it is plain.
-
-    Raises:
-        ServerUnreachable: it is no address.
-    """
-    plain = websocket_url(server)
-    if "://" in server or _is_loopback(urlsplit(plain).hostname or ""):
-        return (plain,)
-    return (websocket_url(f"https://{server.strip()}"), plain)
-
-
-def page_url(url: str) -> str:
-    """The address of the page that belongs to a WebSocket's."""
-    return f"http{url.removeprefix('ws').removesuffix(WEBSOCKET_PATH)}/"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def shown(url: str) -> str:
-    """Host and port of an address, without what may be secret."""
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
 async def open_first(
     urls: Sequence[str], ssl: ssl_module.SSLContext | None
 ) -> tuple[ClientConnection, str]:
@@ -118,7 +62,7 @@ async def open_first(
     TLS, as ever where a person has not asked for it; what the peers say to each other is sealed.
 
     Args:
-        urls: from `websocket_urls`.
+        urls: from `ServerAddress.websockets`.
         ssl: for `wss:`; None checks certificates as usual.
 
     Returns:
@@ -132,7 +76,7 @@ async def open_first(
             async with asyncio.timeout(TLS_PATIENCE):
                 return await open_socket(url, ssl), url
         except TimeoutError as error:
-            logger.info("%s does not answer over TLS: %r", shown(url), error)
+            logger.info("%s does not answer over TLS: %r", host_and_port(url), error)
         except ServerUnreachable as error:
             if not _has_no_tls(error.__cause__):
                 raise
@@ -152,7 +96,7 @@ async def open_socket(url: str, ssl: ssl_module.SSLContext | None) -> ClientConn
     """Connect to a server; bound it with `asyncio.timeout`.
 
     Args:
-        url: from `websocket_url`.
+        url: the WebSocket's.
         ssl: for `wss:`; None checks certificates as usual.
 
     Raises:
@@ -247,11 +191,11 @@ def _takes_proxy(url: str) -> bool:
         near = not ipaddress.ip_address(host).is_global
     except ValueError:
         near = host == "localhost" or host.endswith((".localhost", ".local"))
-    return not near and not proxy_bypass(shown(url)) and bool(getproxies().keys() - {"no"})
+    return not near and not proxy_bypass(host_and_port(url)) and bool(getproxies().keys() - {"no"})
 
 
 def _reason(url: str, error: Exception) -> str:
-    server = shown(url)
+    server = host_and_port(url)
     match error:
         case InvalidProxyStatus():
             status = error.response.status_code

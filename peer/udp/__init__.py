@@ -1,6 +1,4 @@
-"""Datagrams in batches (floor 2).
-
-A system call moves many packets where the kernel supports it, and one elsewhere.
+"""Datagrams in batches: many packets a system call where the kernel can, one where it cannot.
 
 `open_batch_socket` wraps a bound UDP socket; `UdpEndpoint` drives it from an asyncio or uvloop
 event loop. Nothing here knows what the datagrams mean.

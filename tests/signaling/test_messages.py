@@ -33,7 +33,7 @@ from signaling.messages import (
     serialize,
     serialize_bytes,
 )
-from tests.support.signaling_vectors import VECTORS
+from tests.support.servers.clients import VECTORS
 
 
 def fields(message: ClientMessage | ServerMessage) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from signaling.messages import WEBSOCKET_PATH
+
 from .registry import NumberTaken
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ async def announce(announcement: Announcement) -> AsyncIterator[None]:
         f"{announcement.number}.{_TYPE}",
         parsed_addresses=list(announcement.addresses),
         port=announcement.port,
-        properties={"v": _VERSION, "path": "/v1/ws", "tls": str(announcement.tls_port or "")},
+        properties={"v": _VERSION, "path": WEBSOCKET_PATH, "tls": str(announcement.tls_port or "")},
         server=f"peerline-{secrets.token_hex(4)}.local.",
     )
     zeroconf = _open(announcement.addresses)

@@ -14,9 +14,8 @@ import pytest
 from aiohttp import web
 
 from peer.errors import PeerTimeout, ServerRefused, ServerUnreachable
-from peer.server import websocket
+from peer.server import address, websocket
 from peer.server.client import SignalingClient
-from peer.server.websocket import websocket_url, websocket_urls
 from signaling.config import LimitsConfig, Listener, ServerConfig
 from signaling.messages import (
     SUBPROTOCOL,
@@ -68,51 +67,10 @@ async def scripted(script: Script) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-@pytest.mark.parametrize(
-    ("server", "url"),
-    [
-        ("https://example.org", "wss://example.org/v1/ws"),
-        ("http://127.0.0.1:8000/", "ws://127.0.0.1:8000/v1/ws"),
-        ("wss://example.org/v1/ws", "wss://example.org/v1/ws"),
-        ("example.org:8000", "ws://example.org:8000/v1/ws"),
-        ("https://example.org/under/here/#7-acid-acid", "wss://example.org/under/here/v1/ws"),
-        ("http://[::1]:8000", "ws://[::1]:8000/v1/ws"),
-        ("http://example.org/a b/é%20", "ws://example.org/a%20b/%C3%A9%20/v1/ws"),
-    ],
-)
-def test_any_form_of_address_leads_to_the_websocket(server: str, url: str) -> None:
-    assert websocket_url(server) == url
-
-
-@pytest.mark.parametrize("server", ["", "ftp://example.org", "http://", "http://host:x", "://"])
-def test_what_is_no_address_is_refused(server: str) -> None:
-    with pytest.raises(ServerUnreachable, match="address"):
-        websocket_url(server)
-
-
-@pytest.mark.parametrize(
-    ("server", "urls"),
-    [
-        ("example.org", ("wss://example.org/v1/ws", "ws://example.org/v1/ws")),
-        (" 10.0.0.1:80/x ", ("wss://10.0.0.1:80/x/v1/ws", "ws://10.0.0.1:80/x/v1/ws")),
-        ("[fd66::1]:8080", ("wss://[fd66::1]:8080/v1/ws", "ws://[fd66::1]:8080/v1/ws")),
-        ("localhost:8080", ("ws://localhost:8080/v1/ws",)),
-        ("127.1.2.3:8080", ("ws://127.1.2.3:8080/v1/ws",)),
-        ("[::1]", ("ws://[::1]/v1/ws",)),
-        ("http://example.org", ("ws://example.org/v1/ws",)),
-        ("wss://example.org", ("wss://example.org/v1/ws",)),
-    ],
-)
-def test_without_a_scheme_it_is_tls_first_but_on_this_machine(
-    server: str, urls: tuple[str, ...]
-) -> None:
-    assert websocket_urls(server) == urls
-
-
 @pytest.fixture
 def not_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback stands for another machine."""
-    monkeypatch.setattr(websocket, "_is_loopback", lambda host: False)
+    monkeypatch.setattr(address, "is_loopback", lambda host: False)
 
 
 @pytest.mark.usefixtures("not_this_machine")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
@@ -306,3 +306,16 @@ class Piped:
         for line in stream:
             transcript.add(line)
         transcript.end()
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The URL of a running `peerline serve` on loopback, without STUN and TURN servers."""
+    ice = folder / "ice.yaml"
+    ice.write_text("ice_servers: []\n", encoding="utf-8")
+    with Piped(
+        *("serve", "--host", "127.0.0.1", "--port", "0", "--ice-config", str(ice)),
+        env=clean_environment(folder / "home"),
+        cwd=folder,
+    ) as process:
+        yield process.err.expect(r"http://127\.0\.0\.1:\d+")[0]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -22,8 +24,11 @@ from signaling.messages import (
     serialize,
 )
 
-__all__ = ["ENOUGH", "Client", "Closed", "open_client"]
+__all__ = ["ENOUGH", "VECTORS", "Client", "Closed", "open_client"]
 
+VECTORS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "vectors" / "signaling.json").read_text(encoding="utf-8")
+)
 
 ENOUGH = 20.0
 """Seconds after which what did not come will not come."""
