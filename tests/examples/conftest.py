@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.terminal import ROOT, Piped, clean_environment
+from tests.support.processes.terminal import ROOT, Piped, clean_environment, serving
 
 StartExample = Callable[..., Piped]
 
@@ -23,15 +23,8 @@ def env(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running ``peerline serve`` without STUN and TURN."""
-    folder = tmp_path_factory.mktemp("server")
-    ice = folder / "ice.yaml"
-    ice.write_text("ice_servers: []\n", encoding="utf-8")
-    with Piped(
-        *("serve", "--host", "127.0.0.1", "--port", "0", "--ice-config", str(ice)),
-        env=clean_environment(folder / "home"),
-        cwd=folder,
-    ) as process:
-        yield process.err.expect(r"http://127\.0\.0\.1:\d+")[0]
+    with serving(tmp_path_factory.mktemp("server")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.examples.conftest import StartExample
-from tests.support.terminal import ROOT
+from tests.support.processes.terminal import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SHORT = [path for path in EXAMPLES if path.name != "demo.py"]
@@ -77,3 +78,9 @@ def test_wrong_code_is_told_to_both(name: str, start: StartExample) -> None:
         assert program.wait() == 1
         assert len(program.err.text.splitlines()) == 1
         assert "code" in program.err.text
+
+
+def test_readme_shows_how_to_run_each() -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^    .*python (examples/\w+\.py)", text, re.MULTILINE))
+    assert shown == {f"examples/{path.name}" for path in EXAMPLES}

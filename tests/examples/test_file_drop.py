@@ -11,8 +11,8 @@ import pytest
 
 import peer
 from tests.examples.conftest import StartExample
-from tests.support.leftovers import nothing_left_behind
-from tests.support.terminal import PATIENCE, Piped, Terminal
+from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.processes.terminal import PATIENCE, Piped, Terminal
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.examples.conftest import StartExample
-from tests.support.terminal import Piped
+from tests.support.processes.terminal import Piped
 
 REACH = 2.0
 STEP = 20 / 30
@@ -19,7 +19,7 @@ def places(player: Piped) -> tuple[complex, complex]:
     return complex(found[1]), complex(found[2])
 
 
-@pytest.mark.parametrize(("first", "second"), [("0+0j", "30+40j"), ("5+5j", "5+5j")])
+@pytest.mark.parametrize(("first", "second"), [("0+0j", "12+16j"), ("5+5j", "5+5j")])
 def test_players_meet_and_agree_on_where(start: StartExample, first: str, second: str) -> None:
     alice = start("game_loop", "--start", first)
     code = alice.out.expect(r"^Code: (\S+)$")[1]

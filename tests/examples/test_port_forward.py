@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.examples.conftest import StartExample
-from tests.support.terminal import PATIENCE, Piped
+from tests.support.processes.terminal import PATIENCE, Piped
 
 BODY = os.urandom(5_000_000)
 
