@@ -1,0 +1,117 @@
+"""ARCHITECTURE.md is true of the tree, and leads a stranger to the file that a change needs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_layers import FLOORS, MODULES
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", PAGE, re.MULTILINE))
+QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
+ROWS = re.findall(
+    r"^\| (.+?) \| (.+?) \| (.+?) \|$", SECTIONS["Where to change what"], re.MULTILINE
+)
+CHANGES = {change: (where, also) for change, where, also in ROWS[1:]}
+
+QUESTIONS = {
+    "I add a chunk to SCTP": ("a new SCTP chunk", "peer/sctp/wire/chunks"),
+    "codes shall use another word list": ("another word list", "peer/security/words.txt"),
+    "the server refuses for a new reason": (
+        "a new error code of the server",
+        "signaling/errors.py",
+    ),
+    "the sentence about a refused file name is unclear": (
+        "which file names are refused, and how it is worded",
+        "peer/transfer/protocol/names.py",
+    ),
+    "peerline send gets one more flag": (
+        "a new flag of `peerline send`",
+        "peer/cli/commands/send.py",
+    ),
+    "I try another congestion controller": (
+        "another congestion controller",
+        "peer/sctp/congestion/base.py",
+    ),
+    "a peer may be silent for longer": ("how long a peer may be silent", "peer/config.py"),
+    "the signaling hello carries one more field": (
+        "a new field in the signaling `hello`",
+        "signaling/messages.py",
+    ),
+    "the log has too many lines about strangers": (
+        "what is logged about strangers",
+        "signaling/logs.py",
+    ),
+    "the progress bar of the page jumps": ("the page's progress bar", "web/page/ui/transfers.js"),
+}
+"""What somebody wants to change, the row that is meant, and the file to open first."""
+
+
+PATH = re.compile(r"(?:peer|signaling|web|lab|bench|tests|docs)(?:/[\w.-]+)+")
+NAME = re.compile(r"(?:peer|signaling|lab)(?:\.\w+)+")
+
+
+def defines(body: list[ast.stmt], names: list[str]) -> bool:
+    """Whether a module or class has a class, function or constant by this path of names."""
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name == names[0]:
+                return len(names) == 1 or defines(node.body, names[1:])
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and len(names) == 1:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(one, ast.Name) and one.id == names[0] for one in targets):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("path", [text for text in QUOTED if PATH.fullmatch(text)])
+def test_every_path_that_it_names_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("name", [text for text in QUOTED if NAME.fullmatch(text)])
+def test_every_function_that_it_names_exists(name: str) -> None:
+    module = name
+    while module not in MODULES:
+        module = module.rpartition(".")[0]
+    rest = name[len(module) :].strip(".").split(".")
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    assert rest == [""] or defines(tree.body, rest), f"{module} does not define {rest}"
+
+
+@pytest.mark.parametrize("life", ["a file", "a message", "an offer", "a datagram"])
+def test_the_lives_go_through_named_functions(life: str) -> None:
+    named = re.findall(r"`([^`\n]+)`", SECTIONS[f"The life of {life}"])
+    assert len([name for name in named if NAME.fullmatch(name)]) >= 6
+
+
+def test_every_package_is_in_the_list() -> None:
+    for name in FLOORS:
+        top = "/".join(name.split(".")[:2])
+        if "/" in top and (ROOT / top).is_dir():
+            assert f"| `{top}` |" in SECTIONS["Packages"], top
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_stranger_finds_the_file(question: str) -> None:
+    change, path = QUESTIONS[question]
+    where, _ = CHANGES[change]
+    assert f"`{path}`" in where
+    assert (ROOT / path).exists()
+
+
+def test_every_change_names_a_place() -> None:
+    for change, (where, _) in CHANGES.items():
+        places = re.findall(r"`([^`]+)`", where)
+        assert any((ROOT / place).exists() for place in places), change
+
+
+def test_one_term_has_one_entry_in_the_glossary() -> None:
+    terms = re.findall(r"^\| ([^|]+?) \|", SECTIONS["Glossary"], re.MULTILINE)[1:]
+    assert terms == sorted(terms, key=str.lower)
+    assert len(terms) == len(set(terms)) > 30
