@@ -26,19 +26,22 @@ def _exchange(a: Association, z: Association, now: float) -> None:
         a.receive_datagrams(to_a, now)
 
 
-def _run(total: int, size: int, datagram: int, *, equal: bool) -> tuple[float, float, int]:
+def _run(
+    total: int, size: int, datagram: int, *, same_implementation: bool
+) -> tuple[float, float, int]:
     """Return seconds in the sender, seconds in the receiver, and packets."""
     config = SctpConfig(
         datagram_size=datagram,
         max_datagram_size=datagram,
-        recognise_equal=equal,
-        interleaving=equal,
-        zero_checksum=equal,
+        recognise_implementation=same_implementation,
+        interleaving=same_implementation,
+        zero_checksum=same_implementation,
     )
     a = Association(config, random=os.urandom)
     z = Association(SctpConfig(
         client=False, datagram_size=datagram, max_datagram_size=datagram,
-        recognise_equal=equal, interleaving=equal, zero_checksum=equal,
+        recognise_implementation=same_implementation, interleaving=same_implementation,
+        zero_checksum=same_implementation,
     ), random=os.urandom)  # fmt: skip
     now = 0.0
     a.connect(now)
@@ -98,7 +101,7 @@ def main() -> None:
         profile = cProfile.Profile()
         profile.enable()
     sending, receiving, packets = _run(
-        total, arguments.message, arguments.datagram, equal=not arguments.foreign
+        total, arguments.message, arguments.datagram, same_implementation=not arguments.foreign
     )
     if arguments.profile:
         profile.disable()

@@ -43,7 +43,7 @@ class Situation:
     seconds: float
     flows: tuple[str, ...] = ()
     """Controllers that share it; empty for one flow of each controller in turn."""
-    equal: bool = True
+    same_implementation: bool = True
     """Both ends are this engine: SACKs are stretched."""
     tick: float = 0.0
     """Both event loops wake up only so often."""
@@ -83,8 +83,10 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("25 ms 100 Mbit queue 50", _path(25, 100, queue=50), 10),
     Situation("25 ms 100 Mbit bursts 1 %", _path(25, 100, loss=0.01, burst=8), 10),
     Situation("25 ms 100 Mbit reorder", _path(25, 100, reorder=0.02), 10),
-    Situation("25 ms 100 Mbit, to another stack", _path(25, 100), 6, equal=False),
-    Situation("reorder 10 %, to another stack", _path(25, 100, reorder=0.1), 10, equal=False),
+    Situation("25 ms 100 Mbit, to another stack", _path(25, 100), 6, same_implementation=False),
+    Situation(
+        "reorder 10 %, to another stack", _path(25, 100, reorder=0.1), 10, same_implementation=False
+    ),
     Situation("25 ms 100 Mbit, 5 ms wake-ups", _path(25, 100), 6, tick=0.005),
     *(
         Situation(f"25 ms 100 Mbit{what}, stalls", path, 10, stalls=_STALLS)
@@ -140,7 +142,7 @@ def run(situation: Situation, controllers: tuple[str, ...], seed: int) -> Row:
     """Simulate, draw, and return the figures."""
     network = Bottleneck(situation.path, seed=seed, tick=situation.tick, stalls=situation.stalls)
     for name in controllers:
-        network.add(CONTROLLERS[name], name=name, equal=situation.equal)
+        network.add(CONTROLLERS[name], name=name, same_implementation=situation.same_implementation)
     network.run(situation.seconds)
     _draw(situation, controllers, network)
     start = situation.seconds / 5

@@ -54,7 +54,7 @@ class BBRv1:
         pass
 
     def on_ack(self, sample: AckSample) -> None:
-        round_start = sample.flight.delivered >= self._round_ends_at
+        round_start = sample.snapshot.delivered >= self._round_ends_at
         if round_start:
             self._rounds += 1
             self._round_ends_at = sample.delivered
@@ -115,14 +115,14 @@ class BBRv1:
         while bws and bws[0][0] < self._rounds - _BW_ROUNDS:
             bws.popleft()
         if sample.rate > 0 and (
-            not sample.flight.app_limited or not bws or sample.rate >= bws[0][1]
+            not sample.snapshot.app_limited or not bws or sample.rate >= bws[0][1]
         ):
             while bws and bws[-1][1] <= sample.rate:
                 bws.pop()
             bws.append((self._rounds, sample.rate))
 
     def _check_full_pipe(self, sample: AckSample, round_start: bool) -> None:
-        if not round_start or sample.flight.app_limited:
+        if not round_start or sample.snapshot.app_limited:
             return
         if self._bw >= 1.25 * self._full_bw:
             self._full_bw, self._full_rounds = self._bw, 0

@@ -117,17 +117,19 @@ class Bottleneck:
         controller: ControllerFactory,
         *,
         name: str = "",
-        equal: bool = True,
+        same_implementation: bool = True,
         config: SctpConfig | None = None,
     ) -> Flow:
         """Start a flow now."""
-        base = config or SctpConfig(congestion=controller, recognise_equal=equal)
+        base = config or SctpConfig(
+            congestion=controller, recognise_implementation=same_implementation
+        )
         ends = [
             Association(
                 SctpConfig(
                     client=client,
                     congestion=controller,
-                    recognise_equal=equal,
+                    recognise_implementation=same_implementation,
                     receive_window=base.receive_window,
                     sack_delay=base.sack_delay,
                     stretch_sack_delay=base.stretch_sack_delay,

@@ -137,7 +137,7 @@ class Connection:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._remote: Description | None = None
-        self._proposal_accepted = False
+        self._sctp_init_accepted = False
         self._verified = b""
         self._state = ConnectionState.NEW
         self._established: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -407,9 +407,9 @@ class Connection:
         else:
             self._verdict.told_all()
         # In an answer it says that the offer's is accepted.
-        proposes = self._remote is None or self._proposal_accepted
-        proposal = self._engine.proposal if proposes else b""
-        return replace(ours, complete=not waits, proposal=proposal).text()
+        proposes = self._remote is None or self._sctp_init_accepted
+        sctp_init = self._engine.sctp_init if proposes else b""
+        return replace(ours, complete=not waits, sctp_init=sctp_init).text()
 
     async def _announce_end(self) -> None:
         """Tell that no more candidates come, once the last server has answered or given up."""
@@ -420,13 +420,13 @@ class Connection:
 
     async def _apply(self, text: str, kind: Literal["offer", "answer"]) -> None:
         remote = Description.parse(text, kind)
-        if remote.proposal:
-            self._proposal_accepted = self._engine.accept_proposal(remote.proposal)
-            if kind == "answer" and not self._proposal_accepted:
+        if remote.sctp_init:
+            self._sctp_init_accepted = self._engine.accept_sctp_init(remote.sctp_init)
+            if kind == "answer" and not self._sctp_init_accepted:
                 raise ProtocolError("The other side's answer makes no sense: its a=sctp-init.")
         # Candidates are added one by one, so that the lookup of a `.local` name cannot hold up the
         # answer; and aioice would give up at their end while such a lookup still runs.
-        bare = replace(remote, candidates=(), complete=False, proposal=b"").text()
+        bare = replace(remote, candidates=(), complete=False, sctp_init=b"").text()
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=bare, type=kind))
         except InvalidStateError:

@@ -68,7 +68,7 @@ class Description:
         lite: whether it is an ICE-lite implementation.
         candidates: at most `MAX_CANDIDATES`.
         complete: whether no more candidates will come.
-        proposal: an SCTP INIT chunk (draft-hancke-tsvwg-snap); empty if there is none.
+        sctp_init: an SCTP INIT chunk (draft-hancke-tsvwg-snap); empty if there is none.
     """
 
     mid: str = "0"
@@ -81,7 +81,7 @@ class Description:
     lite: bool = False
     candidates: tuple[Candidate, ...] = ()
     complete: bool = False
-    proposal: bytes = b""
+    sctp_init: bytes = b""
 
     @classmethod
     def parse(cls, text: str, kind: Literal["offer", "answer"] = "offer") -> Self:
@@ -131,7 +131,7 @@ class Description:
             lite="ice-lite" in flags,
             candidates=tuple(candidates),
             complete="end-of-candidates" in flags,
-            proposal=_proposal(values.get("sctp-init", "")),
+            sctp_init=_sctp_init(values.get("sctp-init", "")),
         )
 
     def text(self) -> str:
@@ -156,8 +156,8 @@ class Description:
             *(f"a={candidate.text()}" for candidate in self.candidates),
             *(["a=end-of-candidates"] if self.complete else []),
         ]
-        if self.proposal:
-            lines.append(f"a=sctp-init:{base64.b64encode(self.proposal).decode()}")
+        if self.sctp_init:
+            lines.append(f"a=sctp-init:{base64.b64encode(self.sctp_init).decode()}")
         return "\r\n".join(lines) + "\r\n"
 
 
@@ -222,7 +222,7 @@ def _sha256(value: str) -> list[bytes]:
     return [digest]
 
 
-def _proposal(value: str) -> bytes:
+def _sctp_init(value: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error:

@@ -16,7 +16,7 @@ from aioice import stun
 from aioice.ice import StunProtocol
 from aiortc import RTCIceTransport
 
-__all__ = ["FlightRepeater", "repeat_requests"]
+__all__ = ["FlightRetransmitter", "retransmit_requests"]
 
 FIRST = 0.1
 """Seconds until the first repeat; each later one waits twice as long."""
@@ -29,7 +29,7 @@ _CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
 """First bytes of the records that make up flights (RFC 6347, 4.1)."""
 
 
-class FlightRepeater:
+class FlightRetransmitter:
     """Repeats our last DTLS flight until the other side has plainly got it."""
 
     def __init__(self, transport: RTCIceTransport) -> None:
@@ -85,7 +85,7 @@ class FlightRepeater:
             self._timer = self._loop.call_later(FIRST * (1 << self._repeats), self._repeat)
 
 
-def repeat_requests(protocol: StunProtocol) -> None:
+def retransmit_requests(protocol: StunProtocol) -> None:
     """Repeat what a protocol asks of STUN and TURN servers and of the other side."""
     protocol.request = _Requests(protocol)  # type: ignore[method-assign]
 

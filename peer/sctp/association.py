@@ -30,7 +30,7 @@ from .events import (
     Event,
     Restarted,
 )
-from .receive.reassembly import OVERHEAD
+from .receive.reassembly import BOOKKEEPING
 from .send.outgoing_chunks import NORMAL_PRIORITY, Message
 from .send.send_queue import SendQueue
 from .state import State, StateEvent
@@ -110,14 +110,14 @@ class Association:
             datagrams = drop_outdated(datagrams)
         step = len(datagrams)
         path = self._path
-        if path is not None and not path.features.equal:
+        if path is not None and not path.features.same_implementation:
             step = _SACK_EVERY
         try:
             for start in range(0, len(datagrams), step or 1):
                 batch = datagrams if step == len(datagrams) else datagrams[start : start + step]
                 self._receive(batch, now)
                 path = self._path
-                if path is not None and not path.features.equal:
+                if path is not None and not path.features.same_implementation:
                     path.receiver.schedule_sack(now)
                     if (
                         start + step < len(datagrams)
@@ -136,7 +136,7 @@ class Association:
         while index < count:
             path = self._path
             if path is not None and machine.may_receive_data:
-                index = path.fast_path.take(datagrams, index)
+                index = path.data_packets.take(datagrams, index)
                 if index == count:
                     break
             self._inbound.packet_has_data = False
@@ -217,13 +217,13 @@ class Association:
 
     # What the application asks
 
-    def connect(self, now: float, *, proposals: tuple[bytes, bytes] | None = None) -> None:
+    def connect(self, now: float, *, sctp_inits: tuple[bytes, bytes] | None = None) -> None:
         """
         Begin the handshake. Both sides may, and in WebRTC both do.
 
         Args:
             now: Monotonic time in seconds.
-            proposals: What ``propose`` made for us, and what the peer's description had: both
+            sctp_inits: What ``propose`` made for us, and what the peer's description had: both
                 go without a handshake then. The peer must do so, too.
 
         Raises:
@@ -231,10 +231,10 @@ class Association:
         """
         if self.state is not State.CLOSED:
             raise LocalProtocolError(f"cannot connect: {self.state.value}")
-        if proposals is None:
+        if sctp_inits is None:
             self._handshake.connect(now)
         else:
-            ours, peers = proposals
+            ours, peers = sctp_inits
             self._handshake.skip(parse_sctp_init(ours), parse_sctp_init(peers), now)
 
     def open_channel(
@@ -429,13 +429,15 @@ class Association:
                 path.receiver,
                 local_tsn=context.local.initial_tsn,
                 peer_tsn=context.peer.initial_tsn,
-                equal=features.equal,
+                same_implementation=features.same_implementation,
                 on_outgoing=self._channels.on_outgoing_reset,
                 on_incoming=self._channels.on_incoming_reset,
                 on_asked=self._channels.on_reset_wanted,
             )
         context.events.append(
-            Established(features.equal, features.interleaving, context.writer.zero_checksum)
+            Established(
+                features.same_implementation, features.interleaving, context.writer.zero_checksum
+            )
         )
         self._queue.limit_streams(context.streams)
         self._channels.on_established(self._resets)
@@ -457,7 +459,7 @@ class Association:
         self._resets = self._inbound.resets = None
 
     def _deliver(self, stream_id: int, ppid: int, data: bytes) -> None:
-        size = len(data) + OVERHEAD
+        size = len(data) + BOOKKEEPING
         if ppid == Ppid.DCEP:
             self._channels.on_dcep(stream_id, data)
             if self._path is not None:

@@ -60,6 +60,6 @@ class SctpConfig:
     """Offer I-DATA (RFC 8260), so that a small message need not wait behind a big one."""
     zero_checksum: bool = True
     """Offer to leave the checksum to DTLS (RFC 9653). Must be off when not over DTLS."""
-    recognise_equal: bool = True
+    recognise_implementation: bool = True
     """Tell the peer that we are this engine, and use big bursts when it says the same."""
     congestion: ControllerFactory = BBR

@@ -26,7 +26,7 @@ __all__ = [
 class Established(msgspec.Struct, frozen=True):
     """The association is up; queued messages start to leave."""
 
-    equal: bool
+    same_implementation: bool
     """The peer is this engine."""
     interleaving: bool
     """I-DATA is in use."""

@@ -43,7 +43,7 @@ class StateEvent(enum.Enum):
     """What moves an association from one state to the next."""
 
     CONNECT = "connect"
-    PROPOSED = "both sides known beforehand"
+    INITS_SIGNALED = "both sides known beforehand"
     INIT_ACK = "INIT ACK accepted"
     COOKIE_ECHO = "COOKIE ECHO accepted"
     COOKIE_ACK = "COOKIE ACK received"
@@ -62,7 +62,7 @@ _S = State
 TRANSITIONS: dict[State, dict[StateEvent, State]] = {
     _S.CLOSED: {
         _E.CONNECT: _S.COOKIE_WAIT,
-        _E.PROPOSED: _S.ESTABLISHED,
+        _E.INITS_SIGNALED: _S.ESTABLISHED,
         _E.COOKIE_ECHO: _S.ESTABLISHED,
         _E.END: _S.ENDED,
     },

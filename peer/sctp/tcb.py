@@ -62,17 +62,23 @@ class TransmissionControlBlock:
             initial=config.rto_initial, minimum=config.rto_min, maximum=config.rto_max
         )
         self.controller = config.congestion(
-            PathProfile(config.datagram_size + config.overhead, self.features.equal, context.random)
+            PathProfile(
+                config.datagram_size + config.overhead,
+                self.features.same_implementation,
+                context.random,
+            )
         )
         self.outstanding = Outstanding(local.initial_tsn)
-        self.abandonment = PartialReliability(queue, self.outstanding, interleaving=interleaving)
+        self.partial_reliability = PartialReliability(
+            queue, self.outstanding, interleaving=interleaving
+        )
         self.pmtu = PathMtu(
             base=config.datagram_size,
             # Who is not known to read more may not be sent more, not even as a probe: libwebrtc
             # reads a DTLS record into 2048 bytes, and a longer one ends its connection.
             maximum=(
                 config.max_datagram_size
-                if self.features.equal
+                if self.features.same_implementation
                 else min(config.max_datagram_size, FOREIGN_DATAGRAM)
             ),
             max_retransmissions=config.max_retransmissions,
@@ -84,19 +90,19 @@ class TransmissionControlBlock:
         self.retransmission = Retransmission(
             queue=queue,
             outstanding=self.outstanding,
-            abandonment=self.abandonment,
+            partial_reliability=self.partial_reliability,
             controller=self.controller,
             pmtu=self.pmtu,
             rtt=self.rtt,
             timers=context.timers,
             window=peer.window,
-            equal=self.features.equal,
+            same_implementation=self.features.same_implementation,
         )
         self.transmission = Transmission(
             queue=queue,
             outstanding=self.outstanding,
             retransmission=self.retransmission,
-            abandonment=self.abandonment,
+            partial_reliability=self.partial_reliability,
             controller=self.controller,
             writer=context.writer,
             datagram_size=config.datagram_size,
@@ -107,12 +113,12 @@ class TransmissionControlBlock:
             context.timers,
             initial_tsn=peer.initial_tsn,
             interleaving=interleaving,
-            equal=self.features.equal,
+            same_implementation=self.features.same_implementation,
             deliver=deliver,
         )
         reader = PacketWriter(config.remote_port, config.local_port)
         reader.set_peer(local.tag, zero_checksum=True)
-        self.fast_path = DataPacketReader(
+        self.data_packets = DataPacketReader(
             self.receiver,
             reader.header,
             crc32c(reader.header),
@@ -144,7 +150,7 @@ class TransmissionControlBlock:
         chunks, self.probes = self.probes, []
         if may_send_data:
             chunks += self.transmission.burst(now)
-            forward = self.abandonment.forward_tsn(now=now, interval=self.rtt.timeout())
+            forward = self.partial_reliability.forward_tsn(now=now, interval=self.rtt.timeout())
             if forward is not None:
                 control.append(forward)
                 context.timers.start(Timer.PROBE, now + self.rtt.timeout())
@@ -200,7 +206,7 @@ class TransmissionControlBlock:
             chunks_retransmitted=retransmission.retransmitted,
             spurious_losses=retransmission.spurious,
             timeouts=retransmission.timeouts,
-            messages_abandoned=self.abandonment.abandoned,
+            messages_abandoned=self.partial_reliability.abandoned,
             bytes_delivered=retransmission.delivered,
             bytes_lost=retransmission.lost_bytes,
             in_flight=self.outstanding.in_flight,

@@ -31,7 +31,7 @@ from peer.rtc.dtls.packet_transport import (
     batched_packet_transport,
 )
 from peer.rtc.dtls.records import early_packets
-from peer.rtc.setup_retransmission import FlightRepeater
+from peer.rtc.setup_retransmission import FlightRetransmitter
 from peer.sctp import (
     Association,
     AssociationEnded,
@@ -102,14 +102,14 @@ class AssociationTransport:
     def __init__(self, dtls: RTCDtlsTransport, receive_window: int) -> None:
         self.transport = dtls
         self.window = receive_window
-        self._repeater = FlightRepeater(dtls.transport)
+        self._flight_retransmitter = FlightRetransmitter(dtls.transport)
         self.state = "new"
         self.on_channel: Callable[[DataChannel], None] = lambda channel: None
         self.on_open: Callable[[], None] = lambda: None
         self.on_heard: Callable[[], None] = lambda: None
         self.on_ended: Callable[[str], None] = lambda reason: None
-        self.proposal = make_sctp_init(SctpConfig(receive_window=receive_window), os.urandom)
-        self._accepted_proposal = b""
+        self.sctp_init = make_sctp_init(SctpConfig(receive_window=receive_window), os.urandom)
+        self._peer_sctp_init = b""
         self._loop = asyncio.get_running_loop()
         self._association: Association | None = None
         self._path: PacketTransport | None = None
@@ -168,9 +168,9 @@ class AssociationTransport:
             except ChannelError as error:
                 logger.info("%s", error)
                 channel.ended(clean=True)
-        accepted = self._accepted_proposal
+        accepted = self._peer_sctp_init
         self._association.connect(
-            self._loop.time(), proposals=(self.proposal, accepted) if accepted else None
+            self._loop.time(), sctp_inits=(self.sctp_init, accepted) if accepted else None
         )
         connection = self.transport._ssl
         if connection is not None and (packets := early_packets(connection)):
@@ -201,14 +201,14 @@ class AssociationTransport:
 
     # For the connection
 
-    def accept_proposal(self, proposal: bytes) -> bool:
-        """See `engine.Engine.accept_proposal`."""
+    def accept_sctp_init(self, sctp_init: bytes) -> bool:
+        """See `engine.Engine.accept_sctp_init`."""
         try:
-            parse_sctp_init(proposal)
+            parse_sctp_init(sctp_init)
         except LocalProtocolError as error:
             logger.info("setting up with a handshake: %s", error)
             return False
-        self._accepted_proposal = proposal
+        self._peer_sctp_init = sctp_init
         return True
 
     @property
@@ -300,7 +300,7 @@ class AssociationTransport:
 
     def _receive(self, packets: list[bytes]) -> None:
         if self._association is not None:
-            self._repeater.stop()  # whoever sends data has finished the handshake
+            self._flight_retransmitter.stop()  # whoever sends data has finished the handshake
             self._association.receive_datagrams(packets, self._loop.time())
             self.on_heard()
 
@@ -393,9 +393,9 @@ class AssociationTransport:
             case ChannelReset(stream_id):
                 if stream_id in self._channels:
                     self._channels.pop(stream_id).ended(clean=True)
-            case Established(equal):
+            case Established(same_implementation):
                 self.state = "connected"
-                if not equal and isinstance(self._path, BatchedPacketTransport):
+                if not same_implementation and isinstance(self._path, BatchedPacketTransport):
                     self._path.max_segments = FOREIGN_SEGMENTS
                 logger.debug("association established: %s", event)
             case Restarted():
@@ -437,7 +437,7 @@ class AssociationTransport:
     def _close(self) -> None:
         """Everything is over; nothing is sent or told after this."""
         self.state = "closed"
-        self._repeater.stop()
+        self._flight_retransmitter.stop()
         if self._timer is not None:
             self._timer.cancel()
         if self._soon is not None:

@@ -38,10 +38,10 @@ class Engine(Protocol):
     on_ended: Callable[[str], None]
     """Called when the engine gave up, or the other side ended it, with the reason for a log."""
 
-    proposal: bytes
+    sctp_init: bytes
     """Goes with our description, so that there need be no handshake; empty if there must."""
 
-    def accept_proposal(self, proposal: bytes) -> bool:
+    def accept_sctp_init(self, sctp_init: bytes) -> bool:
         """Take what came with the other side's description; False if it cannot be used."""
 
     window: int

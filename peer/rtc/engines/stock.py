@@ -28,7 +28,7 @@ KEPT_EARLY = 2 << 20
 """Bytes kept for channels of an agreed id that our side has not opened."""
 MAX_REMEMBERED = 4096
 """Streams that were reset before they had a channel here, about."""
-OVERHEAD = 256
+BOOKKEEPING = 256
 """Bytes that keeping a message counts beside its own."""
 
 
@@ -59,7 +59,9 @@ class StockTransport(RTCSctpTransport):
         if pp_id == Ppid.DCEP or stream_id in self._data_channels:
             await super()._receive(stream_id, pp_id, data)
             return
-        if not self._early.keep(DataChannelMessage(stream_id, pp_id, data, len(data) + OVERHEAD)):
+        if not self._early.keep(
+            DataChannelMessage(stream_id, pp_id, data, len(data) + BOOKKEEPING)
+        ):
             logger.info("stream %d is refused: too much came before its channel", stream_id)
             self._early.take(stream_id)
             refused = RTCDataChannelParameters(label="", id=stream_id, negotiated=True)
@@ -93,10 +95,10 @@ class StockEngine:
         self.on_ended: Callable[[str], None] = lambda reason: None
         pc.on("datachannel", self._on_channel)
 
-    proposal = b""
+    sctp_init = b""
 
-    def accept_proposal(self, proposal: bytes) -> bool:
-        """See `engine.Engine.accept_proposal`: aiortc knows none."""
+    def accept_sctp_init(self, sctp_init: bytes) -> bool:
+        """See `engine.Engine.accept_sctp_init`: aiortc knows none."""
         return False
 
     window = 0

@@ -20,7 +20,7 @@ from aioice import Connection as AioiceConnection
 from aioice.ice import CONSENT_INTERVAL, CandidatePair, StunProtocol
 
 from peer.rtc.demultiplexing import StunClass, is_records, is_stun, stun_class
-from peer.rtc.setup_retransmission import repeat_requests
+from peer.rtc.setup_retransmission import retransmit_requests
 
 __all__ = ["IceConnection", "IceProtocol", "adopt"]
 
@@ -228,7 +228,7 @@ class IceProtocol(StunProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol.connection_made`."""
         super().connection_made(transport)
-        repeat_requests(self)
+        retransmit_requests(self)
 
     def refused(self, address: tuple[Any, ...]) -> None:
         """The machine at an address says that nothing listens there."""

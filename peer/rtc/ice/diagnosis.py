@@ -14,11 +14,11 @@ from typing import Final
 from .candidates import Candidate
 from .mdns import is_mdns_name
 
-__all__ = ["Side", "advice", "changes_ports", "families", "hopeless"]
+__all__ = ["GatheredCandidates", "advice", "changes_ports", "families", "hopeless"]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class GatheredCandidates:
     """What is known of one side.
 
     Attributes:
@@ -114,7 +114,7 @@ def changes_ports(candidates: Iterable[Candidate]) -> bool:
     return any(len(addresses) > 1 for addresses in seen.values())
 
 
-def advice(ours: Side, theirs: Side) -> str:
+def advice(ours: GatheredCandidates, theirs: GatheredCandidates) -> str:
     """One or two sentences on why there is no path, and what would help; empty if unknown."""
     if not ours.candidates or not theirs.candidates:
         return ""

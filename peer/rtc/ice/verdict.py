@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from .candidates import Candidate
-from .diagnosis import Side, advice, hopeless
+from .diagnosis import GatheredCandidates, advice, hopeless
 
 __all__ = ["Verdict"]
 
@@ -73,7 +73,9 @@ class Verdict:
 
     def advice(self, *, servers: bool) -> str:
         """Why there is no path, for people; see `diagnosis.advice`."""
-        return advice(Side(tuple(self._ours), servers), Side(tuple(self._theirs)))
+        return advice(
+            GatheredCandidates(tuple(self._ours), servers), GatheredCandidates(tuple(self._theirs))
+        )
 
     def _consider(self) -> None:
         self._changed_at = self._loop.time()

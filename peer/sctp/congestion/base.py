@@ -70,7 +70,7 @@ class AckSample:
     """Bytes delivered since the association began, this SACK included."""
     lost_total: int
     """Bytes declared lost since the association began."""
-    flight: SendSnapshot
+    snapshot: SendSnapshot
     """The burst of the most recently sent packet that this SACK delivered."""
     rate: float
     """Delivery rate over that packet's round trip, bytes per second; 0.0 when unknown."""
@@ -97,7 +97,7 @@ class LossSample:
     """Bytes declared lost since the association began, these included."""
     delivered: int
     """Bytes delivered since the association began."""
-    flight: SendSnapshot
+    snapshot: SendSnapshot
     """The burst of the most recently sent of the lost packets."""
 
 
@@ -163,7 +163,7 @@ class PathProfile:
 
     mss: int
     """Wire bytes of a full packet."""
-    equal: bool
+    same_implementation: bool
     """
     The peer runs this engine: it reads big bursts and sends stretch SACKs. Toward others bursts
     stay small (about 16 packets), because their socket buffers may hold only some 90 packets.

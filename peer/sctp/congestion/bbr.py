@@ -46,10 +46,10 @@ class BBR:
 
     def __init__(self, profile: PathProfile) -> None:
         self._mss = profile.mss
-        self._max_quantum = 40_000 if profile.equal else 20_000
+        self._max_quantum = 40_000 if profile.same_implementation else 20_000
         # More than a millisecond toward others overflows browsers' sockets on short paths: 24
         # instead of 22 MB/s of a gigabit, but up to half of a burst of unreliable messages lost.
-        self.model = PathModel(rtt_floor=0.004 if profile.equal else 0.001)
+        self.model = PathModel(rtt_floor=0.004 if profile.same_implementation else 0.001)
         self._initial_cwnd = INITIAL_PACKETS * profile.mss
         self.cwnd = self._initial_cwnd
         self.pacing_rate = self.cwnd / INITIAL_RTT
@@ -154,7 +154,7 @@ class BBR:
         model = self.model
         lossy = model.round_start and model.startup_lost_too_much
         if lossy:
-            delivered = sample.delivered - sample.flight.delivered
+            delivered = sample.delivered - sample.snapshot.delivered
             model.inflight_hi = max(model.bdp(model.max_bw), delivered)
             self._left_for_loss_in = model.rounds
         if self._pipe.check(model, sample) or lossy:

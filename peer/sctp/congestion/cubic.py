@@ -32,7 +32,7 @@ class Cubic:
 
     def __init__(self, profile: PathProfile) -> None:
         self._mss = profile.mss
-        self._max_quantum = 40_000 if profile.equal else 20_000
+        self._max_quantum = 40_000 if profile.same_implementation else 20_000
         self.cwnd = 10 * profile.mss
         self.ssthresh = math.inf
         self.pacing_rate = math.inf
@@ -59,7 +59,7 @@ class Cubic:
         pass
 
     def on_ack(self, sample: AckSample) -> None:
-        in_recovery = sample.flight.sent_at <= self._recovery_started_at
+        in_recovery = sample.snapshot.sent_at <= self._recovery_started_at
         if not in_recovery and not sample.app_limited:
             if self.cwnd < self.ssthresh:
                 slow = 1 if self._css_rounds is None else _CSS_GROWTH_DIVISOR
@@ -101,7 +101,7 @@ class Cubic:
                     self._css_baseline = self._lowest
             elif self._lowest < self._css_baseline:
                 self._css_rounds = None
-        if sample.flight.delivered >= self._round_ends_at:
+        if sample.snapshot.delivered >= self._round_ends_at:
             self._round_ends_at = sample.delivered
             self._lowest_before, self._lowest = self._lowest, math.inf
             self._samples = 0
@@ -111,7 +111,7 @@ class Cubic:
                     self.ssthresh = self.cwnd
 
     def on_loss(self, sample: LossSample) -> None:
-        if sample.flight.sent_at <= self._recovery_started_at:
+        if sample.snapshot.sent_at <= self._recovery_started_at:
             return
         self._recovery_started_at = sample.now
         self._reduce()

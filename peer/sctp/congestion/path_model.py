@@ -189,12 +189,12 @@ class PathModel:
         """Take a SACK's measurements in."""
         self._update_round_trip(sample)
         self._update_round(sample)
-        flight = sample.flight
-        if sample.rate > 0 and (sample.rate >= self.max_bw or not flight.app_limited):
+        snapshot = sample.snapshot
+        if sample.rate > 0 and (sample.rate >= self.max_bw or not snapshot.app_limited):
             self._bw_cycles[1] = max(self._bw_cycles[1], sample.rate)
             self.max_bw = max(self._bw_cycles)
         self._bw_latest = max(self._bw_latest, sample.rate)
-        self._inflight_latest = max(self._inflight_latest, sample.delivered - flight.delivered)
+        self._inflight_latest = max(self._inflight_latest, sample.delivered - snapshot.delivered)
         self._update_aggregation(sample)
 
     def _update_round_trip(self, sample: AckSample) -> None:
@@ -214,7 +214,7 @@ class PathModel:
         self._lost_seen = sample.lost_total
 
     def _update_round(self, sample: AckSample) -> None:
-        self.round_start = sample.flight.delivered >= self._round_ends_at
+        self.round_start = sample.snapshot.delivered >= self._round_ends_at
         if not self.round_start:
             return
         lost = sample.lost_total - self._lost_before_round
@@ -326,10 +326,10 @@ class PathModel:
             return True
         return self.round_loss > STARTUP_LOSS and self.round_loss * self.round_bytes > 8192
 
-    def is_inflight_too_high(self, flight: SendSnapshot, lost_total: int, delivered: int) -> bool:
-        """More was lost since `flight` was sent than a path of this kind loses by itself."""
-        lost = lost_total - flight.lost
-        volume = max(flight.in_flight, delivered - flight.delivered + lost)
+    def is_inflight_too_high(self, snapshot: SendSnapshot, lost_total: int, delivered: int) -> bool:
+        """More was lost since `snapshot` was sent than a path of this kind loses by itself."""
+        lost = lost_total - snapshot.lost
+        volume = max(snapshot.in_flight, delivered - snapshot.delivered + lost)
         # A few packets say nothing about a rate; 8 KiB is some six of them.
         return lost > max(self.tolerated_loss * volume, 8192)
 
@@ -351,7 +351,7 @@ class PathModel:
     def end_round_signals(self, sample: AckSample) -> None:
         """Forget the highest of the round that ended."""
         self._bw_latest = sample.rate
-        self._inflight_latest = sample.delivered - sample.flight.delivered
+        self._inflight_latest = sample.delivered - sample.snapshot.delivered
 
     def reset_lower_bounds(self) -> None:
         """Probing begins: the short-term bounds have served."""

@@ -53,7 +53,7 @@ class FullPipe:
 
     def check(self, model: PathModel, sample: AckSample) -> bool:
         """Tell whether the bandwidth stayed flat for three rounds; call once per SACK."""
-        if model.round_start and not sample.flight.app_limited:
+        if model.round_start and not sample.snapshot.app_limited:
             if model.max_bw >= self._bw * _GROWTH:
                 self.reset(model.max_bw)
             else:

@@ -151,19 +151,19 @@ class ProbeBandwidth:
     def on_loss(self, sample: LossSample, cwnd: int) -> None:
         """Stop UP when it lost too much, and remember how much in flight that was (5.5.10.2)."""
         model = self._model
-        if sample.flight.delivered < self._down_since:
+        if sample.snapshot.delivered < self._down_since:
             model.excuse(sample.lost)  # tells about the rate of then, not of now
         if not self._judging or not model.is_inflight_too_high(
-            sample.flight, sample.lost_total, sample.delivered
+            sample.snapshot, sample.lost_total, sample.delivered
         ):
             return
         model.save_bounds()
         self._judging = False
-        if not sample.flight.app_limited:
+        if not sample.snapshot.app_limited:
             target = min(model.bdp(model.bw), cwnd)
-            model.inflight_hi = max(sample.flight.in_flight, BETA * target)
+            model.inflight_hi = max(sample.snapshot.in_flight, BETA * target)
         if model.queue_stands:
-            model.cut_bounds(sample.flight.in_flight)
+            model.cut_bounds(sample.snapshot.in_flight)
         if self.phase is Phase.UP:
             self.enter_down(sample)
 
@@ -176,12 +176,12 @@ class ProbeBandwidth:
             if self._judging and grew and not model.round_queued.moved:
                 self._wait = 0.0
             self._judging = False
-            if not sample.flight.app_limited:
+            if not sample.snapshot.app_limited:
                 model.advance_bw_filter()
         if model.inflight_hi == math.inf:
             return
-        if not model.is_inflight_too_high(sample.flight, sample.lost_total, sample.delivered):
-            model.inflight_hi = max(model.inflight_hi, sample.flight.in_flight)
+        if not model.is_inflight_too_high(sample.snapshot, sample.lost_total, sample.delivered):
+            model.inflight_hi = max(model.inflight_hi, sample.snapshot.in_flight)
             if self.phase is Phase.UP:
                 self._raise_long_term_bound(sample, cwnd, quantum)
 

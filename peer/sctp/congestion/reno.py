@@ -20,7 +20,7 @@ class NewReno:
 
     def __init__(self, profile: PathProfile) -> None:
         self._mss = profile.mss
-        self._max_quantum = 40_000 if profile.equal else 20_000
+        self._max_quantum = 40_000 if profile.same_implementation else 20_000
         # RFC 6928 raised TCP's ten segments; RFC 9260, 7.2.1 allows min(4*PMDCS, ...). WebRTC
         # stacks and QUIC start at ten.
         self.cwnd = 10 * profile.mss
@@ -38,7 +38,7 @@ class NewReno:
         pass
 
     def on_ack(self, sample: AckSample) -> None:
-        in_recovery = sample.flight.sent_at <= self._recovery_started_at
+        in_recovery = sample.snapshot.sent_at <= self._recovery_started_at
         # RFC 9260, 7.2.1: the window grows only when it was in full use.
         if not in_recovery and not sample.app_limited:
             if self.cwnd <= self.ssthresh:
@@ -55,7 +55,7 @@ class NewReno:
 
     def on_loss(self, sample: LossSample) -> None:
         # RFC 9260, 7.2.4: one reduction per window of data.
-        if sample.flight.sent_at <= self._recovery_started_at:
+        if sample.snapshot.sent_at <= self._recovery_started_at:
             return
         self._recovery_started_at = sample.now
         self._undo = (self.cwnd, self.ssthresh)

@@ -23,7 +23,7 @@ from peer.sctp.wire.ppid import Ppid, encode_payload
 
 from .stream_reset import StreamReset
 
-__all__ = ["Channel", "ChannelState", "Channels"]
+__all__ = ["ChannelEntry", "Channels", "EntryState"]
 
 _INFINITY = float("inf")
 _MAX_TEXT = 0xFFFF
@@ -31,7 +31,7 @@ _MAX_REMEMBERED = 4096
 """Streams without a channel that something is known of: more refusals than these are not told."""
 
 
-class ChannelState(enum.Enum):
+class EntryState(enum.Enum):
     """Where a channel is in its life."""
 
     OPENING = "opening"
@@ -42,12 +42,12 @@ class ChannelState(enum.Enum):
 
 
 @dataclass(slots=True)
-class Channel:
+class ChannelEntry:
     """One channel."""
 
     stream_id: int
     parameters: dcep.DataChannelOpen
-    state: ChannelState
+    state: EntryState
     by_peer: bool = False
     announced: bool = False
     """Its ``DataChannelOpened`` was told."""
@@ -65,7 +65,7 @@ class Channels:
     def __init__(self, context: Context, queue: SendQueue) -> None:
         self._context = context
         self._queue = queue
-        self._channels: dict[int, Channel] = {}
+        self._channels: dict[int, ChannelEntry] = {}
         self._next_id = 0 if context.config.client else 1
         self.resets: StreamReset | None = None
         """Set when the association is established and the peer can reset streams."""
@@ -81,7 +81,7 @@ class Channels:
     def __len__(self) -> int:
         return len(self._channels)
 
-    def get(self, stream_id: int) -> Channel | None:
+    def get(self, stream_id: int) -> ChannelEntry | None:
         """Return the channel, or ``None``."""
         return self._channels.get(stream_id)
 
@@ -119,8 +119,8 @@ class Channels:
             raise LocalProtocolError(f"too much came on stream {stream_id} before it was opened")
         elif self._is_being_reset(stream_id):
             raise LocalProtocolError(f"stream {stream_id} is being reset")
-        state = ChannelState.OPEN if negotiated else ChannelState.OPENING
-        channel = Channel(stream_id, parameters, state)
+        state = EntryState.OPEN if negotiated else EntryState.OPENING
+        channel = ChannelEntry(stream_id, parameters, state)
         self._channels[stream_id] = channel
         self._queue.stream(stream_id).weight = parameters.priority
         if not negotiated:
@@ -131,7 +131,7 @@ class Channels:
         self._ended_early.discard(stream_id)
         return stream_id
 
-    def _catch_up(self, channel: Channel) -> None:
+    def _catch_up(self, channel: ChannelEntry) -> None:
         """Tell what has come for a channel before it was opened here, be it its end."""
         self._context.events += self._early.take(channel.stream_id)
         if channel.stream_id in self._ended_early:
@@ -170,12 +170,12 @@ class Channels:
             LocalProtocolError: There is no such channel, or it is closing.
         """
         channel = self._channels.get(stream_id)
-        if channel is None or channel.state is ChannelState.CLOSING:
+        if channel is None or channel.state is EntryState.CLOSING:
             raise LocalProtocolError(f"channel {stream_id} is not open")
         ppid, data = encode_payload(message)
         parameters = channel.parameters
         # RFC 8832, 6: until the ACK, everything is ordered, behind the OPEN.
-        ordered = parameters.ordered or channel.state is ChannelState.OPENING
+        ordered = parameters.ordered or channel.state is EntryState.OPENING
         return make_message(
             stream_id, ppid, data, ordered=ordered, max_retransmits=parameters.max_retransmits,
             max_lifetime=parameters.max_lifetime, now=now,
@@ -191,23 +191,23 @@ class Channels:
         channel = self._channels.get(stream_id)
         if channel is None:
             raise LocalProtocolError(f"there is no channel {stream_id}")
-        if channel.state is not ChannelState.CLOSING:
+        if channel.state is not EntryState.CLOSING:
             self._start_closing(channel)
 
-    def _start_closing(self, channel: Channel) -> None:
-        channel.state = ChannelState.CLOSING
+    def _start_closing(self, channel: ChannelEntry) -> None:
+        channel.state = EntryState.CLOSING
         if self.resets is not None:
             self.resets.reset(channel.stream_id)
         elif self.established:
             # The peer cannot reset streams: all that can be done is to forget the channel.
             self._forget(channel)
 
-    def _forget(self, channel: Channel) -> None:
+    def _forget(self, channel: ChannelEntry) -> None:
         del self._channels[channel.stream_id]
         self._held -= channel.held
         self._context.events.append(DataChannelClosed(channel.stream_id))
 
-    def _announce(self, channel: Channel) -> None:
+    def _announce(self, channel: ChannelEntry) -> None:
         if channel.announced:
             return
         channel.announced = True
@@ -232,9 +232,9 @@ class Channels:
         for channel in list(self._channels.values()):
             if channel.stream_id >= self._context.streams:
                 self._forget(channel)
-            elif channel.state is ChannelState.OPEN:
+            elif channel.state is EntryState.OPEN:
                 self._announce(channel)
-            elif channel.state is ChannelState.CLOSING:
+            elif channel.state is EntryState.CLOSING:
                 self._start_closing(channel)
 
     def clear(self) -> None:
@@ -278,13 +278,13 @@ class Channels:
             return  # the peer takes nothing on it: no answer, and no reset
         channel = self._channels.get(stream_id)
         if data[0] == dcep.ACK_TYPE:
-            if channel is not None and channel.state is ChannelState.OPENING:
-                channel.state = ChannelState.OPEN
+            if channel is not None and channel.state is EntryState.OPENING:
+                channel.state = EntryState.OPEN
                 self._announce(channel)
         elif data[0] == dcep.OPEN_TYPE:
             if channel is None:
                 self._on_open(stream_id, data)
-            elif channel.state is not ChannelState.CLOSING:
+            elif channel.state is not EntryState.CLOSING:
                 # In use, or opened by both sides at once: closed, and not acknowledged.
                 self._start_closing(channel)
             elif channel.incoming_reset and not channel.next_open and self._has_room(data):
@@ -294,7 +294,7 @@ class Channels:
     def _has_room(self, data: bytes) -> bool:
         return self._held + len(data) <= self._context.config.receive_window
 
-    def _hold(self, channel: Channel, data: bytes) -> None:
+    def _hold(self, channel: ChannelEntry, data: bytes) -> None:
         channel.held += len(data)
         self._held += len(data)
 
@@ -307,7 +307,7 @@ class Channels:
         if parameters is None or not room:
             self._refuse(stream_id)
             return
-        channel = Channel(stream_id, parameters, ChannelState.OPEN, by_peer=True)
+        channel = ChannelEntry(stream_id, parameters, EntryState.OPEN, by_peer=True)
         self._channels[stream_id] = channel
         self._hold(channel, data)
         self._queue.stream(stream_id).weight = parameters.priority
@@ -323,7 +323,7 @@ class Channels:
             # A stream that was never used, or not since it was last reset, needs none.
             if self.resets is not None and stream_id in self._queue.streams:
                 self.resets.reset(stream_id)
-        elif channel.state is not ChannelState.CLOSING:
+        elif channel.state is not EntryState.CLOSING:
             self._start_closing(channel)
 
     def on_incoming_reset(self, stream_ids: frozenset[int] | None) -> None:
@@ -341,7 +341,7 @@ class Channels:
             if channel is None:
                 continue
             channel.incoming_reset = True
-            if channel.state is not ChannelState.CLOSING:
+            if channel.state is not EntryState.CLOSING:
                 self._start_closing(channel)
             self._finish(channel)
 
@@ -353,7 +353,7 @@ class Channels:
                 channel.outgoing_reset = True
                 self._finish(channel)
 
-    def _finish(self, channel: Channel) -> None:
+    def _finish(self, channel: ChannelEntry) -> None:
         if channel.incoming_reset and channel.outgoing_reset:
             self._forget(channel)
             if channel.stream_id in self._refused and self.resets is not None:

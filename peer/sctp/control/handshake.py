@@ -77,7 +77,7 @@ class Handshake:
     def skip(self, local: InitParameters, peer: InitParameters, now: float) -> None:
         """Begin with both sides known beforehand: data may flow at once."""
         self._context.local, self._context.peer = local, peer
-        self._context.machine.fire(StateEvent.PROPOSED)
+        self._context.machine.fire(StateEvent.INITS_SIGNALED)
         self._on_established(now)
 
     def _send_init(self, now: float) -> None:

@@ -204,9 +204,9 @@ class PathMtu:
             if chunk.packet_size <= base:
                 continue
             if chunk.packet_size <= size:
-                if chunk.flight.sent_at >= self._round_ended_at:
+                if chunk.snapshot.sent_at >= self._round_ended_at:
                     lost.append(chunk.packet_size)
-                    first = min(first, chunk.flight.sent_at)
+                    first = min(first, chunk.snapshot.sent_at)
             elif chunk.retransmissions >= self._max_retransmissions and not chunk.abandoned:
                 self.stuck = True
         if not lost:
@@ -221,7 +221,7 @@ class PathMtu:
     def on_delivered(self, chunks: Sequence[OutgoingChunk], now: float) -> None:
         """Take in what has arrived: where one large packet gets through, others do."""
         for chunk in (chunks[0], chunks[-1]) if chunks else ():
-            self._arrived = max(self._arrived, chunk.flight.sent_at)
+            self._arrived = max(self._arrived, chunk.snapshot.sent_at)
         if not self._rounds_lost and self._pending is None:
             return
         if any(c.packet_size >= self._smallest_lost for c in chunks):

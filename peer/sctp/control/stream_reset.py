@@ -45,7 +45,7 @@ class StreamReset:
         *,
         local_tsn: int,
         peer_tsn: int,
-        equal: bool,
+        same_implementation: bool,
         on_outgoing: StreamsReset,
         on_incoming: StreamsReset,
         on_asked: Callable[[int], None],
@@ -57,7 +57,7 @@ class StreamReset:
             receiver: The peer's streams.
             local_tsn: Our initial TSN: the first request number (RFC 6525, 4.1).
             peer_tsn: The peer's.
-            equal: The peer is this engine.
+            same_implementation: The peer is this engine.
             on_outgoing: Told when streams of ours are reset.
             on_incoming: Told when streams of the peer are reset.
             on_asked: Told a stream of ours that the peer wants reset.
@@ -65,7 +65,7 @@ class StreamReset:
         self._context = context
         self._queue = queue
         self._receiver = receiver
-        self._equal = equal
+        self._same_implementation = same_implementation
         self._on_outgoing = on_outgoing
         self._on_incoming = on_incoming
         self._on_asked = on_asked
@@ -121,7 +121,9 @@ class StreamReset:
         if self._request is not None:
             return granted
         ready = [
-            stream_id for stream_id, last in self._emptied.items() if self._equal or last < unacked
+            stream_id
+            for stream_id, last in self._emptied.items()
+            if self._same_implementation or last < unacked
         ]
         if not ready:
             return granted

@@ -20,7 +20,7 @@ __all__ = ["IDataAssembler", "PartialMessage"]
 
 _MAX_MESSAGES = 1 << 16
 """Unfinished messages at once."""
-_EARLY_OVERHEAD = 64
+_FRAGMENT_BOOKKEEPING = 64
 """Bytes that a fragment counts more than its chunk when one before it is missing."""
 
 
@@ -86,7 +86,7 @@ class IDataAssembler:
             raise RemoteProtocolError("fragment 0 without a B bit", cause(Cause.PROTOCOL_VIOLATION))
         size = I_DATA_HEADER.size + len(chunk.payload)
         if fragment != len(parts):
-            size += _EARLY_OVERHEAD
+            size += _FRAGMENT_BOOKKEEPING
         message.size += size
         self.buffered += size
         if fragment != len(parts):

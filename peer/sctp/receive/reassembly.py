@@ -26,9 +26,9 @@ from peer.sctp.wire.serial import Tsn, unwrap16, unwrap32
 from .data_assembler import DataAssembler
 from .idata_assembler import IDataAssembler
 
-__all__ = ["OVERHEAD", "Assembler", "DeliverMessage", "Reassembly"]
+__all__ = ["BOOKKEEPING", "Assembler", "DeliverMessage", "Reassembly"]
 
-OVERHEAD = 256
+BOOKKEEPING = 256
 """
 Bytes that a message which waits, and one that is unfinished, counts beside what it carries.
 Python needs about as much to keep it, and a peer may well send a byte at a time.
@@ -120,9 +120,9 @@ class Reassembly:
         return self.assembler.buffered + self._waiting
 
     @property
-    def overhead(self) -> int:
+    def bookkeeping(self) -> int:
         """Bytes that it costs to keep the messages that are here but not handed up yet."""
-        return OVERHEAD * (len(self._unfinished) + self._waiting_count)
+        return BOOKKEEPING * (len(self._unfinished) + self._waiting_count)
 
     def add(self, chunk: DataChunk, tsn: Tsn, *, in_order: bool) -> None:
         """
@@ -147,7 +147,7 @@ class Reassembly:
         Raises:
             RemoteProtocolError: More is unfinished or waiting than we allow.
         """
-        if self.buffered + self.overhead > self._limit:
+        if self.buffered + self.bookkeeping > self._limit:
             raise RemoteProtocolError(
                 f"unfinished messages take more than {self._limit} bytes",
                 cause(Cause.OUT_OF_RESOURCE),

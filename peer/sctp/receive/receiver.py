@@ -18,7 +18,7 @@ from peer.sctp.wire.chunks.forward import ForwardTsn
 from peer.sctp.wire.params import Cause, cause
 from peer.sctp.wire.serial import MASK32, Tsn, unwrap32
 
-from .reassembly import OVERHEAD, DeliverMessage, Reassembly
+from .reassembly import BOOKKEEPING, DeliverMessage, Reassembly
 from .tsn_tracker import TsnTracker
 
 __all__ = ["Receiver"]
@@ -38,7 +38,7 @@ class Receiver:
         *,
         initial_tsn: int,
         interleaving: bool,
-        equal: bool,
+        same_implementation: bool,
         deliver: DeliverMessage,
     ) -> None:
         """
@@ -47,7 +47,7 @@ class Receiver:
             timers: ``SACK`` is ours.
             initial_tsn: The first TSN of the peer.
             interleaving: I-DATA was agreed on.
-            equal: The peer is this engine.
+            same_implementation: The peer is this engine.
             deliver: Takes each message; its bytes stay in the window until ``consume``.
         """
         self._timers = timers
@@ -57,7 +57,7 @@ class Receiver:
         self._max_blocks = (config.datagram_size - _SACK_OVERHEAD - 16) // 4
         self._deliver = deliver
         self.interleaving = interleaving
-        self.equal = equal
+        self.same_implementation = same_implementation
         self.tsns = TsnTracker(initial_tsn - 1)
         self.reassembly = Reassembly(
             interleaving=interleaving,
@@ -81,16 +81,16 @@ class Receiver:
     @property
     def window(self) -> int:
         """a_rwnd, bytes."""
-        used = self.unread + self.tsns.out_of_order + self.reassembly.overhead
+        used = self.unread + self.tsns.out_of_order + self.reassembly.bookkeeping
         return max(0, self._limit - used)
 
     @property
     def is_full(self) -> bool:
         """New data is dropped unless it fills the first hole."""
-        return self.unread + self.tsns.out_of_order + self.reassembly.overhead >= self._limit
+        return self.unread + self.tsns.out_of_order + self.reassembly.bookkeeping >= self._limit
 
     def _on_message(self, stream_id: int, ppid: int, data: bytes) -> None:
-        self.unread += len(data) + OVERHEAD
+        self.unread += len(data) + BOOKKEEPING
         self._deliver(stream_id, ppid, data)
 
     def consume(self, size: int) -> None:
@@ -170,7 +170,7 @@ class Receiver:
         """Decide when the next SACK is due; called after every batch of datagrams."""
         if not self.packets and not self.immediate:
             return
-        if self.equal:
+        if self.same_implementation:
             # A stretch acknowledgement: per batch, or per millisecond when batches are small.
             if self.packets >= _SACK_EVERY or self.immediate:
                 due = max(now, self._last_sack_at + self._stretch_delay)
@@ -191,7 +191,7 @@ class Receiver:
 
     def sack_goes_along(self, now: float) -> bool:
         """Tell whether a SACK that is not due yet should share a packet that leaves anyway."""
-        if self.equal and now < self._last_sack_at + self._stretch_delay:
+        if self.same_implementation and now < self._last_sack_at + self._stretch_delay:
             return False  # taking one in costs more than a packet of its own now and then
         return self.packets > 0 or self.sack_is_due(now)
 

@@ -65,7 +65,7 @@ class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
     """Bytes it takes on the path, its share of headers included."""
     sequence: int
     """Place in the order of transmission; a retransmission takes a new one."""
-    flight: SendSnapshot
+    snapshot: SendSnapshot
     """The burst it last left in."""
     message: Message | None = None
     """Its message, when that may be given up."""

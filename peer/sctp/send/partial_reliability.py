@@ -21,7 +21,7 @@ __all__ = ["PartialReliability"]
 
 _MAX_SIZE = 800
 """Bytes of FORWARD-TSN chunks at a time: they must fit a packet."""
-_NO_FLIGHT = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, True)
+_NEVER_SENT = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, True)
 
 
 class PartialReliability:
@@ -73,7 +73,7 @@ class PartialReliability:
 
     def stand_in(self, message: Message) -> OutgoingChunk:
         """Return the chunk that is never sent and stands for the rest of a message."""
-        return OutgoingChunk(message.stand_in, b"", 0, 0, 0, _NO_FLIGHT, message, abandoned=True)
+        return OutgoingChunk(message.stand_in, b"", 0, 0, 0, _NEVER_SENT, message, abandoned=True)
 
     def repeat(self) -> None:
         """Send the FORWARD-TSN again: a probe timer expired."""

@@ -32,7 +32,7 @@ _TIME_MARGIN = 0.001
 """Both ends work in millisecond rounds: earlier is never certain."""
 _PROBES = 2
 """Tail probes before T3-rtx expires."""
-_EQUAL_ACK_DELAY = 0.03
+_SAME_IMPLEMENTATION_ACK_DELAY = 0.03
 _ACK_DELAY = 0.2
 """RFC 9260, 6.2: a receiver waits 200 ms for a second packet."""
 _TOO_SOON = 0.9
@@ -47,34 +47,34 @@ class Retransmission:
         *,
         queue: SendQueue,
         outstanding: Outstanding,
-        abandonment: PartialReliability,
+        partial_reliability: PartialReliability,
         controller: CongestionController,
         pmtu: PathMtu,
         rtt: RttEstimator,
         timers: Timers,
         window: int,
-        equal: bool,
+        same_implementation: bool,
     ) -> None:
         """
         Args:
             queue: Gives out TSNs.
             outstanding: What is in flight.
-            abandonment: What may be given up.
+            partial_reliability: What may be given up.
             controller: Is told of deliveries and losses.
             pmtu: Is told of them too.
             rtt: Is told of round trips.
             timers: ``PROBE`` and ``LOSS`` are ours.
             window: The peer's a_rwnd from its INIT or INIT ACK.
-            equal: The peer is this engine.
+            same_implementation: The peer is this engine.
         """
         self._queue = queue
         self._outstanding = outstanding
-        self._abandonment = abandonment
+        self._partial_reliability = partial_reliability
         self._controller = controller
         self._pmtu = pmtu
         self._rtt = rtt
         self._timers = timers
-        self._equal = equal
+        self._same_implementation = same_implementation
         self.peer_window = window
         """The last a_rwnd; ``outstanding.payload`` is not taken off."""
         self._order: deque[OutgoingChunk] = deque()
@@ -119,8 +119,8 @@ class Retransmission:
             chunk = self.lost.popleft()
             if chunk.acked or chunk.abandoned:
                 continue
-            if self._abandonment.must_abandon(chunk, now) and chunk.message is not None:
-                self._abandonment.abandon(chunk.message)
+            if self._partial_reliability.must_abandon(chunk, now) and chunk.message is not None:
+                self._partial_reliability.abandon(chunk.message)
                 continue
             chunk.lost = False
             chunk.shared = 0
@@ -197,7 +197,7 @@ class Retransmission:
                 taken += wire
             if chunk.sequence > best_sequence:
                 if chunk.retransmissions:
-                    elapsed = now - chunk.flight.sent_at
+                    elapsed = now - chunk.snapshot.sent_at
                     if elapsed < too_soon:
                         self._on_spurious(chunk.tsn, now)
                         continue
@@ -213,23 +213,23 @@ class Retransmission:
             return
         if best_sequence > self._delivered_up_to:
             self._delivered_up_to = best_sequence
-        flight = best.flight
+        snapshot = best.snapshot
         elapsed = 0.0
         if not best.retransmissions:
-            elapsed = now - flight.sent_at
+            elapsed = now - snapshot.sent_at
             rtt.update(elapsed)
-        self.first_sent_at = flight.sent_at
-        interval = max(flight.sent_at - flight.first_sent_at, now - flight.delivered_at)
+        self.first_sent_at = snapshot.sent_at
+        interval = max(snapshot.sent_at - snapshot.first_sent_at, now - snapshot.delivered_at)
         rate = 0.0
         if interval > 0 and interval >= too_soon:
-            rate = (self.delivered - flight.delivered) / interval
+            rate = (self.delivered - snapshot.delivered) / interval
         if self.app_limited_until and self.delivered > self.app_limited_until:
             self.app_limited_until = 0
         lost = self.detect(now)
         self._controller.on_ack(
             AckSample(
                 now, acked, lost, outstanding.in_flight, prior_in_flight, self.delivered,
-                self.lost_bytes, flight, rate, elapsed, rtt.smoothed, rtt.minimum,
+                self.lost_bytes, snapshot, rate, elapsed, rtt.smoothed, rtt.minimum,
                 self.app_limited_until > 0,
             )
         )  # fmt: skip
@@ -268,7 +268,7 @@ class Retransmission:
                 break
             # One sum decides and is the timer's deadline: two would differ in the last bit, and
             # a timer that fires a bit too early is set to the same moment for ever.
-            late_at = chunk.flight.sent_at + window
+            late_at = chunk.snapshot.sent_at + window
             if chunk.tsn > reported_to:
                 # A cut SACK is silent about it. Once it is old it has left the network either
                 # way, so it must not hold the window shut.
@@ -293,17 +293,17 @@ class Retransmission:
 
     def _declare_lost(self, chunks: list[OutgoingChunk], now: float) -> int:
         outstanding = self._outstanding
-        abandonment = self._abandonment
+        partial_reliability = self._partial_reliability
         size = 0
-        latest = chunks[-1].flight
+        latest = chunks[-1].snapshot
         for chunk in chunks:
             size += chunk.wire
-            if chunk.flight.sent_at > latest.sent_at:
-                latest = chunk.flight
+            if chunk.snapshot.sent_at > latest.sent_at:
+                latest = chunk.snapshot
             if chunk.abandoned:
                 continue  # with an earlier fragment of its message, just now
-            if chunk.message is not None and abandonment.must_abandon(chunk, now):
-                abandonment.abandon(chunk.message)
+            if chunk.message is not None and partial_reliability.must_abandon(chunk, now):
+                partial_reliability.abandon(chunk.message)
                 continue
             chunk.lost = True
             outstanding.in_flight -= chunk.wire
@@ -325,8 +325,8 @@ class Retransmission:
             return rtt.timeout(self.expiries)
         if self.expiries >= _PROBES:
             return rtt.timeout(self.expiries - _PROBES)
-        delay = _EQUAL_ACK_DELAY
-        if not self._equal and len(self._outstanding.unacked) == 1:
+        delay = _SAME_IMPLEMENTATION_ACK_DELAY
+        if not self._same_implementation and len(self._outstanding.unacked) == 1:
             delay = _ACK_DELAY
         return (rtt.smoothed + max(4 * rtt.variation, 0.005) + delay) * (1 << self.expiries)
 
@@ -345,7 +345,7 @@ class Retransmission:
         self.expiries += 1
         self.errors += 1
         self._timers.start(Timer.PROBE, now + self._probe_timeout())
-        self._abandonment.repeat()
+        self._partial_reliability.repeat()
         if self.expiries > _PROBES and self.peer_window > 0:
             self._on_timeout(now)
             return []
@@ -355,9 +355,9 @@ class Retransmission:
                 if (
                     chunk.message is not None
                     and not (chunk.acked or chunk.abandoned)
-                    and self._abandonment.must_abandon(chunk, now)
+                    and self._partial_reliability.must_abandon(chunk, now)
                 ):
-                    self._abandonment.abandon(chunk.message)
+                    self._partial_reliability.abandon(chunk.message)
         probes: list[OutgoingChunk] = []
         for chunk in outstanding.unacked.values():
             if self._may_probe(chunk, now):
@@ -383,7 +383,7 @@ class Retransmission:
             chunk.acked
             or chunk.abandoned
             or chunk.lost
-            or self._abandonment.must_abandon(chunk, now)
+            or self._partial_reliability.must_abandon(chunk, now)
         )
 
     def _on_timeout(self, now: float) -> None:
@@ -399,9 +399,9 @@ class Retransmission:
         self._unreported.clear()
         for chunk in lost:
             chunk.unreported = False
-            if chunk.message is not None and self._abandonment.must_abandon(chunk, now):
+            if chunk.message is not None and self._partial_reliability.must_abandon(chunk, now):
                 if not chunk.abandoned:
-                    self._abandonment.abandon(chunk.message)
+                    self._partial_reliability.abandon(chunk.message)
                 continue
             chunk.lost = True
             self.lost.append(chunk)

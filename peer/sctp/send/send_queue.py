@@ -138,7 +138,7 @@ class SendQueue:
         return self._current is not None or bool(self._heap)
 
     def cut(
-        self, *, budget: float, max_chunks: int, sequence: int, flight: SendSnapshot, now: float
+        self, *, budget: float, max_chunks: int, sequence: int, snapshot: SendSnapshot, now: float
     ) -> list[OutgoingChunk]:
         """
         Cut the next fragments, in the order in which they should leave.
@@ -147,7 +147,7 @@ class SendQueue:
             budget: Wire bytes to cut; overshot by one fragment at most.
             max_chunks: Fragments to cut at most.
             sequence: Place of the first in the order of transmission.
-            flight: The burst they will leave in.
+            snapshot: The burst they will leave in.
             now: Monotonic time in seconds.
         """
         chunks: list[OutgoingChunk] = []
@@ -163,7 +163,7 @@ class SendQueue:
             if self._interleaving and self._heap and limit > _SLICE:
                 limit = _SLICE
             place = sequence + len(chunks)
-            budget -= self._cut_message(stream, limit, budget, place, flight, chunks)
+            budget -= self._cut_message(stream, limit, budget, place, snapshot, chunks)
         return chunks
 
     def _next_stream(self, now: float) -> OutgoingStream | None:
@@ -189,7 +189,7 @@ class SendQueue:
         limit: int,
         budget: float,
         sequence: int,
-        flight: SendSnapshot,
+        snapshot: SendSnapshot,
         chunks: list[OutgoingChunk],
     ) -> int:
         """Cut up to ``limit`` fragments off the stream's first message; return wire bytes."""
@@ -246,7 +246,7 @@ class SendQueue:
             packet = header + chunk + source[at : at + size]
             if padding:
                 packet += padding
-            append(OutgoingChunk(tsn, packet, size, wire, sequence, flight, tracked))
+            append(OutgoingChunk(tsn, packet, size, wire, sequence, snapshot, tracked))
             tsn += 1
             sequence += 1
             spent += wire

@@ -33,7 +33,7 @@ class Transmission:
         queue: SendQueue,
         outstanding: Outstanding,
         retransmission: Retransmission,
-        abandonment: PartialReliability,
+        partial_reliability: PartialReliability,
         controller: CongestionController,
         writer: PacketWriter,
         datagram_size: int,
@@ -42,7 +42,7 @@ class Transmission:
         self._queue = queue
         self._outstanding = outstanding
         self._retransmission = retransmission
-        self._abandonment = abandonment
+        self._partial_reliability = partial_reliability
         self._controller = controller
         self._writer = writer
         self._pacer = Pacer()
@@ -82,7 +82,7 @@ class Transmission:
         )
         if allowance <= 0:
             return []
-        flight = self._start_flight(now, in_flight)
+        snapshot = self._start_burst(now, in_flight)
         sequence = self._sequence
         left = min(allowance, window)
         sent = 0
@@ -91,7 +91,7 @@ class Transmission:
             chunk = retransmission.next_lost(now)
             if chunk is None:
                 break
-            chunk.flight = flight
+            chunk.snapshot = snapshot
             chunk.sequence = sequence + len(chunks) + 1
             sent += chunk.wire
             left -= chunk.wire
@@ -99,7 +99,7 @@ class Transmission:
         app_limited = False
         fresh = 0
         if left > 0 and len(chunks) < self._max_burst:
-            fresh, app_limited = self._cut(left, sequence + len(chunks) + 1, flight, now, chunks)
+            fresh, app_limited = self._cut(left, sequence + len(chunks) + 1, snapshot, now, chunks)
             sent += fresh
             left -= fresh
         if not chunks:
@@ -132,7 +132,7 @@ class Transmission:
         self,
         left: float,
         sequence: int,
-        flight: SendSnapshot,
+        snapshot: SendSnapshot,
         now: float,
         chunks: list[OutgoingChunk],
     ) -> tuple[int, bool]:
@@ -157,7 +157,7 @@ class Transmission:
             budget=left,
             max_chunks=max_chunks,
             sequence=sequence,
-            flight=flight,
+            snapshot=snapshot,
             now=now,
         )
         wire = queue.cut_wire - wire
@@ -173,14 +173,14 @@ class Transmission:
     def _register_with_stand_ins(self, fresh: list[OutgoingChunk]) -> None:
         """Register what was cut between messages that had run out of time, in order of TSN."""
         expired = self._queue.expired
-        stand_ins = [self._abandonment.stand_in(m) for m in expired if m.stand_in >= 0]
+        stand_ins = [self._partial_reliability.stand_in(m) for m in expired if m.stand_in >= 0]
         for chunk in sorted([*fresh, *stand_ins], key=attrgetter("tsn")):
             self._outstanding.unacked[chunk.tsn] = chunk
         for message in expired:
-            self._abandonment.abandon(message)
+            self._partial_reliability.abandon(message)
         expired.clear()
 
-    def _start_flight(self, now: float, in_flight: int) -> SendSnapshot:
+    def _start_burst(self, now: float, in_flight: int) -> SendSnapshot:
         retransmission = self._retransmission
         if in_flight == 0:
             retransmission.first_sent_at = retransmission.delivered_at = now

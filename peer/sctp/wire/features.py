@@ -14,7 +14,7 @@ __all__ = ["Features"]
 
 _DTLS = (1).to_bytes(4, "big")
 """Error detection method identifier: SCTP over DTLS (RFC 9653, 8.2)."""
-_EQUAL_VERSION = (1).to_bytes(4, "big")
+_IMPLEMENTATION_VERSION = (1).to_bytes(4, "big")
 _KNOWN = frozenset(ParamType)
 
 
@@ -30,7 +30,7 @@ class Features:
     """RFC 8260."""
     zero_checksum: bool = False
     """RFC 9653: it accepts packets without a checksum, over DTLS."""
-    equal: bool = False
+    same_implementation: bool = False
     """It is this engine."""
 
     @classmethod
@@ -41,7 +41,7 @@ class Features:
             reset=True,
             interleaving=config.interleaving,
             zero_checksum=config.zero_checksum,
-            equal=config.recognise_equal,
+            same_implementation=config.recognise_implementation,
         )
 
     @classmethod
@@ -71,7 +71,7 @@ class Features:
             reset=ChunkType.RE_CONFIG in chunks,
             interleaving=ChunkType.I_DATA in chunks,
             zero_checksum=kinds.get(ParamType.ZERO_CHECKSUM) == _DTLS,
-            equal=kinds.get(ParamType.EQUAL) == _EQUAL_VERSION,
+            same_implementation=kinds.get(ParamType.SAME_IMPLEMENTATION) == _IMPLEMENTATION_VERSION,
         )
         return features, unrecognised
 
@@ -89,8 +89,8 @@ class Features:
         params.append(Param(ParamType.SUPPORTED_EXTENSIONS, bytes(chunks)))
         if self.zero_checksum:
             params.append(Param(ParamType.ZERO_CHECKSUM, _DTLS))
-        if self.equal:
-            params.append(Param(ParamType.EQUAL, _EQUAL_VERSION))
+        if self.same_implementation:
+            params.append(Param(ParamType.SAME_IMPLEMENTATION, _IMPLEMENTATION_VERSION))
         return params
 
     def known_to_all(self) -> Features:
@@ -100,7 +100,7 @@ class Features:
         RFC 9260, 3.2.1 has them skipped, but pion/sctp up to 1.8.8 drops the whole chunk. Whatever
         decides how data chunks look stays, or two sides that heard different INITs would differ.
         """
-        return replace(self, zero_checksum=False, equal=False)
+        return replace(self, zero_checksum=False, same_implementation=False)
 
     def in_answer_to(self, other: Features) -> Features:
         """Return what to say to a side that has said of itself ``other``: nothing it may not know.
@@ -111,7 +111,7 @@ class Features:
         return replace(
             self,
             zero_checksum=self.zero_checksum and other.zero_checksum,
-            equal=self.equal and other.equal,
+            same_implementation=self.same_implementation and other.same_implementation,
         )
 
     def agreed(self, other: Features) -> Features:
@@ -121,13 +121,13 @@ class Features:
             reset=self.reset and other.reset,
             interleaving=self.interleaving and other.interleaving,
             zero_checksum=self.zero_checksum and other.zero_checksum,
-            equal=self.equal and other.equal,
+            same_implementation=self.same_implementation and other.same_implementation,
         )
 
     def pack(self) -> int:
         """Return the features as bits, for the state cookie."""
         flags = (self.partial_reliability, self.reset, self.interleaving, self.zero_checksum,
-                 self.equal)  # fmt: skip
+                 self.same_implementation)  # fmt: skip
         return sum(1 << bit for bit, flag in enumerate(flags) if flag)
 
     @classmethod

@@ -58,7 +58,7 @@ class ParamType(enum.IntEnum):
     """RFC 9653, 4."""
     SUPPORTED_EXTENSIONS = 0x8008
     """RFC 5061, 4.2.7."""
-    EQUAL = 0xBF5A
+    SAME_IMPLEMENTATION = 0xBF5A
     """Private: the peer is this engine. Its two upper bits make all others skip it in silence."""
     FORWARD_TSN_SUPPORTED = 0xC000
     """RFC 3758, 3.1."""

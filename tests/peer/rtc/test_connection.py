@@ -193,7 +193,7 @@ async def test_connected_raises_when_closed_meanwhile() -> None:
         await waiting
 
 
-PROPOSAL = re.compile(r"^a=sctp-init:.*\r\n", re.MULTILINE)
+SCTP_INIT = re.compile(r"^a=sctp-init:.*\r\n", re.MULTILINE)
 NONSENSE = "a=sctp-init:AQAABA==\r\n"
 
 
@@ -202,15 +202,15 @@ async def test_the_handshake_is_left_out_when_both_descriptions_propose() -> Non
     async with unconnected_pair() as (offerer, answerer, greet):
         offer = await offerer.offer()
         answer = await answerer.answer(offer)
-        assert PROPOSAL.search(offer) and PROPOSAL.search(answer)
+        assert SCTP_INIT.search(offer) and SCTP_INIT.search(answer)
         await greet(answer)
 
 
 @pytest.mark.parametrize("instead", ["", NONSENSE], ids=["nothing", "nonsense"])
 async def test_an_offer_that_proposes_nothing_of_use_is_answered_without(instead: str) -> None:
     async with unconnected_pair() as (offerer, answerer, greet):
-        answer = await answerer.answer(PROPOSAL.sub(instead, await offerer.offer()))
-        assert not PROPOSAL.search(answer)
+        answer = await answerer.answer(SCTP_INIT.sub(instead, await offerer.offer()))
+        assert not SCTP_INIT.search(answer)
         await greet(answer)
 
 
@@ -219,7 +219,7 @@ async def test_an_answer_that_proposes_nonsense_is_refused() -> None:
     async with unconnected_pair() as (offerer, answerer, greet):
         answer = await answerer.answer(await offerer.offer())
         with pytest.raises(ProtocolError, match="sctp-init"):
-            await greet(PROPOSAL.sub(NONSENSE, answer))
+            await greet(SCTP_INIT.sub(NONSENSE, answer))
 
 
 async def test_stock_aiortc_is_set_up_with_a_handshake() -> None:

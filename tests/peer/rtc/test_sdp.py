@@ -233,7 +233,7 @@ NONSENSE = {
     "port 0 of SCTP": GOOD.replace("5000", "0"),
     "a large port of SCTP": GOOD.replace("5000", "65536"),
     "a negative size": GOOD + "a=max-message-size:-1\r\n",
-    "a proposal that is not base64": GOOD + "a=sctp-init:abcde\r\n",
+    "an sctp-init that is not base64": GOOD + "a=sctp-init:abcde\r\n",
     "too many lines": GOOD + "a=x:1\r\n" * MAX_LINES,
     "a long line": GOOD + "a=x:" + "x" * MAX_LINE + "\r\n",
     "a huge text": "x" * 100_000,

@@ -169,7 +169,7 @@ def test_a_flood_of_questions_leaves_few_answers_waiting(
 
 def test_acknowledgements_for_others_do_not_pile_up() -> None:
     """Toward others a SACK leaves for every second packet, also in the middle of a batch."""
-    attack = Attack(recognise_equal=False, receive_window=1 << 16)
+    attack = Attack(recognise_implementation=False, receive_window=1 << 16)
     packets = [
         attack.writer.wrap_checked(attack.data(n // 2, 3, b"x"), tag=attack.tag)
         for n in range(PACKETS)
@@ -212,7 +212,7 @@ def test_channels_opened_and_closed_under_a_closed_window_leave_a_bounded_number
 
 
 def test_every_stream_may_be_used_and_costs_little() -> None:
-    attack = Attack(recognise_equal=False)
+    attack = Attack(recognise_implementation=False)
     size = 0
 
     def use_all() -> None:

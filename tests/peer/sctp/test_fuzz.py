@@ -36,7 +36,7 @@ from peer.sctp.wire.crc32c import crc32c
 PACKETS = int(os.environ.get("PEERLINE_FUZZ", "20000"))
 MEMORY = (8 << 20) + (1 << 20)
 CONFIG = SctpConfig(receive_window=8 << 20, max_message_size=1 << 20, keep_early=1 << 20)
-CONFIGS = [CONFIG, replace(CONFIG, interleaving=False, recognise_equal=False)]
+CONFIGS = [CONFIG, replace(CONFIG, interleaving=False, recognise_implementation=False)]
 
 
 def _established(config: SctpConfig, seed: int) -> AssociationPair:
@@ -117,7 +117,7 @@ def _check(association: Association) -> None:
     assert stats.buffered >= 0
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["equal", "other"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["same", "other"])
 def test_no_packet_raises_or_makes_memory_grow(config: SctpConfig) -> None:
     done = seed = 0
     while done < PACKETS // 2:
@@ -176,7 +176,10 @@ def test_what_tiny_chunks_cost_is_bounded_in_bytes_of_real_memory(flood: str) ->
     interleaving, chunk_of = FLOODS[flood]
     size = 256 << 10
     config = SctpConfig(
-        receive_window=size, max_message_size=size, interleaving=interleaving, recognise_equal=False
+        receive_window=size,
+        max_message_size=size,
+        interleaving=interleaving,
+        recognise_implementation=False,
     )
     pair = AssociationPair(config)
     pair.connect()

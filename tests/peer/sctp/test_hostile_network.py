@@ -21,8 +21,8 @@ CHECKED = SctpConfig(zero_checksum=False, max_init_retransmissions=40)
 CONFIGS = [
     CHECKED,
     replace(CHECKED, interleaving=False),
-    replace(CHECKED, recognise_equal=False),
-    replace(CHECKED, recognise_equal=False, interleaving=False),
+    replace(CHECKED, recognise_implementation=False),
+    replace(CHECKED, recognise_implementation=False, interleaving=False),
 ]
 
 links = st.builds(
@@ -49,7 +49,7 @@ def _content(index: int, size: int) -> bytes:
     return (index.to_bytes(4, "big") + seed * (size // 32 + 1))[: max(size, 4)]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["equal", "data", "others-idata", "others"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["same", "data", "others-idata", "others"])
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(link=links, sent=messages, seed=st.integers(0, 1 << 30))
 def test_reliable_messages_all_arrive_whole_and_each_stream_in_order(

@@ -15,7 +15,7 @@ PATH = Conditions(delay=0.025, rate=12.5e6)  # 100 Mbit/s
 BUFFERED = 1024 * KIB
 SMALL, BULK, OTHER_BULK = 1, 2, 3
 OURS = SctpConfig()
-OTHERS = SctpConfig(recognise_equal=False, interleaving=False)
+OTHERS = SctpConfig(recognise_implementation=False, interleaving=False)
 
 
 class Talk:

@@ -54,7 +54,9 @@ class Target:
 
     def __init__(self, *, interleaving: bool) -> None:
         self.interleaving = interleaving
-        self.pair = AssociationPair(SctpConfig(interleaving=interleaving, recognise_equal=False))
+        self.pair = AssociationPair(
+            SctpConfig(interleaving=interleaving, recognise_implementation=False)
+        )
         self.pair.connect()
         self.header = self.pair.a.sent[-1][:8] + bytes(4)
         path = self.pair.z.association._path
@@ -141,9 +143,9 @@ def test_giving_up_what_was_cut_does_not_search_what_is_queued() -> None:
     lost, queued = (Message(1, 53, b"x", 0, True, 0, INFINITY) for _ in range(2))
     for message in (lost, queued):
         queue.push(message)
-    flight = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
+    snapshot = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
     queue.begin(interleaving=False, initial_tsn=1)
-    queue.cut(budget=1, max_chunks=1, sequence=0, flight=flight, now=0.0)
+    queue.cut(budget=1, max_chunks=1, sequence=0, snapshot=snapshot, now=0.0)
     queue.discard(lost)
     assert list(queue.stream(1).messages) == [queued]
     queue.discard(queued)

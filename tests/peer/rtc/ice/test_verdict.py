@@ -12,7 +12,7 @@ from peer.errors import NoPath, PeerError
 from peer.rtc import Connection, GatheringTimes
 from peer.rtc.ice import verdict
 from peer.rtc.ice.candidates import Candidate
-from peer.rtc.ice.diagnosis import Side, advice, changes_ports, hopeless
+from peer.rtc.ice.diagnosis import GatheredCandidates, advice, changes_ports, hopeless
 from peer.rtc.sdp import Description
 from tests.support.links.connections import CONTROL, RecordingHandler
 from tests.support.processes.leftovers import nothing_left_behind
@@ -54,17 +54,28 @@ CONE, SYMMETRIC = (HOST, SEEN), (HOST, SEEN, SEEN_ELSEWHERE)
 def test_what_would_help_is_named(
     ours: tuple[Candidate, ...], theirs: tuple[Candidate, ...], said: str
 ) -> None:
-    assert said in advice(Side(ours), Side(theirs))
+    assert said in advice(GatheredCandidates(ours), GatheredCandidates(theirs))
 
 
 def test_without_servers_that_is_what_is_missing() -> None:
-    assert "a STUN server is needed" in advice(Side((HOST,), servers=False), Side((HOST,)))
-    assert advice(Side(()), Side((HOST,))) == advice(Side((HOST,)), Side(())) == ""
+    assert "a STUN server is needed" in advice(
+        GatheredCandidates((HOST,), servers=False), GatheredCandidates((HOST,))
+    )
+    assert (
+        advice(GatheredCandidates(()), GatheredCandidates((HOST,)))
+        == advice(GatheredCandidates((HOST,)), GatheredCandidates(()))
+        == ""
+    )
 
 
 def test_both_sides_say_the_same_of_the_same() -> None:
-    assert advice(Side(SYMMETRIC), Side(SYMMETRIC)) == advice(Side(SYMMETRIC), Side(SYMMETRIC))
-    ours, theirs = advice(Side(SYMMETRIC), Side(CONE)), advice(Side(CONE), Side(SYMMETRIC))
+    assert advice(GatheredCandidates(SYMMETRIC), GatheredCandidates(SYMMETRIC)) == advice(
+        GatheredCandidates(SYMMETRIC), GatheredCandidates(SYMMETRIC)
+    )
+    ours, theirs = (
+        advice(GatheredCandidates(SYMMETRIC), GatheredCandidates(CONE)),
+        advice(GatheredCandidates(CONE), GatheredCandidates(SYMMETRIC)),
+    )
     assert ours.startswith("This side's") and theirs.startswith("The other side's")
 
 

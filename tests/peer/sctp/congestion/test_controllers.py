@@ -20,10 +20,10 @@ from peer.sctp.congestion.phases import Phase
 from peer.sctp.congestion.probe_bw import ProbeBandwidth
 
 MSS = 1250
-PROFILE = PathProfile(MSS, equal=True, random=bytes)
+PROFILE = PathProfile(MSS, same_implementation=True, random=bytes)
 
 
-def flight(
+def snapshot(
     sent_at: float = 0.0, delivered: int = 0, in_flight: int = 0, lost: int = 0
 ) -> SendSnapshot:
     return SendSnapshot(sent_at, delivered, sent_at, sent_at, in_flight, lost, app_limited=False)
@@ -44,7 +44,7 @@ def ack(
 ) -> AckSample:
     return AckSample(
         now, acked, 0, in_flight, in_flight + acked, delivered, lost_total,
-        flight(sent_at, prior), rate, rtt, rtt, 0.05, app_limited,
+        snapshot(sent_at, prior), rate, rtt, rtt, 0.05, app_limited,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def loss(
     now: float, *, sent_at: float, lost: int = MSS, prior: int = 0, lost_total: int | None = None
 ) -> LossSample:
     total = lost if lost_total is None else lost_total
-    return LossSample(now, lost, 0, total, 0, flight(sent_at, prior))
+    return LossSample(now, lost, 0, total, 0, snapshot(sent_at, prior))
 
 
 class TestNewReno:
@@ -325,7 +325,7 @@ class TestBbr:
         assert bbr.cwnd == 4 * MSS
 
     def test_bursts_toward_others_are_small(self) -> None:
-        for equal, most in ((True, 40_000), (False, 20_000)):
-            bbr = BBR(PathProfile(MSS, equal, bytes))
+        for same_implementation, most in ((True, 40_000), (False, 20_000)):
+            bbr = BBR(PathProfile(MSS, same_implementation, bytes))
             bbr.on_ack(ack(1.0, delivered=10**6, rate=1e9))
             assert bbr.quantum == most

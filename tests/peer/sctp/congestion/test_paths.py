@@ -24,13 +24,13 @@ def _run(
     conditions: Conditions,
     seconds: float,
     *,
-    equal: bool = True,
+    same_implementation: bool = True,
     tick: float = 0.0,
     stalls: Stalls | None = None,
     seed: int = 3,
 ) -> tuple[Bottleneck, Flow]:
     network = Bottleneck(conditions, seed=seed, tick=tick, stalls=stalls)
-    flow = network.add(BBR, equal=equal)
+    flow = network.add(BBR, same_implementation=same_implementation)
     network.run(seconds)
     return network, flow
 
@@ -102,14 +102,14 @@ def test_reordering_is_noticed_and_does_not_slow() -> None:
     assert stats.chunks_retransmitted < 0.005 * stats.chunks_sent
 
 
-@pytest.mark.parametrize("equal", [True, False], ids=["equal", "other"])
+@pytest.mark.parametrize("same_implementation", [True, False], ids=["same", "other"])
 @pytest.mark.parametrize("seed", [2, 3, 5])
-def test_reordering_does_not_end_startup(seed: int, equal: bool) -> None:
+def test_reordering_does_not_end_startup(seed: int, same_implementation: bool) -> None:
     """draft-ietf-ccwg-bbr, 5.5.10.1: it goes on when the losses prove to be none."""
     conditions = Conditions(
         delay=_DELAY, rate=5 * _RATE, queue=1000, reorder=0.1, reorder_delay=0.004
     )
-    _, flow = _run(conditions, 2.0, equal=equal, seed=seed)
+    _, flow = _run(conditions, 2.0, same_implementation=same_implementation, seed=seed)
     assert flow.goodput(0.6) >= 0.85 * 5 * _LIMIT
 
 
@@ -118,13 +118,17 @@ def test_reordering_does_not_end_startup(seed: int, equal: bool) -> None:
     [(0.005, 0.93, 0.005), (0.020, 0.90, 0.015)],
     ids=["5 ms", "20 ms"],
 )
-@pytest.mark.parametrize("equal", [True, False], ids=["equal", "other"])
+@pytest.mark.parametrize("same_implementation", [True, False], ids=["same", "other"])
 def test_jitter_is_not_taken_for_loss(
-    jitter: float, share: float, repeated: float, equal: bool
+    jitter: float, share: float, repeated: float, same_implementation: bool
 ) -> None:
     # Packets leave every half millisecond, so that 20 ms put each behind dozens of later ones, and
     # some of them later than the mean round trip by more than an eighth: RFC 8985, 6.2, step 4.
-    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE, jitter=jitter), 8.0, equal=equal)
+    network, flow = _run(
+        Conditions(delay=_DELAY, rate=_RATE, jitter=jitter),
+        8.0,
+        same_implementation=same_implementation,
+    )
     stats = flow.sender.stats()
     assert flow.goodput(2.0) >= share * _LIMIT
     assert network.there.dropped == 0
@@ -144,7 +148,7 @@ def test_packets_that_arrive_twice_cost_nothing(loss: float, share: float) -> No
 
 
 def test_peer_that_acknowledges_every_second_packet() -> None:
-    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, equal=False)
+    network, flow = _run(Conditions(delay=_DELAY, rate=_RATE), 6.0, same_implementation=False)
     assert flow.goodput(1.0) >= 0.97 * _LIMIT
     # RFC 9260, 6.2: at least every second packet, and hardly more often.
     assert network.there.sent * 0.45 <= network.back.sent <= network.there.sent * 0.60

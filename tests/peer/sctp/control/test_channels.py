@@ -24,9 +24,11 @@ from peer.sctp.wire.ppid import Ppid
 C = ChunkType
 
 
-@pytest.fixture(params=[True, False], ids=["equal", "other"])
+@pytest.fixture(params=[True, False], ids=["same", "other"])
 def pair(request: pytest.FixtureRequest) -> AssociationPair:
-    pair = AssociationPair(SctpConfig(recognise_equal=request.param, interleaving=request.param))
+    pair = AssociationPair(
+        SctpConfig(recognise_implementation=request.param, interleaving=request.param)
+    )
     pair.connect()
     return pair
 

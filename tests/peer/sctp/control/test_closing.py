@@ -28,7 +28,7 @@ from peer.sctp import (
 from peer.sctp.wire.chunks import ChunkType
 
 QUIET = SctpConfig(heartbeat_interval=1e9, max_retransmissions=40)
-CONFIGS = [QUIET, replace(QUIET, recognise_equal=False, interleaving=False)]
+CONFIGS = [QUIET, replace(QUIET, recognise_implementation=False, interleaving=False)]
 MODES: list[dict[str, float]] = [
     {},
     {"ordered": False},
@@ -156,7 +156,7 @@ ticks = st.sampled_from([0.0, 0.0, 0.02, 0.4])
 """Seconds between two moments at which busy machines look after anything."""
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["equal", "others"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["same", "others"])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     network=networks,
@@ -255,7 +255,7 @@ def test_a_granted_reset_that_was_in_progress_does_not_confuse_the_next_one() ->
 
 
 def test_a_reset_is_asked_for_only_when_the_peer_has_everything() -> None:
-    pair = AssociationPair(replace(QUIET, recognise_equal=False, interleaving=False))
+    pair = AssociationPair(replace(QUIET, recognise_implementation=False, interleaving=False))
     pair.connect()
     a = pair.a.association
     stream_id = a.open_channel("")

@@ -93,7 +93,7 @@ def test_t1_doubles_and_gives_up_after_max_init_retransmits() -> None:
 
 
 _OLD = {ParamType.FORWARD_TSN_SUPPORTED, ParamType.SUPPORTED_EXTENSIONS}
-_NEW = {ParamType.ZERO_CHECKSUM, ParamType.EQUAL}
+_NEW = {ParamType.ZERO_CHECKSUM, ParamType.SAME_IMPLEMENTATION}
 
 
 def _params_of(datagrams: list[bytes], kind: ChunkType) -> list[set[int]]:
@@ -132,8 +132,11 @@ def test_whatever_is_lost_both_sides_agree_on_how_data_looks(first: int) -> None
 
 @pytest.mark.parametrize(
     ("offered", "answered"),
-    [(SctpConfig(), _OLD | _NEW), (SctpConfig(recognise_equal=False, zero_checksum=False), _OLD)],
-    ids=["to an equal", "to one that knows neither"],
+    [
+        (SctpConfig(), _OLD | _NEW),
+        (SctpConfig(recognise_implementation=False, zero_checksum=False), _OLD),
+    ],
+    ids=["to the same implementation", "to one that knows neither"],
 )
 def test_an_init_ack_has_no_parameter_that_the_init_had_not(
     offered: SctpConfig, answered: set[int]
@@ -157,21 +160,21 @@ def test_init_and_cookie_echo_carry_a_checksum_and_the_init_a_zero_tag() -> None
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "equal", "interleaving", "zero"),
+    ("ours", "theirs", "same_implementation", "interleaving", "zero"),
     [
         (SctpConfig(), SctpConfig(), True, True, True),
         (SctpConfig(), SctpConfig(interleaving=False), True, False, True),
         (SctpConfig(), SctpConfig(zero_checksum=False), True, True, False),
-        (SctpConfig(), SctpConfig(recognise_equal=False), False, True, True),
+        (SctpConfig(), SctpConfig(recognise_implementation=False), False, True, True),
     ],
 )
 def test_an_extension_is_used_only_when_offered(
-    ours: SctpConfig, theirs: SctpConfig, equal: bool, interleaving: bool, zero: bool
+    ours: SctpConfig, theirs: SctpConfig, same_implementation: bool, interleaving: bool, zero: bool
 ) -> None:
     """RFC 8260, 2.2.1; RFC 9653, 5.1."""
     pair = AssociationPair(ours, z_config=theirs)
     pair.connect()
-    assert pair.a.of(Established) == [Established(equal, interleaving, zero)]
+    assert pair.a.of(Established) == [Established(same_implementation, interleaving, zero)]
 
 
 def test_an_unknown_parameter_is_reported_or_skipped_as_its_upper_bits_say() -> None:

@@ -14,9 +14,11 @@ from peer.sctp.wire.packet import split_chunks
 from peer.sctp.wire.params import ParamType, parse_params
 
 
-@pytest.fixture(params=[True, False], ids=["equal", "other"])
+@pytest.fixture(params=[True, False], ids=["same", "other"])
 def pair(request: pytest.FixtureRequest) -> AssociationPair:
-    pair = AssociationPair(SctpConfig(recognise_equal=request.param, interleaving=request.param))
+    pair = AssociationPair(
+        SctpConfig(recognise_implementation=request.param, interleaving=request.param)
+    )
     pair.connect()
     return pair
 

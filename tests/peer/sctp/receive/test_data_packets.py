@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from peer.sctp.config import SctpConfig
 from peer.sctp.congestion.base import SendSnapshot
 from peer.sctp.receive.data_packets import DataPacketReader
-from peer.sctp.receive.reassembly import OVERHEAD
+from peer.sctp.receive.reassembly import BOOKKEEPING
 from peer.sctp.receive.receiver import Receiver
 from peer.sctp.send.outgoing_chunks import Message
 from peer.sctp.send.send_queue import SendQueue
@@ -20,7 +20,7 @@ from peer.sctp.wire.chunks.data import DataChunk
 from peer.sctp.wire.crc32c import crc32c
 from peer.sctp.wire.packet import PacketWriter
 
-FLIGHT = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
+SNAPSHOT = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
 INFINITY = float("inf")
 
 
@@ -33,7 +33,7 @@ class Side:
 def _side(interleaving: bool) -> Side:
     messages: list[tuple[int, int, bytes]] = []
     receiver = Receiver(
-        SctpConfig(), Timers(), initial_tsn=1, interleaving=interleaving, equal=True,
+        SctpConfig(), Timers(), initial_tsn=1, interleaving=interleaving, same_implementation=True,
         deliver=lambda *message: messages.append(message),
     )  # fmt: skip
     return Side(receiver, messages)
@@ -67,7 +67,7 @@ def test_fast_and_slow_path_agree(
     for index, (stream, unordered, size) in enumerate(sizes):
         data = bytes([index]) * size
         queue.push(Message(stream, 53, data, 4 * unordered, False, INFINITY, INFINITY))
-    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, flight=FLIGHT, now=0.0)
+    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, snapshot=SNAPSHOT, now=0.0)
     bodies = [chunk.body for chunk in chunks]
     for a, b in swaps:
         if a < len(bodies) and b < len(bodies):
@@ -102,7 +102,7 @@ def test_fragments_above_a_hole_need_no_chunk_objects(monkeypatch: pytest.Monkey
     queue.begin(interleaving=True, initial_tsn=1)
     for size in (30, 1000):
         queue.push(Message(0, 53, bytes(size), 0, False, INFINITY, INFINITY))
-    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, flight=FLIGHT, now=0.0)
+    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, snapshot=SNAPSHOT, now=0.0)
     side = _side(interleaving=True)
     writer = PacketWriter(5000, 5000)
     writer.set_peer(77, zero_checksum=True)
@@ -118,7 +118,7 @@ def test_fragments_above_a_hole_need_no_chunk_objects(monkeypatch: pytest.Monkey
     path.take([writer.wrap(chunk.body) for chunk in chunks[1:]], 0)
     assert slow == [2]  # the begin of the message, that makes the hole
     assert side.receiver.tsns.blocks == [[2, 21, 1000]]
-    assert side.receiver.window == SctpConfig().receive_window - 1000 - OVERHEAD
+    assert side.receiver.window == SctpConfig().receive_window - 1000 - BOOKKEEPING
     assert side.receiver.immediate  # RFC 9260, 6.2: a SACK at once
 
 
@@ -129,7 +129,7 @@ def test_messages_of_several_fragments_need_no_chunk_objects(
     queue.begin(interleaving=True, initial_tsn=1)
     for number in range(3):
         queue.push(Message(0, 53, bytes([number]) * 100, 0, False, INFINITY, INFINITY))
-    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, flight=FLIGHT, now=0.0)
+    chunks = queue.cut(budget=INFINITY, max_chunks=1000, sequence=0, snapshot=SNAPSHOT, now=0.0)
     side = _side(interleaving=True)
     writer = PacketWriter(5000, 5000)
     writer.set_peer(77, zero_checksum=True)

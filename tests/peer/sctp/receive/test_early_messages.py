@@ -15,7 +15,7 @@ from peer.sctp import (
     Ppid,
     SctpConfig,
 )
-from peer.sctp.receive.reassembly import OVERHEAD
+from peer.sctp.receive.reassembly import BOOKKEEPING
 from peer.sctp.wire.chunks import ChunkType
 from peer.sctp.wire.dcep import DataChannelOpen
 
@@ -60,7 +60,7 @@ def test_messages_wait_for_their_channel_and_come_after_its_opening() -> None:
     send(pair, "1", "2")
     pair.drive(seconds=5)
     assert not texts(pair)
-    assert pair.z.association.stats().unread == 2 * (1 + OVERHEAD)
+    assert pair.z.association.stats().unread == 2 * (1 + BOOKKEEPING)
     opened_by_a_at = len(pair.z.events)
     pair.z.association.open_channel("agreed", stream_id=ID, negotiated=True)
     send(pair, "3")
@@ -93,14 +93,14 @@ def test_too_many_messages_are_refused_with_their_stream_and_given_back() -> Non
     opened_by_a(pair)
     opened_by_a(pair, 30)
     send(pair, "kept", stream_id=30)
-    send(pair, *["x"] * (KEPT // OVERHEAD))
+    send(pair, *["x"] * (KEPT // BOOKKEEPING))
     pair.drive(until=lambda: bool(pair.z.association._channels._refused))
     with pytest.raises(LocalProtocolError, match="before it was opened"):
         pair.z.association.open_channel("agreed", stream_id=ID, negotiated=True)
     pair.drive(until=lambda: bool(pair.a.of(DataChannelClosed)))
     assert [event.stream_id for event in pair.a.of(DataChannelClosed)] == [ID]
     pair.drive(seconds=5)
-    assert pair.z.association.stats().unread == 4 + OVERHEAD
+    assert pair.z.association.stats().unread == 4 + BOOKKEEPING
     pair.z.association.open_channel("small", stream_id=30, negotiated=True)
     pair.drive(seconds=5)
     assert texts(pair) == [b"kept"]
@@ -158,4 +158,4 @@ def test_a_flood_for_channels_that_do_not_exist_is_bounded() -> None:
     channels = pair.z.association._channels
     assert channels._early.size <= KEPT
     assert len(channels._refused) <= 4096
-    assert len(channels._early._streams) <= KEPT // OVERHEAD
+    assert len(channels._early._streams) <= KEPT // BOOKKEEPING

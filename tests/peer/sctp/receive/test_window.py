@@ -10,10 +10,10 @@ from peer.sctp import AssociationEnded, DataChannelMessage, Ending, SctpConfig, 
 KIB = 1024
 
 
-@pytest.fixture(params=[True, False], ids=["equal", "other"])
+@pytest.fixture(params=[True, False], ids=["same", "other"])
 def pair(request: pytest.FixtureRequest) -> AssociationPair:
     config = SctpConfig(
-        receive_window=64 * KIB, recognise_equal=request.param, interleaving=request.param
+        receive_window=64 * KIB, recognise_implementation=request.param, interleaving=request.param
     )
     pair = AssociationPair(config)
     pair.connect()

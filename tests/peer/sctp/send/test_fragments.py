@@ -13,7 +13,7 @@ WHOLE = BEGIN | END
 
 @pytest.fixture
 def pair() -> AssociationPair:
-    pair = AssociationPair(SctpConfig(interleaving=False, recognise_equal=False))
+    pair = AssociationPair(SctpConfig(interleaving=False, recognise_implementation=False))
     pair.connect()
     return pair
 

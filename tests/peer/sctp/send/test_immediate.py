@@ -17,7 +17,7 @@ C = ChunkType
 @pytest.fixture(params=[True, False], ids=["I-DATA", "DATA"])
 def pair(request: pytest.FixtureRequest) -> AssociationPair:
     """Not equals: they acknowledge a batch at once in any case."""
-    pair = AssociationPair(SctpConfig(interleaving=request.param, recognise_equal=False))
+    pair = AssociationPair(SctpConfig(interleaving=request.param, recognise_implementation=False))
     pair.connect()
     opened(pair)
     return pair
@@ -66,7 +66,7 @@ def test_the_last_packet_that_the_congestion_window_takes_asks(pair: Association
 
 
 def test_the_last_packet_that_the_peers_window_takes_asks() -> None:
-    pair = AssociationPair(SctpConfig(receive_window=8000, recognise_equal=False))
+    pair = AssociationPair(SctpConfig(receive_window=8000, recognise_implementation=False))
     pair.connect()
     opened(pair)
     pair.a.association.send_message(0, bytes(100_000), pair.now)

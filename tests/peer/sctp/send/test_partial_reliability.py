@@ -214,7 +214,7 @@ def test_a_limited_chunk_does_not_hang_on_a_closed_window() -> None:
 
 def test_the_rest_of_a_message_that_was_skipped_half_way_is_dropped() -> None:
     """RFC 3758, 3.6: stock aiortc goes on sending it after the FORWARD-TSN."""
-    pair = AssociationPair(SctpConfig(interleaving=False, recognise_equal=False))
+    pair = AssociationPair(SctpConfig(interleaving=False, recognise_implementation=False))
     pair.connect()
     tsn = _first_tsn(pair)
 

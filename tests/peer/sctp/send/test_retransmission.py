@@ -67,10 +67,11 @@ class Sender:
         self.outstanding = Outstanding(1)
         self.timers = Timers()
         self.controller = Recorder()
-        abandonment = PartialReliability(self.queue, self.outstanding, interleaving=False)
+        partial_reliability = PartialReliability(self.queue, self.outstanding, interleaving=False)
         self.retransmission = Retransmission(
-            queue=self.queue, outstanding=self.outstanding, abandonment=abandonment,
-            controller=self.controller, timers=self.timers, window=1 << 30, equal=True,
+            queue=self.queue, outstanding=self.outstanding, partial_reliability=partial_reliability,
+            controller=self.controller, timers=self.timers, window=1 << 30,
+            same_implementation=True,
             pmtu=PathMtu(
                 base=1188, maximum=1188, max_retransmissions=10, timers=self.timers,
                 random=bytes, on_change=lambda: None, on_round_trip=lambda rtt, now: None,
@@ -79,7 +80,7 @@ class Sender:
         )  # fmt: skip
         self.transmission = Transmission(
             queue=self.queue, outstanding=self.outstanding, retransmission=self.retransmission,
-            abandonment=abandonment, controller=self.controller,
+            partial_reliability=partial_reliability, controller=self.controller,
             writer=PacketWriter(5000, 5000), datagram_size=1188, max_burst=100,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from peer.sctp.send.send_queue import SendQueue
 from peer.sctp.wire.chunks import ChunkType, DataChunk
 from peer.sctp.wire.packet import split_chunks
 
-FLIGHT = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
+SNAPSHOT = SendSnapshot(0.0, 0, 0.0, 0.0, 0, 0, False)
 INFINITY = float("inf")
 
 
@@ -28,7 +28,7 @@ def _push(queue: SendQueue, stream: int, size: int) -> None:
 
 def _cut(queue: SendQueue, count: int) -> list[int]:
     """Return the streams of the next chunks."""
-    chunks = queue.cut(budget=INFINITY, max_chunks=count, sequence=0, flight=FLIGHT, now=0.0)
+    chunks = queue.cut(budget=INFINITY, max_chunks=count, sequence=0, snapshot=SNAPSHOT, now=0.0)
     return [int.from_bytes(chunk.body[8:10], "big") for chunk in chunks]
 
 
@@ -116,7 +116,7 @@ def test_small_messages_share_a_packet() -> None:
 def test_fragments_carry_what_the_receiver_needs(interleaving: bool) -> None:
     queue = _queue(interleaving=interleaving)
     _push(queue, 3, 3000)
-    chunks = queue.cut(budget=INFINITY, max_chunks=9, sequence=0, flight=FLIGHT, now=0.0)
+    chunks = queue.cut(budget=INFINITY, max_chunks=9, sequence=0, snapshot=SNAPSHOT, now=0.0)
     parsed = [DataChunk.parse(c.body[0], c.body[1], c.body[4:]) for c in chunks]
     assert [c.flags for c in parsed] == [2, 0, 1]
     assert [c.tsn for c in parsed] == [1, 2, 3]

@@ -27,19 +27,19 @@ SETTING_UP = {
     ChunkType.COOKIE_ECHO,
     ChunkType.COOKIE_ACK,
 }
-A_PROPOSAL = make_sctp_init(SctpConfig(), random.Random(3).randbytes)
+AN_INIT = make_sctp_init(SctpConfig(), random.Random(3).randbytes)
 
 
-def _proposed(a: SctpConfig, z: SctpConfig) -> AssociationPair:
+def _signaled(a: SctpConfig, z: SctpConfig) -> AssociationPair:
     pair = AssociationPair(a, z_config=z, link=Link(delay=0.025))
     ours, theirs = (make_sctp_init(config, random.Random(7).randbytes) for config in (a, z))
-    pair.a.association.connect(pair.now, proposals=(ours, theirs))
-    pair.z.association.connect(pair.now, proposals=(theirs, ours))
+    pair.a.association.connect(pair.now, sctp_inits=(ours, theirs))
+    pair.z.association.connect(pair.now, sctp_inits=(theirs, ours))
     return pair
 
 
 def test_data_flows_at_once_and_no_handshake_does() -> None:
-    pair = _proposed(SctpConfig(), SctpConfig())
+    pair = _signaled(SctpConfig(), SctpConfig())
     begun = pair.now
     assert pair.established
     pair.a.association.send(1, 51, b"ping", now=pair.now)
@@ -53,9 +53,9 @@ def test_data_flows_at_once_and_no_handshake_does() -> None:
 
 
 def test_extensions_are_agreed_on_as_in_a_handshake() -> None:
-    plain = SctpConfig(interleaving=False, zero_checksum=False, recognise_equal=False)
+    plain = SctpConfig(interleaving=False, zero_checksum=False, recognise_implementation=False)
     for a, z in ((SctpConfig(), SctpConfig()), (SctpConfig(), plain), (plain, SctpConfig())):
-        pair = _proposed(a, z)
+        pair = _signaled(a, z)
         shaken = AssociationPair(a, z_config=z)
         shaken.connect()
         for end in (pair.a, pair.z, shaken.a, shaken.z):
@@ -65,7 +65,7 @@ def test_extensions_are_agreed_on_as_in_a_handshake() -> None:
 
 
 def test_the_windows_and_streams_of_the_proposals_hold() -> None:
-    pair = _proposed(SctpConfig(), SctpConfig(receive_window=50_000, streams=4))
+    pair = _signaled(SctpConfig(), SctpConfig(receive_window=50_000, streams=4))
     pair.z.reads = False
     for _ in range(20):
         pair.a.association.send(3, 53, bytes(10_000), now=pair.now)
@@ -76,19 +76,19 @@ def test_the_windows_and_streams_of_the_proposals_hold() -> None:
 
 
 def test_it_can_be_shut_down() -> None:
-    pair = _proposed(SctpConfig(), SctpConfig())
+    pair = _signaled(SctpConfig(), SctpConfig())
     pair.a.association.shutdown(pair.now)
     pair.drive(until=lambda: pair.z.association.state is State.ENDED)
 
 
 @pytest.mark.parametrize(
-    "proposal",
+    "init",
     [
         b"",
         b"\x01",
-        A_PROPOSAL[:19],
-        A_PROPOSAL[:-4],
-        serialize_chunk(ChunkType.INIT_ACK, 0, A_PROPOSAL[4:]),
+        AN_INIT[:19],
+        AN_INIT[:-4],
+        serialize_chunk(ChunkType.INIT_ACK, 0, AN_INIT[4:]),
         Init(0, 100_000, 1, 1, 1).serialize(ChunkType.INIT),
         Init(1, 1499, 1, 1, 1).serialize(ChunkType.INIT),
         Init(1, 100_000, 0, 1, 1).serialize(ChunkType.INIT),
@@ -97,15 +97,15 @@ def test_it_can_be_shut_down() -> None:
     ids=["empty", "a byte", "cut", "a parameter cut", "INIT ACK", "zero tag", "no window",
          "no streams out", "no streams in"],
 )  # fmt: skip
-def test_a_proposal_that_cannot_be_used_is_refused(proposal: bytes) -> None:
+def test_an_init_that_cannot_be_used_is_refused(init: bytes) -> None:
     with pytest.raises(LocalProtocolError):
-        parse_sctp_init(proposal)
+        parse_sctp_init(init)
 
 
-@given(st.one_of(st.binary(max_size=80), st.integers(0, len(A_PROPOSAL) * 8 - 1)))
+@given(st.one_of(st.binary(max_size=80), st.integers(0, len(AN_INIT) * 8 - 1)))
 def test_any_bytes_are_a_proposal_or_refused(what: bytes | int) -> None:
     if isinstance(what, int):
-        flipped = bytearray(A_PROPOSAL)
+        flipped = bytearray(AN_INIT)
         flipped[what // 8] ^= 1 << what % 8
         what = bytes(flipped)
     try:
@@ -116,6 +116,6 @@ def test_any_bytes_are_a_proposal_or_refused(what: bytes | int) -> None:
 
 
 def test_what_came_with_a_description_may_differ_in_every_number() -> None:
-    side = parse_sctp_init(A_PROPOSAL)
+    side = parse_sctp_init(AN_INIT)
     other = replace(side, tag=1, initial_tsn=0xFFFFFFFF, window=1500, outbound_streams=1)
     assert parse_sctp_init(other.serialize(ChunkType.INIT)) == other
