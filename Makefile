@@ -90,6 +90,7 @@ lint: $(VENV)/.tests-installed types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@$(TSC) -p tests/web/types
+	@$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0 web tests/web
 
 # The declarations are checked as a user of the library gets them.
 types: node_modules/.package-lock.json

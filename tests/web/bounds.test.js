@@ -77,7 +77,10 @@ test('a list of files waits for its channel, and ends with its transfer', async 
   control.addEventListener('message', ({ data }) => (pages += data.includes('"entries"')));
   Object.defineProperty(own[0], 'bufferedAmount', {
     ...{ get: () => own[0].waits ?? 0, configurable: true },
-    set: (bytes) => ((own[0].waits = bytes), (most = Math.max(most, bytes))),
+    set: (bytes) => {
+      own[0].waits = bytes;
+      most = Math.max(most, bytes);
+    },
   });
   const transfer = await anna.sendFiles(files);
   while (pages < 50) await pause(1);

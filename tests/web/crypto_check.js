@@ -93,6 +93,6 @@ async function check() {
 try {
   await check();
 } catch (error) {
-  differences.push(`${error} ${error instanceof Error ? error.stack : ''}`);
+  differences.push(`${String(error)} ${error instanceof Error ? error.stack : ''}`);
 }
 await fetch('/result', { method: 'POST', body: JSON.stringify({ compared, differences }) });

@@ -75,7 +75,7 @@ test('a path is called by what it means, not by the candidate', () => {
     [['prflx', '203.0.113.8'], ['prflx', '203.0.113.9'], INTERNET],
   ];
   for (const [local, remote, text] of cases) {
-    assert.equal(describePath(path(local, remote)).text, text, `${local} ${remote}`);
+    assert.equal(describePath(path(local, remote)).text, text, `${String(local)} ${String(remote)}`);
   }
   const relayed = describePath(path(['relay', '203.0.113.1'], ['host', '10.0.0.1'], 'relayed'));
   assert.deepEqual(relayed, { icon: 'relay', text: 'Through a relay, still end-to-end encrypted' });

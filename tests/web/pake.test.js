@@ -213,12 +213,14 @@ test('passwords typed on different keyboards are the same', () => {
  */
 async function withFailingImport(format, name, body) {
   const subtle = globalThis.crypto.subtle;
-  const original = subtle.importKey;
-  /** @param {any[]} args */
+  const original = /** @type {(...args: unknown[]) => Promise<CryptoKey>} */ (
+    subtle.importKey.bind(subtle)
+  );
+  /** @param {unknown[]} args */
   const value = (...args) =>
     args[0] === format && args[2] === 'X25519'
       ? Promise.reject(new DOMException('no', name))
-      : Reflect.apply(original, subtle, args);
+      : original(...args);
   Object.defineProperty(subtle, 'importKey', { value, configurable: true });
   try {
     await body();

@@ -119,11 +119,11 @@ const dealt = (frames) =>
     .sort((a, b) => a[0] - b[0])
     .map(([, f]) => f);
 
-for (const [name, shuffle, version] of [
-  ['in order', (f) => f, 2],
-  ['backwards', reversed, 2],
-  ['in any order', dealt, 2],
-  ['in any order, in version 1', dealt, 1],
+for (const { name, shuffle, version } of [
+  { name: 'in order', shuffle: (f) => f, version: 2 },
+  { name: 'backwards', shuffle: reversed, version: 2 },
+  { name: 'in any order', shuffle: dealt, version: 2 },
+  { name: 'in any order, in version 1', shuffle: dealt, version: 1 },
 ]) {
   test(`files arrive whole when their frames come ${name}`, () => {
     const sizes = [0, 1, SEGMENT_SIZE - 1, SEGMENT_SIZE, SEGMENT_SIZE + 1, 20 * SEGMENT_SIZE + 5];

@@ -4,7 +4,6 @@
 
 import {
   Code,
-  Problem,
   Room,
   Shelf,
   asProblem,
@@ -36,6 +35,7 @@ import { ScreenWakeLock } from './ui/wake_lock.js';
 
 /** @typedef {import('../client/link/link.js').Link} Link */
 /** @typedef {import('../client/link/link.js').LinkEvents} LinkEvents */
+/** @typedef {import('../client/problems.js').Problem} Problem */
 /** @typedef {import('../client/room/room.js').RoomEvents} RoomEvents */
 /** @typedef {import('../client/transfer/engine/base.js').Incoming} Incoming */
 /** @typedef {import('../client/transfer/engine/base.js').Transfer} Transfer */

@@ -25,6 +25,7 @@ export class World {
 
   /** Puts the world's WebSocket and RTCPeerConnection in the place of the browser's. */
   install() {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias -- in the classes `this` is another
     const world = this;
     globalThis.location = /** @type {any} */ ({ origin: 'http://server.test', href: 'http://server.test/' });
     globalThis.WebSocket = /** @type {any} */ (

@@ -26,7 +26,7 @@ export async function talk(file: File): Promise<void> {
   // @ts-expect-error there is no such event
   room.addEventListener('links', () => {});
   // @ts-expect-error a problem has no `text`
-  room.addEventListener('error', ({ detail }) => detail.text);
+  room.addEventListener('error', ({ detail }) => void detail.text);
 
   const manifest = await manifestFrom([file]);
   is<number>()(manifest.bytes, true);
@@ -45,20 +45,20 @@ function listen(link: Link): void {
   link.addEventListener('chat', ({ detail }) => {
     is<{ id: number; text: string; at: Date }>()(detail, true);
     // @ts-expect-error a line of chat has a number, and no name
-    detail.name;
+    void detail.name;
   });
   link.addEventListener('delivered', ({ detail }) => is<{ id: number }>()(detail, true));
-  link.addEventListener('offer', async ({ detail: offer }) => {
+  link.addEventListener('offer', ({ detail: offer }) => {
     is<'in'>()(offer.direction, true);
-    await offer.accept();
+    void offer.accept();
     // @ts-expect-error an offer is accepted as a whole
-    await offer.accept(1);
+    void offer.accept(1);
   });
   link.addEventListener('progress', ({ detail: transfer }) => {
     is<number>()(transfer.bytesDone, true);
     is<number | null>()(transfer.secondsLeft, true);
     // @ts-expect-error only what is received is saved
-    transfer.saved;
+    void transfer.saved;
     if (transfer.direction === 'in') is<File | undefined>()(transfer.saved[0]?.file, true);
   });
   link.addEventListener('saved', ({ detail }) => {

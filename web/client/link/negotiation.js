@@ -8,7 +8,7 @@
 import { DescriptionError } from '../rtc/description.js';
 import { BadMessage, parseObject } from '../server/messages.js';
 import { Pake } from '../security/pake.js';
-import { Problem, asProblem, problem } from '../problems.js';
+import { asProblem, problem } from '../problems.js';
 import { RtcConnection } from '../rtc/connection.js';
 import {
   NONCE_SIZE,
@@ -21,6 +21,7 @@ import {
 } from '../security/sealing.js';
 import { SealedSignals, textOf } from './sealed_signals.js';
 
+/** @typedef {import('../problems.js').Problem} Problem */
 /** @typedef {import('../server/messages.js').Signal} Signal */
 /** @typedef {import('../server/messages.js').IceOffer} IceOffer */
 /** @typedef {'pake' | 'description' | 'path' | 'established' | 'failed'} Stage */
@@ -180,7 +181,7 @@ export class Negotiation {
 
   /** The other side has left the room; what it sent before is heard first. */
   peerLeft() {
-    this.#enqueue(async () => {
+    this.#enqueue(() => {
       if (this.stage !== 'established') this.#fail(problem('peer_left'));
     });
   }
@@ -212,7 +213,7 @@ export class Negotiation {
     await this.#line.flushed;
   }
 
-  /** @param {() => Promise<void>} step */
+  /** @param {() => void | Promise<void>} step */
   #enqueue(step) {
     this.#queue = this.#queue.then(step).catch((error) => {
       if (this.stage === 'failed') return;

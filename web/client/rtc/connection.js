@@ -13,6 +13,7 @@ import {
 import { problem } from '../problems.js';
 
 /** @typedef {import('../server/messages.js').IceOffer} IceOffer */
+/** @typedef {import('./description.js').Stats} Stats */
 /**
  * @template {object} Events
  * @typedef {import('../events.js').TypedEventTarget<Events>} TypedEventTarget
@@ -98,8 +99,9 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     });
     // Channels that the other side opens by itself are for programs: a page has no use for them.
     this.#pc.addEventListener('datachannel', ({ channel }) => channel.close());
-    const channels = CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]);
-    this.#channels = Object.fromEntries(channels);
+    this.#channels = /** @type {Record<ChannelName, RTCDataChannel>} */ (
+      Object.fromEntries(CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]))
+    );
     for (const name of /** @type {const} */ (['control', 'blocks'])) {
       this.#channels[name].bufferedAmountLowThreshold = LOW_WATER[name];
       this.#channels[name].addEventListener('bufferedamountlow', () => this.#wake());
@@ -312,7 +314,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     try {
       await this.#pc.setRemoteDescription({ type, sdp: cleaned.sdp });
     } catch (error) {
-      throw new DescriptionError(`the browser refuses the ${type}: ${error}`);
+      throw new DescriptionError(`the browser refuses the ${type}: ${String(error)}`);
     }
     this.#remoteCandidates += cleaned.candidates;
     this.#remoteNames += cleaned.names;
@@ -384,11 +386,11 @@ function makePeerConnection({ servers, policy }) {
 /**
  * Reads the path in use from a connection's statistics.
  *
- * @param {ReadonlyMap<string, any> | RTCStatsReport} report
+ * @param {ReadonlyMap<string, Stats> | RTCStatsReport} report
  * @returns {NetworkPath | null}
  */
 export function pathOf(report) {
-  const all = [.../** @type {ReadonlyMap<string, any>} */ (report).values()];
+  const all = [.../** @type {ReadonlyMap<string, Stats>} */ (report).values()];
   const transport = all.find(
     ({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId,
   );
@@ -410,10 +412,13 @@ export function pathOf(report) {
   };
 }
 
-/** @param {any} candidate of the statistics */
+/**
+ * @param {Stats} candidate
+ * @returns {Place}
+ */
 function describe({ candidateType, address, ip, port, protocol, relayProtocol }) {
   return {
-    type: candidateType,
+    type: candidateType ?? '',
     address: address || ip || null,
     port: typeof port === 'number' ? port : null,
     protocol: relayProtocol ?? protocol ?? '',

@@ -16,6 +16,22 @@ const MAX_CANDIDATE = 512;
 /** Most characters of an ICE name or password (RFC 8839, section 5.4). */
 const MAX_CREDENTIAL = 256;
 
+/**
+ * One part of a browser's statistics, with the fields that are read.
+ *
+ * @typedef {{id: string, type: string, selectedCandidatePairId?: string, selected?: boolean,
+ *   nominated?: boolean, state?: string, localCandidateId?: string, remoteCandidateId?: string,
+ *   currentRoundTripTime?: number, candidateType?: string, address?: string | null, ip?: string,
+ *   port?: number, protocol?: string, relayProtocol?: string, remoteCertificateId?: string,
+ *   fingerprintAlgorithm?: string, fingerprint?: string}} Stats
+ */
+/**
+ * The parts of an `RTCPeerConnection` that tell of the certificate.
+ *
+ * @typedef {{sctp?: {transport: {getRemoteCertificates?: () => ArrayBuffer[]} | null} | null,
+ *   getStats: () => Promise<ReadonlyMap<string, Stats> | RTCStatsReport>}} Connection
+ */
+
 /** A description that is not one of a data connection. */
 export class DescriptionError extends Error {}
 
@@ -191,16 +207,16 @@ function fingerprintText(fingerprint) {
 /**
  * What a browser tells of the certificate that DTLS verified, if it does.
  *
- * @param {RTCPeerConnection} pc
+ * @param {Connection} pc
  * @returns {Promise<Uint8Array<ArrayBuffer> | null>} its SHA-256 fingerprint
  */
 export async function verifiedFingerprint(pc) {
   const certificates = pc.sctp?.transport?.getRemoteCertificates?.() ?? [];
   if (certificates.length > 0)
     return new Uint8Array(await crypto.subtle.digest('SHA-256', certificates[0]));
-  const report = [.../** @type {ReadonlyMap<string, any>} */ (await pc.getStats()).values()];
+  const report = [.../** @type {ReadonlyMap<string, Stats>} */ (await pc.getStats()).values()];
   const transport = report.find(({ type }) => type === 'transport');
   const certificate = report.find(({ id }) => id === transport?.remoteCertificateId);
   if (certificate?.fingerprintAlgorithm !== 'sha-256') return null;
-  return fingerprintOf(`a=fingerprint:sha-256 ${certificate.fingerprint}`);
+  return fingerprintOf(`a=fingerprint:sha-256 ${certificate.fingerprint ?? ''}`);
 }

@@ -77,7 +77,7 @@ export class Code {
   link(base) {
     const url = new URL(base);
     const protocol = { 'ws:': 'http:', 'wss:': 'https:' }[url.protocol] ?? url.protocol;
-    return `${protocol}//${url.host}${url.pathname}#${this}`;
+    return `${protocol}//${url.host}${url.pathname}#${this.toString()}`;
   }
 
   /**

@@ -12,6 +12,7 @@
 //     const event = pake.nextEvent();     // {type: 'done', keys} or {type: 'failed', ...} or null
 
 import { problem } from '../problems.js';
+import { isRecord } from '../server/messages.js';
 import {
   NoWebCrypto,
   PROTOCOL,
@@ -229,26 +230,28 @@ export class Pake {
   async #take(text, due) {
     if (text.length > MAX_MESSAGE) throw new Failure('malformed', 'the message is too long');
     const message = parseObject(text) ?? {};
-    const fields = Number.isInteger(message.step) ? FIELDS[message.step] : undefined;
+    const { step } = message;
+    const fields = typeof step === 'number' ? FIELDS[step] : undefined;
     if (!fields?.every((name) => typeof message[name] === 'string')) {
       throw new Failure('malformed', 'the message is not a step of this protocol');
     }
-    if (message.step !== due) {
-      throw new Failure('out_of_order', `step ${message.step} came, step ${due} was due`);
+    if (step !== due) {
+      throw new Failure('out_of_order', `step ${String(step)} came, step ${due} was due`);
     }
+    const texts = /** @type {Record<string, string>} */ (message);
     if (due === 3) {
-      await this.#confirm(message.tag);
+      await this.#confirm(texts.tag);
       await this.#finish();
       return;
     }
-    const share = decodeBytes('share', message.share, SHARE_SIZE);
+    const share = decodeBytes('share', texts.share, SHARE_SIZE);
     this.#session = await this.#agree(share);
     const tag = b64uEncode(this.#session.ownTag);
     if (due === 1) {
       this.#state = 'awaitTag';
       this.#send({ step: 2, share: b64uEncode(this.#ownShare), tag });
     } else {
-      await this.#confirm(message.tag);
+      await this.#confirm(texts.tag);
       this.#send({ step: 3, tag });
       await this.#finish();
     }
@@ -445,12 +448,13 @@ async function sha512(...parts) {
  * The JSON object in a text, or null.
  *
  * @param {string} text
- * @returns {Record<string, any> | null}
+ * @returns {Record<string, unknown> | null}
  */
 function parseObject(text) {
   try {
+    /** @type {unknown} */
     const value = JSON.parse(text);
-    return typeof value === 'object' && !Array.isArray(value) ? value : null;
+    return isRecord(value) ? value : null;
   } catch {
     return null;
   }
@@ -467,7 +471,7 @@ function decodeBytes(name, text, size) {
   try {
     bytes = b64uDecode(text);
   } catch (error) {
-    throw new Failure('malformed', `${name}: ${error instanceof Error ? error.message : error}`);
+    throw new Failure('malformed', `${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (bytes.length !== size) {
     throw new Failure('malformed', `${name}: ${bytes.length} bytes instead of ${size}`);

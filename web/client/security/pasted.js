@@ -57,7 +57,7 @@ export function unwrap(text) {
   if (hash >= 0) {
     const code = rest
       .slice(hash + 1)
-      .replace(/%([0-7][0-9a-f])/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+      .replace(/%([0-7][0-9a-f])/gi, (_, /** @type {string} */ hex) => String.fromCharCode(parseInt(hex, 16)));
     return { code, server: serverAtEnd(rest.slice(0, hash)) ?? server };
   }
   const last = rest.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '').split(BLANKS).pop() ?? '';

@@ -21,6 +21,7 @@ const MAX_NAME = 64;
 // What may not stand in a name that people see: control characters, separators, what turns the
 // direction of the text around it, and the invisible ones. The server refuses the same ones.
 const HIDDEN =
+  // eslint-disable-next-line no-control-regex -- those that are taken out
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\p{Cs}]/gu;
 
 /** What `signal` messages are about. */
@@ -79,6 +80,7 @@ export function isRecord(value) {
  */
 export function parseObject(text, longest) {
   if (text.length > longest) throw new BadMessage(`message of ${text.length} characters`);
+  /** @type {unknown} */
   let value;
   try {
     value = JSON.parse(text);

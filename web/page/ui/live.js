@@ -51,6 +51,7 @@ export async function copyText(text) {
     field.className = 'sr';
     document.body.append(field);
     field.select();
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- where the clipboard is not allowed
     const copied = document.execCommand('copy');
     field.remove();
     return copied;

@@ -6,7 +6,8 @@ import { byId, setText } from './dom.js';
 /** One dialog for the page. */
 export class Question {
   #dialog = /** @type {HTMLDialogElement} */ (byId('question'));
-  #answer = (/** @type {boolean} */ _yes) => {};
+  /** @type {(yes: boolean) => void} */
+  #answer = () => {};
 
   constructor() {
     byId('question-yes').addEventListener('click', () => this.#close(true));

@@ -1,6 +1,8 @@
 // @ts-check
 // What helps against each problem: a second sentence, and what the one button does.
 
+import { isRecord } from '../../client/server/messages.js';
+
 /** @typedef {import('../../client/problems.js').Problem} Problem */
 
 /**
@@ -114,8 +116,11 @@ export async function secureRecoveryAction(address) {
 async function securePort(address) {
   if (!address.port) return 443; // an ordinary web server: its secure port is known
   try {
-    const health = await (await fetch(new URL('healthz', address.href))).json();
-    return Number.isInteger(health.tls_port) ? health.tls_port : null;
+    const response = await fetch(new URL('healthz', address.href));
+    /** @type {unknown} */
+    const health = await response.json();
+    const port = isRecord(health) ? health.tls_port : undefined;
+    return typeof port === 'number' && Number.isInteger(port) ? port : null;
   } catch {
     return null;
   }

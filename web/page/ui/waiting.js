@@ -23,9 +23,9 @@ export class WaitingView {
   constructor(announcer, { cancel }) {
     this.#announcer = announcer;
     byId('waiting-cancel').addEventListener('click', cancel);
-    byId('copy-code').addEventListener('click', () => this.#copy(this.#code, 'Code copied'));
-    byId('copy-link').addEventListener('click', () => this.#copy(this.#link, 'Link copied'));
-    byId('copy-command').addEventListener('click', () => this.#copy(this.#command, 'Command copied'));
+    byId('copy-code').addEventListener('click', () => void this.#copy(this.#code, 'Code copied'));
+    byId('copy-link').addEventListener('click', () => void this.#copy(this.#link, 'Link copied'));
+    byId('copy-command').addEventListener('click', () => void this.#copy(this.#command, 'Command copied'));
     const share = byId('share-link');
     share.hidden = typeof navigator.share !== 'function';
     share.addEventListener('click', () => {

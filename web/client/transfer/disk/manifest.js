@@ -107,9 +107,11 @@ async function walkDrop(drop) {
 async function walk(entry, parts, found) {
   if (found.length > MAX_SENT || parts.length > MAX_PATH / 2) throw problem('too_many');
   if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => {
+    /** @type {Promise<File>} */
+    const opened = new Promise((resolve, reject) => {
       /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject);
-    }).catch(() => {
+    });
+    const file = await opened.catch(() => {
       throw problem('disk', { sentence: `${displayName(parts.join('/'))} cannot be read.` });
     });
     found.push({ parts, file });
@@ -131,10 +133,11 @@ async function listFolder(folder, parts) {
   const children = [];
   // A reader gives some of the entries at a time (Chromium 100), and none when it is done.
   for (;;) {
-    /** @type {FileSystemEntry[]} */
-    const some = await new Promise((resolve, reject) => {
+    /** @type {Promise<FileSystemEntry[]>} */
+    const read = new Promise((resolve, reject) => {
       reader.readEntries(resolve, reject);
-    }).catch(() => {
+    });
+    const some = await read.catch(() => {
       throw problem('disk', {
         sentence: `The folder ${displayName(parts.join('/'))} cannot be read.`,
       });

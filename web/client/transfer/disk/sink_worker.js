@@ -13,6 +13,7 @@ import { crc32 } from './crc32.js';
  * @property {() => void} flush
  * @property {() => void} close
  */
+/** @typedef {FileSystemFileHandle & {createSyncAccessHandle: () => Promise<AccessHandle>}} WorkersHandle */
 /**
  * @typedef {{id: number, store: string} & (
  *   {op: 'directory', path: string[]}
@@ -48,7 +49,7 @@ function open(store, name) {
   if (handle === undefined) {
     handle = directory
       .getFileHandle(name, { create: true })
-      .then((/** @type {any} */ file) => file.createSyncAccessHandle()); // workers only
+      .then((file) => /** @type {WorkersHandle} */ (file).createSyncAccessHandle());
     handles.set(name, handle);
   }
   return handle;
@@ -106,14 +107,19 @@ async function handle(request) {
   }
 }
 
-self.addEventListener('message', async (/** @type {MessageEvent<Request>} */ event) => {
-  const { id } = event.data;
+/** @param {Request} request */
+async function answerTo(request) {
+  const { id } = request;
   /** @type {Answer} */
   let answer;
   try {
-    answer = { id, ...(await handle(event.data)) };
+    answer = { id, ...(await handle(request)) };
   } catch (error) {
     answer = { id, error: error instanceof Error ? error.name : 'Error' };
   }
   self.postMessage(answer);
+}
+
+self.addEventListener('message', (/** @type {MessageEvent<Request>} */ event) => {
+  void answerTo(event.data);
 });

@@ -139,13 +139,18 @@ function parseEntries(record) {
 function parseRanges(value) {
   if (!Array.isArray(value) || value.length > MAX_RANGES) throw new BadMessage('bad segments');
   return value.map((range) => {
-    if (!Array.isArray(range) || range.length !== 2) throw new BadMessage('bad segments');
-    const [first, last] = range;
-    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first < 0 || last < first) {
-      throw new BadMessage('bad segments');
-    }
-    return /** @type {Range} */ ([first, last]);
+    if (!isRange(range)) throw new BadMessage('bad segments');
+    return range;
   });
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Range}
+ */
+function isRange(value) {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  return value.every((end) => Number.isSafeInteger(end)) && value[0] >= 0 && value[1] >= value[0];
 }
 
 /**
