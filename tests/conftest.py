@@ -80,8 +80,14 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A skipped test is a failed one where CI runs: a missing component must be seen."""
+    """A skipped test is a failed one where CI runs: a missing component must be seen.
+
+    With several processes (`-n`) a report travels as UTF-8, which has no lone surrogates.
+    """
     report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
     if report.skipped and os.environ.get("CI"):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {item.nodeid}: {report.longrepr}"
