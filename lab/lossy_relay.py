@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -38,6 +39,8 @@ class LossyPath:
     seed: int = 1
     lost: int = 0
     overtaken: int = 0
+    disturbed: Counter[str] = field(default_factory=Counter)
+    """Datagrams that were lost or held back, by whom they went to."""
     largest: dict[str, int] = field(default_factory=dict)
     """Bytes of the largest datagram that was let through, by whom it went to."""
     _fronts: list[asyncio.DatagramTransport] = field(default_factory=list)
@@ -68,10 +71,12 @@ class LossyPath:
             return
         if self._random.random() < self.loss or self.drop(data, whose):
             self.lost += 1
+            self.disturbed[whose] += 1
             return
         self.largest[whose] = max(self.largest.get(whose, 0), len(data))
         if self._random.random() < self.reorder:
             self.overtaken += 1
+            self.disturbed[whose] += 1
             asyncio.get_running_loop().call_later(0.004, _send, out, data, to)
         else:
             out.sendto(data, to)

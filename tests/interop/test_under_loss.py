@@ -214,9 +214,13 @@ async def test_messages_that_are_not_sent_again_are_lost_alone(stack: str, by_us
         for ordered in (True, False):
             once = ChannelParameters(label="once", ordered=ordered, max_retransmits=0)
             channel = await OneWay.opened(met, once, by_us)
+            path.disturbed.clear()
             channel.send(range(MANY))
             came = await channel.close()
-            assert 2 * MANY // 3 < len(came) < MANY
+            # A datagram has parts of two messages at most. But those that wait for an earlier one
+            # are dropped with it by some receivers, however well they have arrived.
+            spoilt = 2 * path.disturbed["theirs" if by_us else "ours"]
+            assert (2 * MANY // 3 if ordered else MANY - spoilt) <= len(came) < MANY
             assert len(set(came)) == len(came)
             assert not ordered or came == sorted(came)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from peer.config import LinkConfig, Timeouts
+from peer.config import EngineName, LinkConfig, Timeouts
 from peer.errors import LinkClosed, LinkLost, PeerTimeout, ProtocolError
 from peer.link.connection import CONTROL, LinkConnection
 from peer.rtc import Connection, ConnectionState
@@ -25,13 +25,14 @@ def own_engine() -> Connection:
     return Connection(engine="peerline")
 
 
-async def test_the_two_ends_know_each_other() -> None:
-    async with link_pair() as pair:
+@pytest.mark.parametrize(("engine", "largest"), [("peerline", 16 << 20), ("aiortc", 256 << 10)])
+async def test_the_two_ends_know_each_other(engine: EngineName, largest: int) -> None:
+    async with link_pair(LinkConfig(engine=engine)) as pair:
         assert pair.ours.peer.name == "bob"
         assert pair.theirs.peer.name == "alice"
         assert pair.ours.offerer and not pair.theirs.offerer
         assert pair.ours.path is not None and pair.ours.path.kind == "direct"
-        assert pair.ours.max_message_size == 65536 or pair.ours.max_message_size > 65536
+        assert pair.ours.max_message_size == pair.theirs.max_message_size == largest
         assert "bob" in repr(pair.ours)
 
 
