@@ -20,7 +20,7 @@ import { fromHex, vectors as load, toHex } from './support/vectors.js';
 const vectors = load('codes');
 
 test('the words are those of the Python package', () => {
-  const file = readFileSync(new URL('../../peer/words.txt', import.meta.url), 'ascii');
+  const file = readFileSync(new URL('../../peer/security/words.txt', import.meta.url), 'ascii');
   assert.deepEqual(
     WORDS,
     file.split('\n').filter((line) => line && !line.startsWith('#')),

@@ -98,7 +98,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
    * @param {{peer: string, name: string}} options.remote
    * @param {string} options.room its id on the server
    * @param {Uint8Array | null} options.password
-   * @param {import('../room/guess_budget.js').Attempt | null} options.attempt
+   * @param {import('./guess_budget.js').Attempt | null} options.attempt
    * @param {IceOffer} options.ice
    * @param {string} options.name how this side is called
    * @param {import('./negotiation.js').Surroundings['send']} options.send

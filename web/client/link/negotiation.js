@@ -59,7 +59,7 @@ const BYE_CODES = Object.freeze({
  * @property {string} remote the other side's; who has the smaller one is the offerer
  * @property {string} room its id on the server
  * @property {Uint8Array | null} password what both sides must know; null for a link without one
- * @property {import('../room/guess_budget.js').Attempt | null} attempt counts the guess that it may be; null for
+ * @property {import('./guess_budget.js').Attempt | null} attempt counts the guess that it may be; null for
  *   a link without password
  * @property {IceOffer} ice
  * @property {(signal: import('./sealed_signals.js').OutgoingSignal) => void} send

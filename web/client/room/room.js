@@ -6,7 +6,7 @@
 //     room.addEventListener('link', ({detail: link}) => ...);     // connected and authenticated
 //     room.addEventListener('error', ({detail: problem}) => ...); // {code, sentence, action}
 
-import { Budget } from './guess_budget.js';
+import { Budget } from '../link/guess_budget.js';
 import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from '../security/codes.js';
 import { Link } from '../link/link.js';
 import { cleanName } from '../server/messages.js';

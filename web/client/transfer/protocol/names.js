@@ -1,7 +1,7 @@
 // @ts-check
 // Which names from the other side may be saved, and how to show them.
 //
-// The same rules as `peer/transfer/names.py` and `plan.py`, with the same vectors
+// The same rules as `peer/transfer/protocol/names.py` and `plan.py`, with the same vectors
 // (tests/vectors/names.json). What a page saves may be carried to any system, so its names are
 // always the portable ones:
 //

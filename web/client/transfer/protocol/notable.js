@@ -1,6 +1,6 @@
 // @ts-check
 // What a person should see of an offer first: what is hidden, and what is a program. The same
-// rules as `peer/transfer/notes.py`, with the same vectors (tests/vectors/names.json, `notable`).
+// rules as `peer/transfer/protocol/notes.py`, with the same vectors (tests/vectors/names.json, `notable`).
 
 /** @typedef {import('./messages.js').Entry} Entry */
 /** @typedef {{path: string, hidden: boolean, executable: boolean}} Notable */
