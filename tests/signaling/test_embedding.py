@@ -1,4 +1,4 @@
-"""The server as a part of somebody's aiohttp application, as docs/embedding.md says."""
+"""The server as a part of somebody's aiohttp application, as docs/howto/embedding.md says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import ENOUGH, open_client
 from tests.support.servers.raw_websocket import PONG, frame, open_raw
 
-PAGE = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "embedding.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -66,9 +66,9 @@ async def test_the_sample_runs_and_two_peers_meet_in_it() -> None:
 
 
 async def test_the_sample_of_a_configuration_is_one() -> None:
-    app = web.Application()
-    exec(compile(BLOCKS[1], "embedding.md", "exec"), {"signaling": signaling, "app": app})
-    async with running(app) as url:
+    names: dict[str, Any] = {"signaling": signaling, "web": web}
+    exec(compile(BLOCKS[1], "embedding.md", "exec"), names)
+    async with running(names["app"]) as url:
         assert (await get(f"{url}/peerline/", headers={"Host": "app.example.org"}))[0] == 200
         assert (await get(f"{url}/peerline/", headers={"Host": "evil.example"}))[0] == 421
 
