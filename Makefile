@@ -1,12 +1,3 @@
-# make demo    the whole story on this machine: a server, two processes, a folder, a chat line
-# make test    everything the tests need, then all tests
-# make test-versions   the core tests with every other Python found, and with eager tasks
-# make lint    ruff and mypy; tsc and eslint for the JavaScript
-# make types   the types of the JavaScript library, as .d.ts files in build/types
-# make audit   no installed package is one with a known hole (offline, from a table)
-# make fuzz    a million random inputs at whatever strangers and peers can reach (FUZZ=N for each)
-# make bench   measurements (bench/), printed as tables
-
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -36,11 +27,22 @@ TSC = $(NODE) node_modules/typescript/bin/tsc
 
 FROM_NPM := $(patsubst %,tests/interop/%/node_modules/.package-lock.json,werift libdatachannel)
 
-.DEFAULT_GOAL := help
-.PHONY: help demo test test-versions lint types format audit fuzz bench clean
+# State machines and no I/O: tests/support/repository/machine_tests.py. Those of long simulations are left out
+# here, because they run again what shorter tests run.
+MACHINES = $(filter-out $(SIMULATIONS),$(shell $(BIN)/python -m tests.support.repository.machine_tests))
+SIMULATIONS := tests/peer/sctp/test_latency.py tests/peer/sctp/congestion/test_paths.py \
+    tests/peer/sctp/congestion/test_fairness.py
 
-help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+COVERAGE := $(BIN)/python -m coverage
+FLOORS   := $(BIN)/python -m tests.support.repository.floor_coverage
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-versions coverage coverage-machines lint types format audit fuzz bench \
+    hooks clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1:\2/p' $(MAKEFILE_LIST) | \
+	    while IFS=: read -r target says; do printf 'make %-18s %s\n' "$$target" "$$says"; done
 
 # Debian ships python3 without ensurepip unless python3-venv is there.
 $(BIN)/python:
@@ -72,45 +74,59 @@ $(VENV)/.bench-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed ## a server, two processes, a folder, a chat line: the whole story on this machine
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.tests-installed $(FROM_NPM)
+test: $(VENV)/.tests-installed $(FROM_NPM) ## installs everything the tests need and runs them all; PYTEST_ARGS passes more
 	@tests/system-packages
 	@tests/interop/pion/make-programs
 	PEERLINE_ENGINE=aiortc $(BIN)/python -m pytest $(PYTEST_ARGS) $(END_TO_END)
 	PEERLINE_TEST_LOOP=uvloop $(BIN)/python -m pytest $(PYTEST_ARGS) $(CORE)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-versions:
-	@tests/python-versions $(PYTEST_ARGS) $(CORE)
+test-versions: ## the tests without browsers and networks on every other Python found here
+	@tests/python-versions $(PYTEST_ARGS) $(CORE) $(MACHINES)
 
-lint: $(VENV)/.tests-installed types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	@$(TSC) -p tests/web/types
+coverage: $(VENV)/.tests-installed $(FROM_NPM) ## lines and branches that all tests run, floor by floor (.coverage/html too)
+	@rm -rf .coverage && mkdir -p .coverage
+	$(COVERAGE) run -m pytest $(PYTEST_ARGS)
+	@$(COVERAGE) combine -q && $(COVERAGE) html -q
+	@$(FLOORS) .coverage/data
+
+coverage-machines: $(VENV)/.tests-installed ## the same of words and machines, by their own tests alone
+	@rm -rf .coverage && mkdir -p .coverage
+	$(COVERAGE) run -m pytest -q $(PYTEST_ARGS) $(MACHINES)
+	@$(COVERAGE) combine -q
+	@$(FLOORS) .coverage/data 1
+
+# The hooks are the one list of checks.
+lint: $(VENV)/.tests-installed node_modules/.package-lock.json ## every check of .pre-commit-config.yaml on every file
+	@$(BIN)/pre-commit run --all-files --show-diff-on-failure
 	@$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0 web tests/web
 
 # The declarations are checked as a user of the library gets them.
-types: node_modules/.package-lock.json
+types: node_modules/.package-lock.json ## checks the JavaScript with tsc, and writes its types to build/types
 	@$(TSC) -p . --noEmit false --declaration --emitDeclarationOnly \
 	    --rootDir web --outDir build/types
+	@$(TSC) -p tests/web/types
 
-format: $(VENV)/.tests-installed
+format: $(VENV)/.tests-installed ## applies what ruff can repair by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-audit: $(VENV)/.tests-installed
+audit: $(VENV)/.tests-installed ## compares the installed packages with a table of known holes, offline
 	@$(BIN)/python -m tests.support.security.audit
 
-fuzz: $(VENV)/.tests-installed
+fuzz: $(VENV)/.tests-installed ## FUZZ=N random inputs at each parser that strangers and peers reach
 	@tests/system-packages
 	PEERLINE_FUZZ=$(FUZZ) $(BIN)/python -m pytest -q --timeout 3600 $(PYTEST_ARGS) $(FUZZED)
 
-bench: $(VENV)/.bench-installed
+bench: $(VENV)/.bench-installed ## measurements, printed as tables and written to bench/RESULTS.md
 	@tests/system-packages bench
 	$(BIN)/python -m bench --write
 
-clean:
-	rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+hooks: $(VENV)/.tests-installed ## runs the checks of `make lint` before each commit from now on
+	$(BIN)/pre-commit install
+
+clean: ## removes what the targets above have made
+	rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -1,5 +1,8 @@
 """Peerline's signaling: the small messages that let two peers find each other.
 
+Messages, errors and settings are on floor 0; rooms, sessions and rate limits are machines
+(floor 1); sockets and aiohttp are on floor 2, the public names on floor 3, the command on floor 4.
+
 The package is cheap to import: nothing below is loaded before it is asked for, and only
 `signaling.server`, `signaling.service` and the modules under them need aiohttp. A peer that speaks
 the protocol imports `signaling.messages` and `signaling.ice_servers` alone.

@@ -29,9 +29,3 @@ def test_every_promise_names_a_module_and_a_test() -> None:
 def test_the_numbers_of_guesses_are_those_of_the_code() -> None:
     assert (CODE_GUESSES, ROOM_GUESSES, ROOM_WINDOW) == (1, 8, 3600)
     assert f"{ROOM_GUESSES * 24 * 7:,} a\n  week" in PAGE
-
-
-def test_make_targets_that_it_names_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"`make (\w+)`", PAGE)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"

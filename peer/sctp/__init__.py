@@ -1,5 +1,6 @@
-"""
-SCTP for WebRTC data channels, sans-I/O: bytes and the time go in, bytes and events come out.
+"""SCTP for WebRTC data channels, sans-I/O (floor 1).
+
+Bytes and the time go in, bytes and events come out.
 
 :class:`Association` is the door; ``README.md`` says which file does which RFC's section.
 """

@@ -5,9 +5,6 @@ never reach the server. `Code.parse` takes what people really type and paste: sp
 capital letters, `+`, dashes and invisible characters that chat programs put in, a whole link, or
 the command line that the sender's screen shows. `web/client/security/codes.js` is the same in
 JavaScript, sentence for sentence; `tests/vectors/codes.json` holds both to it.
-
-The words (`words.txt`) are the Electronic Frontier Foundation's second short list (CC BY 3.0 US)
-with some exchanged, as the file's head says.
 """
 
 from __future__ import annotations
@@ -15,14 +12,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from peer.errors import CodeError
 
 from .pasted import unwrap
+from .words import WORDS
 
 __all__ = [
     "DEFAULT_WORDS",
@@ -33,7 +29,6 @@ __all__ = [
     "complete",
     "make_words",
     "suggest",
-    "word_list",
 ]
 
 DEFAULT_WORDS: Final = 2
@@ -49,6 +44,7 @@ _SHOWN: Final = 24
 """Letters of an unknown word, and digits of a number, that an error repeats."""
 
 _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
+_WORD_SET: Final = frozenset(WORDS)
 _GLUED_NUMBER: Final = re.compile("([0-9]+)([^0-9].*)")
 
 
@@ -136,17 +132,17 @@ def make_words(random: bytes, count: int = DEFAULT_WORDS) -> tuple[str, ...]:
         raise ValueError(f"make_words needs {RANDOM_BYTES} random bytes, not {len(random)}")
     if not MIN_WORDS <= count <= MAX_WORDS:
         raise ValueError(f"a code has {MIN_WORDS} to {MAX_WORDS} words, not {count}")
-    words, rest, chosen = word_list(), int.from_bytes(random, "big"), []
+    rest, chosen = int.from_bytes(random, "big"), []
     for _ in range(count):
-        rest, index = divmod(rest, len(words))
-        chosen.append(words[index])
+        rest, index = divmod(rest, len(WORDS))
+        chosen.append(WORDS[index])
     return tuple(chosen)
 
 
 def complete(prefix: str) -> tuple[str, ...]:
     """The words that begin with `prefix`, in order; three letters leave one at most."""
     prefix = prefix.lower()
-    return tuple(word for word in word_list() if word.startswith(prefix))
+    return tuple(word for word in WORDS if word.startswith(prefix))
 
 
 def suggest(text: str) -> str | None:
@@ -162,7 +158,7 @@ def suggest(text: str) -> str | None:
         return candidates[0]
     limit = 1 if len(text) < 5 else 2 if len(text) < 7 else 3
     best: tuple[int, int, str] | None = None
-    for word in word_list():
+    for word in WORDS:
         if abs(len(word) - len(text)) > limit:
             continue
         distance = _edit_distance(text, word)
@@ -172,19 +168,6 @@ def suggest(text: str) -> str | None:
         return best[2]
     beginning = complete(text[:3]) if len(text) >= 3 else ()
     return beginning[0] if beginning else None
-
-
-@cache
-def word_list() -> tuple[str, ...]:
-    """The 1296 words, in alphabetical order."""
-    # Data of this module that happens to lie beside it, not input: hence no I/O floor.
-    text = Path(__file__).with_name("words.txt").read_text(encoding="ascii")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
-
-
-@cache
-def _word_set() -> frozenset[str]:
-    return frozenset(word_list())
 
 
 def _tokens(text: str) -> list[str]:
@@ -203,7 +186,7 @@ def _check_words(words: tuple[str, ...]) -> None:
     """Refuses words that are no code's, or too few or too many of them."""
     if len(words) > MAX_WORDS:
         raise CodeError(f"A code has at most {MAX_WORDS} words after its number, not {len(words)}.")
-    unknown = [word for word in words if word not in _word_set()]
+    unknown = [word for word in words if word not in _WORD_SET]
     if unknown:
         hints = []
         for word in unknown:

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from peer.errors import VerificationFailed
 
-from .codes import word_list
+from .words import WORDS
 
 __all__ = [
     "MAX_PLAINTEXT",
@@ -236,10 +236,10 @@ class Sealer:
 
 def sas_words(key: bytes) -> tuple[str, ...]:
     """Four words from the first 8 bytes of a key, 10.3 bits each, least significant first."""
-    words, rest, chosen = word_list(), int.from_bytes(key[:8], "big"), []
+    rest, chosen = int.from_bytes(key[:8], "big"), []
     for _ in range(SAS_WORDS):
-        rest, index = divmod(rest, len(words))
-        chosen.append(words[index])
+        rest, index = divmod(rest, len(WORDS))
+        chosen.append(WORDS[index])
     return tuple(chosen)
 
 

@@ -1,4 +1,6 @@
-"""Datagrams in batches: many packets a system call where the kernel can, one where it cannot.
+"""Datagrams in batches (floor 2).
+
+A system call moves many packets where the kernel supports it, and one elsewhere.
 
 `open_batch_socket` wraps a bound UDP socket; `UdpEndpoint` drives it from an asyncio or uvloop
 event loop. Nothing here knows what the datagrams mean.

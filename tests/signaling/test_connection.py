@@ -33,17 +33,15 @@ from signaling.rate_limit import Budget
 from signaling.server import SignalingServer
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import Client, open_client
-from tests.support.servers.raw_websocket import (
+from tests.support.servers.raw_websocket import RawClient, open_raw, request
+from tests.support.servers.websocket_frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
     PONG,
     TEXT,
-    RawClient,
     frame,
-    open_raw,
-    request,
 )
 
 LIMITS = LimitsConfig(close_timeout=0.3)

@@ -20,7 +20,8 @@ from signaling.frame_meter import FrameMeter
 from signaling.messages import Draining, Ice, IceUpdate
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import ENOUGH, open_client
-from tests.support.servers.raw_websocket import PONG, frame, open_raw
+from tests.support.servers.raw_websocket import open_raw
+from tests.support.servers.websocket_frames import PONG, frame
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "embedding.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -14,7 +14,8 @@ from signaling.frame_meter import FrameMeter
 from signaling.messages import Ice, IceUpdate
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import open_client
-from tests.support.servers.raw_websocket import CONTINUATION, PING, PONG, RawClient, frame, open_raw
+from tests.support.servers.raw_websocket import RawClient, open_raw
+from tests.support.servers.websocket_frames import CONTINUATION, PING, PONG, frame
 
 HELLO = frame(b'{"t":"hello","room":"flood"}')
 FIRST = frame(b"{", fin=False)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.frame_meter import FrameMeter
-from tests.support.servers.raw_websocket import CONTINUATION, PING, PONG, TEXT, frame
+from tests.support.servers.websocket_frames import CONTINUATION, PING, PONG, TEXT, frame
 
 MANY = 1e9
 

@@ -27,7 +27,7 @@ from signaling.messages import (
     Welcome,
 )
 from signaling.rooms import Close, Effect, Send
-from tests.support.servers.clients import VECTORS
+from tests.support.signaling_vectors import VECTORS
 
 M = TypeVar("M")
 

@@ -33,7 +33,7 @@ from signaling.messages import (
     serialize,
     serialize_bytes,
 )
-from tests.support.servers.clients import VECTORS
+from tests.support.signaling_vectors import VECTORS
 
 
 def fields(message: ClientMessage | ServerMessage) -> dict[str, Any]:

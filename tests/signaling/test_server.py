@@ -33,7 +33,8 @@ from signaling.messages import (
 from signaling.server import SignalingServer
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import Client, Closed, open_client
-from tests.support.servers.raw_websocket import frame, open_raw
+from tests.support.servers.raw_websocket import open_raw
+from tests.support.servers.websocket_frames import frame
 
 ICE = IceConfig((IceServer(("turn:t.example",), "user", "very-secret"),), "relay")
 

@@ -31,8 +31,10 @@ from signaling import (
 )
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.certificates import make_certificate
-from tests.support.servers.clients import ENOUGH, VECTORS, open_client
-from tests.support.servers.raw_websocket import frame, request
+from tests.support.servers.clients import ENOUGH, open_client
+from tests.support.servers.raw_websocket import request
+from tests.support.servers.websocket_frames import frame
+from tests.support.signaling_vectors import VECTORS
 
 INPUTS = int(os.environ.get("PEERLINE_FUZZ", "1500"))
 SEED = int(os.environ.get("PEERLINE_FUZZ_SEED", "7"))

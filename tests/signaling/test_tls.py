@@ -19,7 +19,8 @@ from signaling.tls import server_context
 from tests.support.processes.leftovers import nothing_left_behind, open_sockets
 from tests.support.servers.certificates import make_certificate
 from tests.support.servers.clients import open_client
-from tests.support.servers.raw_websocket import PONG, frame, request
+from tests.support.servers.raw_websocket import request
+from tests.support.servers.websocket_frames import PONG, frame
 from tests.support.waiting import until
 
 

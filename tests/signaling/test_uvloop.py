@@ -17,7 +17,8 @@ from signaling.errors import CloseCode
 from signaling.messages import Ice, IceUpdate, PeerEvent
 from tests.support.servers.certificates import make_certificate
 from tests.support.servers.clients import open_client
-from tests.support.servers.raw_websocket import PONG, frame, open_raw, request
+from tests.support.servers.raw_websocket import open_raw, request
+from tests.support.servers.websocket_frames import PONG, frame
 
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 

@@ -1,1 +1,1 @@
-"""The commands, one module each; what several of them need is in the folders beside this one."""
+"""The commands, one module each (floor 4); the folders beside this one hold what they share."""

@@ -1,1 +1,1 @@
-"""The signaling server inside ``send`` and ``chat``, and how others on the network find it."""
+"""The signaling server inside ``send`` and ``chat``, announced on the network (floor 4)."""

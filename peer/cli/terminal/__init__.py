@@ -1,1 +1,1 @@
-"""What people see and type: screen, progress, questions, wording. Everything goes to stderr."""
+"""Screen, progress, questions and wording (floor 4). Everything goes to stderr."""

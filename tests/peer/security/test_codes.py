@@ -13,6 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from peer.errors import CodeError, ExitCode
+from peer.security import words
 from peer.security.codes import (
     DEFAULT_WORDS,
     MAX_WORDS,
@@ -22,19 +23,19 @@ from peer.security.codes import (
     complete,
     make_words,
     suggest,
-    word_list,
 )
 from peer.security.pasted import server_of
+from peer.security.words import WORDS
 from tests.support.security import vectors
 
 VECTORS = vectors.load("codes.json")
 ROOT = Path(__file__).resolve().parents[3]
 
-words = st.sampled_from(word_list())
+any_word = st.sampled_from(WORDS)
 codes = st.builds(
     Code,
     st.integers(1, 999_999_999).map(str),
-    st.lists(words, min_size=MIN_WORDS, max_size=MAX_WORDS).map(tuple),
+    st.lists(any_word, min_size=MIN_WORDS, max_size=MAX_WORDS).map(tuple),
 )
 quick = settings(max_examples=150, deadline=None)
 
@@ -46,19 +47,19 @@ INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0f"
 
 
 def test_the_list_has_1296_distinct_plain_words() -> None:
-    assert len(word_list()) == 1296 == len(set(word_list()))
-    assert all(re.fullmatch("[a-z]{3,10}", word) for word in word_list())
-    assert list(word_list()) == sorted(word_list())
+    assert len(WORDS) == 1296 == len(set(WORDS))
+    assert all(re.fullmatch("[a-z]{3,10}", word) for word in WORDS)
+    assert list(WORDS) == sorted(WORDS)
 
 
 def test_three_letters_say_which_word_it_is() -> None:
-    assert len({word[:3] for word in word_list()}) == 1296
+    assert len({word[:3] for word in WORDS}) == 1296
 
 
 def test_no_two_words_are_near_each_other() -> None:
     """So a slip in one or two letters is noticed, and the word that was meant is known."""
     shortened: dict[str, set[str]] = {}
-    for word in word_list():
+    for word in WORDS:
         for dropped in range(3):
             for kept in combinations(word, len(word) - dropped):
                 shortened.setdefault("".join(kept), set()).add(word)
@@ -87,11 +88,11 @@ def within_two_edits(a: str, b: str) -> bool:
 
 def test_the_page_has_the_same_words_in_the_same_order() -> None:
     script = (ROOT / "web/client/security/words.js").read_text(encoding="utf-8")
-    assert tuple(script.split("`")[1].split()) == word_list()
+    assert tuple(script.split("`")[1].split()) == WORDS
 
 
 def test_the_list_credits_its_authors() -> None:
-    head = (ROOT / "peer" / "words.txt").read_text(encoding="ascii").split("\naardvark")[0]
+    head = words.__doc__ or ""
     assert "Electronic Frontier Foundation" in head
     assert "CC BY" in head
 
@@ -108,14 +109,14 @@ def test_two_words_are_the_default() -> None:
 def test_made_words_come_from_the_list(random: bytes, count: int) -> None:
     made = make_words(random, count)
     assert len(made) == count
-    assert set(made) <= set(word_list())
+    assert set(made) <= set(WORDS)
 
 
 def test_every_word_can_be_made() -> None:
-    size = len(word_list())
+    size = len(WORDS)
     first = {make_words(n.to_bytes(RANDOM_BYTES, "big"))[0] for n in range(size)}
     second = {make_words((n * size).to_bytes(RANDOM_BYTES, "big"))[1] for n in range(size)}
-    assert first == second == set(word_list())
+    assert first == second == set(WORDS)
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, MAX_WORDS + 1])
@@ -177,7 +178,7 @@ def test_any_dashes_blanks_and_punctuation_are_accepted(
     st.one_of(
         st.text(max_size=80),
         st.text(string.printable + DASHES + INVISIBLE + "٣½ǅßİ#%", max_size=80),
-        st.lists(st.one_of(words, st.text(max_size=8), st.integers().map(str)), max_size=12).map(
+        st.lists(st.one_of(any_word, st.text(max_size=8), st.integers().map(str)), max_size=12).map(
             "-".join
         ),
     )
@@ -203,14 +204,14 @@ def swapped(text: str) -> set[str]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(words, st.integers(0, 9), st.sampled_from(string.ascii_lowercase))
+@given(any_word, st.integers(0, 9), st.sampled_from(string.ascii_lowercase))
 def test_a_slip_is_named_and_the_word_that_was_meant_is_offered(
     word: str, place: int, letter: str
 ) -> None:
     place = min(place, len(word) - 1)
     slip = word[:place] + letter + word[place + 1 :]
     # What begins a word is taken for it; and a swap away there may be another, as near.
-    assume(slip != word and not complete(slip) and not swapped(slip) & set(word_list()))
+    assume(slip != word and not complete(slip) and not swapped(slip) & set(WORDS))
     with pytest.raises(CodeError, match=f'^"{slip}" is .*; did you mean "{word}"\\?$'):
         Code.parse(f"7-ocean-{slip}")
 
@@ -234,11 +235,11 @@ def test_completion_matches_the_golden_cases() -> None:
 
 
 def test_no_letters_complete_to_everything() -> None:
-    assert complete("") == word_list()
+    assert complete("") == WORDS
 
 
 @quick
-@given(words, st.integers(3, 10))
+@given(any_word, st.integers(3, 10))
 def test_three_letters_complete_to_their_word(word: str, size: int) -> None:
     assert complete(word[:size].upper()) == (word,)
     assert suggest(word[:size]) == word

@@ -13,7 +13,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from peer.errors import ExitCode, VerificationFailed
-from peer.security.codes import word_list
 from peer.security.sealing import (
     MAX_PLAINTEXT,
     Envelope,
@@ -28,6 +27,7 @@ from peer.security.sealing import (
     open_link_sas,
     sas_words,
 )
+from peer.security.words import WORDS
 from tests.support.security import vectors
 from tests.support.security.vectors import envelope_of, keys_of, made_bytes
 
@@ -312,7 +312,7 @@ def test_a_session_key_of_another_size_is_refused(size: int) -> None:
 
 
 def test_words_are_digits_to_the_base_of_the_list_least_significant_first() -> None:
-    words = word_list()
+    words = WORDS
     number = 5 + 7 * 1296 + 11 * 1296**2 + 1295 * 1296**3 + 1296**4 * 3
     key = number.to_bytes(8, "big") + bytes(24)
     assert sas_words(key) == (words[5], words[7], words[11], words[1295])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -24,11 +22,8 @@ from signaling.messages import (
     serialize,
 )
 
-__all__ = ["ENOUGH", "VECTORS", "Client", "Closed", "open_client"]
+__all__ = ["ENOUGH", "Client", "Closed", "open_client"]
 
-VECTORS: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "vectors" / "signaling.json").read_text(encoding="utf-8")
-)
 
 ENOUGH = 20.0
 """Seconds after which what did not come will not come."""

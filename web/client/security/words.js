@@ -1,5 +1,5 @@
 // @ts-check
-// The 1296 words of codes and authentication strings, the same as peer/words.txt (a test compares
+// The 1296 words of codes and authentication strings, the same as peer/security/words.py (a test compares
 // them): the Electronic Frontier Foundation's second short word list, CC BY 3.0 US, with 62 words
 // exchanged. https://www.eff.org/deeplinks/2016/07/new-wordlists-random-passphrases
 

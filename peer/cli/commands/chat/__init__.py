@@ -1,1 +1,1 @@
-"""``peerline chat``: the command, the conversation, and the two ways to show it."""
+"""``peerline chat`` (floor 4): the command, the conversation, and the two ways to show it."""
