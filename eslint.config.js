@@ -24,7 +24,7 @@ export default defineConfig(
     },
   },
   {
-    // What workers have too, and WebRTC: the library knows no `document` and no `window`.
+    // The globals of workers, and WebRTC: the library knows no `document` and no `window`.
     files: ['web/client/**/*.js'],
     languageOptions: {
       globals: { ...globals['shared-node-browser'], ...globals.worker, RTCPeerConnection: 'readonly' },

@@ -1,4 +1,4 @@
-"""What can be set: channels, timeouts, limits of links (floor 0)."""
+"""Settings of links and channels: delivery, timeouts and limits (floor 0)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 __all__ = ["ENGINES", "ChannelParameters", "EngineName", "LinkConfig", "Priority", "Timeouts"]
 
 EngineName: TypeAlias = Literal["peerline", "aiortc"]
-"""What carries the channels: Peerline's own SCTP association, or aiortc's."""
+"""The SCTP implementation that carries the channels: Peerline's own or that of aiortc."""
 ENGINES: Final = ("peerline", "aiortc")
 
 
@@ -30,7 +30,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelParameters:
-    """How a data channel delivers (RFC 8831 section 6.4, RFC 8832 section 5.1).
+    """How a data channel delivers (RFC 8831, 6.4; RFC 8832, 5.1).
 
     Attributes:
         label: name of the channel; ASCII, since aiortc counts its length in characters where

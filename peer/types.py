@@ -1,4 +1,4 @@
-"""What there is to know about a peer and the path to it (floor 0)."""
+"""Types that describe a peer and the network path to it (floor 0)."""
 
 from __future__ import annotations
 

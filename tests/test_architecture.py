@@ -49,7 +49,7 @@ QUESTIONS = {
     ),
     "the progress bar of the page jumps": ("the page's progress bar", "web/page/ui/transfers.js"),
 }
-"""What somebody wants to change, the row that is meant, and the file to open first."""
+"""Ten changes, each with the row of the table that it needs and the file to open first."""
 
 
 PATH = re.compile(r"(?:peer|signaling|web|lab|bench|tests|docs)(?:/[\w.-]+)+")

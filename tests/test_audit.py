@@ -30,7 +30,7 @@ def test_no_version_with_a_known_hole_can_be_installed() -> None:
     for name, fixed in known_holes().items():
         if not fixed:
             continue
-        # What others have ruled out themselves needs no floor of ours.
+        # Versions that a dependency rules out itself need no lower bound here.
         ruled_out = name == "markdown-it-py"
         assert name in DIRECT or ruled_out, f"{name}: needs a floor of its own in pyproject.toml"
     for name, requirement in DIRECT.items():

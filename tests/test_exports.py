@@ -1,4 +1,4 @@
-"""What a package offers is what it lists, and importing it costs only what is used."""
+"""Packages offer the names that they list, and importing them costs only what is used."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ FOLDERS = (
     {"room"},
     {"cli"},
 )
-"""What `peer` consists of, from bottom to top; those in one set do not import each other."""
+"""Modules and folders of `peer`, from bottom to top; those of one set do not import each other."""
 
 RTC_ONLY = {"aiortc", "aioice"}
 SHARED_CONTRACT = {

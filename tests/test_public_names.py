@@ -1,4 +1,4 @@
-"""What users of the library can reach they can name, and nothing else shows."""
+"""Users can name every type that they can reach, and nothing else shows."""
 
 from __future__ import annotations
 

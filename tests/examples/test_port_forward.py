@@ -158,7 +158,7 @@ def test_slow_reader_slows_the_sender_down(start: StartExample) -> None:
         nonlocal before
         connection.setblocking(False)
         data = memoryview(bytes(size))
-        # Whatever can be buffered on the way is full when nothing more fits for a second.
+        # All buffers on the way are full when nothing more fits for a second.
         while select.select([], [connection], [], 1.0)[1]:
             before += connection.send(data[before : before + 65536])
         blocked.set()
