@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .room.entering import Entering, host, join
     from .room.room import Room
     from .security.codes import Code
+    from .transfer.disk import Sources
     from .transfer.engine import IncomingTransfer, OutgoingTransfer, Progress, TransferStage
     from .transfer.protocol import Entry, LeftOut, Manifest, Notable, Notes, Renamed
     from .types import CandidateType, NetworkPath, PeerInfo
@@ -123,6 +124,7 @@ _HOME = {
     "Room": "room.room",
     "ServerRefused": "errors",
     "ServerUnreachable": "errors",
+    "Sources": "transfer.disk",
     "Timeouts": "config",
     "TooManyGuesses": "errors",
     "TransferBroken": "errors",
@@ -186,6 +188,7 @@ __all__ = [
     "Room",
     "ServerRefused",
     "ServerUnreachable",
+    "Sources",
     "Timeouts",
     "TooManyGuesses",
     "TransferBroken",

@@ -15,6 +15,7 @@ from peer.channel.chat.session import ChatSession
 from peer.config import ChannelParameters, LinkConfig, Priority
 from peer.errors import LinkClosed, LinkEnded, LinkLost, PeerError
 from peer.rtc import DataChannel
+from peer.transfer.disk import Sources
 from peer.transfer.engine import IncomingTransfer, OutgoingTransfer, Transfers
 from peer.types import NetworkPath, PeerInfo
 
@@ -189,7 +190,7 @@ class Link:
 
     async def send_files(
         self,
-        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        paths: Sources | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         strict: bool = False,
     ) -> OutgoingTransfer:
@@ -199,13 +200,15 @@ class Link:
         cannot be read, or is no file, folder or link, is left out: see its `left_out`.
 
         Args:
-            paths: What to send.
-            strict: Refuse to leave anything out.
+            paths: Files and folders, or a listing of them from `Sources.of`. Of a listing, files
+                that changed or vanished since are left out, as during the transfer.
+            strict: Refuse to leave anything out; a listing has its own `Sources.strict`.
 
         Raises:
             DiskError: a path does not exist, nothing is left to send, or (when strict) something
                 would be left out.
             TransferError: they do not make a transfer.
+            RuntimeError: The listing was sent before.
             LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
         return await self._transfers.send(paths, strict=strict)

@@ -90,18 +90,25 @@ async def _send(
     show_qr: bool | None,
     port: int,
 ) -> int:
+    import asyncio
+
     from peer.cli.rendezvous import invite
     from peer.cli.terminal import transfer_view, wording
     from peer.cli.terminal.screen import Screen
+    from peer.transfer.disk import Sources
 
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
-        said = [f'"{safe(str(path))}" does not exist.' for path in missing[:_NAMED]]
+        said = [
+            f'There is no file or folder called "{safe(str(path))}".' for path in missing[:_NAMED]
+        ]
         more = [f"... and {len(missing) - _NAMED} more."] if len(missing) > _NAMED else []
         raise UsageProblem(" ".join([*said, *more]))
     async with AsyncExitStack() as stack:
         screen = stack.enter_context(Screen())
-        await transfer_view.list_sources(screen, paths, strict=strict)
+        # Listed once: the offer is what was shown, however long the other side takes to come.
+        sources = await asyncio.to_thread(Sources.of, paths, strict=strict)
+        transfer_view.show_sources(screen, sources)
         invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
         wording.invitation(
             screen, invitation, command=invitation.command("receive"), show_qr=show_qr
@@ -111,7 +118,7 @@ async def _send(
         screen.clear_status()
         wording.connected(screen, link)
         receiver = wording.who(link.peer)
-        outgoing = await link.send_files(paths, strict=strict)
+        outgoing = await link.send_files(sources)
         view = transfer_view.ScreenView(
             screen,
             path=wording.path_in_short(link.path),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peer.errors import ExitCode
@@ -29,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ScreenView",
     "follow",
-    "list_sources",
     "notices",
     "places",
+    "show_sources",
     "status_of",
     "summary",
     "unfinished",
@@ -50,24 +48,11 @@ _WIDE = 100
 """Columns from which on there is room for a bar."""
 
 
-async def list_sources(screen: Screen, paths: Sequence[Path], *, strict: bool) -> None:
-    """Say what is about to be sent, before anybody is asked to wait for it.
-
-    Raises:
-        DiskError: There is nothing to send, or (when strict) something would be left out.
-        TransferError: It cannot be sent in one transfer.
-    """
-    from peer.transfer.disk import Sources
-
-    sources = await asyncio.to_thread(Sources.of, paths, strict=strict)
-    try:
-        screen.say(f"Sending {wording.describe(sources.manifest)}:")
-        for line in listing(sources.manifest):
-            screen.say(*line)
-        for line in notices(sources):
-            screen.say(*line)
-    finally:
-        sources.close()
+def show_sources(screen: Screen, sources: Sources) -> None:
+    """Show what is going to be offered."""
+    screen.say(f"Sending {wording.describe(sources.manifest)}:")
+    for line in [*listing(sources.manifest), *notices(sources)]:
+        screen.say(*line)
 
 
 def summary(verb: str, transfer: Transfer, seconds: float) -> str:

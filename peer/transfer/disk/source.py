@@ -76,45 +76,53 @@ class _Found:
 
 
 class Sources:
-    """Files and folders to send.
+    """A listing of files and folders to send, and their content.
 
-    `Sources.of` lists them; `read` reads segments and may be called from several threads.
+    `Sources.of` makes the listing. Show it to a person, and give it to `Link.send_files`: the
+    offer is then what was shown. It serves one transfer, which closes its files.
+
+    Attributes:
+        manifest: Every file, folder and link that is offered.
+        strict: Whether leaving anything out ends the transfer.
+        left_out: Entries that are not offered, with the reason.
+        renamed: Entries at the top that are offered under another name, because two have the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
+        """Make an empty listing; use `Sources.of`."""
         self._roots: dict[str, str] = {}
         """Where each thing at the top is, by the name that it is sent under."""
         self._identities = array("Q")
         """By index: device, inode, and time of modification in ns."""
         self._lock = threading.Lock()
         self._open: dict[int, int] = {}
+        self._claimed = False
         self._closed = False
         self._busy: dict[int, int] = {}
+        self.strict = strict
         self.left_out: Notes[LeftOut] = Notes()
-        """What is not sent, for a warning."""
         self.renamed: Notes[Renamed] = Notes()
-        """What is sent under another name, because two things have the same."""
         self.manifest = Manifest()
 
     @classmethod
     def of(cls, paths: Iterable[str | os.PathLike[str]], *, strict: bool = False) -> Self:
-        """List files, and folders with everything in them.
+        """List files, and folders with everything in them. Blocks while it reads the folders.
 
-        A path that is itself a symbolic link stands for what it points to. Links inside folders
-        are sent as links, when they stay inside the folder. What cannot be read, has vanished, or
-        is a socket, a pipe or a device is left out. Of two paths with the same last name the
-        second gets a number.
+        A path that is itself a symbolic link stands for its target. Links inside folders are sent
+        as links if their targets are inside the same folder. Entries that cannot be read, and
+        sockets, pipes and devices, are left out. Of two paths with the same last name, the second
+        gets a number.
 
         Args:
-            paths: What to send.
-            strict: Refuse to leave anything out.
+            paths: Files and folders to send.
+            strict: Refuse to leave anything out, now and while sending.
 
         Raises:
             DiskError: a path does not exist, nothing is left to send, or (when strict) something
                 would be left out; the message names all that is wrong.
             TransferError: more than fits one transfer.
         """
-        sources = cls()
+        sources = cls(strict=strict)
         missing: list[str] = []
         resolved: dict[tuple[str, str], None] = {}
         for path in paths:
@@ -159,6 +167,16 @@ class Sources:
         except ValueError as exc:
             raise TransferError(f"This does not fit in one transfer: {exc}.") from exc
         self._identities.extend((info.st_dev, info.st_ino, info.st_mtime_ns & _U64))
+
+    def _claim(self) -> None:
+        """Reserve the listing for one transfer.
+
+        Raises:
+            RuntimeError: A transfer has it already.
+        """
+        if self._claimed:
+            raise RuntimeError("these sources belong to another transfer")
+        self._claimed = True
 
     def path(self, index: int) -> str:
         """Where an entry is on this machine."""

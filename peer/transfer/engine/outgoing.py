@@ -71,11 +71,8 @@ class OutgoingTransfer(Transfer[Sender]):
         workers: Workers,
         config: TransferConfig,
         on_end: Callable[[], None],
-        *,
-        strict: bool = False,
     ) -> None:
         """Offer the sources; `Transfers.send` does this."""
-        self._strict = strict
         self._sources = sources
         self._wanted: deque[ReadSegment] = deque()
         self._reading = False
@@ -183,7 +180,7 @@ class OutgoingTransfer(Transfer[Sender]):
 
     def _lose(self, lost: SourceLost | SourceChanged) -> None:
         """Go on without a file, if it can be."""
-        if not self._strict and self._machine.source_lost(lost.file, lost.reason):
+        if not self._sources.strict and self._machine.source_lost(lost.file, lost.reason):
             return
         if isinstance(lost, SourceLost) and not isinstance(lost.__cause__, FileNotFoundError):
             raise lost

@@ -73,30 +73,22 @@ class Transfers:
 
     async def send(
         self,
-        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        paths: Sources | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         strict: bool = False,
     ) -> OutgoingTransfer:
-        """Offer files and folders to the other side.
-
-        Returns when they are listed; await `done` of the result for their arrival. What cannot be
-        read is left out: see `left_out` of the result.
-
-        Args:
-            paths: What to send.
-            strict: Refuse to leave anything out; what vanishes or changes later ends it, too.
-
-        Raises:
-            DiskError: a path does not exist, nothing is left to send, or (when strict) something
-                would be left out.
-            TransferError: more than fits one transfer.
-            LinkEnded: The link is over.
-        """
-        if isinstance(paths, str | os.PathLike):
-            paths = (paths,)
+        """Offer files and folders to the peer; see `Link.send_files`."""
         self._check_open()
-        sources = await self._workers.run(Sources.of, list(paths), strict=strict)
-        self._check_open()
+        if isinstance(paths, Sources):
+            if strict and not paths.strict:
+                raise ValueError("these sources were not listed as strict")
+            sources = paths
+        else:
+            if isinstance(paths, str | os.PathLike):
+                paths = (paths,)
+            sources = await self._workers.run(Sources.of, list(paths), strict=strict)
+            self._check_open()
+        sources._claim()
         transfer = self._next_id
         self._next_id += 2
         outgoing = OutgoingTransfer(
@@ -106,7 +98,6 @@ class Transfers:
             self._workers,
             self._sending_config(),
             partial(self._on_outgoing_end, transfer),
-            strict=strict,
         )
         self._outgoing[transfer] = outgoing
         return outgoing

@@ -392,8 +392,11 @@ def test_unreachable_server_is_status_three(env: Environment, tmp_path: Path) ->
     ("arguments", "said"),
     [
         (("send",), "Missing argument"),
-        (("send", "missing.txt"), "does not exist"),
-        (("send", "a", ".", "b\x1b[2J"), '"a" does not exist. "b\\x1b[2J" does not exist.'),
+        (("send", "missing.txt"), 'There is no file or folder called "missing.txt".'),
+        (
+            ("send", "a", ".", "b\x1b[2J"),
+            'called "a". There is no file or folder called "b\\x1b[2J".',
+        ),
         (("send", ".", "--words", "1"), "is not in the range"),
         (("receive", "7-nonsens-words"), "not a word of any code"),
         (("receive", "https://example.org/"), "has no code in it"),

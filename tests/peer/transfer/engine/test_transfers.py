@@ -644,6 +644,52 @@ async def test_a_strict_sender_ends_when_a_file_changes_before_its_turn(
                 await transfer.done()
 
 
+async def test_a_prepared_listing_is_offered_as_it_was_shown(tmp_path: Path) -> None:
+    for name in ("changed", "kept", "vanished"):
+        write(tmp_path / "in" / name, content(10))
+    sources = Sources.of([tmp_path / "in"])
+    shown = [entry.path for entry in sources.manifest]
+    write(tmp_path / "in" / "changed", content(11))
+    write(tmp_path / "in" / "new", content(10))
+    (tmp_path / "in" / "vanished").unlink()
+    async with transfer_link() as link:
+        outgoing = await link.alice.send(sources)
+        incoming = await offered(link.bob)
+        assert outgoing.manifest is sources.manifest
+        assert [entry.path for entry in incoming.manifest] == shown
+        await incoming.accept(tmp_path / "out")
+        await finish(outgoing, incoming)
+    assert os.listdir(tmp_path / "out" / "in") == ["kept"]
+    for transfer in (outgoing, incoming):
+        assert {(left.path, left.reason) for left in transfer.left_out} == {
+            ("in/changed", "has changed since it was listed"),
+            ("in/vanished", "has vanished"),
+        }
+
+
+async def test_a_strict_listing_ends_the_transfer_when_a_file_changes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "in" / name, content(10))
+    sources = Sources.of([tmp_path / "in"], strict=True)
+    write(tmp_path / "in" / "b", content(11))
+    async with transfer_link() as link:
+        outgoing = await link.alice.send(sources)
+        incoming = await offered(link.bob)
+        await incoming.accept(tmp_path / "out")
+        with pytest.raises(IntegrityError, match='"in/b" changed'):
+            await outgoing.done()
+
+
+async def test_a_listing_serves_one_transfer_with_its_own_strictness(tmp_path: Path) -> None:
+    sources = Sources.of([write(tmp_path / "a", content(10))])
+    async with transfer_link() as link:
+        with pytest.raises(ValueError, match="not listed as strict"):
+            await link.alice.send(sources, strict=True)
+        await link.alice.send(sources)
+        with pytest.raises(RuntimeError, match="another transfer"):
+            await link.bob.send(sources)
+
+
 async def test_when_the_only_file_vanishes_there_is_no_transfer(tmp_path: Path) -> None:
     source = write(tmp_path / "in" / "a", content(10))
     async with transfer_link() as link:
