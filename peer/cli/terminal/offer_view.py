@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .text import count, safe_line, size
+from peer.transfer.sizes import format_size
+
+from .text import count, safe_line
 from .wording import begin, describe, file_name
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def offer(manifest: Manifest, *, sender: str, out: Path) -> Offer:
         lines.append(((f"They go into {where}.", "dim"),))
     else:
         style = "warning" if room < manifest.bytes else "dim"
-        lines.append(((f"They go into {where}, where {size(room)} are free.", style),))
+        lines.append(((f"They go into {where}, where {format_size(room)} are free.", style),))
     if danger:
         lines.append(((f"Careful: this is {danger}.", "warning"),))
     heading = (f"{begin(sender)} wants to send you {describe(manifest)}:",)
@@ -160,7 +162,7 @@ def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Li
     for root, total in totals.items():
         within = f", {count(folders[root], 'file')}" if root in folders else ""
         name = file_name(root) + ("/" if root in folders else "")
-        lines.append(("    ", (name, "name"), f"  {size(total)}{within}"))
+        lines.append(("    ", (name, "name"), f"  {format_size(total)}{within}"))
     if more_roots:
         lines.append((f"    ... and {count(more_roots, 'more', 'more')}",))
     return lines
@@ -320,7 +322,7 @@ def _outermost_hidden(path: str, *, folder: bool) -> str:
 
 
 def _notable_line(group: _Group) -> Line:
-    said = [size(group.bytes)]
+    said = [format_size(group.bytes)]
     if group.path.endswith("/"):
         said.append(count(group.files, "file"))
     if group.rank <= 2:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from .text import count, duration, rate, shorten, size
+from peer.transfer.sizes import format_size
+
+from .text import count, duration, rate, shorten
 
 __all__ = ["Meter", "Pace", "Reading", "bar", "sentence"]
 
@@ -109,7 +111,7 @@ def sentence(
     # As they stand in the line; the number says which are the last to go.
     parts = [
         (0, f"{int(reading.fraction * 100):3d}%"),
-        (3, f"{size(reading.done)} of {size(reading.total)}"),
+        (3, f"{format_size(reading.done)} of {format_size(reading.total)}"),
         (2, rate(speed) if speed is not None else ""),
         (1, f"{duration(left)} left" if left is not None else ""),
         (4, f"{files[0]} of {count(files[1], 'file')}" if files[1] > 1 else ""),

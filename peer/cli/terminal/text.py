@@ -1,35 +1,20 @@
-"""Words and numbers as a person reads them (pure functions).
-
-Sizes are decimal (1 MB is 1,000,000 bytes), as disks, networks and file managers count.
-"""
+"""Words and numbers as a person reads them: pure functions."""
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["count", "duration", "fold", "rate", "safe", "safe_line", "shorten", "size"]
+from peer.transfer.sizes import format_size
 
-_UNITS = ("kB", "MB", "GB", "TB", "PB")
+__all__ = ["count", "duration", "fold", "rate", "safe", "safe_line", "shorten"]
+
 _JOINERS = "\u200c\u200d"
 """Zero-width joiners: part of emoji and of several scripts, harmless inside a message."""
 
 
-def size(count_of_bytes: int) -> str:
-    """Return a number of bytes in decimal units: ``999 B``, ``1.5 kB``, ``64.0 MB``."""
-    if count_of_bytes < 1000:
-        return f"{count_of_bytes} B"
-    value = float(count_of_bytes)
-    for unit in _UNITS:
-        value /= 1000
-        # 999.95 would be printed as 1000.0 of the smaller unit.
-        if value < 999.95 or unit == _UNITS[-1]:
-            break
-    return f"{value:.1f} {unit}"
-
-
 def rate(bytes_per_second: float) -> str:
     """Return a rate in decimal units: ``88.6 MB/s``."""
-    return f"{size(max(0, round(bytes_per_second)))}/s"
+    return f"{format_size(max(0, round(bytes_per_second)))}/s"
 
 
 def duration(seconds: float) -> str:

@@ -56,7 +56,7 @@ def show_sources(screen: Screen, sources: Sources) -> None:
 
 
 def summary(verb: str, transfer: Transfer, seconds: float) -> str:
-    """Return what was moved and how fast: ``Sent 3 files, 64.0 MB in 1.2 s (53.3 MB/s)``."""
+    """Return what was moved and how fast: ``Sent 3 files, 64 MB in 1.2 s (53.3 MB/s)``."""
     progress = transfer.progress
     kinds = [entry.kind for entry in transfer.manifest]
     links = kinds.count("link") - transfer.not_placed

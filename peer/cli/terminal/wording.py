@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from peer.transfer.sizes import format_size
+
 from .screen import Part, Screen
-from .text import count, safe_line, shorten, size
+from .text import count, safe_line, shorten
 
 if TYPE_CHECKING:
     from peer.cli.rendezvous import Invitation
@@ -75,7 +77,7 @@ def connected(screen: Screen, link: Link) -> None:
     """Say who is there, over which path, and with which words to be sure of it."""
     screen.say("Connected to ", (who(link.peer), "name"), ".")
     if link.path is not None:
-        screen.say(("NetworkPath:  ", "dim"), path_in_full(link.path))
+        screen.say(("Path:  ", "dim"), path_in_full(link.path))
     screen.say(
         ("Words: ", "dim"), (" ".join(link.sas), "words"), ("  (the same on both sides)", "dim")
     )
@@ -163,13 +165,13 @@ def _command_and_code(invitation: Invitation, command: str) -> list[tuple[Part, 
 
 
 def batch(files: int, folders: int, links: int, total: int) -> str:
-    """Return what is sent in numbers: ``3 files in 2 folders, 64.0 MB``."""
+    """Return what is sent in numbers: ``3 files in 2 folders, 64 MB``."""
     things = [count(files, "file")] if files or not folders + links else []
     if links:
         things.append(count(links, "symbolic link"))
     if folders:
         things.append(count(folders, "folder"))
-    return f"{', '.join(things)}, {size(total)}"
+    return f"{', '.join(things)}, {format_size(total)}"
 
 
 def file_name(path: str) -> str:
@@ -191,6 +193,6 @@ def file_name(path: str) -> str:
 
 
 def describe(manifest: Manifest) -> str:
-    """Return a transfer in numbers: ``3 files, 1 folder, 64.0 MB``."""
+    """Return a transfer in numbers: ``3 files, 1 folder, 64 MB``."""
     kinds = [entry.kind for entry in manifest]
     return batch(manifest.files, kinds.count("dir"), kinds.count("link"), manifest.bytes)

@@ -27,12 +27,13 @@ from peer.transfer.protocol.manifest import Entry, Manifest
 from peer.transfer.protocol.names import display_name, encode_path, numbered
 from peer.transfer.protocol.notes import LeftOut, Notes, Renamed
 from peer.transfer.protocol.plan import NamePlan
+from peer.transfer.sizes import format_size
 
 from .abilities import probe
 from .flushing import flush
 from .naming import take_name
 from .partial import ATTEMPTS, open_partial, partial_link
-from .problems import disk_error, human_size, may
+from .problems import disk_error, may
 
 __all__ = ["Destination", "NoRoom"]
 
@@ -374,7 +375,7 @@ class Destination:
         if needed > free:
             raise NoRoom(
                 f'Not enough room in "{display_name(str(self.folder))}": '
-                f"{human_size(needed)} needed, {human_size(free)} free."
+                f"{format_size(needed)} needed, {format_size(free)} free."
             )
 
     def _error(self, exc: OSError, file: int) -> DiskError:

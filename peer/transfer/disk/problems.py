@@ -9,7 +9,7 @@ from typing import Final
 from peer.errors import DiskError
 from peer.transfer.protocol.names import display_name
 
-__all__ = ["disk_error", "human_size", "may"]
+__all__ = ["disk_error", "may"]
 
 _READING: Final = {
     errno.ENOENT: "There is no file or folder called {name}.",
@@ -56,17 +56,6 @@ def disk_error(exc: OSError, name: str | os.PathLike[str], *, writing: bool) -> 
         sentence = f"{{name}} cannot be {'written' if writing else 'read'}: {reason}."
         return DiskError(sentence.replace("{name}", shown))
     return DiskError(sentence.replace("{name}", shown))
-
-
-def human_size(count: int) -> str:
-    """Bytes as a person reads them: `999 bytes`, `1.4 GB` (decimal)."""
-    if count < 1000:
-        return f"{count} byte{'' if count == 1 else 's'}"
-    power = 1
-    while power < 4 and count >= 999.5 * 1000**power:
-        power += 1
-    size = count / 1000**power
-    return f"{size:.{1 if size < 99.95 else 0}f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def may(path: str | os.PathLike[str], what: int) -> bool:

@@ -1,24 +1,23 @@
 // @ts-check
-// Figures and names as people read them. Pure: tests/web/test_page_format.py holds the examples.
+// Figures and names as people read them. Pure: tests/web/page_words.test.js holds the examples.
 
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 /** Between a figure and its unit: a line does not end there. */
 const NB = '\u00a0';
 
 /**
- * `0 B`, `999 B`, `1.4 kB`, `64 MB`: powers of ten, as shops and operating systems count.
+ * A number of bytes in decimal units: `999 B`, `1.4 kB`, `64 MB`. `format_size` in Python follows
+ * the same rules: one decimal below 100 unless it is 0, halves rounded up (tests/vectors/sizes.json).
  *
  * @param {number} bytes
  */
 export function formatBytes(bytes) {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  const digits = unit === 0 || value >= 99.95 ? 0 : 1;
-  return `${value.toFixed(digits).replace(/\.0$/, '')}${NB}${UNITS[unit]}`;
+  let power = 0;
+  while (power < UNITS.length - 1 && 2 * bytes >= 1999 * 1000 ** power) power++;
+  const unit = 1000 ** power;
+  const tenths = Math.round(bytes / (unit / 10));
+  const value = tenths >= 1000 ? Math.round(bytes / unit) : tenths / 10;
+  return `${value}${NB}${UNITS[power]}`;
 }
 
 /** @param {number} bytesPerSecond */

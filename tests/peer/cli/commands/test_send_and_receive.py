@@ -364,7 +364,7 @@ def test_progress_shows_rate_time_left_and_path(
         code = code_of(alice)
         receiving = ("receive", code, "--server", server, "--yes", "--out", "got")
         with Terminal(*receiving, env=env, cwd=tmp_path) as bob:
-            line = r"[━┄]{24} +\d+%  \S+ MB of 2\.0 GB  \S+ MB/s  \S+( s)? left  direct  big"
+            line = r"[━┄]{24} +\d+%  \S+ MB of 2 GB  \S+ MB/s  \S+( s)? left  direct  big"
             for side in (alice, bob):
                 side.expect_display(line)
                 # One line in place: the one before it is still what was said before.

@@ -79,9 +79,7 @@ def test_line_says_how_far_how_fast_how_long_and_by_which_path() -> None:
         path="direct",
         name="film.mkv",
     )
-    assert line == (
-        " 25%  255.0 kB of 1.0 MB  50.0 kB/s  15 s left  1 of 3 files  direct  film.mkv"
-    )
+    assert line == (" 25%  255 kB of 1 MB  50 kB/s  15 s left  1 of 3 files  direct  film.mkv")
 
 
 def test_line_leaves_out_what_is_not_known() -> None:

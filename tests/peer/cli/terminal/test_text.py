@@ -6,25 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.cli.terminal.text import count, duration, fold, rate, safe, safe_line, shorten, size
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (1536, "1.5 kB"),
-        (64_000_000, "64.0 MB"),
-        (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"),
-        (1_073_741_824, "1.1 GB"),
-        (5 * 10**18, "5000.0 PB"),
-    ],
-)
-def test_sizes_are_decimal(number: int, shown: str) -> None:
-    assert size(number) == shown
+from peer.cli.terminal.text import count, duration, fold, rate, safe, safe_line, shorten
 
 
 def test_rate_never_shows_a_negative_number() -> None:

@@ -93,4 +93,4 @@ def test_ending_counts_what_came_and_not_what_was_offered(seconds: float, took: 
     progress = Progress(TransferStage.DONE, 7000, 7000, 0, 1, 1, "")
     ended = Ended(manifest=Manifest(entries), progress=progress, not_placed=1)
     sentence = summary("Received", ended, seconds)  # type: ignore[arg-type]  # as far as it is looked at
-    assert sentence == f"Received 1 file, 1 symbolic link, 7.0 kB in {took}"
+    assert sentence == f"Received 1 file, 1 symbolic link, 7 kB in {took}"

@@ -52,7 +52,7 @@ def test_nameless_peer_is_the_other_side_and_long_names_are_cut() -> None:
 
 def test_batch_counts_what_there_is() -> None:
     assert wording.batch(1, 0, 0, 5) == "1 file, 5 B"
-    assert wording.batch(3, 2, 1, 64_000_000) == "3 files, 1 symbolic link, 2 folders, 64.0 MB"
+    assert wording.batch(3, 2, 1, 64_000_000) == "3 files, 1 symbolic link, 2 folders, 64 MB"
     assert wording.batch(0, 1, 0, 0) == "1 folder, 0 B"
 
 

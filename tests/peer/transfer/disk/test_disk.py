@@ -18,7 +18,6 @@ import pytest
 
 from peer.errors import DiskError, TransferError
 from peer.transfer.disk import PARTIAL_SUFFIX, Destination, SourceChanged, SourceLost, Sources
-from peer.transfer.disk.problems import human_size
 from peer.transfer.protocol.manifest import Entry, Manifest
 
 ROOT = os.geteuid() == 0
@@ -1056,11 +1055,3 @@ def test_one_file_may_be_written_by_several_threads(tmp_path: Path) -> None:
         destination.finish(0)
     assert tree(tmp_path) == {"d", "d/f"}
     assert (tmp_path / "d" / "f").read_bytes() == b"".join(bytes([n]) * size for n in range(count))
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"),
-    [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1500, "1.5 kB"), (999_600, "1.0 MB")],
-)
-def test_sizes_are_decimal(count: int, shown: str) -> None:
-    assert human_size(count) == shown
