@@ -1,24 +1,22 @@
-"""The command ``peerline`` (floor 4): what a person types, reads and gets back as exit status.
+"""The command `peerline` (floor 4): arguments, screens and exit statuses.
 
-This module imports next to nothing, so that ``peerline --help`` answers at once; each command
-is imported when it is called, and the heavy libraries when the command needs them.
+This module imports next to nothing, so that `peerline --help` answers at once. Each command is
+imported when it is called, and a heavy library when the command needs it.
 
-* ``app`` -- the group of commands; ``settings`` -- flags, environment and config file
-* ``send``, ``receive``, ``chat``, ``serve`` -- the commands
-* ``meeting`` -- which signaling server two people meet on; ``embedded``, ``registry``,
-  ``lan``, ``tls`` -- the server that lives inside ``send`` and ``chat``, and how it is found
-* ``screen``, ``progress``, ``prompts``, ``qr``, ``text``, ``lines`` -- the terminal
-* ``lean`` -- leaves out what the heavy libraries load and no command uses
-* ``process`` -- keeps secrets out of what other processes see of this one; ``output`` -- keeps
-  control characters out of the terminal
-* ``exits`` -- the one place where an error becomes a sentence and an exit status
+* `app`: the group of commands; `settings`: the config file; `options`: flags that commands share;
+  `exit_status`: maps every error to a sentence and an exit status.
+* `commands`: send, receive and chat; `serve` is in `signaling`.
+* `rendezvous`, `server_addresses`: which signaling server two people meet on; `local_server`: the
+  one that runs inside send and chat, and how it is found.
+* `terminal`: the screen, progress, questions and wording.
+* `startup`: hides secrets from other processes, and stubs libraries that no command uses.
 """
 
 from __future__ import annotations
 
 import sys
 
-from .process import hide_secrets
+from .startup.secret_hiding import hide_secrets
 
 TYPE_CHECKING = False  # as in `peer`
 
@@ -38,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     gc.set_threshold(100_000)
 
     from .app import run
-    from .import_stubs import leave_out_unused
+    from .startup.import_stubs import leave_out_unused
     from .terminal.output import guard
 
     guard()

@@ -2,77 +2,71 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from peer.config import ENGINES
+from peer.config import ENGINES, EngineName
 
 from .settings import ENVIRONMENT
 
 __all__ = [
+    "ReachFlags",
     "code_fd_option",
-    "engine_option",
-    "ice_config_option",
-    "lan_option",
-    "name_option",
-    "no_host_candidates_option",
     "out_option",
     "overwrite_option",
     "port_option",
     "qr_option",
     "reaching",
-    "relay_only_option",
-    "server_option",
     "strict_option",
-    "verbose_option",
     "words_option",
     "yes_option",
 ]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-Decorator = Callable[[Command], Command]
+Decorator = Callable[[Callable[..., int]], Callable[..., int]]
 
 
-def _option(*names: str, key: str = "", **settings: Any) -> Decorator[Any]:
+def _option(*names: str, key: str = "", **settings: Any) -> Decorator:
     envvar = ENVIRONMENT.get(key or names[0].removeprefix("--"))
     return click.option(*names, envvar=envvar, show_envvar=envvar is not None, **settings)
 
 
-server_option = _option(
+_server_option = _option(
     "--server",
     metavar="URL",
     help="Signaling server to meet on; without one, a server of your own on this network.",
 )
-name_option = _option("--name", metavar="TEXT", help="What the other side calls you.")
+_name_option = _option("--name", metavar="TEXT", help="What the other side calls you.")
 code_fd_option = click.option(
     "--code-fd",
     type=click.IntRange(min=0),
     metavar="N",
     help="Read the code from descriptor N, so that no other user sees it; for scripts.",
 )
-ice_config_option = _option(
+_ice_config_option = _option(
     "--ice-config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the STUN and TURN servers to use, in place of the server's.",
 )
-relay_only_option = _option(
+_relay_only_option = _option(
     "--relay-only", is_flag=True, help="Hide this machine's addresses: go through TURN only."
 )
-lan_option = _option(
+_lan_option = _option(
     "--lan/--no-lan",
     key="lan",
     default=True,
     help="Be found, or look, on the local network; otherwise on this machine alone.",
 )
-no_host_candidates_option = _option(
+_no_host_candidates_option = _option(
     "--no-host-candidates",
     is_flag=True,
     help="Tell the other side only the addresses that STUN and TURN servers see.",
 )
-engine_option = _option(
+_engine_option = _option(
     "--engine",
     type=click.Choice(ENGINES),
     help="What carries the data: Peerline's own SCTP, unless you ask for aiortc's.",
@@ -108,22 +102,45 @@ overwrite_option = _option(
     "--overwrite", is_flag=True, help="Replace existing files; otherwise they become 'name (1)'."
 )
 strict_option = _option("--strict", is_flag=True, help="Send everything or nothing at all.")
-verbose_option = click.option(
+_verbose_option = click.option(
     "--verbose", "-v", is_flag=True, help="Log what happens, and show where an error came from."
 )
 
 
-def reaching(command: Command) -> Command:
-    """Add what every command has that reaches for another person."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachFlags:
+    """Values of the flags that `reaching` adds, as typed."""
+
+    server: str | None
+    name: str | None
+    lan: bool
+    ice_config: Path | None
+    relay_only: bool
+    no_host_candidates: bool
+    engine: EngineName | None
+
+
+def reaching(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the flags of every command that connects to other people.
+
+    The command gets them as `flags`, and `verbose` apart.
+    """
+
+    @functools.wraps(command)
+    def with_flags(**given: Any) -> int:
+        flags = ReachFlags(**{field.name: given.pop(field.name) for field in fields(ReachFlags)})
+        return command(flags=flags, **given)
+
+    decorated: Callable[..., int] = with_flags
     for option in (
-        verbose_option,
-        engine_option,
-        relay_only_option,
-        no_host_candidates_option,
-        ice_config_option,
-        name_option,
-        lan_option,
-        server_option,
+        _verbose_option,
+        _engine_option,
+        _relay_only_option,
+        _no_host_candidates_option,
+        _ice_config_option,
+        _name_option,
+        _lan_option,
+        _server_option,
     ):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated

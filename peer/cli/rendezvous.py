@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from signaling.ice_servers import IceConfig
 
     from .local_server.embedded import EmbeddedServer
+    from .options import ReachFlags
 
 __all__ = ["Invitation", "Reach", "invite", "join", "locate"]
 
@@ -60,32 +61,33 @@ class Reach:
     """In place of what the server hands out; None takes the server's."""
 
     @classmethod
-    def from_flags(
-        cls,
-        *,
-        server: str | None,
-        name: str | None,
-        lan: bool,
-        ice_config: Path | None,
-        relay_only: bool,
-        host_candidates: bool,
-        engine: EngineName | None,
-    ) -> Reach:
-        """Check what was typed.
+    def from_flags(cls, flags: ReachFlags) -> Reach:
+        """Check the values of the flags.
 
         Raises:
-            UsageProblem: The server's address is none.
-            IceConfigError: The ICE file is wrong.
+            UsageProblem: The address of the server is not valid.
+            IceConfigError: The ICE file is not valid.
         """
         return cls(
-            server=parse_server(server) if server else None,
-            name=name or "",
-            lan=lan,
-            relay_only=relay_only,
-            host_candidates=host_candidates,
-            engine=engine,
-            ice=_read_ice(ice_config),
+            server=parse_server(flags.server) if flags.server else None,
+            name=flags.name or "",
+            lan=flags.lan,
+            relay_only=flags.relay_only,
+            host_candidates=not flags.no_host_candidates,
+            engine=flags.engine,
+            ice=_read_ice(flags.ice_config),
         )
+
+    def room_arguments(self, server: ServerAddress) -> dict[str, Any]:
+        """Arguments that `peer.host` and `peer.join` have in common."""
+        return {
+            "server": server.target,
+            "name": self.name,
+            "ice": self.ice,
+            "relay_only": self.relay_only,
+            "ssl": tls_context(server),
+            "config": LinkConfig(engine=self.engine, host_candidates=self.host_candidates),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,32 +190,16 @@ async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
 
 
 def join(reach: Reach, server: ServerAddress, **where: Any) -> AbstractAsyncContextManager[Room]:
-    """Join the room that `where` names (``code=`` or ``room=``, ``password=``)."""
+    """Join the room that `where` names (`code=`, or `room=` and `password=`)."""
     import peer
 
-    return peer.join(
-        server.target,
-        name=reach.name,
-        ice=reach.ice,
-        relay_only=reach.relay_only,
-        ssl=tls_context(server),
-        config=LinkConfig(engine=reach.engine, host_candidates=reach.host_candidates),
-        **where,
-    )
+    return peer.join(**reach.room_arguments(server), **where)
 
 
 def _host(reach: Reach, server: ServerAddress, words: int) -> AbstractAsyncContextManager[Room]:
     import peer
 
-    return peer.host(
-        server.target,
-        name=reach.name,
-        words=words,
-        ice=reach.ice,
-        relay_only=reach.relay_only,
-        ssl=tls_context(server),
-        config=LinkConfig(engine=reach.engine, host_candidates=reach.host_candidates),
-    )
+    return peer.host(**reach.room_arguments(server), words=words)
 
 
 def _on_this_machine(number: str) -> registry.Entry | None:

@@ -15,7 +15,6 @@ from peer.cli.terminal.text import safe
 
 if TYPE_CHECKING:
     from peer.cli.rendezvous import Reach
-    from peer.config import EngineName
 
 __all__ = ["send"]
 
@@ -42,13 +41,7 @@ def send(
     words: int,
     qr: bool | None,
     port: int,
-    server: str | None,
-    name: str | None,
-    lan: bool,
-    ice_config: Path | None,
-    relay_only: bool,
-    no_host_candidates: bool,
-    engine: EngineName | None,
+    flags: options.ReachFlags,
     verbose: bool,
 ) -> int:
     """Send files and folders to somebody.
@@ -67,15 +60,7 @@ def send(
     async def body() -> int:
         from peer.cli.rendezvous import Reach
 
-        reach = Reach.from_flags(
-            server=server,
-            name=name,
-            lan=lan,
-            ice_config=ice_config,
-            relay_only=relay_only,
-            host_candidates=not no_host_candidates,
-            engine=engine,
-        )
+        reach = Reach.from_flags(flags)
         return await _send(paths, reach, strict=strict, words=words, show_qr=qr, port=port)
 
     return run(body, verbose=verbose)

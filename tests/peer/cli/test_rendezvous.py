@@ -10,6 +10,7 @@ import pytest
 from peer.cli.exit_status import UsageProblem
 from peer.cli.local_server import lan, registry
 from peer.cli.local_server.lan import Announcement
+from peer.cli.options import ReachFlags
 from peer.cli.rendezvous import Invitation, Reach, locate
 from peer.errors import CodeError, ServerUnreachable
 from peer.security.codes import Code
@@ -25,15 +26,16 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reach(*, server: str | None = None, use_lan: bool = False, ice: Path | None = None) -> Reach:
-    return Reach.from_flags(
+    flags = ReachFlags(
         server=server,
         name=None,
         lan=use_lan,
         ice_config=ice,
         relay_only=False,
-        host_candidates=True,
+        no_host_candidates=False,
         engine=None,
     )
+    return Reach.from_flags(flags)
 
 
 async def test_given_server_is_used_for_a_code_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,10 @@ import click
 
 from peer.cli import options
 from peer.cli.exit_status import UsageProblem, run
-from peer.cli.secret import ask_password, given_code, read_descriptor
+from peer.cli.terminal.secret_input import ask_password, given_code, read_descriptor
 
 if TYPE_CHECKING:
     from peer.cli.rendezvous import Reach
-    from peer.config import EngineName
 
     from .faces import Face
 
@@ -56,13 +56,7 @@ def chat(
     words: int,
     qr: bool | None,
     port: int,
-    server: str | None,
-    name: str | None,
-    lan: bool,
-    ice_config: Path | None,
-    relay_only: bool,
-    no_host_candidates: bool,
-    engine: EngineName | None,
+    flags: options.ReachFlags,
     verbose: bool,
 ) -> int:
     """Talk to somebody, and exchange files on the way.
@@ -85,15 +79,7 @@ def chat(
     async def body() -> None:
         from peer.cli.rendezvous import Reach
 
-        reach = Reach.from_flags(
-            server=server,
-            name=name or _login_name(),
-            lan=lan,
-            ice_config=ice_config,
-            relay_only=relay_only,
-            host_candidates=not no_host_candidates,
-            engine=engine,
-        )
+        reach = Reach.from_flags(replace(flags, name=flags.name or _login_name()))
         await _chat(
             target,
             reach,

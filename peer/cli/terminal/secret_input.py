@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Sequence
 
-from .exit_status import UsageProblem
+from peer.cli.exit_status import UsageProblem
 
 __all__ = ["ask_password", "can_ask", "given_code", "read_descriptor"]
 

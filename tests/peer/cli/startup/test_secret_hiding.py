@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import sys
-from peer.cli.process import hide_secrets
+from peer.cli.startup.secret_hiding import hide_secrets
 hide_secrets()
 print("hidden", flush=True)
 sys.stdin.read()
@@ -31,7 +31,7 @@ def seen(
     """Arguments and environment of a process that has hidden its secrets, as others see them."""
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
-        env={"PYTHONPATH": str(Path(__file__).parents[3]), **environment},
+        env={"PYTHONPATH": str(Path(__file__).parents[4]), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
@@ -87,10 +87,10 @@ def test_the_command_does_so_before_anything_else() -> None:
     program = "import sys, peer.cli; print(*sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-S", "-c", program],
-        env={"PYTHONPATH": str(Path(__file__).parents[3])},
+        env={"PYTHONPATH": str(Path(__file__).parents[4])},
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    assert "peer.cli.process" in loaded
+    assert "peer.cli.startup.secret_hiding" in loaded
     assert not {"typing", "click", "pathlib", "asyncio", "logging"} & {*loaded}

@@ -1,0 +1,1 @@
+"""What the process does before it reads the command line."""
