@@ -21,7 +21,7 @@ CHANGES = {change: (where, also) for change, where, also in ROWS[1:]}
 
 QUESTIONS = {
     "I add a chunk to SCTP": ("a new SCTP chunk", "peer/sctp/wire/chunks"),
-    "codes shall use another word list": ("another word list", "peer/security/words.txt"),
+    "codes shall use another word list": ("another word list", "peer/security/words.py"),
     "the server refuses for a new reason": (
         "a new error code of the server",
         "signaling/errors.py",

@@ -1,4 +1,4 @@
-"""What the README shows exists: its commands and targets, and the pages that pages link to."""
+"""The README names commands and pages that exist, and so do the pages that it links to."""
 
 from __future__ import annotations
 
