@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
+from peer.channel.async_queue import Inbox
 from peer.channel.channel import Channel
 from peer.channel.unread import Unread
 from peer.config import ChannelParameters, LinkConfig, Priority
@@ -50,6 +52,9 @@ SMALL_LOW_WATER = 4096
 asks and does not read gets no more of them. The link's low water would be thousands of answers."""
 FIRST_FREE_ID = 3
 """Stream numbers below are Peerline's own."""
+MAX_WAITING_CHANNELS = 256
+"""Channels opened by the other side that nobody has asked for yet; more are refused, and so are
+those that come when more is unread on the link than may be."""
 
 
 def goodbye(code: str, message: str) -> PeerError:
@@ -66,6 +71,9 @@ class LinkConnection:
 
     Attributes:
         control: the machine of the control channel; it keeps what comes after the hello.
+        incoming: channels that the other side opens. It may open one as soon as it has our hello,
+            and the channel may arrive before its own hello has: they have no common order.
+        channels: all open channels but Peerline's own, by their stream numbers.
         end: why the connection is over, once somebody knows better than "it broke".
     """
 
@@ -76,6 +84,9 @@ class LinkConnection:
         self.connection = make_connection()
         # An acknowledgement is a sign of life, too: a full window can hold up every message.
         self.connection.on_heard = self.heard
+        self.connection.on_channel = self._on_channel
+        self.incoming: Inbox[Channel] = Inbox(gone=lambda channel: channel._came_to_nothing)
+        self.channels: WeakValueDictionary[int, Channel] = WeakValueDictionary()
         self.end: PeerError | None = None
         self._config = config
         window = self.connection.receive_window
@@ -108,9 +119,20 @@ class LinkConnection:
         """
         return self._wrap(self.connection.create_channel(parameters), parameters, low_water)
 
-    def adopt(self, raw: DataChannel) -> Channel:
+    def keep(self, channel: Channel) -> None:
+        """Remember an open channel by its stream number."""
+        if channel.id is not None:
+            self.channels[channel.id] = channel
+
+    def _on_channel(self, raw: DataChannel) -> None:
         """Take a channel that the other side opened."""
-        return self._wrap(raw, raw.parameters)
+        full = len(self.incoming) >= MAX_WAITING_CHANNELS or not self.unread.has_room()
+        if full or self.end is not None:
+            raw.close()
+            return
+        channel = self._wrap(raw, raw.parameters)
+        self.keep(channel)
+        self.incoming.put(channel)
 
     def _wrap(
         self, raw: DataChannel, parameters: ChannelParameters, low_water: int | None = None

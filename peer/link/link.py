@@ -7,14 +7,12 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Self
-from weakref import WeakValueDictionary
 
-from peer.channel.async_queue import AsyncQueue, Inbox
+from peer.channel.async_queue import AsyncQueue
 from peer.channel.channel import Channel
 from peer.channel.chat.session import ChatSession
 from peer.config import ChannelParameters, LinkConfig, Priority
 from peer.errors import LinkClosed, LinkEnded, LinkLost, PeerError
-from peer.rtc import DataChannel
 from peer.transfer.disk import Sources
 from peer.transfer.engine import IncomingTransfer, OutgoingTransfer, Transfers
 from peer.types import NetworkPath, PeerInfo
@@ -38,11 +36,6 @@ class _Port:
     @property
     def max_message_size(self) -> int:
         return self._connection.max_message_size
-
-
-MAX_WAITING_CHANNELS = 256
-"""Channels opened by the other side that nobody has asked for yet; more are refused, and so are
-those that come when more is unread on the link than may be."""
 
 
 class Link:
@@ -82,21 +75,20 @@ class Link:
         self._path = generation.connection.path
         self._timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
-        self._channels: WeakValueDictionary[int, Channel] = WeakValueDictionary()
-        self._incoming: Inbox[Channel] = Inbox(gone=lambda channel: channel._came_to_nothing)
         self._over = asyncio.Event()
         self._is_closing = self._asked_to_close = False
         self._closing: asyncio.Task[None] | None = None
         self._when_over: list[Callable[[], None]] = []
         self.chat = ChatSession(generation.chat_channel, on_fault=self._end)
         self._transfers = Transfers(_Port(generation), offerer=offerer)
-        generation.connection.on_channel = self._on_channel
         generation.connection.on_ended = self._on_ended
         generation.on_waiting = self._watch_unread
         generation.control_channel._on_room = self._pump
         generation.control_channel._deliver_to(self._on_control)
         generation.blocks_channel._deliver_to(self._transfers.receive_block)
         self._pump()
+        if generation.unread:
+            self._watch_unread()
         if generation.control_channel.closed:
             self._on_ended(generation.reason())
 
@@ -176,7 +168,7 @@ class Link:
         except asyncio.CancelledError:
             channel._abandon()
             raise
-        self._keep(channel)
+        self._generation.keep(channel)
         return channel
 
     def channels(self) -> AsyncQueue[Channel]:
@@ -184,7 +176,7 @@ class Link:
 
         The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
         """
-        return AsyncQueue(self._incoming)
+        return AsyncQueue(self._generation.incoming)
 
     # Files
 
@@ -298,7 +290,7 @@ class Link:
             self._unread_timer.cancel()
         self.chat._stop(error)
         self._transfers.abort(error)
-        self._incoming.end(error)
+        self._generation.incoming.end(error)
         for callback in self._when_over:
             callback()
         self._when_over.clear()
@@ -316,19 +308,6 @@ class Link:
     def _on_ended(self, error: PeerError) -> None:
         """The connection is over without a goodbye."""
         self._end(error if isinstance(error, LinkEnded) else LinkLost(str(error)))
-
-    def _on_channel(self, raw: DataChannel) -> None:
-        waiting = len(self._incoming)
-        if waiting >= MAX_WAITING_CHANNELS or not self._generation.unread.has_room() or self.closed:
-            raw.close()
-            return
-        channel = self._generation.adopt(raw)
-        self._keep(channel)
-        self._incoming.put(channel)
-
-    def _keep(self, channel: Channel) -> None:
-        if channel.id is not None:
-            self._channels[channel.id] = channel
 
     def _watch_unread(self) -> None:
         """Something waits to be received: see to it that this holds nothing up for ever."""
@@ -364,7 +343,7 @@ class Link:
                 case OtherMessage(text):
                     self._transfers.receive_message(text)
                 case ChannelUnread(number):
-                    if (channel := self._channels.get(number)) is not None:
+                    if (channel := self._generation.channels.get(number)) is not None:
                         channel._unread_there()
                 case ByeReceived(code, message):
                     self._end(goodbye(code, message))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from peer.config import EngineName, LinkConfig, Timeouts
+from peer.channel.channel import Channel
+from peer.config import ENGINES, EngineName, LinkConfig, Timeouts
 from peer.errors import LinkClosed, LinkLost, PeerTimeout, ProtocolError
 from peer.link.connection import CONTROL, LinkConnection
+from peer.link.link import Link
 from peer.rtc import Connection, ConnectionState
 from peer.transfer.engine import TransferStage
 from tests.support.links.connections import connect
@@ -181,10 +183,34 @@ async def test_somebody_who_waits_for_the_end_is_called_once() -> None:
     assert called == ["before", "after"]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_channel_that_comes_before_the_link_is_there_with_what_it_brought(
+    engine: EngineName,
+) -> None:
+    """Nothing orders two channels: a hello that is lost arrives after what was opened behind it."""
+    opened: list[Channel] = []
+
+    async def open_early(link: Link) -> None:
+        channel = await link.open_channel("early")
+        await channel.send("first")
+        await link._generation.connection.flush(20)
+        opened.append(channel)
+
+    async with (
+        asyncio.timeout(30),
+        link_pair(LinkConfig(engine=engine), meanwhile=open_early) as pair,
+    ):
+        channel = await anext(pair.theirs.channels())
+        assert channel.label == "early"
+        assert await channel.receive() == "first"
+        await channel.send("second")
+        assert await opened[0].receive() == "second"
+
+
 async def test_channels_that_nobody_asks_for_are_refused_beyond_a_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("peer.link.link.MAX_WAITING_CHANNELS", 2)
+    monkeypatch.setattr("peer.link.connection.MAX_WAITING_CHANNELS", 2)
     async with link_pair() as pair, asyncio.timeout(20):
         channels = [await pair.ours.open_channel(str(number)) for number in range(3)]
         await channels[2].wait_closed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from peer.config import LinkConfig
@@ -42,8 +42,16 @@ async def link_pair(
     other: LinkConfig | None = None,
     *,
     make_connection: Callable[[], Connection] | None = None,
+    meanwhile: Callable[[Link], Awaitable[object]] | None = None,
 ) -> AsyncIterator[LinkPair]:
-    """Two linked ends, closed at the end."""
+    """Two linked ends, closed at the end.
+
+    Args:
+        config: Of our end.
+        other: Of their end; None: as ours.
+        make_connection: In place of a connection as the configurations say.
+        meanwhile: What our end does before there is a link at the other end.
+    """
     config = config or LinkConfig()
 
     def connection(config: LinkConfig) -> Callable[[], Connection]:
@@ -72,6 +80,8 @@ async def link_pair(
                     config=config if generation is generations[0] else other or config,
                 )
             )
+            if meanwhile is not None and len(links) == 1:
+                await meanwhile(links[0])
         yield LinkPair(links[0], links[1], *generations)
     finally:
         await asyncio.gather(*(link.close() for link in links))
