@@ -43,7 +43,7 @@ def run(cases: list[tuple[str, str, int | None]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def standard_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """segno 1.6 pads by a whole zero byte where ISO/IEC 18004 section 7.4.10 asks for none.
+    """segno 1.6 pads by a whole zero byte where ISO/IEC 18004, 7.4.10, asks for none.
 
     Readers ignore padding, but a comparison does not.
     """

@@ -1,5 +1,5 @@
 // @ts-check
-// What can go wrong, said to a person: one plain sentence and the label of one button.
+// Every problem a person can meet: a code, one plain sentence and the label of one button.
 
 /**
  * An error meant for the person in front of the page.
@@ -29,7 +29,7 @@ export class Problem extends Error {
   }
 }
 
-/** Codes of what may succeed later although nobody changes anything. */
+/** Codes of problems that may disappear without any change. */
 const RETRYABLE = new Set([
   'server_unreachable',
   'rate_limited',
@@ -72,7 +72,7 @@ const KNOWN = Object.freeze({
   draining: ['The signaling server is restarting.', 'Try again'],
   bad_code: ['That is not a Peerline code; it looks like 7-guitar-ocean.', 'Change the code'],
   other_server: ['This code belongs to another server.', 'Open it there'],
-  slept: ['This code has ended while the device slept.', 'Make a new code'],
+  slept: ['This code ended while the device was asleep.', 'Make a new code'],
   no_such_room: [
     'Nobody is waiting with this code: it was mistyped, used already, or has expired.',
     'Enter another code',
@@ -88,7 +88,7 @@ const KNOWN = Object.freeze({
     'Make a new code',
   ],
   too_many_guesses: [
-    'This room was tried with wrong passwords too often, so it takes nobody new for a while.',
+    'Too many wrong passwords were tried in this room, so it refuses newcomers for a while.',
     'Try again',
   ],
   verification_failed: [

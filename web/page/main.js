@@ -81,9 +81,9 @@ class App {
   #link = null;
   #role = /** @type {'host' | 'join'} */ ('host');
   #code = '';
-  /** What waits for a connection. @type {Set<{manifest: Manifest, line: {done: () => void}}>} */
+  /** Manifests that wait for a connection. @type {Set<{manifest: Manifest, line: {done: () => void}}>} */
   #queue = new Set();
-  /** What was sent, to send it again. @type {Map<Transfer, Manifest>} */
+  /** The manifests of sent transfers, to send them again. @type {Map<Transfer, Manifest>} */
   #sent = new Map();
   /** Counts attempts, so that an answer that comes after a cancel is thrown away. */
   #attempt = 0;
@@ -104,7 +104,7 @@ class App {
       return;
     }
     void removeOldFiles();
-    // Fetches what writes files while the server is there: it may be gone when they arrive.
+    // Loads the worker that writes files now: the server may be gone when they arrive.
     void canUseDisk();
     this.#show('start');
     this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
@@ -180,7 +180,7 @@ class App {
     }
     const room = this.#room;
     if (room !== null && !(await this.#givesUp())) return;
-    if (room !== this.#room) return; // somebody came while the question stood there
+    if (room !== this.#room) return; // somebody connected while the question was open
     let code;
     let server;
     try {
@@ -397,7 +397,7 @@ class App {
     on('path', (path) => this.#session.showPath(path));
     on('chat', ({ text, at }) => {
       this.#chat.receive(name, text, at);
-      // What is not on the screen is not read to anybody either.
+      // Announced only where the chat is not visible; a visible one announces itself.
       if (!this.#panels.chatIsShown) this.#announcer.say(`${atStart(name)}: ${text.slice(0, MOST_SPOKEN)}`);
       this.#panels.heard();
     });

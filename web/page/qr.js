@@ -293,7 +293,7 @@ function polynomialRemainder(value, bits, generator) {
 }
 
 /**
- * Level and mask, twice, and the one module that is always dark. ISO/IEC 18004 section 7.9.
+ * Level and mask, twice, and the one module that is always dark (ISO/IEC 18004, 7.9).
  *
  * @param {number} value the level's two bits and the mask's three
  * @param {number} size
@@ -364,7 +364,7 @@ function bestMask(rows, fixed, level) {
 }
 
 /**
- * How hard the symbol is to read. ISO/IEC 18004 section 7.8.3.
+ * The penalty of a symbol that is hard to read (ISO/IEC 18004, 7.8.3).
  *
  * @param {Uint8Array[]} rows
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// The messages of the `chat` channel: lines of text, and the news that they arrived.
+// The messages of the `chat` channel: lines of text, and their acknowledgements. A machine.
 //
 // `message {t, id, text, at}`: `id` counts up from 1 on each side, `text` is 1 byte to 64 KiB of
 // UTF-8, `at` is the sender's unix time in ms. `delivered {t, id}`: it has reached the other side.
@@ -9,11 +9,11 @@ import { BadMessage, parseObject } from '../server/messages.js';
 
 /** Most bytes of UTF-8 of a text. */
 export const MAX_TEXT = 64 * 1024;
-/** Most UTF-16 units of a message that is looked at: such a text with every byte escaped. */
+/** Most UTF-16 units of a message that is parsed: the longest text with every byte escaped. */
 const MAX_MESSAGE = 6 * MAX_TEXT + 256;
-/** Most bytes of a message that is sent: every browser takes so much at once. */
+/** Most bytes of a message that is sent: every browser accepts this size. */
 const MAX_SENT = 200 * 1024;
-/** Lines that may wait for the news of their arrival. */
+/** Most lines that may be unacknowledged. */
 const MAX_UNDELIVERED = 256;
 
 /**
@@ -32,13 +32,13 @@ export class Chat {
   #events = [];
   #encoder = new TextEncoder();
 
-  /** Whether so much waits for its arrival that no more should be said now. */
+  /** Whether the limit of unacknowledged lines is reached. */
   get isFull() {
     return this.#undelivered.size >= MAX_UNDELIVERED;
   }
 
   /**
-   * Says something.
+   * Queues a line of text.
    *
    * @param {string} text
    * @param {number} at unix time in ms
@@ -60,7 +60,7 @@ export class Chat {
   }
 
   /**
-   * Takes what came on the channel; what is no message of this version is ignored.
+   * Receives a message of the channel; one that is not of this version is ignored.
    *
    * @param {unknown} data
    */
@@ -87,13 +87,13 @@ export class Chat {
       if (id <= this.#lastReceived) return;
       this.#lastReceived = id;
       const sent = new Date(typeof at === 'number' ? at : Number.NaN);
-      // The other side's clock may say anything; a moment no calendar has becomes now.
+      // The peer's clock may be wrong: a time that `Date` cannot hold becomes now.
       const when = Number.isNaN(sent.getTime()) ? new Date() : sent;
       this.#events.push({ type: 'message', id, text, at: when });
     }
   }
 
-  /** Messages to be sent, in order; each is handed out once. @returns {string[]} */
+  /** Messages to send, in order; each is returned once. @returns {string[]} */
   messagesToSend() {
     return this.#messages.splice(0);
   }

@@ -1,23 +1,23 @@
 // @ts-check
-// The guesses of a code or a room, and who of its links asks for them. As in peer/link/guess_budget.py, what was
-// guessed at outlives the room: leaving and entering it again does not make new guesses, nor does a
-// server that makes somebody do so. The secret counts, wherever it is tried.
+// The guesses at a code or at a room's password, shared by the links that ask for them. As in
+// peer/link/guess_budget.py, spent guesses outlive the room: leaving and entering again gives no new
+// ones, also when a server makes a peer do so. The count belongs to the secret, on every server.
 
 import { CODE_GUESSES, Guesses, ROOM_GUESSES, ROOM_WINDOW } from '../security/guesses.js';
 
-/** Codes, and named rooms, that are remembered. */
+/** Most codes, and most named rooms, that are remembered. */
 const MAX_KEPT = 256;
 
 /** Budgets of codes that were joined. @type {Map<string, Budget>} */
 const codes = new Map();
 /**
- * When guesses at named rooms were taken that are spent: those of the member that had most.
+ * Times of spent guesses at named rooms, in seconds: of the room object that had most of them.
  *
  * @type {Map<string, readonly number[]>}
  */
 const spent = new Map();
 
-/** What one link says about its guess, and hears. */
+/** The part of one link in the budget. */
 export class Attempt {
   #budget;
   #run;
@@ -32,7 +32,7 @@ export class Attempt {
   }
 
   /**
-   * The other side's share wants an answer.
+   * Asks whether the peer's share may be answered.
    *
    * @param {(go: boolean) => void} decided called once, now or later; never after `over`
    */
@@ -40,12 +40,12 @@ export class Attempt {
     this.#budget.ask(this.#run, decided);
   }
 
-  /** A valid confirmation has come. */
+  /** Tells that a valid confirmation has arrived. */
   proved() {
     this.#budget.proved(this.#run);
   }
 
-  /** It has ended, however. */
+  /** Tells that the run has ended, for any reason. */
   over() {
     this.#budget.over(this.#run);
   }
@@ -68,13 +68,13 @@ export class Budget {
     this.#key = key;
   }
 
-  /** A code's that this side has made, and nobody else has seen yet. */
+  /** The budget of a new code of this side. */
   static ofNewCode() {
     return new Budget(new Guesses(CODE_GUESSES));
   }
 
   /**
-   * A code's that the other side has made.
+   * The budget of a code that the peer has made.
    *
    * @param {string} code in normal form
    * @returns {Budget} the same one for the same code
@@ -86,7 +86,7 @@ export class Budget {
   }
 
   /**
-   * A named room's, as one of its members sees it; what is spent before counts.
+   * The budget of a named room's password; guesses that were spent earlier count.
    *
    * @param {string} server
    * @param {string} room name that was asked for
@@ -97,7 +97,7 @@ export class Budget {
     return new Budget(new Guesses(ROOM_GUESSES, ROOM_WINDOW, spent.get(key)), key);
   }
 
-  /** One more link. Counted by ourselves: the other side and the server choose all other names. */
+  /** Adds a link. Its number is ours: the peer and the server choose all other names. */
   attempt() {
     this.#runs += 1;
     return new Attempt(this, this.#runs);
@@ -137,7 +137,7 @@ export class Budget {
 }
 
 /**
- * Remembers something as the newest.
+ * Stores an entry as the newest and drops the oldest above the limit.
  *
  * @template T
  * @param {Map<string, T>} kept

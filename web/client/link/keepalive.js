@@ -1,16 +1,16 @@
 // @ts-check
-// Whether the other side is still there: a ping every few seconds, and an end to silence.
+// Detects that the peer is gone: sends a ping every few seconds and gives up after a silence.
 
 /** Seconds between pings. */
 const PING_INTERVAL = 5;
-/** Seconds of silence after which the other side counts as gone. */
+/** Seconds of silence after which the peer counts as gone. */
 const LOST_AFTER = 15;
-/** The same, once the server has said that it left. */
+/** The same, in seconds, after the server has said that the peer left. */
 const LOST_AFTER_DOUBT = 6;
-/** How often the clock is looked at, in seconds. */
+/** Interval of the timer, in seconds. */
 const TICK = 1;
 
-/** Watches over one connection. Anything that arrives counts as life. */
+/** The keepalive of one connection. Everything that arrives counts. */
 export class Keepalive {
   #ping;
   #onLost;
@@ -44,13 +44,13 @@ export class Keepalive {
     clearInterval(this.#timer);
   }
 
-  /** Something arrived. */
+  /** Tells that something arrived. */
   heard() {
     this.#heardAt = this.#now();
     this.#patience = LOST_AFTER;
   }
 
-  /** There is reason to believe that the other side is gone: asks it at once. */
+  /** Tells that the peer may be gone: pings it at once and waits less long. */
   doubt() {
     if (this.#patience === LOST_AFTER_DOUBT) return; // asked already
     this.#patience = LOST_AFTER_DOUBT;
@@ -58,10 +58,10 @@ export class Keepalive {
     this.#send();
   }
 
-  /** A second has passed, or more. */
+  /** Checks the clock; called once a second. */
   tick() {
     const now = this.#now();
-    // After a sleep of this device the silence was ours: the other side gets a moment to answer.
+    // After a sleep of this device the silence is no evidence: the peer gets time to answer.
     if (now - this.#tickedAt > PING_INTERVAL) {
       this.#heardAt = Math.max(this.#heardAt, now - this.#patience + PING_INTERVAL);
       this.#send();

@@ -7,16 +7,16 @@ import { SealError, Sealer } from '../security/sealing.js';
 /** @typedef {import('../server/messages.js').Signal} Signal */
 /** @typedef {Omit<Signal, 't' | 'from'> & {to: string}} OutgoingSignal */
 
-/** What both sides say to each other through the server. */
+/** The signals that both sides exchange through the server. */
 export class SealedSignals {
-  /** The link's id; empty while the answerer has not heard of it. */
+  /** The link's id; empty until the answerer has received a signal. */
   link = '';
   #local;
   #remote;
   #deliver;
   /** @type {Sealer | null} */
   #sealer = null;
-  /** What is being sealed; the next one goes out after it. @type {Promise<void>} */
+  /** Settles when the signal before has been sent, so that the order stays. @type {Promise<void>} */
   #outbox = Promise.resolve();
 
   /**
@@ -31,13 +31,13 @@ export class SealedSignals {
     this.#deliver = send;
   }
 
-  /** Whether what is sent from now on is sealed, and only what is sealed is listened to. */
+  /** Whether outgoing signals are sealed and unsealed incoming ones are ignored. */
   get isSealed() {
     return this.#sealer !== null;
   }
 
   /**
-   * From now on everything is sealed.
+   * Seals every signal from now on.
    *
    * @param {import('../security/sealing.js').LinkKeys} keys
    * @param {{offerer: boolean}} side
@@ -62,11 +62,11 @@ export class SealedSignals {
     const sealed = this.#sealer.seal(this.#envelope(this.#local, gen, kind), text);
     this.#outbox = this.#outbox
       .then(async () => this.sendPlain(kind, gen, await sealed))
-      .catch(() => {}); // too long for a signal: nothing that this page makes is
+      .catch(() => {}); // `SealError`: too long, which none of our signals is
   }
 
   /**
-   * Sends a signal as it is.
+   * Sends a signal unsealed.
    *
    * @param {string} kind
    * @param {number} gen
@@ -76,19 +76,19 @@ export class SealedSignals {
     this.#deliver({ to: this.#remote, link: this.link, gen, kind, data });
   }
 
-  /** When everything that was sent has gone out. @returns {Promise<void>} */
+  /** Settles when every signal has been sent. @returns {Promise<void>} */
   get flushed() {
     return this.#outbox;
   }
 
   /**
-   * The body of a signal, or null if it is not the other side's, and so is to be dropped.
+   * The body of a signal, or null if the peer did not seal it; then the caller drops it.
    *
    * @param {number} gen
    * @param {string} kind
    * @param {string} data
    * @returns {Promise<Record<string, unknown> | null>}
-   * @throws {BadMessage} the other side sent it, and it makes no sense
+   * @throws {BadMessage} the peer sealed it, but it is malformed
    */
   async open(gen, kind, data) {
     if (this.#sealer === null) return parseObject(data, data.length);
@@ -114,7 +114,7 @@ export class SealedSignals {
 }
 
 /**
- * A text that must be in a body.
+ * Checks that a field of a body is a text.
  *
  * @param {unknown} value
  * @returns {string}

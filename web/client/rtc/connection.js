@@ -45,15 +45,15 @@ const CHANNELS = Object.freeze(
 );
 
 /**
- * `sendPaced` waits above so many buffered bytes ... Chromium refuses to buffer more than 16 MiB; and
- * pings and answers wait behind what is in `control`.
+ * Buffered bytes above which `sendPaced` waits. Chromium refuses to buffer more than 16 MiB, and pings
+ * wait behind the rest of `control`.
  */
 const HIGH_WATER = Object.freeze({ control: 256 * 1024, blocks: 4 * 1024 * 1024 });
-/** ... until no more than so many are left. */
+/** Buffered bytes at which `sendPaced` goes on. */
 const LOW_WATER = Object.freeze({ control: 64 * 1024, blocks: 1024 * 1024 });
-/** Bytes of messages to the other side that may wait; it does not read if there are more. */
+/** Most bytes of messages that may wait: a peer with more of them does not read. */
 const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 });
-/** What may wait for the remote description, or come after it. */
+/** Most candidates of the peer, before and after its description. */
 const MAX_REMOTE_CANDIDATES = 128;
 
 /**
@@ -63,7 +63,7 @@ const MAX_REMOTE_CANDIDATES = 128;
  * @property {unknown} control what a message on this channel held
  * @property {unknown} chat the same
  * @property {unknown} blocks the same
- * @property {null} failed there is no path, or there is none any more
+ * @property {null} failed no path was found, or the path was lost
  * @property {null} closed the other side closed it
  */
 
@@ -75,13 +75,13 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   /** Candidates that came before the description. @type {string[] | null} */
   #early = [];
   #remoteCandidates = 0;
-  /** How many names of the local network are among them. */
+  /** Candidates with an mDNS name among them. */
   #remoteNames = 0;
   #localCandidates = 0;
   #opened = false;
   #over = false;
   #relayOnly;
-  /** Those who wait for room in a channel. @type {(() => void)[]} */
+  /** Resolve the waits for room in a channel. @type {(() => void)[]} */
   #waiting = [];
   #onPageHide = () => this.close();
 
@@ -97,7 +97,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     this.#pc.addEventListener('connectionstatechange', () => {
       if (this.#pc.connectionState === 'failed') this.#end('failed');
     });
-    // Channels that the other side opens by itself are for programs: a page has no use for them.
+    // The library offers no channels of its own yet, so it closes those that the peer opens.
     this.#pc.addEventListener('datachannel', ({ channel }) => channel.close());
     this.#channels = /** @type {Record<ChannelName, RTCDataChannel>} */ (
       Object.fromEntries(CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]))
@@ -141,7 +141,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Takes a candidate of the other side; one that makes no sense is dropped.
+   * Takes a candidate of the peer; a malformed one is dropped.
    *
    * @param {string} candidate
    */
@@ -172,19 +172,19 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Whether this device has found no way at all to be reached. Chromium without a route says neither
-   * that it has found one nor that it is done, so that this means something only after a while.
+   * Whether this device has found no candidate. Chromium without a route reports neither a candidate
+   * nor the end of gathering, so the answer is meaningful only after some seconds.
    */
   get isUnreachable() {
     return this.#localCandidates === 0;
   }
 
-  /** Whether neither side has found a way to be reached, so that there is nothing to try. */
+  /** Whether neither side has found a candidate, so that nothing can be tried. */
   get isHopeless() {
     return this.isUnreachable && this.#remoteCandidates === 0;
   }
 
-  /** Whether it is closed, by whichever side, or has no path any more. */
+  /** Whether either side has closed it or the path is lost. */
   get isOver() {
     return this.#over;
   }
@@ -218,7 +218,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
    *
    * @param {'control' | 'blocks'} name
    * @param {string | Uint8Array<ArrayBuffer>} data
-   * @param {() => boolean} [isWanted] asked again at the last moment; if not, nothing is sent
+   * @param {() => boolean} [isWanted] checked just before sending; if false, nothing is sent
    * @throws {Error} the connection is over
    */
   async sendPaced(name, data, isWanted = () => true) {
@@ -233,7 +233,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
           else channel.send(data);
           return;
         } catch (error) {
-          // The browser's own queue is full although we count less: wait like everybody else.
+          // The browser's queue is full although `bufferedAmount` is low: wait as well.
           if (!(error instanceof DOMException) || error.name !== 'OperationError') throw error;
         }
       }
@@ -255,7 +255,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     return this.#pc.sctp?.maxMessageSize ?? 65536;
   }
 
-  /** How the bytes travel, once they do. @returns {Promise<NetworkPath | null>} */
+  /** The network path in use, null before there is one. @returns {Promise<NetworkPath | null>} */
   async path() {
     if (this.#over) return null;
     return pathOf(await this.#pc.getStats());
@@ -328,7 +328,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     try {
       await this.#pc.addIceCandidate({ candidate, sdpMLineIndex: 0 });
     } catch {
-      // Of a kind this browser does not know: another one may do.
+      // A kind that this browser does not know: another candidate may work.
     }
   }
 
@@ -370,7 +370,7 @@ function makePeerConnection({ servers, policy }) {
   try {
     return make(servers);
   } catch {
-    // One server that this browser does not understand would cost all the others.
+    // One server that this browser does not understand must not disable the others.
     const understood = servers.filter((server) => {
       try {
         make([server]).close();

@@ -1,19 +1,19 @@
 // @ts-check
-// The other side's descriptions and candidates: parsed here, once, and written anew.
+// The peer's descriptions and candidates: parsed once and written anew. A machine.
 //
-// Nothing reaches the browser as it came. Two parsers of one text may read it differently, and the
-// words that people compare would then vouch for a certificate that the browser never checked: so
-// the browser gets only lines that this module wrote from what it understood.
+// No line of the peer reaches the browser. Two parsers may read one text differently, and then the
+// words that people compare would authenticate a certificate that the browser never checked. So the
+// browser gets only lines that this module has written.
 
-/** Most lines of a description that is looked at. */
+/** Most lines of a description that is parsed. */
 const MAX_LINES = 512;
 /** Most candidates of one description. */
 const MAX_CANDIDATES = 64;
-/** Most names of the local network that a browser is made to look up for one connection. */
+/** Most mDNS names that a browser looks up for one connection. */
 export const MAX_NAMES = 16;
 /** Most characters of one candidate; ours have less than 200. */
 const MAX_CANDIDATE = 512;
-/** Most characters of an ICE name or password (RFC 8839, section 5.4). */
+/** Most characters of an ICE ufrag or password (RFC 8839, 5.4). */
 const MAX_CREDENTIAL = 256;
 
 /**
@@ -26,7 +26,7 @@ const MAX_CREDENTIAL = 256;
  *   fingerprintAlgorithm?: string, fingerprint?: string}} Stats
  */
 /**
- * The parts of an `RTCPeerConnection` that tell of the certificate.
+ * The parts of an `RTCPeerConnection` with facts about the certificate.
  *
  * @typedef {{sctp?: {transport: {getRemoteCertificates?: () => ArrayBuffer[]} | null} | null,
  *   getStats: () => Promise<ReadonlyMap<string, Stats> | RTCStatsReport>}} Connection
@@ -51,15 +51,15 @@ const ATTRIBUTES = Object.freeze({
   'sctp-init': /^[A-Za-z0-9+/]{1,1024}={0,2}$/,
 });
 
-/** A candidate (RFC 8839, section 5.1), as far as it is used. */
+/** The used part of a candidate (RFC 8839, 5.1). */
 const CANDIDATE =
   /^candidate:([A-Za-z0-9+/]{1,32}) 1 udp (\d{1,10}) (\S{1,80}) (\d{1,5}) typ (host|srflx|prflx|relay)((?: \S{1,256})*)$/i;
-/** Such names only as browsers make up: with any other the other side could have devices looked up. */
+/** mDNS names as browsers make them: with other names a peer could probe the local network. */
 const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.local$/i;
 
 /**
- * Writes the other side's description anew: one data section and nothing else, one fingerprint,
- * candidates up to a bound, and no claim that there are no more of them.
+ * Writes the peer's description anew: one data section, one fingerprint and a bounded number of
+ * candidates, without `end-of-candidates`.
  *
  * @param {string} sdp
  * @returns {{sdp: string, candidates: number, names: number}} how many candidates are in it, and how
@@ -98,7 +98,7 @@ export function cleanDescription(sdp) {
 }
 
 /**
- * Writes a candidate anew, or returns null for what is none, or of no use to a browser.
+ * Writes a candidate anew; null if it is malformed or useless to a browser.
  *
  * @param {string} text
  * @returns {string | null}
@@ -136,7 +136,7 @@ const isIn = (text, least, most) => /^\d{1,10}$/.test(text) && Number(text) >= l
  * An IP address in its usual form.
  *
  * @param {string} text
- * @returns {string | null} null for what is none
+ * @returns {string | null} null if the text is not an address
  */
 function addressOf(text) {
   if (/^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/.test(text))
@@ -150,8 +150,8 @@ function addressOf(text) {
 }
 
 /**
- * Whether an address is none of one machine's: unspecified, broadcast, multicast, or IPv4's in the
- * disguise of another family.
+ * Whether an address cannot belong to one machine: it is unspecified, broadcast, multicast, or an IPv4
+ * address embedded in IPv6.
  *
  * @param {string} address
  */
@@ -185,7 +185,7 @@ function readAttributes(lines) {
  *
  * @param {string} sdp
  * @returns {Uint8Array<ArrayBuffer>}
- * @throws {DescriptionError} none, or several
+ * @throws {DescriptionError} there are none, or several
  */
 export function fingerprintOf(sdp) {
   const found = [];
@@ -205,10 +205,10 @@ function fingerprintText(fingerprint) {
 }
 
 /**
- * What a browser tells of the certificate that DTLS verified, if it does.
+ * The fingerprint of the certificate that DTLS verified, null where the browser does not tell it.
  *
  * @param {Connection} pc
- * @returns {Promise<Uint8Array<ArrayBuffer> | null>} its SHA-256 fingerprint
+ * @returns {Promise<Uint8Array<ArrayBuffer> | null>} SHA-256
  */
 export async function verifiedFingerprint(pc) {
   const certificates = pc.sctp?.transport?.getRemoteCertificates?.() ?? [];

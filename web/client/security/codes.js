@@ -1,6 +1,6 @@
 // @ts-check
 // Codes: `7-guitar-ocean`, the room's number and the secret words. The number finds the room on the
-// server; the words prove who is there (pake.js) and never reach the server.
+// server; the words authenticate both sides (pake.js) and never reach the server. A machine.
 //
 // The same as peer/security/codes.py, sentence for sentence; tests/vectors/codes.json holds both to it.
 
@@ -8,23 +8,23 @@ import { unwrap } from './pasted.js';
 import { Problem } from '../problems.js';
 import { WORDS } from './words.js';
 
-/** Two words are 20.7 bits; whoever guesses has one try, and it is seen. */
+/** Two words are 20.7 bits; an attacker has one guess, and it is noticed. */
 export const DEFAULT_WORDS = 2;
 export const MIN_WORDS = 2;
 export const MAX_WORDS = 8;
-/** Bytes that `makeWords` needs; so many that no word is likelier than another. */
+/** Random bytes that `makeWords` needs for words of practically equal probability. */
 export const RANDOM_BYTES = 32;
 
 const EXAMPLE = '7-guitar-ocean';
 const MAX_TEXT = 2048;
-/** Letters of an unknown word, and digits of a number, that an error repeats. */
+/** Most letters of an unknown word, and digits of a number, that an error repeats. */
 const SHOWN = 24;
 
 const NUMBER = /^[1-9][0-9]{0,8}$/;
 
 const known = new Set(WORDS);
 
-/** What was typed or pasted is not a code; the sentence says why. */
+/** The text is not a code; the sentence says why. */
 export class CodeError extends Problem {
   /** @param {string} sentence */
   constructor(sentence) {
@@ -41,7 +41,7 @@ export class Code {
   /**
    * @param {string} number of the room on the server, decimal, without leading zeros
    * @param {readonly string[]} words the secret words, lower case
-   * @throws {CodeError} number or words are none
+   * @throws {CodeError} the number or a word is invalid
    */
   constructor(number, words) {
     if (!NUMBER.test(number)) throw new CodeError(`"${cut(number)}" is not the number of a code.`);
@@ -61,14 +61,14 @@ export class Code {
     return [this.number, ...this.#words].join('-');
   }
 
-  /** What both sides put into CPace: the whole normalised code in UTF-8. */
+  /** The password for CPace: the whole normalised code in UTF-8. */
   get password() {
     return new TextEncoder().encode(this.toString());
   }
 
   /**
-   * The link that opens the page with this code, which stands in the fragment: browsers never send
-   * that to a server.
+   * The link that opens the page with this code. The code is in the fragment, which browsers never
+   * send to a server.
    *
    * @param {string} base where the page is; a `ws(s)` URL, a query and a fragment are turned into
    *   that form
@@ -85,12 +85,12 @@ export class Code {
    *
    * @param {string} text
    * @returns {Code}
-   * @throws {CodeError} it is none; the sentence names unknown words and what was probably meant
+   * @throws {CodeError} it is not a code; the sentence names unknown words and suggests known ones
    */
   static parse(text) {
     const tokens = tokensOf(text);
     if (tokens.length === 0) throw new CodeError(`There is no code; it looks like ${EXAMPLE}.`);
-    // "7guitar ocean", as some dictation writes it.
+    // "7guitar ocean", as some dictation programs write it.
     const glued = /^([0-9]+)([^0-9].*)$/.exec(tokens[0]);
     if (glued) tokens.splice(0, 1, glued[1], glued[2]);
     const [number, ...words] = tokens;
@@ -157,7 +157,7 @@ export function complete(prefix) {
 }
 
 /**
- * The word that was probably meant, or null when nothing is near.
+ * The most similar word of the list, or null if none is similar.
  *
  * A unique prefix counts as its word. Otherwise the nearest word wins by edit distance, up to a
  * limit that grows with the length; among equally near ones the first that shares the longest
@@ -207,7 +207,7 @@ function tokensOf(text) {
 }
 
 /**
- * Refuses words that are no code's, or too few or too many of them.
+ * Checks the number of words and that each is in the list.
  *
  * @param {readonly string[]} words
  */

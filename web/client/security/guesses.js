@@ -1,6 +1,6 @@
 // @ts-check
-// Counting the guesses that others have had at a code or a password: the same rule as
-// peer/security/guesses.py, where it is explained; tests/vectors/guesses.json holds both to it.
+// Counts the guesses of others at a code or a password. The rule is that of peer/security/guesses.py,
+// which explains it; tests/vectors/guesses.json checks both. A machine.
 //
 // A run of the PAKE takes a guess before it answers the other side's share, and gives it back only
 // when a valid confirmation has come. While the whole budget is taken, but by runs that may still
@@ -10,7 +10,7 @@
 export const CODE_GUESSES = 1;
 /** Guesses that a named room's password allows ... */
 export const ROOM_GUESSES = 8;
-/** ... within so many seconds. */
+/** ... within this time, in seconds. */
 export const ROOM_WINDOW = 3600;
 
 /** @typedef {[run: number, verdict: 'go' | 'refused']} Decision */
@@ -19,7 +19,7 @@ export const ROOM_WINDOW = 3600;
 export class Guesses {
   #limit;
   #window;
-  /** When each run took the guess that it may still give back. @type {Map<number, number>} */
+  /** Time at which each run took the guess that it may still give back. @type {Map<number, number>} */
   #open = new Map();
   /** @type {number[]} */
   #spent;
@@ -39,7 +39,7 @@ export class Guesses {
   }
 
   /**
-   * A run wants to answer the other side's share; one that has asked is not heard again.
+   * A run asks to answer the peer's share; further requests of the same run are ignored.
    *
    * @param {number} run
    * @param {number} now seconds, monotonic
@@ -51,7 +51,7 @@ export class Guesses {
   }
 
   /**
-   * A valid confirmation has come in a run: it was no guess.
+   * A valid confirmation has arrived in a run: it was no guess.
    *
    * @param {number} run
    * @param {number} now
@@ -62,7 +62,7 @@ export class Guesses {
   }
 
   /**
-   * A run has ended, however; if it holds a guess, that is spent.
+   * A run has ended, for any reason; a guess that it holds is spent.
    *
    * @param {number} run
    * @param {number} now
@@ -86,7 +86,7 @@ export class Guesses {
   }
 
   /**
-   * Whether every guess is spent, so that whoever asks is refused.
+   * Whether every guess is spent, so that every request is refused.
    *
    * @param {number} now
    */
@@ -96,7 +96,7 @@ export class Guesses {
   }
 
   /**
-   * When the guesses were taken that are spent.
+   * Times of the spent guesses, in seconds.
    *
    * @param {number} now
    * @returns {readonly number[]}

@@ -1,8 +1,8 @@
 // @ts-check
-// Proving a code to each other: CPace with key confirmation, as a state machine.
+// Mutual proof of a code: CPace (draft-irtf-cfrg-cpace) with key confirmation. A machine.
 //
-// The same as peer/security/pake.py, where the protocol is written down; tests/vectors/pake.json holds both
-// to it. X25519, SHA-512 and HMAC are WebCrypto's; only Elligator 2 is here, in BigInts, which do
+// The protocol is that of peer/security/pake.py, which describes it; tests/vectors/pake.json checks
+// both. X25519, SHA-512 and HMAC are WebCrypto's; only Elligator 2 is here, in BigInts, which do
 // not take constant time: acceptable for a code that is used once.
 //
 //     const pake = await Pake.offerer({password: code.password, room, link, ownId, peerId});
@@ -32,10 +32,10 @@ import {
 export const SCALAR_SIZE = 32;
 const SHARE_SIZE = 32;
 const TAG_SIZE = 64;
-/** Characters of the longest message we look at; ours have 170. */
+/** Most characters of a message that is parsed; ours have 170. */
 const MAX_MESSAGE = 512;
 
-// G_X25519 (section 8.2), SHA-512 and Curve25519.
+// G_X25519 (CPace draft, 8.2), SHA-512 and Curve25519.
 const DSI = 'CPace255';
 const SHA512_BLOCK = 128;
 const Q = 2n ** 255n - 19n;
@@ -57,8 +57,8 @@ const PKCS8_X25519 = Uint8Array.of(
  * @property {'failed'} type
  * @property {PakeFailure} reason
  * @property {string} detail what exactly was wrong, for a log
- * @property {string | null} bye `data` of the `bye` signal that tells the other side; null if it
- *   was it that told us
+ * @property {string | null} bye `data` of the `bye` signal that tells the other side; null if the
+ *   other side told us
  * @property {import('../problems.js').Problem} problem for the person
  *
  * @typedef {object} PakeInputs
@@ -76,7 +76,7 @@ const DUE = Object.freeze({ awaitShare: 1, awaitAnswer: 2, awaitTag: 3, done: 0,
 /** The byte strings of each step. @type {Readonly<Record<number, readonly string[]>>} */
 const FIELDS = Object.freeze({ 1: ['share'], 2: ['share', 'tag'], 3: ['tag'] });
 
-/** What a person is told; anything else is a failed verification. @type {Partial<Record<PakeFailure, string>>} */
+/** The problem's code by failure; any other is `verification_failed`. @type {Partial<Record<PakeFailure, string>>} */
 const PROBLEMS = Object.freeze({ wrong_code: 'wrong_code', peer_gave_up: 'peer_left' });
 
 /** Ends a run, as an exception so that no step after it is taken. */
@@ -161,7 +161,7 @@ export class Pake {
     const point = await generator(inputs.password, lvCat(PROTOCOL, inputs.room), pake.#sid);
     const share = await scalarMultVfy(pake.#scalar, point);
     if (share === null) {
-      // Happens once in 2^250 runs, and then the share would tell everybody the key.
+      // Happens once in 2^250 runs, and then the share would reveal the key.
       pake.#fail(new Failure('low_order', 'the generator is of low order'));
     } else {
       pake.#ownShare = share;
@@ -194,7 +194,7 @@ export class Pake {
 
   /**
    * Takes the data of a `bye` signal that came instead of a `pake` signal. It is not sealed, so the
-   * server may have made it up; all that wins is a failed run.
+   * server may have forged it; the only effect is a failed run.
    *
    * @param {string} text
    * @returns {Promise<void>}
@@ -209,13 +209,13 @@ export class Pake {
     return result;
   }
 
-  /** The data of the `pake` signals to send now, in order; each is handed out once. */
+  /** The data of the `pake` signals to send now, in order; each is returned once. */
   messagesToSend() {
     return this.#outbox.splice(0);
   }
 
   /**
-   * How the run ended, once it has.
+   * The end of the run, once it is over.
    *
    * @returns {PakeDone | PakeFailed | null}
    */
@@ -291,7 +291,7 @@ export class Pake {
   }
 
   /**
-   * Goes on only if the other side's tag proves that it has our key.
+   * Checks that the other side's tag proves the same key.
    *
    * @param {string} text
    */
@@ -345,7 +345,7 @@ export function passwordBytes(password) {
 }
 
 /**
- * What is hashed to the generator (section 8.1), padded so that PRS fills the first block.
+ * The input that is hashed to the generator (CPace draft, 8.1), padded so that PRS fills the first block.
  *
  * @param {Uint8Array} prs
  * @param {Uint8Array} ci
@@ -358,7 +358,7 @@ export function generatorString(prs, ci, sid) {
 }
 
 /**
- * The u-coordinate of the point that only who knows PRS can make (section 8.2).
+ * The u-coordinate of the generator, which only the holders of PRS can compute (CPace draft, 8.2).
  *
  * @param {Uint8Array} prs
  * @param {Uint8Array} ci
@@ -367,13 +367,13 @@ export function generatorString(prs, ci, sid) {
  */
 export async function generator(prs, ci, sid) {
   const digest = (await sha512(generatorString(prs, ci, sid))).slice(0, 32);
-  // decodeUCoordinate (RFC 7748, section 5) ignores the bit above the field's 255.
+  // decodeUCoordinate (RFC 7748, 5) ignores the bit above the field's 255.
   digest[31] &= 0x7f;
   return elligator2(digest.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n));
 }
 
 /**
- * The u-coordinate, little-endian, of Elligator 2 on Curve25519 (RFC 9380, section 6.7.1).
+ * The u-coordinate, little-endian, of Elligator 2 on Curve25519 (RFC 9380, 6.7.1).
  *
  * @param {bigint} r
  * @returns {Bytes}
@@ -391,7 +391,7 @@ export function elligator2(r) {
 }
 
 /**
- * X25519 (RFC 7748), or null where section 7.2 says to abort: the result is neutral.
+ * X25519 (RFC 7748), or null for the neutral result, at which the CPace draft, 7.2, aborts.
  *
  * @param {Uint8Array} scalar
  * @param {Uint8Array} point

@@ -1,10 +1,10 @@
 // @ts-check
-// What people paste when they are asked for a code: the code alone, a link, or the whole command
-// from the other side's screen, with quotes, options and a shell's prompt around it.
+// Reads pasted text that contains a code: the code alone, a link, or the whole command from the other
+// side's screen with quotes, options and a prompt. A machine.
 //
 // A link and `--server` say on which server the code is: it is to be used there, since on every
-// other server the same number is a stranger's. The same as peer/security/pasted.py; tests/vectors/codes.json
-// holds both to it.
+// other server the same number is a stranger's. The rules are those of peer/security/pasted.py;
+// tests/vectors/codes.json checks both.
 
 import { problem } from '../problems.js';
 
@@ -21,9 +21,9 @@ const LINK_AT_END = /[a-z][a-z0-9+.-]*:\/\/[^ ]*$/i;
 const HOST_AT_END =
   /^(?:\[[0-9A-Fa-f:.]+\](?::\d+)?|localhost(?::\d+)?|[^ /:]+:\d+|[^ /:]+\.[^ /:]+(?::\d+)?|[^ /:]+(?=\/))(?:\/[^ ]*)?$/;
 
-/** What makes the word before a `#` a link, although it is no proper one: `https:/host`, `//host`. */
+/** The start of a damaged link before a `#`: `https:/host`, `//host`. */
 const ODD_LINK = /[/\\@]|:./s;
-/** What names a server wherever it stands. */
+/** Names a server, anywhere in the text. */
 const NAMED =
   /(?:peerline_server["']?(?:[ \t]*=[ \t]*|[ \t]+)|--server(?:=|[ \t\r\n]+))([^ \t\r\n]+)|([a-z][a-z0-9+.-]*:\/\/[^ \t\r\n]*)/gi;
 /** The end of a line after which a command goes on, for one shell or another. */
@@ -34,17 +34,17 @@ const COMMANDS = new Set(['receive', 'chat', 'send']);
 const WITH_VALUE = new Set(
   '--name --ice-config --engine --words --port --out -o --code-fd'.split(' '),
 );
-/** What ends a command for a shell. */
+/** Ends a command for a shell. */
 const ENDS = new Set(['&&', '||', '|', ';', '&', '>']);
 
 /**
- * @typedef {object} Pasted what was pasted, without what stood around it
+ * @typedef {object} Pasted the parts of a pasted text
  * @property {string | null} code the text of the code; null in a link that has none
  * @property {string | null} server the server that was named, as it was written; null if none was
  */
 
 /**
- * Takes the code, and the server that goes with it, out of what was typed or pasted.
+ * Finds the code and its server in a typed or pasted text.
  *
  * @param {string} text
  * @returns {Pasted}
@@ -74,7 +74,7 @@ export function unwrap(text) {
 export function serverOf(text) {
   const { server } = unwrap(text);
   if (server === null) return null;
-  // Nothing but a program on the same device is served without TLS to a page that can encrypt.
+  // WebCrypto needs a secure context, so only a server on the same device is reached without TLS.
   const local = /^(localhost|127\.|\[::1\])/i.test(server);
   try {
     const url = new URL(LINK.test(server) ? server : `${local ? 'http' : 'https'}://${server}`);
@@ -83,7 +83,7 @@ export function serverOf(text) {
       return url;
     }
   } catch {
-    // Told below: the code is not one of this server's, wherever it belongs.
+    // Reported below: the code does not belong to this server.
   }
   throw problem('other_server', {
     sentence: 'This code belongs to another server, whose address makes no sense here.',
@@ -119,7 +119,8 @@ function serverAtEnd(text) {
 }
 
 /**
- * The server that a text names last, anywhere: better too many are heeded than one too few.
+ * The last server that a text names, anywhere: a false match only asks the person, a missed one spends
+ * the code.
  *
  * @param {string} text
  */

@@ -1,8 +1,8 @@
 // @ts-check
-// Keys of a link, sealed signals, and the words two people compare.
+// Keys of a link, sealed signals, and the words that two people compare. A machine.
 //
-// The same as peer/security/sealing.py, where the protocol is written down; tests/vectors/sealing.json
-// holds both to it. Only the calls are asynchronous here, as WebCrypto is.
+// The protocol is that of peer/security/sealing.py, which describes it; tests/vectors/sealing.json
+// checks both. The calls are asynchronous here, because WebCrypto is.
 
 import { pickWords } from './codes.js';
 import { Problem, problem } from '../problems.js';
@@ -17,7 +17,7 @@ const ISK_SIZE = 64;
 const COUNTER_SIZE = 8;
 const TAG_SIZE = 16;
 const FINGERPRINT_SIZE = 32;
-/** What the signaling protocol allows `signal.data`, in bytes. */
+/** Most bytes of `signal.data` in the signaling protocol. */
 const MAX_DATA = 48 * 1024;
 /** Bytes of the longest plaintext whose sealed form still fits into a signal. */
 export const MAX_PLAINTEXT = (MAX_DATA / 4) * 3 - COUNTER_SIZE - TAG_SIZE;
@@ -36,7 +36,7 @@ export class NoWebCrypto extends Problem {
 }
 
 /**
- * WebCrypto, or a plain sentence about why there is none.
+ * Returns WebCrypto.
  *
  * @returns {SubtleCrypto}
  * @throws {NoWebCrypto}
@@ -115,7 +115,7 @@ export function lvCat(...parts) {
 }
 
 /**
- * Base64url without padding (RFC 4648, section 5).
+ * Base64url without padding (RFC 4648, 5).
  *
  * @param {Uint8Array} bytes
  * @returns {string}
@@ -147,7 +147,7 @@ export function b64uDecode(text) {
 }
 
 /**
- * What both sides of an authenticated link derive from the key they agreed on.
+ * The keys that both sides of an authenticated link derive from the agreed key.
  *
  * @typedef {object} LinkKeys
  * @property {Bytes} sealOfferer AES-256 key of what the offerer sends
@@ -173,11 +173,11 @@ export async function deriveLinkKeys(isk) {
 }
 
 /**
- * What the server sees of a signal, and what its sealed data is bound to.
+ * The public fields of a signal, to which its sealed data is bound.
  *
  * @typedef {object} Envelope
- * @property {string} from peer id of who sends it
- * @property {string} to peer id of who receives it
+ * @property {string} from peer id of the sender
+ * @property {string} to peer id of the receiver
  * @property {string} link id of the link
  * @property {number} gen generation of the connection under the link
  * @property {string} kind `offer`, `answer`, `candidate`, ...
@@ -320,7 +320,7 @@ export function sasWords(key) {
 }
 
 /**
- * What the offerer of a link without password sends before it shows its nonce.
+ * The commitment that the offerer of a link without password sends before its nonce.
  *
  * @param {Uint8Array} nonce 32 random bytes, fresh for every generation
  * @returns {Promise<string>} base64url

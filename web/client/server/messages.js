@@ -1,9 +1,9 @@
 // @ts-check
 // Signaling messages, version 1: building what the server reads and checking what it sends.
 //
-// Nothing here does anything: objects and text in, text and objects out. What the server or,
-// through it, the other side sent is hostile until checked; a message that passes `parseServer`
-// has every field this page uses, of the right type and of a bounded size.
+// Pure functions from text to objects and back. Text from the server, or from the peer through it, is
+// hostile until checked: a message that passes `parseServer` has every field that is used here, with
+// the right type and a bounded size.
 
 /** The WebSocket subprotocol: names and versions the protocol. */
 export const SUBPROTOCOL = 'peerline.signal.v1';
@@ -11,20 +11,20 @@ export const SUBPROTOCOL = 'peerline.signal.v1';
 /** Most bytes of UTF-8 in a `signal`'s data. */
 export const MAX_SIGNAL_DATA = 48 * 1024;
 
-/** Longest text frame that is looked at: a welcome into a large room. */
+/** Most characters of a frame that is parsed: a welcome into a large room. */
 const MAX_FRAME = 1024 * 1024;
 const MAX_PEERS = 4096;
 const MAX_ICE_SERVERS = 32;
 const MAX_ICE_URLS = 16;
 const MAX_NAME = 64;
 
-// What may not stand in a name that people see: control characters, separators, what turns the
+// Characters that names must not contain: control characters, separators, those that turn the
 // direction of the text around it, and the invisible ones. The server refuses the same ones.
 const HIDDEN =
   // eslint-disable-next-line no-control-regex -- those that are taken out
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\p{Cs}]/gu;
 
-/** What `signal` messages are about. */
+/** The kinds of `signal` messages. */
 export const SIGNAL_KINDS = Object.freeze([
   'pake',
   'offer',

@@ -16,24 +16,24 @@ import { Problem, problem } from '../problems.js';
 
 /**
  * @typedef {object} SignalingEvents by type, what `detail` holds
- * @property {PeerEvent} peer somebody came or left
+ * @property {PeerEvent} peer a peer joined or left
  * @property {Signal} signal
  * @property {ServerError} error one that does not end the connection
  * @property {IceOffer} ice
  * @property {Problem | null} closed null after `leave()`
  */
 
-/** How long to wait for the server's welcome, in ms. */
+/** Longest wait for the server's welcome, in ms. */
 const WELCOME_TIMEOUT = 10_000;
-/** How often it is looked whether this device slept, and after how long a gap it did, in ms. */
+/** Interval of the check whether this device slept, and the gap that proves it, in ms. */
 const BEAT = 2_000;
 const SLEEP = 10_000;
-/** How long after a sleep the end of the connection counts as its doing, in ms. */
+/** Time after a sleep in which the end of the connection is attributed to it, in ms. */
 const AFTER_SLEEP = 30_000;
 /** Characters that may wait for a server which does not read. */
 const MAX_WAITING = 1024 * 1024;
 
-/** What a close code of the server means for the person in front of the page. */
+/** The problem for each close code of the server. */
 const CLOSE_CODES = Object.freeze(
   /** @type {Record<number, string>} */ ({
     4000: 'server_protocol',
@@ -54,7 +54,7 @@ const CLOSE_CODES = Object.freeze(
   }),
 );
 
-/** What the server's error codes mean for the person in front of the page. */
+/** The problem for each error code of the server. */
 const ERROR_CODES = Object.freeze(
   /** @type {Record<string, string>} */ ({
     no_such_room: 'no_such_room',
@@ -122,7 +122,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
   #closed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #silence;
-  /** When anything last ran here, by the clock that goes on while the device sleeps, in ms. */
+  /** Time of the last step here, in ms, by the clock that continues during sleep. */
   #awakeAt = Date.now();
   #sleptAt = -Infinity;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -157,7 +157,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
     return client;
   }
 
-  /** What the server said when it let us in. @returns {Welcome} */
+  /** The server's welcome. @returns {Welcome} */
   get welcome() {
     if (this.#welcome === null) throw new TypeError('not welcomed yet');
     return this.#welcome;

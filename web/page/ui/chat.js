@@ -78,7 +78,7 @@ export class ChatView {
     if (mark) this.#mark(mark, 'checks', 'Delivered', id);
   }
 
-  /** Whether nobody has said anything. */
+  /** Whether there are no messages. */
   get isEmpty() {
     return this.#lines.childElementCount === 0;
   }

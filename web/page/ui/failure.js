@@ -1,5 +1,5 @@
 // @ts-check
-// What went wrong before there was a connection: one sentence, one button.
+// The view of a problem before there is a connection: one sentence, one button.
 
 import { byId, setText } from './dom.js';
 

@@ -59,7 +59,7 @@ export function displayName(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '\ufffd');
 }
 
-/** How somebody is called who gave no name. */
+/** The name of a peer that gave none. */
 export const NAMELESS = 'the other side';
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-// What the page says in passing: to a screen reader, and in a short message at the bottom.
+// Short announcements: to a screen reader, and in a message at the bottom of the page.
 
 import { byId } from './dom.js';
 

@@ -8,7 +8,7 @@ import { displayName, formatBytes, joinFacts, plural } from './format.js';
 /** @typedef {import('../../client/transfer/engine/base.js').Transfer} Transfer */
 /** @typedef {import('../../client/transfer/protocol/notable.js').Notable} Notable */
 
-/** Rows that are drawn; more would make the page slow and nobody the wiser. */
+/** Most rows that are drawn; more would make the page slow. */
 export const MOST_ROWS = 400;
 
 /**
@@ -37,7 +37,7 @@ export function offerRows(entries, { first, total }) {
 }
 
 /**
- * How much is otherwise than it was offered, or chosen: changed names, and what was left out.
+ * The number of differences from the offer or the choice: changed names and left-out entries.
  *
  * @param {Pick<Transfer, 'renamed' | 'leftOut' | 'leftOutThere'>} transfer
  * @returns {string} empty when there is nothing to tell
@@ -52,7 +52,7 @@ export function changesTitle({ renamed, leftOut, leftOutThere }) {
 }
 
 /**
- * What that is, a line a thing.
+ * These differences, one line each.
  *
  * @param {Pick<Transfer, 'renamed' | 'leftOut' | 'leftOutThere'>} transfer
  * @returns {HTMLElement[]}

@@ -13,7 +13,7 @@ export function nameElement(name, className = '') {
 }
 
 /**
- * How this device is called when nobody said otherwise.
+ * The default name of this device.
  *
  * @param {string} agent the browser's user agent
  */

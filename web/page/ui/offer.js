@@ -77,7 +77,7 @@ export class OfferDialog {
     this.#pause = setTimeout(() => this.#setReady(true), PAUSE);
     this.#before = document.activeElement;
     this.#dialog.showModal();
-    // Not on a button: whoever is typing when this opens must not answer by accident.
+    // Not on a button: a person who is typing when this opens must not answer by accident.
     byId('offer-title').focus();
   }
 
@@ -95,7 +95,7 @@ export class OfferDialog {
   }
 
   /**
-   * Not by `disabled`: whoever is at the button, or on the way there with Tab, shall find it.
+   * Not by `disabled`: a person who reaches the button with Tab must find it.
    *
    * @param {boolean} ready whether a yes is taken now
    */

@@ -8,7 +8,7 @@ import { plural } from './format.js';
 
 const PANELS = /** @type {const} */ (['files', 'chat']);
 
-/** Which of the two is shown, and how many messages were not seen. */
+/** The visible one of the two panels, and the number of unread messages. */
 export class Panels {
   /** Messages that came while the chat could not be seen. */
   unread = 0;

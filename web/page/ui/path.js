@@ -1,5 +1,5 @@
 // @ts-check
-// Which way the bytes take, in words. Pure.
+// The network path in words. Pure functions.
 
 /** @typedef {import('../../client/rtc/connection.js').NetworkPath} NetworkPath */
 

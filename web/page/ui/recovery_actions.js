@@ -1,5 +1,5 @@
 // @ts-check
-// What helps against each problem: a second sentence, and what the one button does.
+// The remedy for each problem: a second sentence, and the action of the one button.
 
 import { isRecord } from '../../client/server/messages.js';
 
@@ -84,7 +84,7 @@ export function recoveryAction(problem, role) {
 }
 
 /**
- * Where the same server serves the page over https: it says so, as that may be another port.
+ * The address of the same page over https. The server tells the port, which may be another one.
  *
  * @param {Location | URL} address of this page
  * @returns {Promise<{more: string, label: string, href?: string}>}

@@ -6,7 +6,7 @@ const URL_LIVES = 60_000; // ms; the browser has long begun to read by then
 /**
  * Starts the browser's download of a file that is already here.
  *
- * @param {string} name what to call it; slashes are not names
+ * @param {string} name its name; slashes are not allowed in it
  * @param {File | Blob} file
  */
 export function handOver(name, file) {

@@ -1,5 +1,5 @@
 // @ts-check
-// The head of a connection: who is there, by which path, and the words to compare.
+// The head of a connection: the peer, the path, and the words to compare.
 
 import { byId, make, setText } from './dom.js';
 import { NAMELESS, displayName } from './format.js';
@@ -8,7 +8,7 @@ import { describePath } from './path.js';
 /** @typedef {import('../../client/rtc/connection.js').NetworkPath} NetworkPath */
 /** @typedef {import('../../client/problems.js').Problem} Problem */
 
-/** Who is connected, and how. */
+/** The view of the connected peer. */
 export class SessionView {
   #leave = byId('leave');
   #again = byId('again');
@@ -72,7 +72,7 @@ export class SessionView {
     this.#again.focus({ preventScroll: true });
   }
 
-  /** How the other side is called on this page. */
+  /** The peer's name on this page. */
   get name() {
     return this.#name;
   }

@@ -10,7 +10,7 @@ const USUAL = 'Spaces, capitals and a pasted link are fine.';
 /** A link or a command begins with something else. */
 const CODE = /^[\s"'“‘]*\d+\b/;
 
-/** What a person is told about the code while typing it. */
+/** The hints about a code while a person types it. */
 export class StartView {
   #field = /** @type {HTMLInputElement} */ (byId('code'));
   #hint = byId('code-hint');

@@ -9,7 +9,7 @@ import { copyText } from './live.js';
 
 const QUIET = 4; // light modules around a QR code
 
-/** The code, its link, its picture, and the wait for somebody to use it. */
+/** The view of a code that waits to be used: the code, its link and its QR code. */
 export class WaitingView {
   #announcer;
   #code = '';

@@ -1,7 +1,7 @@
 // @ts-check
-// Keeps a phone's screen on while something is moving: many stop the network when it goes dark.
+// Keeps a phone's screen on during a transfer: many phones stop the network when the screen is off.
 
-/** Whether the screen shall stay on. */
+/** Requests that the screen stays on. */
 export class ScreenWakeLock {
   /** @type {WakeLockSentinel | null} */
   #lock = null;

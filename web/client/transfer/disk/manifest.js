@@ -1,5 +1,5 @@
 // @ts-check
-// What is to be sent: from an <input type=file>, a chosen folder or a drop to a manifest.
+// Makes the manifest of the files from an <input type=file>, a chosen folder or a drop.
 
 import { MAX_SENT, totals } from '../protocol/messages.js';
 import { MAX_PATH, displayName, freeName } from '../protocol/names.js';
@@ -7,10 +7,10 @@ import { problem } from '../../problems.js';
 
 /** @typedef {import('../protocol/messages.js').Entry} Entry */
 
-/** Something on the way into a manifest: a file or an empty folder, and the parts of its path. */
+/** A file or an empty folder, before it is in the manifest, and the parts of its path. */
 /** @typedef {{parts: string[], file: File | null}} Found */
 
-/** What is to be sent: the entries, and the `File` behind each that is a file. */
+/** The entries of a transfer, and the `File` behind each entry that is a file. */
 export class Manifest {
   /** Names of which there are two, or that cannot be sent as they are. @type {{from: string, to: string}[]} */
   renamed = [];
@@ -27,14 +27,14 @@ export class Manifest {
     this.bytes = bytes;
   }
 
-  /** What to call it. */
+  /** The title of the transfer. */
   get title() {
     return titleOf(this.entries);
   }
 }
 
 /**
- * What to call a set of entries: the only file's or folder's name, or how many there are.
+ * The title of a set of entries: the name of the only file or folder, or their number.
  *
  * @param {readonly Entry[]} entries
  * @returns {string}
@@ -48,7 +48,7 @@ export function titleOf(entries) {
 }
 
 /**
- * Makes the manifest of what a person chose or dropped.
+ * Makes the manifest of the chosen or dropped files.
  *
  * A `DataTransfer` must be handed over within its drop handler: the browser empties it when the
  * handler returns. Everything is taken out of it before this function first waits.
@@ -149,8 +149,8 @@ async function listFolder(folder, parts) {
 }
 
 /**
- * Gives everything a path of its own. Names stay as they are: each receiver changes what its disk
- * cannot hold.
+ * Gives every entry a unique path. Names do not change otherwise: each receiver replaces the names that
+ * its disk cannot hold.
  *
  * @param {readonly Found[]} found
  * @returns {Manifest}
@@ -183,7 +183,7 @@ function build(found) {
 
 /** The names that are taken in a folder of the manifest. */
 class Folder {
-  /** What stands there, and a folder's own names by what they were called before. */
+  /** The names in this folder, and its subfolders by their original names. */
   /** @type {Set<string>} */
   #taken = new Set();
   /** @type {Map<string, {name: string, folder: Folder}>} */
@@ -214,7 +214,7 @@ class Folder {
 }
 
 /**
- * A name without what no path can hold.
+ * A name that can be a part of a path.
  *
  * @param {string} part
  */

@@ -1,17 +1,17 @@
 // @ts-check
-// How long received files stay in the browser's storage: until they were handed to its downloads,
-// which read them from there, and a while longer, as a download may be refused and asked for again.
+// Decides when received files leave the browser's storage: some time after they were handed to its
+// downloads, which read them from there, because a person may refuse a download and ask again.
 
-/** What is kept of one transfer: freed by `discard`. @typedef {{discard: () => Promise<void>}} Kept */
+/** The stored files of one transfer, freed by `discard`. @typedef {{discard: () => Promise<void>}} Kept */
 
-/** How long a file that was handed over can be saved again, in ms. */
+/** Time in which a file can be saved again, in ms. */
 export const KEPT_FOR = 60_000;
-/** How long a download takes to begin, in ms, and how many bytes it copies in one of them at least. */
+/** Longest time until a download begins, in ms, and its lowest speed, in bytes per ms. */
 const BEGINS = 1000;
 const PACE = 20_000;
 
 /**
- * How long a browser may take to copy a file to its downloads, in ms.
+ * The longest time in which a browser copies a file to its downloads, in ms.
  *
  * @param {number} bytes
  */
@@ -21,7 +21,7 @@ export function copyTime(bytes) {
 
 /** The received files of a page. */
 export class Shelf {
-  /** When each is copied, and how to call its timer off. @type {Map<Kept, {copied: number, stop: () => void}>} */
+  /** For each, the time at which it is copied, and a function that stops its timer. @type {Map<Kept, {copied: number, stop: () => void}>} */
   #kept = new Map();
   #freed;
   #now;
@@ -41,7 +41,7 @@ export class Shelf {
   }
 
   /**
-   * A file was handed to the browser's downloads.
+   * Tells that a file was handed to the browser's downloads.
    *
    * @param {Kept} kept
    * @param {number} bytes
@@ -53,7 +53,7 @@ export class Shelf {
   }
 
   /**
-   * A transfer's files are not wanted any more; a download that may still read them goes on.
+   * Frees the files of a transfer as soon as no download can still read them.
    *
    * @param {Kept} kept
    */
@@ -62,7 +62,7 @@ export class Shelf {
     this.#free(kept, copied, copied - this.#now());
   }
 
-  /** None is wanted any more. */
+  /** Releases all of them. */
   clear() {
     for (const kept of [...this.#kept.keys()]) this.release(kept);
   }

@@ -1,6 +1,6 @@
 // @ts-check
-// Where received files go. On disk (the origin private file system, written by a worker) wherever
-// the browser has that; in memory only where it has not, for little, and then the page says so.
+// The destination of received files: the origin private file system, written by a worker, where the
+// browser has one; otherwise memory, with a low limit and a notice to the person.
 
 import { problem } from '../../problems.js';
 import { DiskStore, MemoryStore } from './stores.js';
@@ -11,14 +11,14 @@ import { ZipLayout } from './zip.js';
 
 /** @typedef {import('../protocol/messages.js').Entry} Entry */
 /** @typedef {import('./stores.js').Store} Store */
-/** @typedef {{name: string, file: File}} Saved a complete file and what to call it */
+/** @typedef {{name: string, file: File}} Saved a complete file and its name */
 /** @typedef {'files' | 'zip'} Form */
 
 /** Most bytes that are held in memory where there is no disk; Blobs of 512 MiB fail to download. */
 export const MEMORY_LIMIT = 256 * 1024 * 1024;
-/** What is left free on the disk. */
+/** Bytes that stay free on the disk. */
 const SPARE = 16 * 1024 * 1024;
-/** Above so many files one archive is handier than many downloads. */
+/** Most files that are saved one by one; more become one archive. */
 const MAX_SINGLE_FILES = 10;
 
 const MEMORY_NOTICE =
@@ -39,7 +39,7 @@ export function formOf(entries) {
 let diskAnswer = null;
 
 /**
- * Whether files can be kept on disk here: tried once, by doing it.
+ * Whether files can be stored on disk here: tested once, by writing one.
  *
  * @returns {Promise<boolean>}
  */
@@ -62,7 +62,7 @@ async function tryDisk() {
   }
 }
 
-/** What to tell the person before files are accepted, or null. @returns {Promise<string | null>} */
+/** A notice to show before files are accepted, or null. @returns {Promise<string | null>} */
 export async function storageNotice() {
   return (await canUseDisk()) ? null : MEMORY_NOTICE;
 }

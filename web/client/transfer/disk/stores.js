@@ -13,7 +13,7 @@ import { crc32 } from './crc32.js';
 const FOLDER = 'peerline';
 
 /**
- * Where pieces of named files are written and whole files are read.
+ * A store in which pieces of named files are written and whole files are read.
  *
  * @typedef {object} Store
  * @property {(name: string, at: number, data: Uint8Array<ArrayBuffer>, digest: Uint8Array | null,
@@ -117,7 +117,7 @@ class Writer {
 }
 
 /**
- * The page's one, kept once it was fetched: the server may be gone when files arrive.
+ * The only worker, kept once it was loaded: the server may be gone when files arrive.
  *
  * @type {Writer | null}
  */
@@ -199,7 +199,7 @@ export class DiskStore {
     return this.#writer.ask({ ...request, store: this.#name }, transfer);
   }
 
-  /** Closes what is open, and takes nothing more. */
+  /** Closes the open files and refuses further writes. */
   async #abandon() {
     if (this.#over) return;
     const closed = this.#ask({ op: 'abandon' });
@@ -207,7 +207,7 @@ export class DiskStore {
     try {
       await closed;
     } catch {
-      // The worker is gone, and its handles with it, or it never had any.
+      // The worker is gone with its handles, or it never had any.
     }
   }
 }
@@ -228,8 +228,8 @@ async function removeFolder(name) {
 }
 
 /**
- * Removes what earlier visits left behind and no open page uses any more. A download that an earlier
- * page began may still be reading: such a file is removed a little later.
+ * Removes the files of earlier visits that no open page uses. A download that an earlier page began may
+ * still be reading one: such a file is removed later.
  *
  * @returns {Promise<void>}
  */
@@ -256,7 +256,7 @@ export async function removeOldFiles() {
 }
 
 /**
- * After how many ms a browser has surely copied the files of a folder to its downloads.
+ * The time in ms after which a browser has certainly copied the files of a folder to its downloads.
  *
  * @param {FileSystemDirectoryHandle} folder
  */
@@ -266,6 +266,6 @@ async function copiedAfter(folder) {
     const { lastModified, size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
     if (size > 0) last = Math.max(last, lastModified + copyTime(size));
   }
-  // A clock that was set back does not keep them.
+  // A clock that was set back must not keep them for long.
   return Math.min(last - Date.now(), 10 * 60 * 1000);
 }

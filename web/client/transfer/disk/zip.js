@@ -1,5 +1,5 @@
 // @ts-check
-// A folder that arrives becomes one stored (not compressed) zip archive, written in place.
+// The layout of a stored (not compressed) zip archive that a received folder becomes. A machine.
 //
 // All sizes are known before the first byte comes, so every file's place in the archive is too:
 // data goes straight to its offset, in any order. A local header is written when its file's
@@ -26,11 +26,11 @@ const encoder = new TextEncoder();
  * @property {number} dataAt
  */
 
-/** Where everything lies in an archive of these entries. Links are left out. */
+/** The offsets of all parts of an archive of these entries. Links are left out. */
 export class ZipLayout {
   /** By the index of their entry; null for what is left out. @type {(Member | null)[]} */
   #members;
-  /** Where the directory begins. */
+  /** Offset of the directory. */
   #directoryAt = 0;
   /** Bytes of the whole archive. */
   size = 0;
@@ -51,7 +51,7 @@ export class ZipLayout {
   }
 
   /**
-   * Where a file's bytes begin in the archive.
+   * Offset of a file's bytes in the archive.
    *
    * @param {number} index of its entry
    */
@@ -73,7 +73,7 @@ export class ZipLayout {
   }
 
   /**
-   * Leaves a file out after all: its place stays empty, and nothing leads there.
+   * Leaves a file out: its place stays empty, and the directory does not list it.
    *
    * @param {number} index of its entry
    */
@@ -82,7 +82,7 @@ export class ZipLayout {
   }
 
   /**
-   * What is written when every file is there: the folders' headers and the directory at the end.
+   * The last parts to write: the folders' headers and the directory at the end.
    *
    * @returns {{at: number, bytes: Uint8Array<ArrayBuffer>}[]}
    */
@@ -195,7 +195,7 @@ function common(writer, member) {
 
 /**
  * @param {readonly Member[]} members
- * @param {number} at where the directory begins
+ * @param {number} at offset of the directory
  * @param {number} size of the directory
  */
 function endRecords(members, at, size) {

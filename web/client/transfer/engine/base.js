@@ -1,5 +1,5 @@
 // @ts-check
-// What both directions of a transfer have in common: how far it is, how fast, and what stopped it.
+// The common part of both directions of a transfer: progress, rate, and the reason of its end.
 
 import { Meter } from './meter.js';
 import { titleOf } from '../disk/manifest.js';
@@ -17,13 +17,13 @@ import { problem } from '../../problems.js';
  */
 
 /**
- * @typedef {object} CommonParts what both directions have in common (a live object: read it again)
+ * @typedef {object} CommonParts the common part of both directions (a live object: read it again)
  * @property {number} id
  * @property {TransferState} state
  * @property {readonly Entry[]} entries
- * @property {string} title what to call it: the only file's or folder's name, or `3 files`
- * @property {number} files how many files it has
- * @property {number} bytes how many bytes it has
+ * @property {string} title the name of the only file or folder, or `3 files`
+ * @property {number} files number of files
+ * @property {number} bytes number of bytes
  * @property {number} filesDone files that are verified and in place at the receiver
  * @property {number} bytesDone bytes that have moved; once the transfer is done, all are verified
  * @property {number} rate bytes a second, over the last seconds; 0 while unknown
@@ -31,21 +31,21 @@ import { problem } from '../../problems.js';
  * @property {number | null} current index of the entry being moved
  * @property {Problem | null} problem why it failed
  * @property {readonly Renamed[]} renamed names that were changed
- * @property {readonly LeftOut[]} leftOut what is not there although it was to be sent
- * @property {number} leftOutThere how much the other side says that it left out beside that
+ * @property {readonly LeftOut[]} leftOut entries that were not sent or not saved, with the reasons
+ * @property {number} leftOutThere number of entries that the peer has left out, as it says
  * @property {() => void} cancel stops it on both sides; a decline while it is only offered
  */
 
 /**
  * @typedef {object} IncomingExtra
  * @property {'in'} direction
- * @property {'files' | 'zip'} form what will be saved: each file, or one archive (folders, many files)
+ * @property {'files' | 'zip'} form each file is saved, or one archive (folders, many files)
  * @property {{first: readonly Notable[], total: number}} notable hidden files and programs, to be
  *   shown first
  * @property {string | null} notice a sentence to show when files have to sit in memory, else null
  * @property {() => Promise<void>} accept starts it; throws a Problem (`no_space`, ...)
  * @property {() => void} decline
- * @property {readonly {name: string, file: File}[]} saved what is ready to be handed to a download
+ * @property {readonly {name: string, file: File}[]} saved complete files, ready for a download
  * @property {() => Promise<void>} discard frees the stored files (after they were saved)
  *
  * @typedef {CommonParts & IncomingExtra} Incoming
@@ -64,7 +64,7 @@ import { problem } from '../../problems.js';
  */
 
 /**
- * What a transfer needs of its link.
+ * The parts of a link that a transfer uses.
  *
  * @typedef {object} Wire
  * @property {(message: object) => void} sendControl
@@ -79,9 +79,9 @@ import { problem } from '../../problems.js';
  *   dispatches an event of the link
  */
 
-/** How often progress is told, in ms. */
+/** Interval of progress events, in ms. */
 const TICK = 100;
-/** Ticks after which it is told even when nothing moved, so that a stall shows. */
+/** Ticks after which progress is reported even when nothing moved, so that a stall is visible. */
 const QUIET_TICKS = 5;
 
 /** The codes by which the other side ends a transfer, as codes of problems here. */
@@ -154,13 +154,13 @@ export class TransferBase {
     this.title = titleOf(entries);
   }
 
-  /** Whether nothing more will happen. */
+  /** Whether the transfer has ended. */
   get over() {
     return this.state === 'done' || this.state === 'failed';
   }
 
   /**
-   * How many bytes have moved, as exactly as it can be said at this moment.
+   * The number of bytes that have moved, as precise as is known now.
    *
    * @protected
    * @returns {number}
@@ -177,7 +177,7 @@ export class TransferBase {
     this.#emit('progress');
   }
 
-  /** Everything is in place. @protected */
+  /** Ends the transfer: every file is in place. @protected */
   finish() {
     if (this.over) return;
     this.#stop('done');
@@ -187,7 +187,7 @@ export class TransferBase {
   }
 
   /**
-   * The machine, or what is around it, gave up.
+   * Ends the transfer with a problem.
    *
    * @protected
    * @param {Problem} reason
@@ -207,7 +207,7 @@ export class TransferBase {
     this.fail(remote ? remoteProblem(code) : problem(code === 'refused' ? 'declined' : code));
   }
 
-  /** Tells how far it is. @protected */
+  /** Reports the progress. @protected */
   tell() {
     const now = performance.now() / 1000;
     this.bytesDone = this.moved();

@@ -26,7 +26,7 @@ export class Incoming extends TransferBase {
   saved = [];
   /** Names that were changed for this disk. @type {Renamed[]} */
   renamed;
-  /** What is not there although it was to be sent. @type {LeftOut[]} */
+  /** Entries that are not saved, with the reasons. @type {LeftOut[]} */
   leftOut;
   #machine;
   /** @type {Sink | null} */
@@ -58,7 +58,7 @@ export class Incoming extends TransferBase {
       ...plan.leftOut,
       ...links.map(({ path }) => ({ path, reason: 'is a link, which a browser cannot save' })),
     ];
-    /** How much the sender has left out beside what it offers. */
+    /** Number of entries that the sender has left out of its offer. */
     this.leftOutThere = machine.leftOut;
     this.form = formOf(machine.entries);
     this.#unfinished = this.files;
@@ -112,7 +112,7 @@ export class Incoming extends TransferBase {
 
   /** The link is over. */
   broken() {
-    this.#machine.cancel('cancelled'); // nobody hears it; the machine stops
+    this.#machine.cancel('cancelled'); // the machine stops; its message is never sent
     this.fail(problem('broken'));
   }
 
@@ -141,7 +141,7 @@ export class Incoming extends TransferBase {
     return this.#written + this.#machine.bytesPending;
   }
 
-  /** Carries out what the machine wants. */
+  /** Sends the machine's messages and handles its events. */
   flush() {
     for (const message of this.#machine.messagesToSend()) this.wire.sendControl(message);
     for (let event = this.#machine.nextEvent(); event !== null; event = this.#machine.nextEvent()) {
@@ -162,7 +162,7 @@ export class Incoming extends TransferBase {
           this.failWith(event);
           break;
         case 'offered':
-          break; // the link has made this object of it
+          break; // this object was made of it
       }
     }
   }
@@ -175,7 +175,7 @@ export class Incoming extends TransferBase {
   fail(reason) {
     const wasOver = this.over;
     super.fail(reason);
-    // What is complete can still be saved one by one; an archive in pieces is of no use.
+    // Complete files can still be saved one by one; an incomplete archive is useless.
     if (!wasOver && this.saved.length === 0) void this.discard();
   }
 
@@ -215,7 +215,7 @@ export class Incoming extends TransferBase {
         if (this.over) return;
         this.filesDone += 1;
         if (saved) this.#keep(saved);
-        // Only now: the other side takes it for "in place".
+        // Not earlier: to the peer it means that the file is in place.
         this.#machine.fileFinished(file, hex(whole));
         this.flush();
         if (!this.over && this.files > 1) this.tell();

@@ -1,7 +1,7 @@
 // @ts-check
-// How fast something moves: over the last seconds, so that a stall shows and a hiccup does not.
+// A rate over the last seconds: it shows a stall and smooths short pauses. A machine.
 
-/** How far back the meter looks, in seconds. */
+/** Length of the measured period, in seconds. */
 const SPAN = 4;
 
 /** Measures a rate from a total that grows. The clock is the caller's. */
@@ -11,12 +11,12 @@ export class Meter {
 
   /**
    * @param {number} now seconds
-   * @param {number} total bytes so far; a total that shrinks starts the measurement anew
+   * @param {number} total bytes so far; a total that shrinks restarts the measurement
    */
   add(now, total) {
     const last = this.#samples.at(-1);
     if (last && total < last[1]) this.#samples = [];
-    // Samples closer than a tenth of a second tell nothing more, and would only pile up.
+    // More than ten samples a second would add nothing.
     if (
       last &&
       this.#samples.length > 1 &&
@@ -30,7 +30,7 @@ export class Meter {
 
   /**
    * @param {number} now seconds
-   * @returns {number} bytes a second; 0 while nothing can be said
+   * @returns {number} bytes per second; 0 while unknown
    */
   rate(now) {
     const first = this.#samples[0];

@@ -20,9 +20,9 @@ const READ_AT_ONCE = 32;
 export class Outgoing extends TransferBase {
   /** @readonly @type {'out'} */
   direction = 'out';
-  /** What could not be sent. @type {import('../protocol/notable.js').LeftOut[]} */
+  /** Entries that could not be sent, with the reasons. @type {import('../protocol/notable.js').LeftOut[]} */
   leftOut = [];
-  /** How much the receiver could not put in place. */
+  /** Number of entries that the receiver could not put in place. */
   leftOutThere = 0;
   #manifest;
   #machine;
@@ -62,7 +62,7 @@ export class Outgoing extends TransferBase {
 
   /** The link is over. */
   broken() {
-    this.#machine.cancel('cancelled'); // nobody hears it; the machine stops
+    this.#machine.cancel('cancelled'); // the machine stops; its message is never sent
     this.fail(problem('broken'));
   }
 
@@ -103,7 +103,7 @@ export class Outgoing extends TransferBase {
     void this.#pump();
   }
 
-  /** Sends what there may be a hundred thousand of, a little at a time. */
+  /** Sends the pages of the list, one at a time, as there is room. */
   async #sendList() {
     try {
       for (let page = this.#machine.nextPage(); page !== null; page = this.#machine.nextPage())
@@ -142,7 +142,7 @@ export class Outgoing extends TransferBase {
     });
   }
 
-  /** Reads and sends as far as the receiver's credit goes. */
+  /** Reads and sends within the receiver's credit. */
   async #pump() {
     if (this.#pumping) return;
     this.#pumping = true;
@@ -257,7 +257,7 @@ export class Outgoing extends TransferBase {
 }
 
 /**
- * Whether the receiver has what was read here, as far as that is known.
+ * Whether the receiver has the bytes that were read here; true while that is unknown.
  *
  * @param {readonly {digests: Uint8Array | null}[]} files
  * @param {string} digest hex

@@ -1,5 +1,5 @@
 // @ts-check
-// The transfers of one link: who gets which message and which frame.
+// The transfers of one link: passes each message and each frame to its transfer.
 
 import { BadMessage } from '../../server/messages.js';
 import { storageNotice } from '../disk/sink.js';
@@ -30,7 +30,7 @@ export class Transfers {
   /** Offers whose list is not complete yet. @type {Map<number, Receiver>} */
   #listing = new Map();
   #nextId;
-  /** What a new offer's id must be at least; its parity is the other side's. */
+  /** The lowest id of the peer's next offer; its parity is the peer's. */
   #nextRemote;
 
   /**
@@ -172,7 +172,7 @@ export class Transfers {
     if (machine.state === 'offered') void this.#present(id, machine);
   }
 
-  /** Bytes that the lists of all offers take that nobody has accepted. */
+  /** Bytes of the lists of all offers that are not accepted yet. */
   #undecidedBytes() {
     let bytes = 0;
     for (const machine of this.#listing.values()) bytes += machine.weight;

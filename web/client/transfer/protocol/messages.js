@@ -193,7 +193,7 @@ function parseLeftOut(record) {
  * Checks a control message that is about a transfer.
  *
  * @param {Record<string, unknown>} record a parsed JSON object
- * @returns {TransferMessage | null} null when its type is none of a transfer's
+ * @returns {TransferMessage | null} null if its type does not belong to transfers
  * @throws {BadMessage}
  */
 export function parseTransferMessage(record) {
@@ -325,7 +325,7 @@ export function creditOf(size, version) {
 }
 
 /**
- * How much memory a list of entries takes, about.
+ * The approximate memory that a list of entries takes, in bytes.
  *
  * @param {readonly Entry[]} entries
  */
@@ -337,7 +337,7 @@ export function weightOf(entries) {
 }
 
 /**
- * How many files a manifest has, and how many bytes.
+ * The number of files of a manifest, and of their bytes.
  *
  * @param {readonly Entry[]} entries
  */
@@ -353,7 +353,7 @@ export function totals(entries) {
 }
 
 /**
- * How many segments a file of this size has.
+ * The number of segments of a file of this size.
  *
  * @param {number} size bytes
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// Which names from the other side may be saved, and how to show them.
+// Decides which names of the peer may be saved, and how they are shown. A machine.
 //
 // The same rules as `peer/transfer/protocol/names.py` and `plan.py`, with the same vectors
 // (tests/vectors/names.json). What a page saves may be carried to any system, so its names are
@@ -66,7 +66,7 @@ export function checkEntry({ path }, index) {
 }
 
 /**
- * What a path is called: with a surrogate (U+DC80 to U+DCFF) for each byte that is not UTF-8, as
+ * The text of a path: with a surrogate (U+DC80 to U+DCFF) for each byte that is not UTF-8, as
  * in Python.
  *
  * @param {string} path
@@ -288,7 +288,7 @@ function finalTarget(root, { target = '', escaped }, parts) {
 
 /**
  * Whether a zero-width joiner stands where it is spelling: between two characters of a script that
- * is not ASCII. Persian, Hindi and family emoji need it; elsewhere it is a disguise.
+ * is not ASCII. Persian, Hindi and family emoji need it; elsewhere it hides something.
  *
  * @param {readonly string[]} characters
  * @param {number} position
@@ -301,7 +301,7 @@ function isJoiner(characters, position) {
 }
 
 /**
- * What a file system that ignores case and normalisation makes of a name.
+ * The form in which a file system that ignores case and normalisation compares a name.
  *
  * @param {string} part
  * @returns {string}
@@ -431,7 +431,7 @@ function splitSuffix(name) {
 }
 
 /**
- * The beginning of a text, at most so many bytes.
+ * The beginning of a text, within a number of bytes.
  *
  * @param {string} text
  * @param {number} most
@@ -453,7 +453,7 @@ function byteLength(text) {
 }
 
 /**
- * A name that nobody has: `name.ext`, or `name (1).ext`, `name (2).ext`, ...
+ * A free name: `name.ext`, or `name (1).ext`, `name (2).ext`, ...
  *
  * @param {string} name one part of a path
  * @param {(name: string) => boolean} isTaken

@@ -1,5 +1,5 @@
 // @ts-check
-// What a person should see of an offer first: what is hidden, and what is a program. The same
+// Finds the entries of an offer that a person should see first: hidden files and programs. A machine. The same
 // rules as `peer/transfer/protocol/notes.py`, with the same vectors (tests/vectors/names.json, `notable`).
 
 /** @typedef {import('./messages.js').Entry} Entry */

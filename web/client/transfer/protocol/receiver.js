@@ -9,7 +9,7 @@
 //     event {type: 'finish', file, digests}     // put the file in its place, then:
 //     receiver.fileFinished(file, digest)
 //
-// What the other side can make this side hold is bounded: the manifest by its limits, the data by
+// The memory that the peer can make this side use is bounded: the manifest by its limits, the data by
 // the window of segments that were granted.
 
 import { SEGMENT_SIZE } from './frames.js';
@@ -46,7 +46,7 @@ const MAX_PIECES = 1024;
  *
  * @typedef {object} OpenSegment
  * @property {Uint8Array<ArrayBuffer> | null} data null before the first data and while it is being written
- * @property {[start: number, end: number][]} pieces what of it is there, in order, never touching
+ * @property {[start: number, end: number][]} pieces the received parts, in order, with gaps between them
  * @property {Uint8Array<ArrayBuffer> | null} digest
  * @property {boolean} writing
  * @property {number} retries
@@ -82,9 +82,9 @@ export class Receiver {
   #skipped = { files: 0, bytes: 0 };
   /** Bytes that its list takes before it is accepted. */
   weight = 0;
-  /** Where everything goes, when the list is complete. @type {import('./names.js').NamePlan | null} */
+  /** The paths of all entries, once the list is complete. @type {import('./names.js').NamePlan | null} */
   plan = null;
-  /** How much the sender has left out beside the list. */
+  /** Number of entries that the sender has left out of the list. */
   leftOut = 0;
   /** Keyed `file:segment`: everything in flight and not yet acknowledged. @type {Map<string, OpenSegment>} */
   #segments = new Map();
@@ -309,7 +309,7 @@ export class Receiver {
     if (this.state !== 'running' || this.#finished.has(file)) return;
     this.#finished.add(file);
     const state = this.#files.get(file);
-    // Its bitmap stays, so that late data of it is still known for what it is.
+    // Its bitmap stays, so that late data is recognised.
     if (state !== undefined) state.digests = new Uint8Array(0);
     this.#messages.push(
       this.version < 2
@@ -437,7 +437,7 @@ export class Receiver {
     return Math.min(SEGMENT_SIZE, (this.entries[file].size ?? 0) - segment * SEGMENT_SIZE);
   }
 
-  /** Nobody has accepted it, and nobody shall pay for it: only what may be shown is kept. */
+  /** Drops the list, except for the entries that may be shown: the offer was not accepted. */
   #forget() {
     this.entries.length = Math.min(this.entries.length, SHOWN);
     this.weight = weightOf(this.entries);

@@ -15,7 +15,7 @@ import { VERSION, creditOf, offerMessages, segmentCount, totals } from './messag
 /** @typedef {import('./messages.js').Range} Range */
 /** @typedef {import('./messages.js').TransferMessage} TransferMessage */
 
-/** How often one segment may arrive damaged before the transfer is given up. */
+/** Times that one segment may arrive damaged before the transfer ends. */
 export const MAX_RETRIES = 3;
 /** Most segments of 1 MiB in flight, whatever the receiver grants. */
 const MAX_WINDOW = 64;
@@ -38,7 +38,7 @@ const MAX_HELD = 65536;
  */
 
 /**
- * What is known of a file from its first segment until the receiver's confirmation.
+ * The state of a file from its first segment until the receiver's confirmation.
  *
  * @typedef {object} OpenFile
  * @property {number} count segments it has
@@ -57,7 +57,7 @@ export class Sender {
   #messages = [];
   /** The pages of the offer. @type {Iterator<object, void>} */
   #pages;
-  /** What is left out, to be told. @type {object[]} */
+  /** Left-out entries that are not reported yet. @type {object[]} */
   #skips = [];
   /** @type {SenderEvent[]} */
   #events = [];
@@ -79,7 +79,7 @@ export class Sender {
   /** @type {Map<string, number>} */
   #retries = new Map();
   #cursor = { file: 0, segment: 0 };
-  /** How many files the receiver has in place. */
+  /** Number of files that the receiver has in place. */
   #placed = 0;
   /** @type {Set<number>} */
   #confirmed = new Set();
@@ -117,7 +117,7 @@ export class Sender {
   }
 
   /**
-   * The next segment to read, as far as the receiver's credit goes.
+   * The next segment to read, within the receiver's credit.
    *
    * @returns {Wanted | null} null: nothing to read until the next acknowledgement, or ever
    */
