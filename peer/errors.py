@@ -1,21 +1,21 @@
-"""Everything that can go wrong, as one tree of exceptions (floor 0).
+"""Every error of this package, as one tree of exceptions (floor 0).
 
 * :exc:`PeerError`
 
-  * :exc:`CodeError` -- what was typed is not a code
+  * :exc:`CodeError` -- the text is not a code
   * :exc:`ServerUnreachable` -- no signaling server answers there
   * :exc:`ServerRefused` -- the server said no (``code`` says why)
   * :exc:`WrongCode` -- the two sides did not use the same code or password
 
-    * :exc:`Guessed` -- somebody tried a code or password, and did not prove to know it
-    * :exc:`TooManyGuesses` -- so many have that nobody new is let in for a while
+    * :exc:`Guessed` -- somebody tried a code or password and did not prove to know it
+    * :exc:`TooManyGuesses` -- so many guesses failed that the room admits nobody for a while
 
-  * :exc:`VerificationFailed` -- somebody meddled with the set-up of a link
+  * :exc:`VerificationFailed` -- somebody tampered with the set-up of a link
   * :exc:`PeerLeft` -- the other side left before there was a link
 
-    * :exc:`CodeSpent` -- it had used up the code by coming
+    * :exc:`CodeSpent` -- and its visit has used up the code
 
-  * :exc:`NoPath` -- no way between the two machines was found
+  * :exc:`NoPath` -- there is no network path between the two machines
   * :exc:`LinkEnded` -- the link is over
 
     * :exc:`LinkClosed` -- in order: this side closed it, or the other side said goodbye
@@ -24,17 +24,17 @@
   * :exc:`ChannelError`
 
     * :exc:`ChannelClosed` -- the channel is closed, so it can neither send nor receive
-    * :exc:`ChannelOverflow` -- more arrived than the reader took, and messages were dropped
-    * :exc:`MessageTooLarge` -- a message is larger than what the other side accepts
+    * :exc:`ChannelOverflow` -- the reader was too slow, and messages were dropped
+    * :exc:`MessageTooLarge` -- a message is larger than the other side accepts
 
   * :exc:`TransferError`
 
     * :exc:`Refused` -- the other side does not want the files
     * :exc:`UnsafeName` -- a file name is unsafe to write here
-    * :exc:`IntegrityError` -- what arrived is not what was sent
+    * :exc:`IntegrityError` -- the data that arrived differs from the data that was sent
     * :exc:`DiskError` -- a file cannot be read or written here
     * :exc:`TransferCancelled` -- one side cancelled
-    * :exc:`TransferBroken` -- it broke off, and is to be run again from the start
+    * :exc:`TransferBroken` -- it broke off and has to start anew
 
   * :exc:`PeerTimeout` -- a stage of the set-up took too long (``stage`` names it)
   * :exc:`ProtocolError` -- the other side broke the protocol
@@ -120,11 +120,11 @@ class PeerError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
 
-# Before there is a link
+# Before the link exists
 
 
 class CodeError(PeerError):
-    """What was typed, pasted or passed is not a code."""
+    """The text that was typed, pasted or passed is not a code."""
 
     code = "bad_code"
     exit_code = ExitCode.USAGE
@@ -139,12 +139,12 @@ class ServerUnreachable(PeerError):
 
 
 class ServerRefused(PeerError):
-    """The signaling server said no.
+    """The signaling server refused the request.
 
     Attributes:
-        code: the protocol's word for it: ``no_such_room``, ``room_full``, ``rate_limited``, ...
-        retryable: whether the server says that the same request may succeed later.
-        retry_after: seconds to wait before that; None when the server names no time.
+        code: The server's word for it: ``no_such_room``, ``room_full``, ``rate_limited``, ...
+        retryable: Whether the same request may succeed later, as the server says.
+        retry_after: Seconds to wait before that; None when the server names no time.
     """
 
     code = "server_refused"
@@ -178,7 +178,7 @@ class WrongCode(PeerError):
 
 
 class Guessed(WrongCode):
-    """Somebody tried the code or password, and did not prove to know it."""
+    """Somebody tried the code or password and did not prove to know it."""
 
     code = "guessed"
 
@@ -191,7 +191,7 @@ class Guessed(WrongCode):
 
 
 class TooManyGuesses(WrongCode):
-    """Wrong passwords have been tried so often that nobody new is let in for a while."""
+    """So many wrong passwords were tried that the room admits nobody for a while."""
 
     code = "too_many_guesses"
     retryable = True
@@ -205,14 +205,14 @@ class TooManyGuesses(WrongCode):
 
 
 class VerificationFailed(PeerError):
-    """The set-up of a link was tampered with, so it was given up."""
+    """Somebody tampered with the set-up of a link, so it was stopped."""
 
     code = "verification_failed"
     exit_code = ExitCode.WRONG_CODE
 
 
 class PeerLeft(PeerError):
-    """The other side left before there was a link to it."""
+    """The other side left before the link existed."""
 
     code = "peer_left"
     retryable = True
@@ -223,7 +223,7 @@ class PeerLeft(PeerError):
 
 
 class CodeSpent(PeerLeft):
-    """Somebody came with the number of the code and left: nobody else can use it."""
+    """Somebody came with the number of the code and left, so nobody else can use it."""
 
     code = "code_spent"
     retryable = False
@@ -241,7 +241,7 @@ class PeerTimeout(PeerError):
     """A stage of the set-up took too long.
 
     Attributes:
-        stage: what was being waited for: ``join``, ``peer``, ``pake``, ``offer``, ``hello``, ...
+        stage: The stage that took too long: ``join``, ``peer``, ``pake``, ``offer``, ``hello``, ...
     """
 
     code = "timeout"
@@ -254,19 +254,19 @@ class PeerTimeout(PeerError):
 
 
 class ProtocolError(PeerError):
-    """The other side, or the server, sent what the protocol does not allow."""
+    """The other side, or the server, broke the protocol."""
 
     code = "protocol"
     exit_code = ExitCode.UNEXPECTED
 
 
 class NoPath(PeerError):
-    """No network path between the two machines was found.
+    """There is no network path between the two machines.
 
     Attributes:
-        hint: what a person may do about it; empty when there is nothing to suggest.
-        conclusive: whether another attempt with the same settings is pointless.
-        reason: a word for the other side, which cannot see why; empty when it sees for itself.
+        hint: Advice for a person; may be empty.
+        conclusive: Whether another attempt with the same settings is pointless.
+        reason: A word for the other side, if it cannot see the reason itself; empty otherwise.
     """
 
     code = "no_path"
@@ -327,7 +327,7 @@ class LinkClosed(LinkEnded):
 
 
 class ChannelError(PeerError):
-    """Something is wrong with one data channel; the link itself may be fine."""
+    """A data channel failed; the link itself may be fine."""
 
     code = "channel"
     exit_code = ExitCode.BROKEN_OFF
@@ -343,17 +343,17 @@ class ChannelClosed(ChannelError):
 
 
 class ChannelOverflow(ChannelError):
-    """More arrived on a channel than its reader took, and messages were dropped."""
+    """The reader of a channel was too slow, and messages were dropped."""
 
     code = "channel_overflow"
 
 
 class MessageTooLarge(ChannelError):
-    """A message is larger than what the other side accepts.
+    """A message is larger than the other side accepts.
 
     Attributes:
-        size: of the message, in bytes.
-        limit: of the other side, in bytes.
+        size: Size of the message, bytes.
+        limit: Largest message that the other side accepts, bytes.
     """
 
     code = "message_too_large"
@@ -368,7 +368,7 @@ class MessageTooLarge(ChannelError):
 
 
 class TransferError(PeerError):
-    """A transfer of files did not reach its end."""
+    """A transfer of files failed."""
 
     code = "transfer"
     exit_code = ExitCode.BROKEN_OFF
@@ -378,7 +378,7 @@ class Refused(TransferError):
     """The other side does not want the files.
 
     Attributes:
-        code: its reason: ``refused``, ``unsafe_name``, ``no_space``, ``too_many``, ...
+        code: The other side's reason: ``refused``, ``unsafe_name``, ``no_space``, ``busy``, ...
     """
 
     code = "refused"
@@ -396,8 +396,8 @@ class UnsafeName(TransferError):
     """A file name is unsafe to write, here or on the other side.
 
     Attributes:
-        index: the entry's position in the manifest; None when it has none.
-        reason: what is wrong with it, to follow its name in a sentence.
+        index: Position of the entry in the manifest; None when it has none.
+        reason: The fault, as the part of a sentence that follows the name.
     """
 
     code = "unsafe_name"
@@ -412,7 +412,7 @@ class UnsafeName(TransferError):
 
 
 class IntegrityError(TransferError):
-    """What arrived is not what was sent."""
+    """The data that arrived differs from the data that was sent."""
 
     code = "integrity"
     retryable = True
@@ -420,7 +420,7 @@ class IntegrityError(TransferError):
 
 
 class DiskError(TransferError):
-    """A file cannot be read or written here: full, exists, or no permission."""
+    """A file cannot be read or written here: disk full, file exists, or no permission."""
 
     code = "disk"
     exit_code = ExitCode.DISK
@@ -437,7 +437,7 @@ class TransferCancelled(TransferError):
 
 
 class TransferBroken(TransferError):
-    """The transfer broke off with the link; whole files stay, another run sends everything."""
+    """The transfer broke off with the link; whole files stay, and another run sends all again."""
 
     code = "broken"
     retryable = True
