@@ -40,48 +40,29 @@ class Program:
     def __init__(self, label: str, process: asyncio.subprocess.Process) -> None:
         self.label = label
         self.process = process
-        self.lines: list[str] = []
-        self._grew = asyncio.Event()
-        self._readers = [
-            asyncio.create_task(self._read(stream))
-            for stream in (process.stdout, process.stderr)
-            if stream is not None
-        ]
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read())
 
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        async for raw in stream:
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for raw in self.process.stdout:
             line = raw.decode(errors="replace").rstrip()
-            self.lines.append(line)
             if line:
                 say(f"  {self.label:>8} | {line}")
-            self._grew.set()
+            self._lines.put_nowait(line)
+        self._lines.put_nowait(None)
 
     async def find(self, pattern: str) -> re.Match[str]:
-        """Wait for a line that contains `pattern`."""
-        regex = re.compile(pattern)
+        """Wait for the next line that contains `pattern`."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while True:
-                    for line in self.lines:
-                        if found := regex.search(line):
-                            return found
-                    if self.process.returncode is not None and all(
-                        reader.done() for reader in self._readers
-                    ):
-                        raise Failed(
-                            f"{self.label} ended with status {self.process.returncode} "
-                            f"before it printed {pattern!r}"
-                        )
-                    self._grew.clear()
-                    waiter = asyncio.create_task(self._grew.wait())
-                    await asyncio.wait(
-                        {waiter, *(reader for reader in self._readers if not reader.done())},
-                        return_when=asyncio.FIRST_COMPLETED,
-                        timeout=1,
-                    )
-                    waiter.cancel()
+                while (line := await self._lines.get()) is not None:
+                    if found := re.search(pattern, line):
+                        return found
+                status = await self.process.wait()
         except TimeoutError:
             raise Failed(f"{self.label} did not print {pattern!r} in {PATIENCE:.0f} s") from None
+        raise Failed(f"{self.label} ended with status {status} before it printed {pattern!r}")
 
     async def enter(self, line: str) -> None:
         """Write a line to its standard input."""
@@ -99,7 +80,7 @@ class Program:
         try:
             async with asyncio.timeout(PATIENCE):
                 status = await self.process.wait()
-                await asyncio.gather(*self._readers)
+                await self._reader
         except TimeoutError:
             raise Failed(f"{self.label} did not end in {PATIENCE:.0f} s") from None
         if status:
@@ -115,9 +96,8 @@ class Program:
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()
-        for reader in self._readers:
-            reader.cancel()
-        await asyncio.gather(*self._readers, return_exceptions=True)
+        self._reader.cancel()
+        await asyncio.wait({self._reader})
 
 
 def say(line: str = "") -> None:
@@ -147,7 +127,7 @@ async def running(label: str, *arguments: str, home: Path) -> AsyncIterator[Prog
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
         env=environment,
         cwd=home,
     )
