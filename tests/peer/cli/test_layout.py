@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import pyte
 import pytest
-from rich.console import ConsoleDimensions
 
 from peer.cli.terminal import wording
-from peer.cli.terminal.screen import Screen
 from peer.security.codes import Code
+from tests.support.processes.screens import sized_screen
 
 
 @dataclass
@@ -40,8 +39,7 @@ def display(
     """What a person sees who has just run `peerline send` with nine names to send."""
     code = Code("7", ("guitar", "ocean", *["leprechaun"] * 6)[:words])
     stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
-    screen = Screen(stream, terminal=True, environ={})
-    screen._rich().size = ConsoleDimensions(columns, rows)
+    screen = sized_screen(stream, columns, rows)
     embedded = Embedded(certificate=Certificate(), announced=announced) if lan else None
     server = "https://192.168.100.200:44321" if lan else "https://peerline.example.org"
     invited = Invited(code, f"{server}/#{code}", embedded)

@@ -81,7 +81,7 @@ class TransferPair:
         self.most_blocks = 0
         self._window = window
         self._duplicates = duplicates
-        self._damage = damage
+        self.damage = damage
         self._have = have
         self._accept = accept
 
@@ -108,7 +108,7 @@ class TransferPair:
             block = self.blocks[position := self.random.randrange(len(self.blocks))]
             if self.random.random() >= self._duplicates:
                 del self.blocks[position]
-            self.receiver.receive_block(self._damage(block) if self._damage else block)
+            self.receiver.receive_block(self.damage(block) if self.damage else block)
         return True
 
     def drain(self) -> None:

@@ -6,10 +6,10 @@ import io
 
 import pyte
 import segno
-from rich.console import ConsoleDimensions
 
 from peer.cli.terminal import qr
 from peer.cli.terminal.screen import Screen
+from tests.support.processes.screens import sized_screen
 
 LINK = "https://192.168.100.200:44321/#7-guitar-ocean"
 LIGHT = {"█": (True, True), "▀": (True, False), "▄": (False, True), " ": (False, False)}
@@ -57,8 +57,7 @@ def test_code_is_white_on_black_whatever_the_terminal_likes() -> None:
 
 
 def fits(stream: io.StringIO, *, terminal: bool = True, columns: int = 80, lines: int = 50) -> bool:
-    screen = Screen(stream, terminal=terminal, environ={})
-    screen._rich().size = ConsoleDimensions(columns, lines)
+    screen = sized_screen(stream, columns, lines, terminal=terminal)
     return qr.fits(screen, qr.lines(LINK), rows=9)
 
 

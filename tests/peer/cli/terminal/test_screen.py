@@ -8,6 +8,7 @@ import re
 import pyte
 
 from peer.cli.terminal.screen import Screen
+from tests.support.processes.screens import sized_screen
 
 
 def shown(text: str, columns: int = 60) -> list[str]:
@@ -16,11 +17,9 @@ def shown(text: str, columns: int = 60) -> list[str]:
     return [line.rstrip() for line in display.display if line.strip()]
 
 
-def terminal(monkey_width: int = 60, **environ: str) -> tuple[Screen, io.StringIO]:
+def terminal(columns: int = 60, **environ: str) -> tuple[Screen, io.StringIO]:
     stream = io.StringIO()
-    screen = Screen(stream, terminal=True, environ=environ)
-    screen._rich().width = monkey_width
-    return screen, stream
+    return sized_screen(stream, columns, 24, environ=environ), stream
 
 
 def test_pipe_gets_plain_lines() -> None:

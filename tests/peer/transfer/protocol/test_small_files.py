@@ -54,7 +54,7 @@ def test_peers_of_any_two_versions_understand_each_other(
 def test_small_files_take_few_frames_and_few_messages() -> None:
     blocks: list[bytes] = []
     pair = TransferPair(files(MANY), MANY, window=32)
-    pair._damage = lambda block: blocks.append(block) or block  # type: ignore[func-returns-value]
+    pair.damage = lambda block: blocks.append(block) or block  # type: ignore[func-returns-value]
     pair.run()
     assert completed(pair)
     assert pair.disk == MANY
