@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -16,8 +15,7 @@ from lab.netns import own_network
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
 from tests.support.browsers.bare_page import BROWSERS, BarePage, bare_page
-from tests.support.links.connections import CONTROL
-from tests.support.stacks.remote import ETHERNET, Pair, digest_of, meeting, pieces
+from tests.support.stacks.remote import ETHERNET, Pair, meeting
 
 pytestmark = [
     pytest.mark.interop,
@@ -83,12 +81,7 @@ async def test_messages_of_every_size_arrive_on_channels_of_every_mode(
         source = random.Random(1)
         await met.control.come_back(*map(source.randbytes, SIZES))
         await met.control.come_back(*("☃" * (size // 3) for size in SIZES))
-        pairs = [
-            await met.channel(parameters, opened_by_us=opened_by_us)
-            for parameters in MODES
-            for opened_by_us in ((True, False) if parameters.id is None else (True,))
-        ]
-        assert len({pair.ours.channel.id for pair in pairs} | {CONTROL.id}) == 6
+        pairs = await met.channels(MODES)
         await asyncio.gather(
             *(pair.come_back("ünï ☃", b"", source.randbytes(65_536), "") for pair in pairs)
         )
@@ -97,15 +90,8 @@ async def test_messages_of_every_size_arrive_on_channels_of_every_mode(
 @both_offers
 async def test_streams_arrive_whole_both_ways_at_once(page: BarePage, we_offer: bool) -> None:
     path = LossyPath(loss=0.02, reorder=0.02, mtu=ETHERNET)
-    sent = pieces(2, PIECE, PIECES)
     async with meeting(page, we_offer, path) as met:
-        collected = asyncio.create_task(met.control.call("collect", size=PIECE * PIECES))
-        streamed = asyncio.create_task(met.control.call("stream", count=PIECES, size=PIECE))
-        for piece in sent:
-            met.control.ours.channel.send(piece)
-        got = await digest_of(met.control.ours, PIECE * PIECES)
-        assert got == await streamed
-        assert await collected == hashlib.sha256(b"".join(sent)).hexdigest()
+        await met.stream_both_ways(PIECE, PIECES)
     assert path.lost > 20 and path.overtaken > 20  # it was as bad as that
 
 

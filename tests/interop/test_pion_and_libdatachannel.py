@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +12,10 @@ import pytest_asyncio
 
 from lab.lossy_relay import LossyPath
 from peer.config import ChannelParameters
-from peer.errors import ChannelClosed
 from tests.support.stacks.npm import libdatachannel
 from tests.support.stacks.pion import pion
 from tests.support.stacks.program import Program
-from tests.support.stacks.remote import ETHERNET, Meeting, Pair, digest_of, meeting, pieces
+from tests.support.stacks.remote import ETHERNET, Meeting, meeting, pieces
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 
@@ -82,12 +79,7 @@ async def test_messages_of_every_size_and_kind_come_and_go(
 @both_offer
 async def test_channels_of_every_mode_carry_messages(other: Program, we_offer: bool) -> None:
     async with met_on_a_path(other, we_offer) as met:
-        pairs = [
-            await met.channel(parameters, opened_by_us=opened_by_us)
-            for parameters in MODES
-            for opened_by_us in ((True, False) if parameters.id is None else (True,))
-        ]
-        assert len({pair.ours.channel.id for pair in pairs}) == len(pairs)
+        pairs = await met.channels(MODES)
         await asyncio.gather(*(pair.come_back("ünï ☃", b"bytes", bytes(5000)) for pair in pairs))
 
 
@@ -105,15 +97,8 @@ async def test_many_channels_at_once(other: Program, we_offer: bool) -> None:
 
 @both_offer
 async def test_streams_arrive_whole_both_ways_at_once(other: Program, we_offer: bool) -> None:
-    sent = pieces(2, PIECE, PIECES)
     async with met_on_a_path(other, we_offer, loss=0.02, reorder=0.02) as met:
-        collected = asyncio.create_task(met.control.call("collect", size=PIECE * PIECES))
-        streamed = asyncio.create_task(met.control.call("stream", count=PIECES, size=PIECE))
-        for piece in sent:
-            met.control.ours.channel.send(piece)
-        got = await digest_of(met.control.ours, PIECE * PIECES)
-        assert got == await streamed
-        assert await collected == hashlib.sha256(b"".join(sent)).hexdigest()
+        await met.stream_both_ways(PIECE, PIECES)
     assert met.path.lost > 10 and met.path.overtaken > 10  # it was as bad as that
 
 
@@ -138,33 +123,7 @@ async def test_messages_that_are_not_sent_again_are_lost_alone(other: Program, b
 
 async def test_messages_of_ours_that_outlive_their_lifetime_never_arrive(other: Program) -> None:
     async with met_on_a_path(other, we_offer=False) as met:
-        brief = ChannelParameters(label="brief", max_lifetime=LIFETIME)
-        pairs = [
-            await met.channel(parameters, opened_by_us=True)
-            for parameters in (brief, replace(brief, ordered=False))
-        ]
-        await met.while_cut_off(
-            2 * LIFETIME, *(pair.count(True, range(20), 1000) for pair in pairs)
-        )
-        # A single message may grow old, too, on a machine that stands still for that long.
-        for number in range(20, 30):
-            for pair in pairs:
-                await pair.count(True, range(number, number + 1), 1000)
-            await met.control.come_back(f"behind {number}")
-        for pair in pairs:
-            came = await pair.close(True)
-            assert came
-            assert min(came) >= 20
-
-
-async def close(pair: Pair, by_us: bool) -> None:
-    """One side sends and closes at once; everything arrives."""
-    await pair.count(by_us, range(10), PIECE)
-    if not by_us:
-        await pair.call("flushed")
-    assert await pair.close(by_us) == list(range(10))
-    with pytest.raises(ChannelClosed):
-        pair.ours.channel.send("too late")
+        await met.outlive(LIFETIME)
 
 
 @both_offer
@@ -180,7 +139,7 @@ async def test_closing_from_either_side_brings_what_was_sent(
         for _, pair in pairs:
             await pair.come_back("both have sent")
         for by_us, pair in pairs:
-            await close(pair, by_us)
+            await pair.send_and_close(by_us, PIECE)
 
 
 @both_offer
@@ -189,7 +148,7 @@ async def test_a_closed_channels_number_may_be_used_again(other: Program, we_off
         for by_us in (True, False):
             pair = await met.channel(ChannelParameters(label="again", id=30), opened_by_us=True)
             await pair.come_back("both have sent")
-            await close(pair, by_us)
+            await pair.send_and_close(by_us, PIECE)
             await met.control.come_back("our answer to its reset has arrived")
 
 

@@ -21,9 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,14 +29,11 @@ import pytest_asyncio
 
 from lab.lossy_relay import LossyPath
 from peer.config import ChannelParameters
-from peer.errors import ChannelClosed
 from tests.support.stacks.npm import Werift, werift
 from tests.support.stacks.remote import (
     ETHERNET,
     Meeting,
-    Pair,
     described,
-    digest_of,
     meeting,
     pieces,
 )
@@ -96,26 +91,14 @@ async def test_channels_of_every_mode_carry_messages(other: Werift, we_offer: bo
         assert met.ours.max_message_size == 65_536
         with pytest.raises(ValueError, match="65536"):
             met.control.ours.channel.send(bytes(65_537))
-        pairs = [
-            await met.channel(parameters, opened_by_us=opened_by_us)
-            for parameters in MODES
-            for opened_by_us in ((True, False) if parameters.id is None else (True,))
-        ]
-        assert len({pair.ours.channel.id for pair in pairs}) == len(pairs)
+        pairs = await met.channels(MODES)
         await asyncio.gather(*(pair.come_back("ünï ☃", b"bytes", bytes(5000)) for pair in pairs))
 
 
 @both_offers
 async def test_streams_arrive_whole_both_ways_at_once(other: Werift, we_offer: bool) -> None:
-    sent = pieces(2, PIECE, PIECES)
     async with lossy_meeting(other, we_offer) as met:
-        collected = asyncio.create_task(met.control.call("collect", size=PIECE * PIECES))
-        streamed = asyncio.create_task(met.control.call("stream", count=PIECES, size=PIECE))
-        for piece in sent:
-            met.control.ours.channel.send(piece)
-        got = await digest_of(met.control.ours, PIECE * PIECES)
-        assert got == await streamed
-        assert await collected == hashlib.sha256(b"".join(sent)).hexdigest()
+        await met.stream_both_ways(PIECE, PIECES)
     assert met.path.lost > 10 and met.path.overtaken > 10  # it was as bad as that
 
 
@@ -144,33 +127,7 @@ async def test_messages_of_ours_that_outlive_their_lifetime_never_arrive(
     other: Werift, we_offer: bool
 ) -> None:
     async with lossy_meeting(other, we_offer, loss=0.0) as met:
-        brief = ChannelParameters(label="brief", max_lifetime=LIFETIME)
-        pairs = [
-            await met.channel(parameters, opened_by_us=True)
-            for parameters in (brief, replace(brief, ordered=False))
-        ]
-        await met.while_cut_off(
-            2 * LIFETIME, *(pair.count(True, range(20), 1000) for pair in pairs)
-        )
-        # A single message may grow old, too, on a machine that stands still for that long.
-        for number in range(20, 30):
-            for pair in pairs:
-                await pair.count(True, range(number, number + 1), 1000)
-            await met.control.come_back(f"behind {number}")
-        for pair in pairs:
-            came = await pair.close(True)
-            assert came
-            assert min(came) >= 20
-
-
-async def close(pair: Pair, by_us: bool) -> None:
-    """One side sends and closes at once; everything arrives."""
-    await pair.count(by_us, range(10), PIECE)
-    if not by_us:
-        await pair.call("flushed")
-    assert await pair.close(by_us) == list(range(10))
-    with pytest.raises(ChannelClosed):
-        pair.ours.channel.send("too late")
+        await met.outlive(LIFETIME)
 
 
 @both_offers
@@ -184,7 +141,7 @@ async def test_closing_from_either_side_brings_what_was_sent(other: Werift, we_o
         for _, pair in pairs:
             await pair.come_back("both have sent")
         for by_us, pair in pairs:
-            await close(pair, by_us)
+            await pair.send_and_close(by_us, PIECE)
 
 
 @both_offers
@@ -198,7 +155,7 @@ async def test_a_closed_channels_number_is_free_again(other: Werift, we_offer: b
                 pair = await met.channel(parameters, opened_by_us=opened_by_us)
                 ids.add(pair.ours.channel.id)
                 await pair.come_back("both have sent")
-                await close(pair, by_us)
+                await pair.send_and_close(by_us, PIECE)
                 await met.control.come_back("our answer to its reset has arrived")
             return len(ids)
 

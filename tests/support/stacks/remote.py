@@ -14,12 +14,15 @@ import json
 import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import pytest
 
 from lab.lossy_relay import LossyPath
 from peer.config import ChannelParameters
+from peer.errors import ChannelClosed
 from peer.rtc import Connection
 from tests.support.links.connections import CONTROL, RecordingHandler, recorded
 
@@ -150,6 +153,15 @@ class Pair:
         else:
             await self.call("count", first=numbers.start, count=len(numbers), size=size)
 
+    async def send_and_close(self, by_us: bool, size: int) -> None:
+        """One side sends messages of so many bytes and closes at once; everything arrives."""
+        await self.count(by_us, range(10), size)
+        if not by_us:
+            await self.call("flushed")
+        assert await self.close(by_us) == list(range(10))
+        with pytest.raises(ChannelClosed):
+            self.ours.channel.send("too late")
+
     async def close(self, by_us: bool) -> list[int]:
         """One side closes; the numbers that had come to the other, or come yet."""
         if by_us:
@@ -205,6 +217,50 @@ class Meeting:
         assert seen == expected
         assert ours.channel.parameters == parameters
         return pair
+
+    async def channels(self, modes: Sequence[ChannelParameters]) -> list[Pair]:
+        """A channel of each mode opened by either side; of agreed numbers, one for both."""
+        pairs = [
+            await self.channel(parameters, opened_by_us=opened_by_us)
+            for parameters in modes
+            for opened_by_us in ((True, False) if parameters.id is None else (True,))
+        ]
+        assert len({pair.ours.channel.id for pair in (self.control, *pairs)}) == len(pairs) + 1
+        return pairs
+
+    async def stream_both_ways(self, size: int, count: int) -> None:
+        """So many pieces of so many bytes, both ways at once, arrive whole."""
+        sent = pieces(2, size, count)
+        collected = asyncio.create_task(self.control.call("collect", size=size * count))
+        streamed = asyncio.create_task(self.control.call("stream", count=count, size=size))
+        for piece in sent:
+            self.control.ours.channel.send(piece)
+        assert await digest_of(self.control.ours, size * count) == await streamed
+        assert await collected == hashlib.sha256(b"".join(sent)).hexdigest()
+
+    async def outlive(self, lifetime: float) -> None:
+        """Of our messages none arrives that has outlived its lifetime, and later ones do.
+
+        Args:
+            lifetime: in seconds.
+        """
+        brief = ChannelParameters(label="brief", max_lifetime=lifetime)
+        pairs = [
+            await self.channel(parameters, opened_by_us=True)
+            for parameters in (brief, replace(brief, ordered=False))
+        ]
+        await self.while_cut_off(
+            2 * lifetime, *(pair.count(True, range(20), 1000) for pair in pairs)
+        )
+        # A single message may grow old, too, on a machine that stands still for that long.
+        for number in range(20, 30):
+            for pair in pairs:
+                await pair.count(True, range(number, number + 1), 1000)
+            await self.control.come_back(f"behind {number}")
+        for pair in pairs:
+            came = await pair.close(True)
+            assert came
+            assert min(came) >= 20
 
     def opened_here(self, parameters: ChannelParameters) -> RecordingHandler:
         """A channel that we alone open."""
