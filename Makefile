@@ -3,6 +3,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
 
+# A process for each core. One that has nothing left to do takes tests over from another.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
 # Run with both engines: aiortc's SCTP is the fallback, so it must carry everything, too.
 # Of the others, those against libwebrtc take both by themselves.
 END_TO_END := tests/peer/rtc/test_connection.py tests/peer/channel/test_channel.py tests/peer/link/test_link.py \
@@ -80,9 +83,9 @@ demo: $(VENV)/.installed ## a server, two processes, a folder, a chat line: the 
 test: $(VENV)/.tests-installed $(FROM_NPM) ## installs everything the tests need and runs them all; PYTEST_ARGS passes more
 	@tests/system-packages
 	@tests/interop/pion/make-programs
-	PEERLINE_ENGINE=aiortc $(BIN)/python -m pytest $(PYTEST_ARGS) $(END_TO_END)
-	PEERLINE_TEST_LOOP=uvloop $(BIN)/python -m pytest $(PYTEST_ARGS) $(CORE)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	PEERLINE_ENGINE=aiortc $(PYTEST) $(END_TO_END)
+	PEERLINE_TEST_LOOP=uvloop $(PYTEST) $(CORE)
+	$(PYTEST)
 
 test-versions: ## the tests without browsers and networks on every other Python found here
 	@tests/python-versions $(PYTEST_ARGS) $(CORE) $(MACHINES)
