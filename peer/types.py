@@ -20,7 +20,7 @@ class PeerInfo:
     Attributes:
         id: given by the server; ids sort by arrival in the room.
         name: what it calls itself; not verified, but fit to be shown (`fit_name`).
-        agent: the program it runs, e.g. `peerline/0.1.0 python`; empty until it said hello.
+        agent: the program it runs, e.g. `peerline/0.2.0 python`; empty until it said hello.
     """
 
     id: str

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from peer.version import VERSION
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -26,6 +28,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", out, ROOT, cwd=out)
     (built,) = out.glob("peerline-*.whl")
     return built
+
+
+def test_the_version_stands_in_one_place(wheel: Path) -> None:
+    assert wheel.name.startswith(f"peerline-{VERSION}-")
+    page = (ROOT / "web/client/version.js").read_text(encoding="utf-8")
+    assert f"VERSION = '{VERSION}';" in page
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert changelog.partition("\n## ")[2].startswith(VERSION)
 
 
 def test_wheel_holds_every_file_of_the_tree(wheel: Path) -> None:

@@ -81,9 +81,9 @@ class _Commands(click.Group):
 
 def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
+        from peer.version import VERSION
 
-        click.echo(f"peerline {version('peerline')}")
+        click.echo(f"peerline {VERSION}")
         ctx.exit()
 
 

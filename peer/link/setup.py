@@ -12,6 +12,7 @@ from peer.config import LinkConfig
 from peer.errors import LinkClosed, NoPath, PeerError, ProtocolError, VerificationFailed
 from peer.rtc import Connection
 from peer.types import PeerInfo
+from peer.version import VERSION
 
 from .attempt import Attempt
 from .connection import VERIFICATION_FAILED, LinkConnection
@@ -34,7 +35,7 @@ __all__ = ["AGENT", "LinkSetup"]
 
 logger = logging.getLogger(__name__)
 
-AGENT = "peerline/0.1.0 python"
+AGENT = f"peerline/{VERSION} python"
 
 
 class LinkSetup:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from peer.cli.app import run
+from peer.version import VERSION
 
 HEAVY = ("aiohttp", "aiortc", "asyncio", "cryptography", "prompt_toolkit", "rich", "zeroconf")
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
-    assert capsys.readouterr().out == f"peerline {version('peerline')}\n"
+    assert capsys.readouterr().out == f"peerline {VERSION}\n"
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])

@@ -10,6 +10,7 @@ import { MAX_FRAME } from '../transfer/protocol/frames.js';
 import { Manifest, manifestFrom } from '../transfer/disk/manifest.js';
 import { MAX_CONTROL_MESSAGE } from '../transfer/protocol/messages.js';
 import { Transfers } from '../transfer/engine/transfers.js';
+import { VERSION } from '../version.js';
 
 /** @typedef {import('../server/messages.js').Signal} Signal */
 /** @typedef {import('../server/messages.js').IceOffer} IceOffer */
@@ -42,7 +43,7 @@ import { Transfers } from '../transfer/engine/transfers.js';
  */
 
 /** What this program calls itself. */
-export const AGENT = 'peerline/0.1.0 page';
+export const AGENT = `peerline/${VERSION} page`;
 
 /** How long the other side may take to say hello, in ms. */
 const HELLO_TIMEOUT = 10_000;
