@@ -40,8 +40,8 @@ COVERAGE := $(BIN)/python -m coverage
 FLOORS   := $(BIN)/python -m tests.support.repository.floor_coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions coverage coverage-machines lint types format audit fuzz bench \
-    hooks clean
+.PHONY: help demo test test-versions coverage coverage-machines lint types eslint format audit fuzz \
+    bench docs hooks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1:\2/p' $(MAKEFILE_LIST) | \
@@ -72,6 +72,10 @@ $(FROM_NPM): tests/interop/%/node_modules/.package-lock.json: tests/interop/%/pa
 node_modules/.package-lock.json: package-lock.json $(VENV)/.tests-installed
 	@echo 'Installing what checks the JavaScript ...'
 	@$(NPM_CI) .
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 $(VENV)/.bench-installed: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -105,13 +109,15 @@ coverage-machines: $(VENV)/.tests-installed ## the same of words and machines, b
 # The hooks are the one list of checks.
 lint: $(VENV)/.tests-installed node_modules/.package-lock.json ## every check of .pre-commit-config.yaml on every file
 	@$(BIN)/pre-commit run --all-files --show-diff-on-failure
-	@$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0 web tests/web
 
 # The declarations are checked as a user of the library gets them.
 types: node_modules/.package-lock.json ## checks the JavaScript with tsc, and writes its types to build/types
 	@$(TSC) -p . --noEmit false --declaration --emitDeclarationOnly \
 	    --rootDir web --outDir build/types
 	@$(TSC) -p tests/web/types
+
+eslint: node_modules/.package-lock.json ## checks the JavaScript with eslint
+	@$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0 web tests/web
 
 format: $(VENV)/.tests-installed ## applies what ruff can repair by itself
 	$(BIN)/ruff check --fix .
@@ -127,6 +133,9 @@ fuzz: $(VENV)/.tests-installed ## FUZZ=N random inputs at each parser that stran
 bench: $(VENV)/.bench-installed ## measurements, printed as tables and written to bench/RESULTS.md
 	@tests/system-packages bench
 	$(BIN)/python -m bench --write
+
+docs: $(VENV)/.docs-installed ## builds the documentation into build/site; a broken link is an error
+	@$(BIN)/python docs/build.py
 
 hooks: $(VENV)/.tests-installed ## runs the checks of `make lint` before each commit from now on
 	$(BIN)/pre-commit install

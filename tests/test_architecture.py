@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md is true of the tree, and leads a stranger to the file that a change needs."""
+"""ARCHITECTURE.md and CONTRIBUTING.md are true, and lead a stranger to the right file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.test_layers import FLOORS, MODULES
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", PAGE, re.MULTILINE))
-QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
+RECIPES = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE + RECIPES)))
 ROWS = re.findall(
     r"^\| (.+?) \| (.+?) \| (.+?) \|$", SECTIONS["Where to change what"], re.MULTILINE
 )
