@@ -309,7 +309,7 @@ class Pake:
         if self._state in (_State.DONE, _State.FAILED):
             return
         try:
-            code = _decode_bye(text[:_MAX_MESSAGE]).code
+            code = _decode_bye(text if len(text) <= _MAX_MESSAGE else "").code
         except (ValueError, RecursionError):
             code = ""
         wrong = code == PakeFailure.WRONG_CODE.value

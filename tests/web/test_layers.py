@@ -18,6 +18,8 @@ FLOORS: Final = {
     "client/server/messages": 0,
     "client/security": 1,
     "client/rtc/description": 1,
+    "client/link/negotiation": 1,
+    "client/link/negotiation_types": 1,
     "client/link/sealed_signals": 1,
     "client/channel": 1,
     "client/transfer/protocol": 1,

@@ -31,6 +31,7 @@ export class Problem extends Error {
 
 /** Codes of problems that may disappear without any change. */
 const RETRYABLE = new Set([
+  'timeout',
   'server_unreachable',
   'rate_limited',
   'over_capacity',
@@ -96,6 +97,7 @@ const KNOWN = Object.freeze({
     'Start again',
   ],
   peer_left: ['The other side left before the connection was made.', 'Start again'],
+  timeout: ['The other side is there, but does not answer.', 'Start again'],
   no_network: [
     'This device has no network route, so it could not offer a way to reach it.',
     'Try again',

@@ -25,7 +25,6 @@ from peer.security.sealing import (
     Envelope,
     Sealer,
     SealError,
-    b64u_decode,
     b64u_encode,
     check_reveal,
     commitment,
@@ -44,12 +43,15 @@ from .types import (
     NegotiationFailed,
     Nothing,
     Offer,
+    OurCandidate,
     OutgoingSignal,
     Restart,
     SetupStage,
     TakeAnswer,
     TakeCandidate,
+    nonce_of,
     parse_body,
+    parse_bye,
     serialize_body,
 )
 
@@ -69,6 +71,12 @@ _BYE_ERRORS: Final[dict[str, type[PeerError]]] = {
     "no_path": NoPath,
     "verification_failed": VerificationFailed,
 }
+
+_BYE_CODES: Final[dict[type[PeerError], str]] = {kind: code for code, kind in _BYE_ERRORS.items()}
+"""The other way round; `failed` for all others."""
+
+_LATE_KINDS: Final = frozenset({"candidate", "end_of_candidates"})
+"""What is still listened to once the link is there: a better path may be found."""
 
 _NO_PATH_REASONS: Final = {
     "no_relay": "The other side wants to be reached through a TURN server only, and none gave it "
@@ -172,9 +180,10 @@ class Negotiation:
 
     def receive_signal(self, *, link: str, gen: int, kind: str, data: str, now: float) -> None:
         """Take a signal from the other side. Whatever it is, nothing is raised."""
-        if self.stage in (SetupStage.ESTABLISHED, SetupStage.FAILED):
-            return  # a link has its own goodbye, which waits for what is on its way
-        if not link:
+        if self.stage is SetupStage.FAILED or not link:
+            return
+        # A link has its own goodbye, which waits for what is on its way.
+        if self.stage is SetupStage.ESTABLISHED and kind not in _LATE_KINDS:
             return
         if not self._link:
             self._link = link
@@ -212,15 +221,11 @@ class Negotiation:
 
     def candidate_found(self, gen: int, candidate: str | None) -> None:
         """Take a candidate of ours, found after the description; None: there are no more."""
-        if (
-            gen == self.gen
-            and self.stage in (SetupStage.DESCRIPTION, SetupStage.PATH)
-            and self._described
-        ):
+        if gen == self.gen and self._described and self.stage is not SetupStage.FAILED:
             if candidate is None:
                 self._send("end_of_candidates", Nothing())
             else:
-                self._send("candidate", Candidate(candidate))
+                self._send("candidate", OurCandidate(candidate))
 
     def connection_failed(self, gen: int, error: PeerError, *, now: float) -> None:
         """A connection did not come about: try another one, or give up."""
@@ -234,7 +239,7 @@ class Negotiation:
         elif self.offerer:
             self._next_generation(self.gen + 1, now)
         else:
-            self._send("restart", Restart(str(error)))
+            self._send("restart", Restart(_BYE_CODES.get(type(error), "failed")))
             self._described = False
             self._await_description(now)
 
@@ -348,12 +353,13 @@ class Negotiation:
     def _receive_unsealed(self, kind: str, data: str, now: float) -> None:
         """A signal that is not sealed, while the password is not proved yet."""
         if kind == "bye" and self._pake is not None:
-            if _MISMATCH_CODE in data:
+            code = parse_bye(data).code
+            if code == _MISMATCH_CODE:
                 self._fail(WrongCode(_MISMATCH))
-            elif not (self._unproved or (self.offerer and _TOO_MANY_CODE in data)):
+            elif not (self._unproved or (self.offerer and code == _TOO_MANY_CODE)):
                 # It has seen nothing of us that could be wrong: it just leaves, whatever it says.
                 self._fail(PeerLeft())
-            elif _TOO_MANY_CODE in data:
+            elif code == _TOO_MANY_CODE:
                 self._fail(TooManyGuesses())
             else:
                 self._pake.receive_bye(data)
@@ -400,27 +406,24 @@ class Negotiation:
                 case "answer" if self.offerer and gen == self.gen:
                     self._receive_answer(parse_body(Answer, body))
                 case "candidate" if gen == self.gen:
-                    self._events.append(TakeCandidate(gen, parse_body(Candidate, body).candidate))
+                    self._receive_candidate(gen, body)
                 case "end_of_candidates" if gen == self.gen:
                     self._events.append(TakeCandidate(gen, None))
-                case "restart" if self.offerer and gen == self.gen:
-                    parse_body(Restart, body)
-                    self._receive_restart(now)
+                case "restart" if self.offerer and gen == self.gen and self._described:
+                    self.connection_failed(gen, NoPath(), now=now)
                 case "bye":
-                    self._receive_bye(parse_body(Bye, body))
+                    self._receive_bye(parse_bye(body))
         except ProtocolError as error:
             self._give_up(error)
 
     def _receive_offer(self, gen: int, offer: Offer, now: float) -> None:
+        if self._password is None and not offer.commit:
+            raise ProtocolError("The other side's offer lacks what makes it verifiable.")
         if self.stage not in (SetupStage.DESCRIPTION, SetupStage.PATH) or gen > MAX_GENERATION:
             return
-        if gen <= self._offered:
-            return  # said twice
+        if gen <= self._offered or self._offers >= MAX_OFFERS:
+            return  # said twice, or too often
         self._offers += 1
-        if self._offers > MAX_OFFERS:
-            raise ProtocolError("The other side began the connection again too often.")
-        if self._password is None and offer.commit is None:
-            raise ProtocolError("The other side's offer lacks what makes it verifiable.")
         self.gen = gen
         self._described = False
         self._offered = gen
@@ -429,21 +432,19 @@ class Negotiation:
         self._events.append(MakeAnswer(gen, offer.sdp))
 
     def _receive_answer(self, answer: Answer) -> None:
+        nonce = nonce_of(answer) if self._password is None else b""
         if self.stage is not SetupStage.DESCRIPTION or not self._described:
             return
-        if self._password is None:
-            try:
-                self._other_nonce = b64u_decode(answer.nonce or "")
-            except ValueError:
-                self._other_nonce = b""
-            if len(self._other_nonce) != len(self._nonce):
-                raise ProtocolError("The other side's answer lacks what makes it verifiable.")
+        self._other_nonce = nonce
         self._events.append(TakeAnswer(self.gen, answer.sdp))
         self._enter_path()
 
-    def _receive_restart(self, now: float) -> None:
-        if self._described:
-            self.connection_failed(self.gen, NoPath(), now=now)
+    def _receive_candidate(self, gen: int, body: bytes) -> None:
+        try:
+            candidate = parse_body(Candidate, body).candidate
+        except ProtocolError:
+            return  # another candidate may do
+        self._events.append(TakeCandidate(gen, candidate))
 
     def _receive_bye(self, bye: Bye) -> None:
         kind = _BYE_ERRORS.get(bye.code)
@@ -496,9 +497,8 @@ class Negotiation:
     def _give_up(self, error: PeerError) -> None:
         """Fail, and tell the other side if there is a way to."""
         if self._link and (self._sealer is not None or self._password is None):
-            codes = {kind: code for code, kind in _BYE_ERRORS.items()}
             reason = error.reason if isinstance(error, NoPath) else ""
-            self._send("bye", Bye(codes.get(type(error), "failed"), reason=reason))
+            self._send("bye", Bye(_BYE_CODES.get(type(error), "failed"), reason=reason))
         elif self._link:
             self._outbox.append(OutgoingSignal(self._link, 0, "bye", '{"code":"failed"}'))
         self._fail(error)

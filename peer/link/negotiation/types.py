@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from peer.errors import PeerError, ProtocolError
+from peer.security.sealing import NONCE_SIZE, b64u_decode
 
 
 class SetupStage(Enum):
@@ -88,21 +90,31 @@ NegotiationEvent = (
 )
 
 
+MAX_BYE: Final = 512
+"""Characters of the longest `bye` that is read."""
+
+Sdp = Annotated[str, Meta(min_length=1)]
+
+
 class Offer(msgspec.Struct, omit_defaults=True):
-    sdp: str
+    sdp: Sdp
     commit: str | None = None
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
-    sdp: str
+    sdp: Sdp
     nonce: str | None = None
 
 
 class Candidate(msgspec.Struct):
-    candidate: str
-    # Chromium and Firefox want them; there is never more than one media section.
-    sdpMid: str | None = "0"
-    sdpMLineIndex: int | None = 0
+    candidate: Annotated[str, Meta(min_length=1)]
+
+
+class OurCandidate(Candidate):
+    """A candidate as we tell it: Chromium and Firefox want to know the media section."""
+
+    sdpMid: str = "0"
+    sdpMLineIndex: int = 0
 
 
 class Nothing(msgspec.Struct):
@@ -115,14 +127,13 @@ class Restart(msgspec.Struct):
 
 class Bye(msgspec.Struct, omit_defaults=True):
     code: str = ""
-    message: str = ""
     reason: str = ""
 
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-def parse_body(kind: type[Body], body: bytes) -> Body:
+def parse_body(kind: type[Body], body: bytes | str) -> Body:
     """Read the body of a signal.
 
     Raises:
@@ -130,8 +141,31 @@ def parse_body(kind: type[Body], body: bytes) -> Body:
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise ProtocolError("The other side sent a signal that makes no sense.") from None
+
+
+def parse_bye(body: bytes | str) -> Bye:
+    """Read a goodbye; one that makes no sense is one without a code."""
+    try:
+        return parse_body(Bye, body if len(body) <= MAX_BYE else "")
+    except ProtocolError:
+        return Bye()
+
+
+def nonce_of(answer: Answer) -> bytes:
+    """The answerer's nonce, on a link without a password.
+
+    Raises:
+        ProtocolError: if there is none of the right size.
+    """
+    try:
+        nonce = b64u_decode(answer.nonce or "")
+    except ValueError:
+        nonce = b""
+    if len(nonce) != NONCE_SIZE:
+        raise ProtocolError("The other side's answer lacks what makes it verifiable.")
+    return nonce
 
 
 serialize_body: Final = msgspec.json.Encoder().encode

@@ -4,7 +4,7 @@
 import { Chat } from '../channel/chat.js';
 import { Keepalive } from './keepalive.js';
 import { BadMessage, cleanName, parseObject } from '../server/messages.js';
-import { Negotiation } from './negotiation.js';
+import { LinkSetup } from './setup.js';
 import { Problem, asProblem, problem } from '../problems.js';
 import { MAX_FRAME } from '../transfer/protocol/frames.js';
 import { Manifest, manifestFrom } from '../transfer/disk/manifest.js';
@@ -45,8 +45,6 @@ import { VERSION } from '../version.js';
 /** What this program calls itself. */
 export const AGENT = `peerline/${VERSION} page`;
 
-/** How long the other side may take to say hello, in ms. */
-const HELLO_TIMEOUT = 10_000;
 /** How often the path is looked at, in ms. */
 const PATH_INTERVAL = 5_000;
 /** Messages that may come before the hello has been checked, and their bytes. */
@@ -63,7 +61,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   #state = 'pairing';
   #peer;
   #ownName;
-  #negotiation;
+  #setup;
   /** @type {RtcConnection | null} */
   #connection = null;
   #isOpen = false;
@@ -82,8 +80,6 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   #keepalive;
   /** @type {NetworkPath | null} */
   #path = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #helloTimer;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pathTimer;
   #onPageHide = () => {
@@ -102,7 +98,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
    * @param {import('./guess_budget.js').Attempt | null} options.attempt
    * @param {IceOffer} options.ice
    * @param {string} options.name how this side is called
-   * @param {import('./negotiation.js').Surroundings['send']} options.send
+   * @param {import('./setup.js').Surroundings['send']} options.send
    */
   constructor({ local, remote, room, password, attempt, ice, name, send }) {
     super();
@@ -112,7 +108,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
       ping: (n) => void this.#sendControl({ t: 'ping', n }),
       onLost: () => this.#lose(),
     });
-    this.#negotiation = new Negotiation({
+    this.#setup = new LinkSetup({
       local,
       remote: remote.peer,
       room,
@@ -136,7 +132,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
         maxFrame: () => Math.min(MAX_FRAME, this.#connection?.maxMessageSize ?? MAX_FRAME),
         emit: (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail })),
       },
-      this.#negotiation.offerer,
+      this.#setup.offerer,
     );
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
   }
@@ -158,7 +154,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
 
   /** Whether a code or password proved who the other side is. @returns {boolean} */
   get authenticated() {
-    return this.#negotiation.authenticated;
+    return this.#setup.authenticated;
   }
 
   /** How the bytes travel at this moment, or null while not connected. @returns {Promise<NetworkPath | null>} */
@@ -211,7 +207,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
       this.#sayBye();
       await this.#connection?.drain();
     } else {
-      await this.#negotiation.giveUp(problem('closed'));
+      await this.#setup.giveUp(problem('closed'));
     }
     this.#end(problem('closed'));
   }
@@ -222,18 +218,17 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
    * @param {Signal} signal
    */
   receiveSignal(signal) {
-    this.#negotiation.receive(signal);
+    this.#setup.receiveSignal(signal);
   }
 
   /** The other side has left the room. Called by `Room`. */
   peerLeft() {
     if (this.#state === 'connected') this.#keepalive.doubt();
-    else this.#negotiation.peerLeft();
+    else this.#setup.peerLeft();
   }
 
   /** @param {RtcConnection} connection */
   #adopt(connection) {
-    clearTimeout(this.#helloTimer);
     this.#connection = connection;
     this.#isOpen = false;
     this.#early = [];
@@ -258,7 +253,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   }
 
   #opened() {
-    const { reveal } = this.#negotiation;
+    const { reveal } = this.#setup;
     this.#isOpen = true;
     this.#sendControl({
       t: 'hello',
@@ -267,7 +262,6 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
       agent: AGENT,
       ...(reveal ? { reveal } : {}),
     });
-    this.#helloTimer = setTimeout(() => void this.#giveUp(problem('lost')), HELLO_TIMEOUT);
     const hello = this.#hello;
     if (hello !== null) this.#guard(() => this.#receiveHello(hello));
   }
@@ -350,18 +344,16 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     }
     let sas;
     try {
-      sas = await this.#negotiation.verify(reveal);
+      sas = await this.#setup.verify(typeof reveal === 'string' ? reveal : null);
     } catch (error) {
       // A connection that is over, or of which there is another by now, proves and disproves nothing.
       if (!this.#isCurrent(connection)) return;
       throw error;
     }
-    if (!this.#isCurrent(connection)) return;
-    clearTimeout(this.#helloTimer);
+    if (!this.#isCurrent(connection) || !this.#setup.established()) return;
     this.#sas = sas;
     this.#peer.name = cleanName(name) || this.#peer.name;
     this.#peer.agent = cleanName(agent);
-    this.#negotiation.established();
     this.#keepalive.start();
     this.#pathTimer = setInterval(() => void this.#lookAtPath(), PATH_INTERVAL);
     this.#enter('connected');
@@ -450,7 +442,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     this.#fate = reason;
     this.#connection?.send('control', JSON.stringify({ t: 'bye', code: reason.code }));
     await this.#connection?.drain();
-    await this.#negotiation.giveUp(reason);
+    await this.#setup.giveUp(reason);
     this.#end(reason);
   }
 
@@ -465,10 +457,9 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   #end(reason) {
     if (this.#state === 'closed') return;
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
-    clearTimeout(this.#helloTimer);
     clearInterval(this.#pathTimer);
     this.#keepalive.stop();
-    this.#negotiation.stop();
+    this.#setup.stop();
     this.#enter('closed');
     this.#transfers.broken();
     this.#connection?.close();

@@ -1,162 +1,246 @@
 // @ts-check
-// The set-up of one link over signals: proof of the code, offer, answer, candidates, and a second
-// attempt where the first connection does not come about. `peer/negotiation/` is the same in Python.
+// Setting up one link through a server that is not trusted, as a state machine: the same as
+// `peer/link/negotiation` in Python, where the course of a set-up is drawn. The transcripts in
+// tests/vectors/transcripts/negotiation.json hold both to it, to the byte.
 //
-// The earlier peer of the two offers. Signals are handled strictly one after the other, although
-// WebCrypto and WebRTC answer later; what belongs to an older generation is dropped.
+// The machine is told what happens (`receiveSignal`, `descriptionMade`, `connectionFailed`,
+// `established`, `handleTimer`) and says what to do: after every call, send what `signalsToSend`
+// returns, carry out what `nextEvent` returns until it returns null, and set a timer to `deadline`.
+// It knows no clock, no timer and no randomness. WebCrypto answers later, so most calls return a
+// promise: a call begins when the one before has settled (`setup.js` sees to that).
 
-import { DescriptionError } from '../rtc/description.js';
 import { BadMessage, parseObject } from '../server/messages.js';
 import { Pake } from '../security/pake.js';
-import { asProblem, problem } from '../problems.js';
-import { RtcConnection } from '../rtc/connection.js';
+import { problem } from '../problems.js';
+import { SealedSignals } from './sealed_signals.js';
+import { b64uEncode, checkReveal, commitment, openLinkSas } from '../security/sealing.js';
 import {
-  NONCE_SIZE,
-  b64uDecode,
-  b64uEncode,
-  checkReveal,
-  commitment,
-  openLinkSas,
-  randomBytes,
-} from '../security/sealing.js';
-import { SealedSignals, textOf } from './sealed_signals.js';
+  ATTEMPTS,
+  BYE_CODES,
+  FINAL,
+  MAX_GENERATION,
+  MAX_OFFERS,
+  MISMATCH,
+  NO_PATH_REASONS,
+  TIMEOUTS,
+  byeOf,
+  nonceOf,
+  textOf,
+} from './negotiation_types.js';
 
 /** @typedef {import('../problems.js').Problem} Problem */
-/** @typedef {import('../server/messages.js').Signal} Signal */
-/** @typedef {import('../server/messages.js').IceOffer} IceOffer */
-/** @typedef {'pake' | 'description' | 'path' | 'established' | 'failed'} Stage */
+/** @typedef {import('../security/sealing.js').Bytes} Bytes */
+/** @typedef {import('./negotiation_types.js').Failure} Failure */
+/** @typedef {import('./negotiation_types.js').NegotiationEvent} NegotiationEvent */
+/** @typedef {import('./sealed_signals.js').OutgoingSignal} OutgoingSignal */
+/** @typedef {import('./negotiation_types.js').Stage} Stage */
 
-/** How long each stage may take, in ms. */
-const TIMEOUTS = Object.freeze({ pake: 15_000, description: 15_000, path: 15_000 });
-/** How long two devices without a single candidate look for one, in ms. */
-const HOPE = 5_000;
-/** How many connections are tried. */
-const ATTEMPTS = 2;
-const MAX_GENERATION = 65536;
-/** How many connections the other side may have tried; it can ask for new ones without end. */
-const MAX_OFFERS = 8;
-/** Signals that may wait while one is being handled, and their characters. */
-const MAX_BACKLOG = 256;
-const MAX_BACKLOG_SIZE = 512 * 1024;
-/** Longest `bye` that is looked at. */
-const MAX_BYE = 512;
+/** What is still listened to once the link is there: a better path may be found. */
+const LATE_KINDS = Object.freeze(['candidate', 'end_of_candidates']);
 
-const MISMATCH =
-  'One side uses a password for this room and the other does not: both must use the same.';
-const SILENT = 'The other side is there, but does not answer.';
-
-/** What the other side's `bye` means here. @type {Readonly<Record<string, string>>} */
-const BYE_CODES = Object.freeze({
-  no_path: 'no_path',
-  verification_failed: 'verification_failed',
-  wrong_code: 'wrong_code',
-  too_many_guesses: 'too_many_guesses',
-});
-
-/**
- * @typedef {object} Surroundings
- * @property {string} local our peer id
- * @property {string} remote the other side's; who has the smaller one is the offerer
- * @property {string} room its id on the server
- * @property {Uint8Array | null} password what both sides must know; null for a link without one
- * @property {import('./guess_budget.js').Attempt | null} attempt counts the guess that it may be; null for
- *   a link without password
- * @property {IceOffer} ice
- * @property {(signal: import('./sealed_signals.js').OutgoingSignal) => void} send
- * @property {(stage: Stage) => void} onStage
- * @property {(connection: RtcConnection) => void} onConnection a connection is being tried, instead
- *   of the one before; it is told before any of its events
- * @property {(reason: Problem) => void} onFailed there will be no link
- */
-
-/** The set-up of one link, on this side. */
+/** The set-up of one link, on one side. */
 export class Negotiation {
-  /** @type {Stage} */
-  stage = 'pake';
-  #around;
-  #line;
-  #gen = 0;
+  /** How far it has come. @type {Stage} */
+  stage;
+  /** The current generation. */
+  gen = 0;
+  #local;
+  #remote;
+  #room;
+  #password;
+  #random;
+  #counted;
   /** @type {Pake | null} */
   #pake = null;
-  /**
-   * Whether the other side may test a guess: `held` once it has asked to, and waits; `open` from
-   * when it could, until it proved that it needs none.
-   *
-   * @type {'new' | 'held' | 'open' | 'proved'}
-   */
-  #guess = 'new';
+  #signals;
   /** @type {readonly string[] | null} */
   #sas = null;
-  /** @type {RtcConnection | null} */
-  #connection = null;
-  /** @type {Uint8Array<ArrayBuffer>} */
+  /** @type {Bytes} */
   #nonce = new Uint8Array(0);
-  /** @type {Uint8Array<ArrayBuffer>} */
+  /** @type {Bytes} */
   #otherNonce = new Uint8Array(0);
   #commit = '';
-  #offered = -1;
   /** Whether our offer or answer of this generation is on its way. */
   #described = false;
-  /** Our candidates that were found before that. @type {(string | null)[]} */
-  #found = [];
-  /** @type {Promise<void>} */
-  #queue = Promise.resolve();
-  #backlog = 0;
-  #backlogSize = 0;
+  #offered = -1;
   #offers = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
+  #unproved = false;
+  /** @type {NegotiationEvent[]} */
+  #events = [];
+  /** @type {number | null} */
+  #deadline = null;
 
-  /** @param {Surroundings} around */
-  constructor(around) {
-    this.#around = around;
-    this.offerer = around.local < around.remote;
-    // The offerer names the link; the answerer learns its name from the first signal.
-    this.#line = new SealedSignals(around);
-    if (this.offerer) this.#line.link = b64uEncode(randomBytes(12));
-    this.#enter(around.password === null ? 'description' : 'pake');
-    if (this.offerer) this.#enqueue(() => this.#begin());
+  /**
+   * @param {object} options
+   * @param {string} options.local our peer id
+   * @param {string} options.remote the other side's; the smaller one is the offerer's
+   * @param {string} options.room its id on the server
+   * @param {Uint8Array | null} options.password what both must know; null for a link without one
+   * @param {string | null} options.link for the offerer, an id for the link, chosen at random; null
+   *   for the answerer, which learns it from the first signal
+   * @param {Uint8Array} options.random 32 random bytes, used for nothing else
+   * @param {number} options.now seconds, monotonic
+   * @param {boolean} [options.counted] whether it asks (`ask_guess`) before it answers a share
+   */
+  constructor({ local, remote, room, password, link, random, now, counted = false }) {
+    /** Whether this side is the link's offerer. */
+    this.offerer = local < remote;
+    if (this.offerer === (link === null))
+      throw new TypeError('the offerer names the link, the answerer does not');
+    this.#local = local;
+    this.#remote = remote;
+    this.#room = room;
+    this.#password = password;
+    this.#signals = new SealedSignals({ local, remote, link: link ?? '' });
+    this.#random = random;
+    this.#counted = counted;
+    this.stage = password === null ? 'description' : 'pake';
+    this.#deadline = now + TIMEOUTS[this.stage];
+  }
+
+  /** The link's id; empty while the answerer has not heard of it. */
+  get link() {
+    return this.#signals.link;
   }
 
   /** Whether the other side has proved that it knows the password. */
   get authenticated() {
-    return this.#line.isSealed;
+    return this.#signals.isSealed;
   }
 
-  /** What our hello must reveal for the other side to make the words, if anything. */
+  /** What our hello must say for the other side's `verify`. @returns {string | null} */
   get reveal() {
-    return this.offerer && this.#around.password === null ? b64uEncode(this.#nonce) : undefined;
+    return this.offerer && this.#password === null ? b64uEncode(this.#nonce) : null;
+  }
+
+  /** When to call `handleTimer`, on the clock of `now`; null: not at all. */
+  get deadline() {
+    return this.#deadline;
+  }
+
+  /** The signals to send now, in order; each is returned once. */
+  signalsToSend() {
+    return this.#signals.toSend();
+  }
+
+  /** What to do next; null: nothing until something else happens. */
+  nextEvent() {
+    return this.#events.shift() ?? null;
+  }
+
+  // What happens -------------------------------------------------------------------------------
+
+  /** The first call: the offerer takes its first step. */
+  async begin() {
+    if (this.offerer) await this.#start();
   }
 
   /**
    * Takes a signal from the other side. Whatever it is, nothing is thrown.
    *
-   * @param {Signal} signal
+   * @param {OutgoingSignal} signal
+   * @param {number} now
    */
-  receive(signal) {
-    const size = signal.data.length;
-    if (this.stage === 'failed' || this.#backlog >= MAX_BACKLOG) return;
-    if (this.#backlogSize + size > MAX_BACKLOG_SIZE) return;
-    this.#backlog += 1;
-    this.#backlogSize += size;
-    this.#enqueue(async () => {
-      this.#backlog -= 1;
-      this.#backlogSize -= size;
-      await this.#receive(signal);
-    });
+  async receiveSignal({ link, gen, kind, data }, now) {
+    if (this.stage === 'failed' || link === '') return;
+    // A link has its own goodbye, which waits for what is on its way.
+    if (this.stage === 'established' && !LATE_KINDS.includes(kind)) return;
+    if (this.#signals.link === '') {
+      this.#signals.link = link;
+      await this.#start();
+    }
+    if (link !== this.#signals.link) return;
+    if (kind === 'pake') await this.#receivePake(data, now);
+    else if (!this.#signals.isSealed && this.#password !== null)
+      await this.#receiveUnsealed(kind, data, now);
+    else if (kind === 'bye' || gen >= this.gen) await this.#receiveBody(gen, kind, data, now);
   }
 
   /**
-   * The words that both people see.
+   * After `ask_guess`: a guess is free, so go on with the other side's share.
    *
-   * @param {unknown} reveal of the other side's hello
-   * @returns {Promise<readonly string[]>}
-   * @throws {Problem} `verification_failed`
+   * @param {number} now
    */
-  async verify(reveal) {
-    const connection = this.#connection;
-    if (connection === null) throw new TypeError('there is no connection to verify');
-    const { local, remote } = await connection.fingerprints();
+  async answerShare(now) {
+    if (this.#pake === null || this.stage !== 'pake') return;
+    this.#deadline = now + TIMEOUTS.pake;
+    await this.#pake.answer();
+    this.#concludePake(now);
+  }
+
+  /** After `ask_guess`: every guess is spent. */
+  refuseShare() {
+    if (this.stage === 'pake') this.#refuse('too_many_guesses', problem('too_many_guesses'));
+  }
+
+  /**
+   * Takes the offer or answer that `make_offer` or `make_answer` asked for.
+   *
+   * @param {number} gen whose it is; that of an older generation is dropped
+   * @param {string} sdp
+   * @param {object} surroundings
+   * @param {Bytes} surroundings.random 32 random bytes, used for nothing else
+   * @param {number} surroundings.now
+   */
+  async descriptionMade(gen, sdp, { random, now }) {
+    if (gen !== this.gen || this.stage !== 'description' || this.#described) return;
+    this.#described = true;
+    this.#nonce = random;
+    const open = this.#password === null;
+    if (this.offerer) {
+      await this.#signals.send('offer', this.gen, open ? { sdp, commit: await commitment(random) } : { sdp });
+      this.#deadline = now + TIMEOUTS.description;
+    } else {
+      await this.#signals.send('answer', this.gen, open ? { sdp, nonce: b64uEncode(random) } : { sdp });
+      this.#enterPath();
+    }
+  }
+
+  /**
+   * Takes a candidate of ours, found after the description; null: there are no more.
+   *
+   * @param {number} gen
+   * @param {string | null} candidate
+   */
+  async candidateFound(gen, candidate) {
+    if (gen !== this.gen || !this.#described || this.stage === 'failed') return;
+    if (candidate === null) await this.#signals.send('end_of_candidates', this.gen, {});
+    else await this.#signals.send('candidate', this.gen, { candidate, sdpMid: '0', sdpMLineIndex: 0 });
+  }
+
+  /**
+   * A connection did not come about: try another one, or give up.
+   *
+   * @param {number} gen its generation
+   * @param {Failure} failure
+   * @param {number} now
+   */
+  async connectionFailed(gen, failure, now) {
+    if (gen !== this.gen || (this.stage !== 'description' && this.stage !== 'path')) return;
+    const { code } = failure.problem;
+    if (failure.conclusive || FINAL.includes(code) || this.gen + 1 >= ATTEMPTS) {
+      await this.#giveUp(failure);
+      return;
+    }
+    this.#described = false;
+    if (this.offerer) {
+      this.gen += 1;
+      this.#events.push({ type: 'make_offer', gen: this.gen });
+    } else {
+      await this.#signals.send('restart', this.gen, { reason: BYE_CODES.get(code) ?? 'failed' });
+    }
+    this.#awaitDescription(now);
+  }
+
+  /**
+   * The words that both people see, once the other side's hello is here.
+   *
+   * @param {string | null} reveal of the offerer's hello
+   * @param {{local: Uint8Array, remote: Uint8Array}} fingerprints SHA-256 of both certificates
+   * @returns {Promise<readonly string[]>}
+   * @throws {Problem} `verification_failed`: the nonce is not the one that was committed to
+   */
+  async verify(reveal, { local, remote }) {
     if (this.#sas !== null) return this.#sas;
     if (this.offerer) {
       return openLinkSas({
@@ -167,144 +251,87 @@ export class Negotiation {
       });
     }
     return openLinkSas({
-      offererNonce: await checkReveal(this.#commit, typeof reveal === 'string' ? reveal : ''),
+      offererNonce: await checkReveal(this.#commit, reveal ?? ''),
       answererNonce: this.#nonce,
       offererFingerprint: remote,
       answererFingerprint: local,
     });
   }
 
-  /** The other side has said hello, and is who it should be. */
+  /** The link is there: the other side has said hello, and it is who it should be. */
   established() {
-    if (this.stage === 'path') this.#enter('established');
-  }
-
-  /** The other side has left the room; what it sent before is heard first. */
-  peerLeft() {
-    this.#enqueue(() => {
-      if (this.stage !== 'established') this.#fail(problem('peer_left'));
-    });
-  }
-
-  /** The link is over: nothing more is tried, and nobody is told. */
-  stop() {
-    if (this.stage === 'failed') return;
-    this.#enter('failed');
-    this.#connection?.close();
-    this.#around.attempt?.over();
+    if (this.stage !== 'path') return;
+    this.stage = 'established';
+    this.#deadline = null;
   }
 
   /**
    * Ends it from this side, and tells the other.
    *
    * @param {Problem} reason
-   * @returns {Promise<void>} when that is on its way
    */
   async giveUp(reason) {
-    if (this.stage === 'established' || this.stage === 'failed') return;
-    const told = reason.code === 'no_network' ? 'no_path' : reason.code;
-    const code = Object.hasOwn(BYE_CODES, told) ? told : 'failed';
-    if (this.#line.link !== '') {
-      if (this.#line.isSealed || this.#around.password === null)
-        this.#line.send('bye', this.#gen, { code });
-      else this.#line.sendPlain('bye', 0, JSON.stringify({ code }));
-    }
-    this.#fail(reason);
-    await this.#line.flushed;
+    if (!this.#isOver) await this.#giveUp({ problem: reason });
   }
 
-  /** @param {() => void | Promise<void>} step */
-  #enqueue(step) {
-    this.#queue = this.#queue.then(step).catch((error) => {
-      if (this.stage === 'failed') return;
-      void this.giveUp(error instanceof BadMessage ? problem('protocol') : asProblem(error));
-    });
+  /** The other side has left the room. */
+  peerLeft() {
+    if (!this.#isOver) this.#fail(problem('peer_left'));
   }
 
-  /** @param {Stage} stage */
-  #enter(stage) {
-    this.stage = stage;
-    clearTimeout(this.#timer);
-    if (stage === 'pake' || stage === 'description') {
-      this.#timer = setTimeout(
-        () => void this.giveUp(problem('peer_left', { sentence: SILENT })),
-        TIMEOUTS[stage],
-      );
-    } else if (stage === 'path') {
-      const gen = this.#gen;
-      const end = () => this.#enqueue(() => this.#connectionFailed(gen));
-      this.#timer = setTimeout(() => {
-        if (this.#connection?.isHopeless) end();
-        else this.#timer = setTimeout(end, TIMEOUTS.path - HOPE);
-      }, HOPE);
-    }
-    this.#around.onStage(stage);
-  }
-
-  async #begin() {
-    if (this.stage === 'failed') return;
-    const { password, room, local, remote } = this.#around;
-    if (password === null) {
-      if (this.offerer) await this.#makeOffer();
-      return;
-    }
-    const inputs = { password, room, link: this.#line.link, ownId: local, peerId: remote };
-    this.#pake = await (this.offerer ? Pake.offerer(inputs) : Pake.answerer(inputs));
-    for (const data of this.#pake.messagesToSend()) this.#line.sendPlain('pake', 0, data);
-  }
-
-  /** @param {Signal} signal */
-  async #receive({ link, gen, kind, data }) {
-    if (this.stage === 'failed') return;
-    if (this.#line.link === '') {
-      this.#line.link = link;
-      await this.#begin();
-    }
-    if (link !== this.#line.link) return;
-    if (kind === 'pake') await this.#receivePake(data);
-    else if (!this.#line.isSealed && this.#around.password !== null)
-      await this.#receiveUnsealed(kind, data);
-    else if (kind === 'bye' || gen >= this.#gen) await this.#receiveBody(gen, kind, data);
+  /**
+   * The time that `deadline` said has come.
+   *
+   * @param {number} now
+   */
+  async handleTimer(now) {
+    if (this.#deadline !== null && now >= this.#deadline)
+      await this.#giveUp({ problem: problem('timeout') });
   }
 
   // Proof of the code --------------------------------------------------------------------------
 
-  /** @param {string} data */
-  async #receivePake(data) {
-    if (this.#pake === null) {
-      if (this.stage === 'description' && this.#gen === 0) this.#refuseMismatch();
+  async #start() {
+    const password = this.#password;
+    if (password === null) {
+      if (this.offerer) this.#events.push({ type: 'make_offer', gen: this.gen });
       return;
     }
-    if (this.#guess === 'new') {
-      this.#guess = 'held';
-      // Before the answer: from then on the other side can tell whether its guess was right.
-      this.#around.attempt?.ask((go) => this.#enqueue(() => this.#decided(go, data)));
-    } else if (this.#guess === 'open') {
-      await this.#takePake(data);
-    }
+    const inputs = {
+      password,
+      room: this.#room,
+      link: this.#signals.link,
+      ownId: this.#local,
+      peerId: this.#remote,
+      scalar: this.#random,
+      asks: this.#counted,
+    };
+    this.#pake = await (this.offerer ? Pake.offerer(inputs) : Pake.answerer(inputs));
+    this.#sendPake(this.#pake, this.#pake.messagesToSend());
   }
 
   /**
-   * @param {boolean} go whether the other side may have a guess
-   * @param {string} data that waited for it
+   * @param {Pake} pake
+   * @param {readonly string[]} messages
    */
-  async #decided(go, data) {
-    if (this.stage === 'failed') return;
-    if (go) {
-      this.#guess = 'open';
-      await this.#takePake(data);
-    } else {
-      this.#line.sendPlain('bye', 0, JSON.stringify({ code: 'too_many_guesses' }));
-      this.#fail(problem('too_many_guesses'));
-    }
+  #sendPake(pake, messages) {
+    for (const data of messages) this.#signals.sendPlain('pake', data);
+    this.#unproved ||= pake.unproved;
   }
 
-  /** @param {string} data */
-  async #takePake(data) {
-    const answers = (await this.#pake?.receive(data)) ?? [];
-    if (this.stage === 'failed') return;
-    for (const answer of answers) this.#line.sendPlain('pake', 0, answer);
-    await this.#concludePake();
+  /**
+   * @param {string} data
+   * @param {number} now
+   */
+  async #receivePake(data, now) {
+    if (this.#pake === null) {
+      // We have no password; with one, this would be an answer to ours or a repetition.
+      if (this.#password === null && this.stage === 'description' && this.gen === 0)
+        this.#refuse('password_mismatch', problem('wrong_code', { sentence: MISMATCH }));
+      return;
+    }
+    const answers = await this.#pake.receive(data);
+    this.#concludePake(now, answers);
   }
 
   /**
@@ -312,45 +339,62 @@ export class Negotiation {
    *
    * @param {string} kind
    * @param {string} data
+   * @param {number} now
    */
-  async #receiveUnsealed(kind, data) {
-    if (kind === 'offer') {
-      this.#refuseMismatch();
-    } else if (kind === 'bye') {
-      const code = codeOfBye(data);
+  async #receiveUnsealed(kind, data, now) {
+    if (kind === 'bye' && this.#pake !== null) {
+      const { code } = byeOf(data);
       if (code === 'password_mismatch') {
         this.#fail(problem('wrong_code', { sentence: MISMATCH }));
-        return;
-      }
-      if (code === 'too_many_guesses') {
+      } else if (!this.#unproved && !(this.offerer && code === 'too_many_guesses')) {
+        // It has seen nothing of us that could be wrong: it just leaves, whatever it says.
+        this.#fail(problem('peer_left'));
+      } else if (code === 'too_many_guesses') {
         this.#fail(problem('too_many_guesses'));
-        return;
+      } else {
+        await this.#pake.receiveBye(data);
+        this.#concludePake(now);
       }
-      await this.#pake?.receiveBye(data);
-      await this.#concludePake();
+    } else if (kind === 'offer') {
+      this.#refuse('password_mismatch', problem('wrong_code', { sentence: MISMATCH }));
     }
   }
 
-  #refuseMismatch() {
-    this.#line.sendPlain('bye', 0, JSON.stringify({ code: 'password_mismatch' }));
-    this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+  /**
+   * @param {string} code
+   * @param {Problem} reason
+   */
+  #refuse(code, reason) {
+    this.#signals.sendPlain('bye', JSON.stringify({ code }));
+    this.#fail(reason);
   }
 
-  async #concludePake() {
-    if (this.stage === 'failed') return; // given up while the other side's step was checked
-    const event = this.#pake?.nextEvent() ?? null;
-    if (event === null) return;
-    if (event.type === 'failed') {
-      if (event.bye !== null) this.#line.sendPlain('bye', 0, event.bye);
-      this.#fail(event.problem);
-      return;
+  /**
+   * @param {number} now
+   * @param {readonly string[]} [messages]
+   */
+  #concludePake(now, messages = this.#pake?.messagesToSend() ?? []) {
+    if (this.#pake === null) return;
+    this.#sendPake(this.#pake, messages);
+    const event = this.#pake.nextEvent();
+    switch (event?.type) {
+      case 'asks':
+        this.#events.push({ type: 'ask_guess' });
+        break;
+      case 'done':
+        this.#unproved = false;
+        if (this.#counted) this.#events.push({ type: 'guess_proved' });
+        this.#signals.seal(event.keys, { offerer: this.offerer });
+        this.#sas = event.keys.sas;
+        this.#awaitDescription(now);
+        if (this.offerer) this.#events.push({ type: 'make_offer', gen: this.gen });
+        break;
+      case 'failed':
+        if (event.bye !== null) this.#signals.sendPlain('bye', event.bye);
+        this.#fail(event.problem);
+        break;
+      default:
     }
-    this.#guess = 'proved';
-    this.#around.attempt?.proved();
-    this.#line.seal(event.keys, { offerer: this.offerer });
-    this.#sas = event.keys.sas;
-    this.#enter('description');
-    if (this.offerer) await this.#makeOffer();
   }
 
   // Descriptions -------------------------------------------------------------------------------
@@ -359,208 +403,118 @@ export class Negotiation {
    * @param {number} gen
    * @param {string} kind
    * @param {string} data
+   * @param {number} now
    */
-  async #receiveBody(gen, kind, data) {
-    const body = await this.#line.open(gen, kind, data);
+  async #receiveBody(gen, kind, data, now) {
+    const body = await this.#signals.open(kind, gen, data);
     if (body === null) return;
-    switch (kind) {
-      case 'offer':
-        if (!this.offerer) await this.#receiveOffer(gen, body);
-        break;
-      case 'answer':
-        if (this.offerer && gen === this.#gen) await this.#receiveAnswer(body);
-        break;
-      case 'candidate':
-        if (gen === this.#gen && typeof body.candidate === 'string')
-          this.#connection?.addCandidate(body.candidate);
-        break;
-      case 'restart':
-        if (this.offerer && gen === this.#gen && this.#described) await this.#connectionFailed(gen);
-        break;
-      case 'bye':
-        this.#receiveBye(body);
-        break;
-      default:
-        break; // end_of_candidates: the browser finds out by itself
+    const isCurrent = gen === this.gen;
+    try {
+      if (kind === 'offer' && !this.offerer)
+        this.#receiveOffer(gen, parseObject(body, body.length), now);
+      else if (kind === 'answer' && this.offerer && isCurrent)
+        this.#receiveAnswer(parseObject(body, body.length));
+      else if (kind === 'candidate' && isCurrent) this.#receiveCandidate(body);
+      else if (kind === 'end_of_candidates' && isCurrent)
+        this.#events.push({ type: 'take_candidate', gen, candidate: null });
+      else if (kind === 'restart' && this.offerer && isCurrent && this.#described)
+        await this.connectionFailed(gen, { problem: problem('no_path') }, now);
+      else if (kind === 'bye') this.#receiveBye(byeOf(body));
+    } catch (error) {
+      if (!(error instanceof BadMessage)) throw error;
+      await this.#giveUp({ problem: problem('protocol') });
     }
   }
 
   /**
    * @param {number} gen
    * @param {Record<string, unknown>} body
+   * @param {number} now
    */
-  async #receiveOffer(gen, body) {
-    if (this.stage !== 'description' && this.stage !== 'path') return;
-    if (gen > MAX_GENERATION || gen <= this.#offered || this.#offers >= MAX_OFFERS) return;
+  #receiveOffer(gen, { sdp, commit }, now) {
+    const text = textOf(sdp);
+    const committed = this.#password === null ? textOf(commit) : '';
+    if ((this.stage !== 'description' && this.stage !== 'path') || gen > MAX_GENERATION) return;
+    if (gen <= this.#offered || this.#offers >= MAX_OFFERS) return; // said twice, or too often
     this.#offers += 1;
-    const sdp = textOf(body.sdp);
-    const commit = this.#around.password === null ? textOf(body.commit) : '';
-    this.#gen = gen;
-    this.#offered = gen;
-    this.#commit = commit;
-    this.#enter('description');
-    const connection = this.#connect();
-    const answer = await this.#describing(() => connection.answer(sdp));
-    if (answer === null) return;
-    this.#nonce = randomBytes(NONCE_SIZE);
-    const nonce = this.#around.password === null ? { nonce: b64uEncode(this.#nonce) } : {};
-    this.#line.send('answer', this.#gen, { sdp: answer, ...nonce });
-    this.#sendFound();
-    this.#enter('path');
-  }
-
-  async #makeOffer() {
-    const connection = this.#connect();
-    const sdp = await this.#describing(() => connection.offer());
-    if (sdp === null) return;
-    this.#nonce = randomBytes(NONCE_SIZE);
-    const commit = this.#around.password === null ? { commit: await commitment(this.#nonce) } : {};
-    this.#line.send('offer', this.#gen, { sdp, ...commit });
-    this.#sendFound();
-  }
-
-  /** @param {Record<string, unknown>} body */
-  async #receiveAnswer(body) {
-    const connection = this.#connection;
-    if (this.stage !== 'description' || !this.#described || connection === null) return;
-    const sdp = textOf(body.sdp);
-    if (this.#around.password === null) this.#otherNonce = nonceOf(body.nonce);
-    this.#enter('path');
-    await this.#describing(() => connection.accept(sdp));
-  }
-
-  /** @param {Record<string, unknown>} body */
-  #receiveBye(body) {
-    if (this.stage === 'established') return; // the link has its own goodbye
-    const code = typeof body.code === 'string' ? body.code : '';
-    if (code === 'password_mismatch') this.#fail(problem('wrong_code', { sentence: MISMATCH }));
-    else if (code === 'no_path')
-      this.#fail(this.#noPath()); // this side may know more than the other
-    else this.#fail(problem(Object.hasOwn(BYE_CODES, code) ? BYE_CODES[code] : 'bye'));
-  }
-
-  /**
-   * Runs a step of WebRTC's; a description that makes no sense ends the set-up.
-   *
-   * @template T
-   * @param {() => Promise<T>} step
-   * @returns {Promise<T | null>} null when the connection was closed meanwhile
-   */
-  async #describing(step) {
-    const connection = this.#connection;
-    try {
-      const result = await step();
-      return this.stage === 'failed' || connection !== this.#connection ? null : result;
-    } catch (error) {
-      if (this.stage === 'failed' || connection !== this.#connection) return null;
-      throw error instanceof DescriptionError ? problem('protocol') : problem('no_webrtc');
-    }
-  }
-
-  // Connections --------------------------------------------------------------------------------
-
-  /** Begins a new connection; the one before is over. */
-  #connect() {
-    this.#connection?.close();
+    this.gen = gen;
     this.#described = false;
-    this.#found = [];
-    let connection;
+    this.#offered = gen;
+    this.#commit = committed;
+    this.#awaitDescription(now);
+    this.#events.push({ type: 'make_answer', gen, sdp: text });
+  }
+
+  /** @param {Record<string, unknown>} body */
+  #receiveAnswer({ sdp, nonce }) {
+    const text = textOf(sdp);
+    const shown = this.#password === null ? nonceOf(nonce) : this.#otherNonce;
+    if (this.stage !== 'description' || !this.#described) return;
+    this.#otherNonce = shown;
+    this.#events.push({ type: 'take_answer', gen: this.gen, sdp: text });
+    this.#enterPath();
+  }
+
+  /** @param {string} body that makes no sense is dropped: another candidate may do */
+  #receiveCandidate(body) {
     try {
-      connection = new RtcConnection(this.#around.ice);
-    } catch {
-      throw problem('no_webrtc');
+      const candidate = textOf(parseObject(body, body.length).candidate);
+      this.#events.push({ type: 'take_candidate', gen: this.gen, candidate });
+    } catch (error) {
+      if (!(error instanceof BadMessage)) throw error;
     }
-    this.#connection = connection;
-    const gen = this.#gen;
-    connection.addEventListener('candidate', ({ detail }) => {
-      if (connection !== this.#connection) return;
-      if (this.#described) this.#sendCandidate(detail);
-      else this.#found.push(detail);
-    });
-    const failed = () => this.#enqueue(() => this.#connectionFailed(gen));
-    connection.addEventListener('failed', failed);
-    connection.addEventListener('closed', failed);
-    this.#around.onConnection(connection);
-    return connection;
+  }
+
+  /** @param {{code: string, reason: string}} bye */
+  #receiveBye({ code, reason }) {
+    if (code === 'password_mismatch') {
+      this.#fail(problem('wrong_code', { sentence: MISMATCH }));
+    } else if (code === 'no_path') {
+      const why = Object.hasOwn(NO_PATH_REASONS, reason) ? NO_PATH_REASONS[reason] : undefined;
+      this.#fail(problem('no_path', { sentence: why }));
+    } else {
+      this.#fail(problem(code === 'verification_failed' ? code : 'bye'));
+    }
+  }
+
+  /** @param {number} now */
+  #awaitDescription(now) {
+    this.stage = 'description';
+    this.#deadline = now + TIMEOUTS.description;
+  }
+
+  #enterPath() {
+    this.stage = 'path';
+    this.#deadline = null;
+  }
+
+  // Sending and ending -------------------------------------------------------------------------
+
+  get #isOver() {
+    return this.stage === 'established' || this.stage === 'failed';
   }
 
   /**
-   * A connection did not come about: tries another one, or gives up.
+   * Fails, and tells the other side if there is a way to.
    *
-   * @param {number} gen its generation
+   * @param {Failure} failure
    */
-  async #connectionFailed(gen) {
-    if (gen !== this.#gen || (this.stage !== 'description' && this.stage !== 'path')) return;
-    // A device without a network does not get one by being asked again.
-    if (gen + 1 >= ATTEMPTS || this.#connection?.isUnreachable) {
-      void this.giveUp(this.#noPath());
-    } else if (this.offerer) {
-      this.#gen = gen + 1;
-      this.#enter('description');
-      await this.#makeOffer();
-    } else if (this.#described) {
-      this.#line.send('restart', this.#gen, { reason: 'no path' });
-      this.#described = false;
-      this.#enter('description');
+  async #giveUp({ problem: reason, reason: why = '' }) {
+    if (this.#signals.link !== '' && (this.#signals.isSealed || this.#password === null)) {
+      const code = BYE_CODES.get(reason.code) ?? 'failed';
+      await this.#signals.send('bye', this.gen, why === '' ? { code } : { code, reason: why });
+    } else if (this.#signals.link !== '') {
+      this.#signals.sendPlain('bye', '{"code":"failed"}');
     }
-  }
-
-  #noPath() {
-    if (!this.#connection?.isUnreachable) return problem('no_path');
-    if (!this.#connection.relayOnly) return problem('no_network');
-    return problem('no_path', {
-      sentence: 'No relay (TURN) server answered, and only relays are allowed here.',
-    });
-  }
-
-  #sendFound() {
-    this.#described = true;
-    for (const candidate of this.#found.splice(0)) this.#sendCandidate(candidate);
-  }
-
-  /** @param {string | null} candidate null: there are no more */
-  #sendCandidate(candidate) {
-    if (this.stage === 'failed') return;
-    if (candidate === null) this.#line.send('end_of_candidates', this.#gen, {});
-    else this.#line.send('candidate', this.#gen, { candidate, sdpMid: '0', sdpMLineIndex: 0 });
+    this.#fail(reason);
   }
 
   /** @param {Problem} reason */
   #fail(reason) {
-    if (this.stage === 'failed') return;
-    this.#enter('failed');
-    this.#connection?.close();
-    this.#around.attempt?.over();
-    const told = ['closed', 'wrong_code', 'too_many_guesses'].includes(reason.code);
-    if (this.#guess === 'open' && !told) reason = problem('guessed');
-    // Whoever hears of it may leave the server: what is being sealed goes out before.
-    void this.#line.flushed.then(() => this.#around.onFailed(reason));
+    const told = reason.code === 'wrong_code' || reason.code === 'too_many_guesses';
+    const failed = this.#unproved && !told ? problem('guessed') : reason;
+    this.#events = [{ type: 'failed', problem: failed, stage: this.stage }];
+    this.stage = 'failed';
+    this.#deadline = null;
   }
-}
-
-/**
- * @param {string} data of a `bye` that is not sealed
- * @returns {unknown}
- */
-function codeOfBye(data) {
-  try {
-    return parseObject(data, MAX_BYE).code;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * @param {unknown} value base64url
- * @returns {Uint8Array<ArrayBuffer>}
- */
-function nonceOf(value) {
-  let nonce;
-  try {
-    nonce = b64uDecode(textOf(value));
-  } catch {
-    throw new BadMessage('bad nonce');
-  }
-  if (nonce.length !== NONCE_SIZE) throw new BadMessage('bad nonce');
-  return nonce;
 }

@@ -1,43 +1,40 @@
 // @ts-check
 // The signals between the two sides of one link: sealed as soon as there are keys.
 
-import { BadMessage, parseObject } from '../server/messages.js';
 import { SealError, Sealer } from '../security/sealing.js';
 
-/** @typedef {import('../server/messages.js').Signal} Signal */
-/** @typedef {Omit<Signal, 't' | 'from'> & {to: string}} OutgoingSignal */
+/** @typedef {{link: string, gen: number, kind: string, data: string}} OutgoingSignal */
 
-/** The signals that both sides exchange through the server. */
+/** What both sides say to each other through the server; a part of `Negotiation`. */
 export class SealedSignals {
-  /** The link's id; empty until the answerer has received a signal. */
-  link = '';
+  /** The link's id; empty while the answerer has not heard of it. */
+  link;
   #local;
   #remote;
-  #deliver;
   /** @type {Sealer | null} */
   #sealer = null;
-  /** Settles when the signal before has been sent, so that the order stays. @type {Promise<void>} */
-  #outbox = Promise.resolve();
+  /** @type {OutgoingSignal[]} */
+  #outbox = [];
 
   /**
    * @param {object} ends
    * @param {string} ends.local our peer id
    * @param {string} ends.remote the other side's
-   * @param {(signal: OutgoingSignal) => void} ends.send
+   * @param {string} ends.link
    */
-  constructor({ local, remote, send }) {
+  constructor({ local, remote, link }) {
+    this.link = link;
     this.#local = local;
     this.#remote = remote;
-    this.#deliver = send;
   }
 
-  /** Whether outgoing signals are sealed and unsealed incoming ones are ignored. */
+  /** Whether what is sent from now on is sealed, and only what is sealed is listened to. */
   get isSealed() {
     return this.#sealer !== null;
   }
 
   /**
-   * Seals every signal from now on.
+   * From now on everything is sealed.
    *
    * @param {import('../security/sealing.js').LinkKeys} keys
    * @param {{offerer: boolean}} side
@@ -47,79 +44,61 @@ export class SealedSignals {
   }
 
   /**
-   * Sends a signal, sealed if there are keys.
+   * Puts a signal in line, sealed if there are keys.
    *
    * @param {string} kind
    * @param {number} gen
    * @param {object} body
    */
-  send(kind, gen, body) {
+  async send(kind, gen, body) {
     const text = JSON.stringify(body);
-    if (this.#sealer === null) {
-      this.sendPlain(kind, gen, text);
-      return;
-    }
-    const sealed = this.#sealer.seal(this.#envelope(this.#local, gen, kind), text);
-    this.#outbox = this.#outbox
-      .then(async () => this.sendPlain(kind, gen, await sealed))
-      .catch(() => {}); // `SealError`: too long, which none of our signals is
+    const { link } = this;
+    const data =
+      this.#sealer === null ? text : await this.#sealer.seal(this.#envelope(true, gen, kind), text);
+    this.#outbox.push({ link, gen, kind, data });
   }
 
   /**
-   * Sends a signal unsealed.
+   * Puts a signal in line as it is.
+   *
+   * @param {string} kind
+   * @param {string} data
+   */
+  sendPlain(kind, data) {
+    this.#outbox.push({ link: this.link, gen: 0, kind, data });
+  }
+
+  /** The signals to send now, in order; each is returned once. */
+  toSend() {
+    return this.#outbox.splice(0);
+  }
+
+  /**
+   * The body of a signal; null if it is not the other side's, and so is dropped.
    *
    * @param {string} kind
    * @param {number} gen
    * @param {string} data
+   * @returns {Promise<string | null>}
    */
-  sendPlain(kind, gen, data) {
-    this.#deliver({ to: this.#remote, link: this.link, gen, kind, data });
-  }
-
-  /** Settles when every signal has been sent. @returns {Promise<void>} */
-  get flushed() {
-    return this.#outbox;
-  }
-
-  /**
-   * The body of a signal, or null if the peer did not seal it; then the caller drops it.
-   *
-   * @param {number} gen
-   * @param {string} kind
-   * @param {string} data
-   * @returns {Promise<Record<string, unknown> | null>}
-   * @throws {BadMessage} the peer sealed it, but it is malformed
-   */
-  async open(gen, kind, data) {
-    if (this.#sealer === null) return parseObject(data, data.length);
-    let plaintext;
+  async open(kind, gen, data) {
+    if (this.#sealer === null) return data;
     try {
-      plaintext = await this.#sealer.open(this.#envelope(this.#remote, gen, kind), data);
+      const plaintext = await this.#sealer.open(this.#envelope(false, gen, kind), data);
+      return new TextDecoder().decode(plaintext);
     } catch (error) {
       if (error instanceof SealError) return null;
       throw error;
     }
-    return parseObject(new TextDecoder().decode(plaintext), plaintext.length);
   }
 
   /**
-   * @param {string} from
+   * @param {boolean} ours whether we send it
    * @param {number} gen
    * @param {string} kind
    */
-  #envelope(from, gen, kind) {
-    const to = from === this.#local ? this.#remote : this.#local;
+  #envelope(ours, gen, kind) {
+    const [from, to] = ours ? [this.#local, this.#remote] : [this.#remote, this.#local];
     return { from, to, link: this.link, gen, kind };
   }
-}
-
-/**
- * Checks that a field of a body is a text.
- *
- * @param {unknown} value
- * @returns {string}
- */
-export function textOf(value) {
-  if (typeof value !== 'string' || value === '') throw new BadMessage('a text is missing');
-  return value;
 }

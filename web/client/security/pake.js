@@ -10,6 +10,9 @@
 //     // on every `pake` signal of the other side:
 //     for (const data of await pake.receive(text)) signal('pake', data);
 //     const event = pake.nextEvent();     // {type: 'done', keys} or {type: 'failed', ...} or null
+//
+// A run that `asks` stops with {type: 'asks'} before it answers the other side's share, until `answer`
+// is called, so that guesses can be counted (`guesses.js`) before they are had.
 
 import { problem } from '../problems.js';
 import { isRecord } from '../server/messages.js';
@@ -51,6 +54,8 @@ const PKCS8_X25519 = Uint8Array.of(
  * @typedef {'wrong_code' | 'malformed' | 'out_of_order' | 'low_order' | 'reflected' |
  *   'peer_gave_up'} PakeFailure
  *
+ * @typedef {{type: 'asks'}} PakeAsks the other side's share is there and in order
+ *
  * @typedef {{type: 'done', keys: Readonly<LinkKeys>}} PakeDone both sides proved they know the code
  *
  * @typedef {object} PakeFailed there are no keys, and there will be none
@@ -68,10 +73,13 @@ const PKCS8_X25519 = Uint8Array.of(
  * @property {string} ownId our peer id
  * @property {string} peerId the other side's peer id
  * @property {Uint8Array} [scalar] 32 random bytes, used for nothing else (default: fresh ones)
+ * @property {boolean} [asks] whether it stops before it answers the other side's share
  */
 
 /** Which step each state waits for; states without one are over. */
-const DUE = Object.freeze({ awaitShare: 1, awaitAnswer: 2, awaitTag: 3, done: 0, failed: 0 });
+const DUE = Object.freeze({
+  ...{ awaitShare: 1, awaitAnswer: 2, asking: 0, awaitTag: 3, done: 0, failed: 0 },
+});
 
 /** The byte strings of each step. @type {Readonly<Record<number, readonly string[]>>} */
 const FIELDS = Object.freeze({ 1: ['share'], 2: ['share', 'tag'], 3: ['tag'] });
@@ -109,8 +117,11 @@ export class Pake {
   #session = null;
   /** @type {string[]} */
   #outbox = [];
-  /** @type {(PakeDone | PakeFailed)[]} */
+  /** @type {(PakeAsks | PakeDone | PakeFailed)[]} */
   #events = [];
+  #asks;
+  /** The other side's, while the answer to its share waits. */
+  #peerTag = '';
   /** @type {Promise<unknown>} */
   #last = Promise.resolve();
 
@@ -119,7 +130,7 @@ export class Pake {
    * @param {PakeInputs} inputs
    * @param {boolean} offerer
    */
-  constructor({ link, ownId, peerId, scalar = randomBytes(SCALAR_SIZE) }, offerer) {
+  constructor({ link, ownId, peerId, scalar = randomBytes(SCALAR_SIZE), asks = false }, offerer) {
     if (scalar.length !== SCALAR_SIZE) throw new RangeError(`a scalar has ${SCALAR_SIZE} bytes`);
     this.#offerer = offerer;
     this.#state = offerer ? 'awaitAnswer' : 'awaitShare';
@@ -127,6 +138,7 @@ export class Pake {
     this.#ownAd = lvCat(offerer ? 'offerer' : 'answerer', ownId);
     this.#peerAd = lvCat(offerer ? 'answerer' : 'offerer', peerId);
     this.#scalar = concat(scalar);
+    this.#asks = asks;
   }
 
   /**
@@ -201,12 +213,36 @@ export class Pake {
    */
   receiveBye(text) {
     const result = this.#last.then(() => {
-      if (DUE[this.#state] === 0) return;
+      if (this.#state === 'done' || this.#state === 'failed') return;
       const wrong = text.length <= MAX_MESSAGE && parseObject(text)?.code === 'wrong_code';
       this.#fail(new Failure(wrong ? 'wrong_code' : 'peer_gave_up', 'the other side said so'), true);
     });
     this.#last = result;
     return result;
+  }
+
+  /**
+   * Answers the other side's share, after `asks`.
+   *
+   * @returns {Promise<void>}
+   */
+  answer() {
+    const result = this.#last.then(async () => {
+      if (this.#state !== 'asking') return;
+      try {
+        await this.#answer();
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        this.#fail(error);
+      }
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Whether our confirmation is out, and the other side's is not here. */
+  get unproved() {
+    return this.#state === 'awaitTag';
   }
 
   /** The data of the `pake` signals to send now, in order; each is returned once. */
@@ -215,9 +251,9 @@ export class Pake {
   }
 
   /**
-   * The end of the run, once it is over.
+   * That it asks, or how it ended.
    *
-   * @returns {PakeDone | PakeFailed | null}
+   * @returns {PakeAsks | PakeDone | PakeFailed | null}
    */
   nextEvent() {
     return this.#events.shift() ?? null;
@@ -244,16 +280,26 @@ export class Pake {
       await this.#finish();
       return;
     }
-    const share = decodeBytes('share', texts.share, SHARE_SIZE);
-    this.#session = await this.#agree(share);
+    if (due === 2) {
+      decodeBytes('tag', texts.tag, TAG_SIZE);
+      this.#peerTag = texts.tag;
+    }
+    this.#session = await this.#agree(decodeBytes('share', texts.share, SHARE_SIZE));
+    this.#state = 'asking';
+    if (this.#asks) this.#events.push({ type: 'asks' });
+    else await this.#answer();
+  }
+
+  async #answer() {
+    if (this.#session === null) return;
     const tag = b64uEncode(this.#session.ownTag);
-    if (due === 1) {
-      this.#state = 'awaitTag';
-      this.#send({ step: 2, share: b64uEncode(this.#ownShare), tag });
-    } else {
-      await this.#confirm(texts.tag);
+    if (this.#offerer) {
+      await this.#confirm(this.#peerTag);
       this.#send({ step: 3, tag });
       await this.#finish();
+    } else {
+      this.#state = 'awaitTag';
+      this.#send({ step: 2, share: b64uEncode(this.#ownShare), tag });
     }
   }
 

@@ -88,6 +88,9 @@ export function parseObject(text, longest) {
     throw new BadMessage('not JSON');
   }
   if (!isRecord(value)) throw new BadMessage('not an object');
+  // Half a character cannot be written in UTF-8: other languages refuse what escapes one.
+  if (/\\u[dD][89a-fA-F]/.test(text) && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(value)))
+    throw new BadMessage('half a character');
   return value;
 }
 

@@ -66,7 +66,7 @@ set(
   { ...start, more: 'Ask the other side for a new one, or make one here.' },
 );
 set(['room_closed'], { ...anew, more: 'A code that nobody uses expires.' }, { ...start, more: SPENT });
-set(['peer_left'], { ...anew, more: 'Nothing was sent.' }, { ...start, more: SPENT });
+set(['peer_left', 'timeout'], { ...anew, more: 'Nothing was sent.' }, { ...start, more: SPENT });
 set(
   ['no_network', 'no_path'],
   { ...anew, more: 'Connect both devices to the same network, or use a server that has a relay.' },
