@@ -46,7 +46,7 @@ def test_guest_of_a_code_stores_a_file_with_the_command(
     with Terminal("chat", link_of(drop), env=env, cwd=tmp_path) as guest:
         guest.expect_display("> ?", r"drop \(direct\)  /help")
         guest.enter("/send gift.bin")
-        guest.expect(r"Sent 1 file, 300\.0 kB .*, confirmed by drop\.")
+        guest.expect(r"Sent 1 file, .*, confirmed by drop\.")
         drop.out.expect(r"^Stored: gift\.bin$")
         guest.enter("/quit")
         assert guest.wait() == 0
