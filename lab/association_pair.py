@@ -9,6 +9,8 @@ from heapq import heappop, heappush
 from typing import TypeVar
 
 from peer.sctp import Association, Event, SctpConfig
+from peer.sctp.control.stream_reset import StreamReset
+from peer.sctp.tcb import TransmissionControlBlock
 from peer.sctp.wire.chunks import ChunkType
 from peer.sctp.wire.packet import split_chunks
 
@@ -47,6 +49,20 @@ class End:
     """Every datagram it has given out."""
     reads: bool = True
     """Messages are consumed as they are told; a slow reader does not."""
+
+    @property
+    def tcb(self) -> TransmissionControlBlock:
+        """What the association keeps while it is established."""
+        tcb = self.association._context.tcb
+        assert tcb is not None
+        return tcb
+
+    @property
+    def stream_reset(self) -> StreamReset:
+        """Its stream resets; the association is established with a peer that supports them."""
+        stream_reset = self.tcb.stream_reset
+        assert stream_reset is not None
+        return stream_reset
 
     def of(self, kind: type[E]) -> list[E]:
         """Return the events of one kind, oldest first."""

@@ -18,7 +18,6 @@ from .control.channels import Channels, make_message
 from .control.handshake import Handshake
 from .control.heartbeat import Heartbeat
 from .control.shutdown import Shutdown
-from .control.stream_reset import StreamReset
 from .dispatch import Dispatcher
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import (
@@ -76,9 +75,7 @@ class Association:
         self._shutdown_wanted = False
         """The application wants it to end, if need be once it is established, or again."""
         self._heartbeat = Heartbeat(self._context, self._on_round_trip)
-        self._path: TransmissionControlBlock | None = None
-        self._resets: StreamReset | None = None
-        self._inbound = ChunkHandlers(
+        chunk_handlers = ChunkHandlers(
             self._context,
             handshake=self._handshake,
             shutdown=self._shutdown,
@@ -87,7 +84,7 @@ class Association:
         )
         self._dispatcher = Dispatcher(
             self._context,
-            self._inbound.handlers(),
+            chunk_handlers.handlers(),
             on_init=self._handshake.on_init,
             on_cookie_echo=self._handshake.on_cookie_echo,
         )
@@ -109,50 +106,47 @@ class Association:
         if len(datagrams) > 1:
             datagrams = drop_outdated(datagrams)
         step = len(datagrams)
-        path = self._path
-        if path is not None and not path.features.same_implementation:
+        tcb = self._context.tcb
+        if tcb is not None and not tcb.features.same_implementation:
             step = _SACK_EVERY
         try:
             for start in range(0, len(datagrams), step or 1):
                 batch = datagrams if step == len(datagrams) else datagrams[start : start + step]
                 self._receive(batch, now)
-                path = self._path
-                if path is not None and not path.features.same_implementation:
-                    path.receiver.schedule_sack(now)
+                tcb = self._context.tcb
+                if tcb is not None and not tcb.features.same_implementation:
+                    tcb.receiver.schedule_sack(now)
                     if (
                         start + step < len(datagrams)
-                        and path.receiver.sack_is_due(now)
+                        and tcb.receiver.sack_is_due(now)
                         and self._context.may_answer
                     ):
-                        sack = path.receiver.make_sack(now)
+                        sack = tcb.receiver.make_sack(now)
                         self._context.packets.append(self._context.writer.wrap(sack))
         except RemoteProtocolError as error:
             self._abort(error.cause, Ending.PROTOCOL_ERROR, str(error))
 
     def _receive(self, datagrams: Sequence[bytes], now: float) -> None:
-        machine = self._context.machine
+        context = self._context
+        machine = context.machine
         count = len(datagrams)
         index = 0
         while index < count:
-            path = self._path
-            if path is not None and machine.may_receive_data:
-                index = path.data_packets.take(datagrams, index)
+            tcb = self._context.tcb
+            if tcb is not None and machine.may_receive_data:
+                index = tcb.data_packets.take(datagrams, index)
                 if index == count:
                     break
-            self._inbound.packet_has_data = False
-            self._dispatcher.receive(datagrams[index], now)
-            if self._inbound.packet_has_data and self._path is not None:
-                self._path.receiver.packets += 1
+            if self._dispatcher.receive(datagrams[index], now) and context.tcb is not None:
+                context.tcb.receiver.packets += 1
             index += 1
-        path = self._path
-        if path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return
-        path.after_batch()
-        self._check_path()
-        if path.receiver.packets and machine.state is State.SHUTDOWN_SENT:
-            self._shutdown.on_data(
-                now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
-            )
+        tcb.after_batch()
+        self._check_liveness()
+        if tcb.receiver.packets and machine.state is State.SHUTDOWN_SENT:
+            self._shutdown.on_data(now, cumulative=tcb.receiver.cumulative_wire, rto=tcb.rto)
 
     def datagrams_to_send(self, now: float) -> list[bytes]:
         """
@@ -165,29 +159,29 @@ class Association:
         """
         context = self._context
         packets, context.packets = context.packets, []
-        path = self._path
-        if path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             if context.control and context.peer is not None:
                 packets.append(context.writer.wrap_checked(b"".join(context.control)))
                 context.control = []
             return packets
-        path.receiver.schedule_sack(now)
+        tcb.receiver.schedule_sack(now)
         machine = context.machine
-        resets = self._resets
-        if resets is not None and resets.is_idle:
-            resets = None
-        if resets is not None:
-            resets.advance(now, path.timeout, path.outstanding.base)
-        packets += path.datagrams(now, may_send_data=machine.may_send_data)
-        if resets is not None and resets.advance(now, path.timeout, path.outstanding.base):
+        stream_reset = tcb.stream_reset
+        if stream_reset is not None and stream_reset.is_idle:
+            stream_reset = None
+        if stream_reset is not None:
+            stream_reset.advance(now, tcb.rto, tcb.outstanding.base)
+        packets += tcb.datagrams(now, may_send_data=machine.may_send_data)
+        if stream_reset is not None and stream_reset.advance(now, tcb.rto, tcb.outstanding.base):
             # Its messages had expired: no acknowledgement would have brought us here again.
-            packets += path.datagrams(now, may_send_data=False)
+            packets += tcb.datagrams(now, may_send_data=False)
         if machine.state is State.ESTABLISHED:
-            packets += path.mtu_probes(now)
-        elif path.all_acked:
-            cumulative = path.receiver.cumulative_wire
-            self._shutdown.advance(now, cumulative=cumulative, timeout=path.timeout)
-            packets += path.datagrams(now, may_send_data=False)
+            packets += tcb.mtu_probes(now)
+        elif tcb.all_acked:
+            cumulative = tcb.receiver.cumulative_wire
+            self._shutdown.advance(now, cumulative=cumulative, rto=tcb.rto)
+            packets += tcb.datagrams(now, may_send_data=False)
         if self._queue.drained:
             for stream in self._queue.drained:
                 context.events.append(BufferedAmountLow(stream.stream_id))
@@ -197,8 +191,9 @@ class Association:
     def get_timer(self) -> float | None:
         """Return when to call ``handle_timer`` (possibly in the past), or ``None`` for never."""
         deadline = self._context.timers.next_deadline()
-        if self._path is not None and self._context.machine.may_send_data:
-            send_at = self._path.transmission.next_send_at
+        tcb = self._context.tcb
+        if tcb is not None and self._context.machine.may_send_data:
+            send_at = tcb.transmission.next_send_at
             if send_at is not None and (deadline is None or send_at < deadline):
                 return send_at
         return deadline
@@ -342,9 +337,10 @@ class Association:
         Raises:
             LocalProtocolError: The association is not established, or the peer cannot.
         """
-        if self._resets is None:
+        stream_reset = self._context.stream_reset
+        if stream_reset is None:
             raise LocalProtocolError("streams cannot be reset now, or not with this peer")
-        self._resets.reset(stream_id)
+        stream_reset.reset(stream_id)
 
     def consume(self, stream_id: int, size: int) -> None:
         """
@@ -357,11 +353,12 @@ class Association:
         Raises:
             LocalProtocolError: It is more than was received.
         """
-        if self._path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return
-        if not 0 <= size <= self._path.receiver.unread:
+        if not 0 <= size <= tcb.receiver.unread:
             raise LocalProtocolError(f"{size} bytes of stream {stream_id} were never received")
-        self._path.receiver.consume(size)
+        tcb.receiver.consume(size)
 
     def buffered_amount(self, stream_id: int) -> int:
         """Return the bytes queued on a stream that have not been sent for the first time."""
@@ -371,14 +368,14 @@ class Association:
     @property
     def datagram_size(self) -> int:
         """Bytes of the largest packet that the path is known to carry."""
-        return self._config.datagram_size if self._path is None else self._path.pmtu.size
+        tcb = self._context.tcb
+        return self._config.datagram_size if tcb is None else tcb.pmtu.size
 
     @property
     def all_acknowledged(self) -> bool:
         """Nothing is queued, and the peer has everything that was."""
-        if self._path is None:
-            return not self._queue.buffered
-        return self._path.all_acked
+        tcb = self._context.tcb
+        return not self._queue.buffered if tcb is None else tcb.all_acked
 
     def set_buffered_amount_low_threshold(self, stream_id: int, size: int) -> None:
         """Ask for ``BufferedAmountLow`` when the bytes queued fall to ``size`` or below."""
@@ -406,41 +403,29 @@ class Association:
 
     def stats(self) -> Stats:
         """Return a snapshot of the figures."""
-        if self._path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return Stats(datagram_size=self._config.datagram_size, buffered=self._queue.buffered)
-        return self._path.stats()
+        return tcb.stats()
 
     def trace(self) -> dict[str, float | str]:
         """Return the inner figures of congestion control, by name."""
-        return self._path.controller.trace() if self._path is not None else {}
+        tcb = self._context.tcb
+        return {} if tcb is None else tcb.controller.trace()
 
     # What the parts tell
 
     def _on_established(self, now: float) -> None:
         context = self._context
-        path = self._path = self._inbound.path = TransmissionControlBlock(
-            context, self._queue, self._deliver
-        )
-        features = path.features
-        if features.reset and context.local is not None and context.peer is not None:
-            self._resets = self._inbound.resets = StreamReset(
-                context,
-                self._queue,
-                path.receiver,
-                local_tsn=context.local.initial_tsn,
-                peer_tsn=context.peer.initial_tsn,
-                same_implementation=features.same_implementation,
-                on_outgoing=self._channels.on_outgoing_reset,
-                on_incoming=self._channels.on_incoming_reset,
-                on_asked=self._channels.on_reset_wanted,
-            )
+        context.tcb = TransmissionControlBlock(context, self._queue, self._channels, self._deliver)
+        features = context.tcb.features
         context.events.append(
             Established(
                 features.same_implementation, features.interleaving, context.writer.zero_checksum
             )
         )
         self._queue.limit_streams(context.streams)
-        self._channels.on_established(self._resets)
+        self._channels.on_established()
         self._heartbeat.start(now)
         if self._shutdown_wanted:
             self._shutdown.start()
@@ -452,64 +437,60 @@ class Association:
         self._context.events.append(Restarted())
         self._channels.clear()
         self._queue.clear()
-        self._forget_path()
-
-    def _forget_path(self) -> None:
-        self._path = self._inbound.path = None
-        self._resets = self._inbound.resets = None
+        self._context.tcb = None
 
     def _deliver(self, stream_id: int, ppid: int, data: bytes) -> None:
         size = len(data) + BOOKKEEPING
+        tcb = self._context.tcb
         if ppid == Ppid.DCEP:
             self._channels.on_dcep(stream_id, data)
-            if self._path is not None:
-                self._path.receiver.consume(size)
+            if tcb is not None:
+                tcb.receiver.consume(size)
             return
         if len(data) == 1 and ppid in _EMPTY:
             data = b""
         refused = self._channels.on_message(DataChannelMessage(stream_id, ppid, data, size))
-        if refused and self._path is not None:
-            self._path.receiver.consume(refused)
+        if refused and tcb is not None:
+            tcb.receiver.consume(refused)
 
     def _on_round_trip(self, rtt: float, now: float) -> None:
-        if self._path is not None:
-            self._path.on_round_trip(rtt, now)
+        if self._context.tcb is not None:
+            self._context.tcb.on_round_trip(rtt, now)
 
     def _on_timer(self, timer: Timer, now: float) -> None:
-        path = self._path
+        tcb = self._context.tcb
         if timer in (Timer.T1_INIT, Timer.T1_COOKIE):
             self._handshake.on_timer(timer, now)
-        elif path is None:
+        elif tcb is None:
             return
         elif timer is Timer.SACK:
             self._context.timers.start(Timer.SACK, now)  # due: the next call sends it
         elif timer is Timer.LOSS:
-            path.retransmission.detect(now)
+            tcb.retransmission.detect(now)
         elif timer is Timer.PROBE:
-            path.on_probe_timer(now)
+            tcb.on_probe_timer(now)
         elif timer is Timer.HEARTBEAT:
             self._heartbeat.on_timer(now)
-        elif timer is Timer.RECONFIG and self._resets is not None:
-            self._resets.on_timer(now, path.timeout)
+        elif timer is Timer.RECONFIG and tcb.stream_reset is not None:
+            tcb.stream_reset.on_timer(now, tcb.rto)
         elif timer is Timer.PMTU:
-            path.pmtu.on_timer(now)
+            tcb.pmtu.on_timer(now)
         elif timer is Timer.T2_SHUTDOWN:
-            self._shutdown.on_timer(
-                now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
-            )
+            self._shutdown.on_timer(now, cumulative=tcb.receiver.cumulative_wire, rto=tcb.rto)
         elif timer is Timer.T5_SHUTDOWN_GUARD:
             self._abort(cause(Cause.USER_ABORT), Ending.UNREACHABLE, "the shutdown took too long")
-        self._check_path()
+        self._check_liveness()
 
-    def _check_path(self) -> None:
+    def _check_liveness(self) -> None:
         """Give up when the peer has been silent for too long (RFC 9260, 8.1 and 8.2)."""
-        if self._path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return
-        errors = self._path.retransmission.errors + self._heartbeat.missed
-        attempts = self._resets.attempts if self._resets is not None else 0
+        errors = tcb.retransmission.errors + self._heartbeat.missed
+        attempts = tcb.stream_reset.attempts if tcb.stream_reset is not None else 0
         if max(errors, attempts) > self._config.max_retransmissions:
             self._abort(cause(Cause.USER_ABORT), Ending.UNREACHABLE, "the peer does not answer")
-        elif self._path.pmtu.stuck:
+        elif tcb.pmtu.stuck:
             self._abort(
                 cause(Cause.USER_ABORT),
                 Ending.UNREACHABLE,
@@ -533,4 +514,4 @@ class Association:
         context.control.clear()
         context.events.append(AssociationEnded(ending, message))
         self._queue.clear()
-        self._forget_path()
+        context.tcb = None

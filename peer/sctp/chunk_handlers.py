@@ -1,4 +1,4 @@
-"""What each chunk of the peer means to an association that has a data path, or has none yet."""
+"""What each chunk of the peer means to an association, established or not."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from .context import Context
 from .control.handshake import Handshake
 from .control.heartbeat import Heartbeat
 from .control.shutdown import Shutdown
-from .control.stream_reset import StreamReset
 from .dispatch import Handler
 from .errors import RemoteProtocolError
 from .events import Ending
-from .tcb import TransmissionControlBlock
 from .wire.chunks.base import ChunkType, RawChunk, serialize_chunk
 from .wire.chunks.control import describe_causes, heartbeat_info, parse_shutdown
 from .wire.chunks.data import DataChunk
@@ -43,11 +41,6 @@ class ChunkHandlers:
         self._shutdown = shutdown
         self._heartbeat = heartbeat
         self._on_end = on_end
-        self.path: TransmissionControlBlock | None = None
-        """Set while the association is established."""
-        self.resets: StreamReset | None = None
-        self.packet_has_data = False
-        """A data chunk was handled since this was last cleared."""
 
     def handlers(self) -> dict[int, Handler]:
         """Return the handler of each chunk type that needs a valid tag."""
@@ -71,46 +64,48 @@ class ChunkHandlers:
         }
 
     def _on_data(self, chunk: RawChunk, now: float) -> None:
-        if self.path is not None and self._context.machine.may_receive_data:
-            self.packet_has_data = True
-            self.path.receiver.on_data(DataChunk.parse(*chunk))
+        tcb = self._context.tcb
+        if tcb is not None and self._context.machine.may_receive_data:
+            tcb.receiver.on_data(DataChunk.parse(*chunk))
 
     def _on_sack(self, chunk: RawChunk, now: float) -> None:
-        if self.path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return
         sack = Sack.parse(chunk.flags, chunk.value)
-        if self.path.retransmission.on_sack(
+        if tcb.retransmission.on_sack(
             sack.cumulative_tsn, sack.window, sack.gaps, sack.duplicates, now
         ):
             self._heartbeat.on_answer(now)
 
     def _on_forward_tsn(self, chunk: RawChunk, now: float) -> None:
-        path = self.path
-        if path is None or not self._context.machine.may_receive_data:
+        tcb = self._context.tcb
+        if tcb is None or not self._context.machine.may_receive_data:
             return
         interleaved = chunk.kind == ChunkType.I_FORWARD_TSN
-        if not path.features.partial_reliability or interleaved is not path.features.interleaving:
+        if not tcb.features.partial_reliability or interleaved is not tcb.features.interleaving:
             raise RemoteProtocolError(
                 "a FORWARD-TSN that was not agreed on", cause(Cause.PROTOCOL_VIOLATION)
             )
-        path.receiver.on_forward_tsn(ForwardTsn.parse(chunk.kind, chunk.value))
+        tcb.receiver.on_forward_tsn(ForwardTsn.parse(chunk.kind, chunk.value))
 
     def _on_reconfig(self, chunk: RawChunk, now: float) -> None:
-        if self.resets is not None and self.path is not None:
-            self.resets.on_params(parse_params(chunk.value), now, self.path.timeout)
+        tcb = self._context.tcb
+        if tcb is not None and tcb.stream_reset is not None:
+            tcb.stream_reset.on_params(parse_params(chunk.value), now, tcb.rto)
 
     def _on_heartbeat(self, chunk: RawChunk, now: float) -> None:
-        if self.path is not None:
+        if self._context.tcb is not None:
             answer = serialize_chunk(ChunkType.HEARTBEAT_ACK, 0, chunk.value)
             self._context.answer(answer)
 
     def _on_heartbeat_ack(self, chunk: RawChunk, now: float) -> None:
-        path = self.path
-        if path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return
         info = heartbeat_info(chunk.value)
         if not self._heartbeat.on_ack(info, now):
-            path.pmtu.on_ack(info, now)
+            tcb.pmtu.on_ack(info, now)
 
     def _on_abort(self, chunk: RawChunk, now: float) -> None:
         self._on_end(Ending.ABORTED_BY_PEER, describe_causes(chunk.value))
@@ -122,11 +117,9 @@ class ChunkHandlers:
                 self._handshake.on_stale_cookie(now)
 
     def _on_shutdown(self, chunk: RawChunk, now: float) -> None:
-        path = self.path
-        if path is None:
+        tcb = self._context.tcb
+        if tcb is None:
             return
-        retransmission = path.retransmission
+        retransmission = tcb.retransmission
         retransmission.on_sack(parse_shutdown(chunk.value), retransmission.peer_window, (), (), now)
-        self._shutdown.on_shutdown(
-            now, cumulative=path.receiver.cumulative_wire, timeout=path.timeout
-        )
+        self._shutdown.on_shutdown(now, cumulative=tcb.receiver.cumulative_wire, rto=tcb.rto)

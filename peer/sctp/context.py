@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .config import SctpConfig
 from .events import Event
@@ -11,6 +12,10 @@ from .state import StateMachine
 from .timers import Timers
 from .wire.init_parameters import InitParameters
 from .wire.packet import PacketWriter
+
+if TYPE_CHECKING:
+    from .control.stream_reset import StreamReset
+    from .tcb import TransmissionControlBlock
 
 __all__ = ["Context"]
 
@@ -35,6 +40,13 @@ class Context:
         """Whole packets that leave as they are: handshake chunks, answers out of the blue."""
         self.local: InitParameters | None = None
         self.peer: InitParameters | None = None
+        self.tcb: TransmissionControlBlock | None = None
+        """Set while the association is established."""
+
+    @property
+    def stream_reset(self) -> StreamReset | None:
+        """Stream reset, while the association is established and the peer supports it."""
+        return None if self.tcb is None else self.tcb.stream_reset
 
     @property
     def streams(self) -> int:

@@ -8,6 +8,7 @@ association turns into an ABORT.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from .context import Context
@@ -29,6 +30,7 @@ _CHECKED = frozenset({ChunkType.INIT, ChunkType.COOKIE_ECHO})
 _SILENT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE, ChunkType.COOKIE_ACK,
                      ChunkType.ERROR})  # fmt: skip
 """RFC 9260, 8.4: packets out of the blue with one of these get no answer."""
+_DATA = frozenset({ChunkType.DATA, ChunkType.I_DATA})
 _MAY_REFLECT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE})
 
 
@@ -60,7 +62,7 @@ class Dispatcher:
         Take a packet in.
 
         Returns:
-            Whether it was accepted, in whole or in part.
+            Whether it brought user data, in a state that takes data in.
 
         Raises:
             RemoteProtocolError: It breaks the protocol.
@@ -81,11 +83,9 @@ class Dispatcher:
             # 8.5.1 A: alone, and with a tag of 0.
             if tag != 0 or len(chunks) > 1 or context.machine.state is State.ENDED:
                 return False
-            try:
+            with contextlib.suppress(Malformed):
                 self._on_init(first.value, now)
-            except Malformed:
-                return False
-            return True
+            return False
         if first.kind == ChunkType.COOKIE_ECHO:
             if context.machine.state is State.ENDED:
                 return False
@@ -97,12 +97,15 @@ class Dispatcher:
             return False
         elif not self._has_good_tag(first, tag):
             return False  # discarded silently (8.5)
+        has_data = False
         for chunk in chunks:
             if context.machine.state is State.ENDED:
                 break
+            if chunk.kind in _DATA and context.machine.may_receive_data:
+                has_data = True
             if not self._handle(chunk, now):
                 break
-        return True
+        return has_data
 
     def _has_good_checksum(self, datagram: bytes, kinds: set[int]) -> bool:
         # RFC 9653, 5.3: we have offered to do without, so the peer may.

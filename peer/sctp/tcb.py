@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from .congestion.base import PathProfile
 from .context import Context
+from .control.channels import Channels
 from .control.pmtu import PathMtu
+from .control.stream_reset import StreamReset
 from .receive.data_packets import DataPacketReader
 from .receive.reassembly import DeliverMessage
 from .receive.receiver import Receiver
+from .send.delivery_rate import DeliveryRate
 from .send.outgoing_chunks import OutgoingChunk
 from .send.outstanding import Outstanding
 from .send.partial_reliability import PartialReliability
@@ -35,17 +38,20 @@ IPv4 it fills Ethernet's 1500, which every one of them reads."""
 class TransmissionControlBlock:
     """Sender and receiver of an established association."""
 
-    def __init__(self, context: Context, queue: SendQueue, deliver: DeliverMessage) -> None:
+    def __init__(
+        self, context: Context, queue: SendQueue, channels: Channels, deliver: DeliverMessage
+    ) -> None:
         """
         Args:
             context: ``local`` and ``peer`` are known.
             queue: What the application has queued, also before now.
+            channels: Are told of streams that are reset.
             deliver: Takes the messages.
         """
         config = context.config
         local, peer = context.local, context.peer
         if local is None or peer is None:
-            raise AssertionError("no data path before both sides are known")
+            raise AssertionError("no TCB before both sides are known")
         self.features = local.features.agreed(peer.features)
         self._context = context
         self.queue = queue
@@ -87,6 +93,7 @@ class TransmissionControlBlock:
             on_change=self._on_mtu_changed,
             on_round_trip=self.on_round_trip,
         )
+        self.delivery_rate = DeliveryRate()
         self.retransmission = Retransmission(
             queue=queue,
             outstanding=self.outstanding,
@@ -94,6 +101,7 @@ class TransmissionControlBlock:
             controller=self.controller,
             pmtu=self.pmtu,
             rtt=self.rtt,
+            delivery_rate=self.delivery_rate,
             timers=context.timers,
             window=peer.window,
             same_implementation=self.features.same_implementation,
@@ -104,6 +112,7 @@ class TransmissionControlBlock:
             retransmission=self.retransmission,
             partial_reliability=self.partial_reliability,
             controller=self.controller,
+            delivery_rate=self.delivery_rate,
             writer=context.writer,
             datagram_size=config.datagram_size,
             max_burst=config.max_burst,
@@ -124,13 +133,27 @@ class TransmissionControlBlock:
             crc32c(reader.header),
             zero=config.zero_checksum,
         )
+        self.stream_reset: StreamReset | None = None
+        """``None`` when the peer cannot reset streams."""
+        if self.features.reset:
+            self.stream_reset = StreamReset(
+                context,
+                queue,
+                self.receiver,
+                local_tsn=local.initial_tsn,
+                peer_tsn=peer.initial_tsn,
+                same_implementation=self.features.same_implementation,
+                on_outgoing=channels.on_outgoing_reset,
+                on_incoming=channels.on_incoming_reset,
+                on_asked=channels.on_reset_wanted,
+            )
         self.probes: list[OutgoingChunk] = []
         """Chunks that leave next, whatever holds the others back."""
 
     @property
-    def timeout(self) -> float:
-        """RTO, seconds."""
-        return self.rtt.timeout()
+    def rto(self) -> float:
+        """Retransmission timeout, seconds (RFC 9260, 6.3.1)."""
+        return self.rtt.rto()
 
     @property
     def all_acked(self) -> bool:
@@ -150,10 +173,10 @@ class TransmissionControlBlock:
         chunks, self.probes = self.probes, []
         if may_send_data:
             chunks += self.transmission.burst(now)
-            forward = self.partial_reliability.forward_tsn(now=now, interval=self.rtt.timeout())
+            forward = self.partial_reliability.forward_tsn(now=now, interval=self.rtt.rto())
             if forward is not None:
                 control.append(forward)
-                context.timers.start(Timer.PROBE, now + self.rtt.timeout())
+                context.timers.start(Timer.PROBE, now + self.rtt.rto())
         receiver = self.receiver
         # RFC 9260, 6.1: DATA carries what is to be acknowledged, if it leaves room for that.
         has_room = 0 < len(chunks) < _FEW and sum(len(c.packet) for c in chunks) < _SMALL
@@ -166,7 +189,7 @@ class TransmissionControlBlock:
     def mtu_probes(self, now: float) -> list[bytes]:
         """Return the packets of path MTU probes that are due."""
         wrap = self._context.writer.wrap
-        return [wrap(chunks) for chunks in self.pmtu.probes(now, self.rtt.timeout())]
+        return [wrap(chunks) for chunks in self.pmtu.probes(now, self.rtt.rto())]
 
     def on_round_trip(self, rtt: float, now: float) -> None:
         """Something else than data was answered after ``rtt`` seconds (RFC 9260, 8.1 and 8.3)."""
@@ -207,8 +230,8 @@ class TransmissionControlBlock:
             spurious_losses=retransmission.spurious,
             timeouts=retransmission.timeouts,
             messages_abandoned=self.partial_reliability.abandoned,
-            bytes_delivered=retransmission.delivered,
-            bytes_lost=retransmission.lost_bytes,
+            bytes_delivered=self.delivery_rate.delivered,
+            bytes_lost=self.delivery_rate.lost,
             in_flight=self.outstanding.in_flight,
             unacked_chunks=len(self.outstanding.unacked),
             buffered=self.queue.buffered,

@@ -21,8 +21,6 @@ from peer.sctp.send.send_queue import SendQueue
 from peer.sctp.wire import dcep
 from peer.sctp.wire.ppid import Ppid, encode_payload
 
-from .stream_reset import StreamReset
-
 __all__ = ["ChannelEntry", "Channels", "EntryState"]
 
 _INFINITY = float("inf")
@@ -67,9 +65,6 @@ class Channels:
         self._queue = queue
         self._channels: dict[int, ChannelEntry] = {}
         self._next_id = 0 if context.config.client else 1
-        self.resets: StreamReset | None = None
-        """Set when the association is established and the peer can reset streams."""
-        self.established = False
         self._held = 0
         """Bytes of OPENs of the peer: labels and protocols, which are no data in the window."""
         self._early = EarlyMessages(context.config.keep_early)
@@ -125,7 +120,7 @@ class Channels:
         self._queue.stream(stream_id).weight = parameters.priority
         if not negotiated:
             self._send(stream_id, Ppid.DCEP, parameters.serialize())
-        elif self.established:
+        elif self._context.tcb is not None:
             self._announce(channel)
             self._catch_up(channel)
         self._ended_early.discard(stream_id)
@@ -196,9 +191,10 @@ class Channels:
 
     def _start_closing(self, channel: ChannelEntry) -> None:
         channel.state = EntryState.CLOSING
-        if self.resets is not None:
-            self.resets.reset(channel.stream_id)
-        elif self.established:
+        stream_reset = self._context.stream_reset
+        if stream_reset is not None:
+            stream_reset.reset(channel.stream_id)
+        elif self._context.tcb is not None:
             # The peer cannot reset streams: all that can be done is to forget the channel.
             self._forget(channel)
 
@@ -221,14 +217,12 @@ class Channels:
 
     # The association's
 
-    def on_established(self, resets: StreamReset | None) -> None:
+    def on_established(self) -> None:
         """
         Announce negotiated channels, and close those that were closed meanwhile.
 
         Those whose stream the peer does not take can never open, and are closed, too.
         """
-        self.established = True
-        self.resets = resets
         for channel in list(self._channels.values()):
             if channel.stream_id >= self._context.streams:
                 self._forget(channel)
@@ -269,8 +263,9 @@ class Channels:
         """Take nothing more on a stream until the peer has reset it, and say so (RFC 8832, 6)."""
         if len(self._refused) < _MAX_REMEMBERED:
             self._refused.add(stream_id)
-            if self.resets is not None and stream_id not in self._channels:
-                self.resets.reset(stream_id)
+            stream_reset = self._context.stream_reset
+            if stream_reset is not None and stream_id not in self._channels:
+                stream_reset.reset(stream_id)
 
     def on_dcep(self, stream_id: int, data: bytes) -> None:
         """Handle a message with the identifier 50 (RFC 8832, 6)."""
@@ -321,8 +316,9 @@ class Channels:
         channel = self._channels.get(stream_id)
         if channel is None:
             # A stream that was never used, or not since it was last reset, needs none.
-            if self.resets is not None and stream_id in self._queue.streams:
-                self.resets.reset(stream_id)
+            stream_reset = self._context.stream_reset
+            if stream_reset is not None and stream_id in self._queue.streams:
+                stream_reset.reset(stream_id)
         elif channel.state is not EntryState.CLOSING:
             self._start_closing(channel)
 
@@ -356,8 +352,9 @@ class Channels:
     def _finish(self, channel: ChannelEntry) -> None:
         if channel.incoming_reset and channel.outgoing_reset:
             self._forget(channel)
-            if channel.stream_id in self._refused and self.resets is not None:
-                self.resets.reset(channel.stream_id)
+            stream_reset = self._context.stream_reset
+            if channel.stream_id in self._refused and stream_reset is not None:
+                stream_reset.reset(channel.stream_id)
             elif channel.next_open:
                 self._on_open(channel.stream_id, channel.next_open)
 

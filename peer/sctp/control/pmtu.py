@@ -116,13 +116,13 @@ class PathMtu:
         """Bytes of the largest SCTP packet to send."""
         return self._sizes[self._confirmed]
 
-    def probes(self, now: float, timeout: float) -> list[bytes]:
+    def probes(self, now: float, rto: float) -> list[bytes]:
         """
         Return the chunks of the probes that are due: of each what fills one packet.
 
         Args:
             now: Monotonic time in seconds.
-            timeout: RTO in seconds.
+            rto: RTO in seconds.
         """
         question = self._question(now) if self._asks else []
         if self._timers.deadline(Timer.PMTU) is not None:
@@ -132,7 +132,7 @@ class PathMtu:
             if not self._round:
                 return question
         self._attempts += 1
-        self._timers.start(Timer.PMTU, now + max(timeout, _MIN_PROBE_TIMEOUT))
+        self._timers.start(Timer.PMTU, now + max(rto, _MIN_PROBE_TIMEOUT))
         chunks = []
         for index in self._round:
             nonce = self._random(_INFO_SIZE)

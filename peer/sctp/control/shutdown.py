@@ -38,14 +38,14 @@ class Shutdown:
         """Stop taking data; SHUTDOWN follows when everything is acknowledged."""
         self._context.machine.fire(StateEvent.SHUTDOWN_REQUESTED)
 
-    def advance(self, now: float, *, cumulative: int, timeout: float) -> None:
+    def advance(self, now: float, *, cumulative: int, rto: float) -> None:
         """
         Everything is acknowledged, and nothing is queued: go on if the state waited for that.
 
         Args:
             now: Monotonic time in seconds.
             cumulative: Our cumulative TSN, as on the wire.
-            timeout: RTO in seconds.
+            rto: RTO in seconds.
         """
         machine = self._context.machine
         if machine.state in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED):
@@ -53,25 +53,25 @@ class Shutdown:
                 guard = now + _GUARD_ROUNDS * self._context.config.rto_max
                 self._context.timers.start(Timer.T5_SHUTDOWN_GUARD, guard)
             self._attempts = 0
-            self._send(now, cumulative, timeout)
+            self._send(now, cumulative, rto)
 
-    def _send(self, now: float, cumulative: int, timeout: float) -> None:
+    def _send(self, now: float, cumulative: int, rto: float) -> None:
         context = self._context
         if context.machine.state is State.SHUTDOWN_SENT:
             context.answer(shutdown(cumulative))
         else:
             context.answer(serialize_chunk(ChunkType.SHUTDOWN_ACK))
-        context.timers.start(Timer.T2_SHUTDOWN, now + timeout * (1 << min(self._attempts, 8)))
+        context.timers.start(Timer.T2_SHUTDOWN, now + rto * (1 << min(self._attempts, 8)))
 
-    def on_timer(self, now: float, *, cumulative: int, timeout: float) -> None:
+    def on_timer(self, now: float, *, cumulative: int, rto: float) -> None:
         """Handle T2: say it again, or give up."""
         self._attempts += 1
         if self._attempts > self._context.config.max_retransmissions:
             self._on_end(Ending.UNREACHABLE, "the other side does not answer the shutdown")
         else:
-            self._send(now, cumulative, timeout)
+            self._send(now, cumulative, rto)
 
-    def on_shutdown(self, now: float, *, cumulative: int, timeout: float) -> None:
+    def on_shutdown(self, now: float, *, cumulative: int, rto: float) -> None:
         """Handle SHUTDOWN. What it acknowledges is taken in by the caller."""
         machine = self._context.machine
         if machine.state in (State.ESTABLISHED, State.SHUTDOWN_PENDING):
@@ -79,14 +79,14 @@ class Shutdown:
         elif machine.state is State.SHUTDOWN_SENT:
             machine.fire(StateEvent.SHUTDOWN_RECEIVED)
             self._attempts = 0
-            self._send(now, cumulative, timeout)
+            self._send(now, cumulative, rto)
         elif machine.state is State.SHUTDOWN_ACK_SENT:
-            self._send(now, cumulative, timeout)
+            self._send(now, cumulative, rto)
 
-    def on_data(self, now: float, *, cumulative: int, timeout: float) -> None:
+    def on_data(self, now: float, *, cumulative: int, rto: float) -> None:
         """Answer data that comes while we wait for SHUTDOWN ACK with another SHUTDOWN."""
         if self._context.machine.state is State.SHUTDOWN_SENT:
-            self._send(now, cumulative, timeout)
+            self._send(now, cumulative, rto)
 
     def on_shutdown_ack(self) -> None:
         """Handle SHUTDOWN ACK; in other states it is discarded (8.5.1 E: or out of the blue)."""

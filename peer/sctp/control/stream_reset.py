@@ -95,13 +95,13 @@ class StreamReset:
         """Nothing is asked of ``advance``."""
         return not self._wanted and not self._emptied and self._deferred is None
 
-    def advance(self, now: float, timeout: float, unacked: Tsn) -> bool:
+    def advance(self, now: float, rto: float, unacked: Tsn) -> bool:
         """
         Send the request that has become possible, and grant one that has.
 
         Args:
             now: Monotonic time in seconds.
-            timeout: RTO in seconds.
+            rto: RTO in seconds.
             unacked: Lowest TSN of ours that the peer has not acknowledged.
 
         Returns:
@@ -131,43 +131,43 @@ class StreamReset:
         for stream_id in ready:
             del self._emptied[stream_id]
         last_tsn = (self._queue.next_tsn - 1) & MASK32
-        self._ask(last_tsn, tuple(sorted(ready)), now, timeout)
+        self._ask(last_tsn, tuple(sorted(ready)), now, rto)
         return True
 
-    def _ask(self, last_tsn: int, streams: tuple[int, ...], now: float, timeout: float) -> None:
+    def _ask(self, last_tsn: int, streams: tuple[int, ...], now: float, rto: float) -> None:
         response = (self._expected - 1) & MASK32
         self._request = OutgoingReset(self._next_request, response, last_tsn, streams)
         self._next_request = (self._next_request + 1) & MASK32
         self.attempts = 0
         self._in_progress = False
-        self._send_request(now, timeout)
+        self._send_request(now, rto)
 
-    def _send_request(self, now: float, timeout: float) -> None:
+    def _send_request(self, now: float, rto: float) -> None:
         if self._request is not None:
             self._context.send(reconfig(self._request.param()))
-            patience = min(timeout * (1 << self.attempts), self._context.config.rto_max)
+            patience = min(rto * (1 << self.attempts), self._context.config.rto_max)
             self._context.timers.start(Timer.RECONFIG, now + patience)
 
-    def on_timer(self, now: float, timeout: float) -> None:
+    def on_timer(self, now: float, rto: float) -> None:
         """Ask again."""
         request = self._request
         if request is None:
             return
         if self._in_progress:
             # dcsctp repeats its answer to a repeated number, so "in progress" would stay.
-            self._ask(request.last_tsn, request.streams, now, timeout)
+            self._ask(request.last_tsn, request.streams, now, rto)
             return
         self.attempts += 1
-        self._send_request(now, timeout)
+        self._send_request(now, rto)
 
-    def _on_response(self, response: Response, now: float, timeout: float) -> None:
+    def _on_response(self, response: Response, now: float, rto: float) -> None:
         request = self._request
         if request is None or response.response != request.request:
             return
         self.attempts = 0
         if response.result == Result.IN_PROGRESS:
             self._in_progress = True
-            self._context.timers.start(Timer.RECONFIG, now + timeout)
+            self._context.timers.start(Timer.RECONFIG, now + rto)
             return
         self._request = None
         # Or the next request, if it is lost, would be asked again under another number.
@@ -183,7 +183,7 @@ class StreamReset:
 
     # Incoming
 
-    def on_params(self, params: list[Param], now: float, timeout: float) -> None:
+    def on_params(self, params: list[Param], now: float, rto: float) -> None:
         """
         Handle the parameters of a RE-CONFIG chunk (RFC 6525, 5.2).
 
@@ -192,7 +192,7 @@ class StreamReset:
         """
         for kind, value in params[:2]:
             if kind == ParamType.RECONFIG_RESPONSE:
-                self._on_response(Response.parse(value), now, timeout)
+                self._on_response(Response.parse(value), now, rto)
             elif kind == ParamType.OUTGOING_RESET:
                 self._on_outgoing_request(OutgoingReset.parse(value))
             elif kind == ParamType.INCOMING_RESET:

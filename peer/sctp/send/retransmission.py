@@ -18,13 +18,13 @@ from peer.sctp.control.pmtu import PathMtu
 from peer.sctp.timers import Timer, Timers
 from peer.sctp.wire.serial import Tsn, unwrap32
 
-from .loss_undo import LossEpisode
+from .delivery_rate import DeliveryRate
 from .outgoing_chunks import OutgoingChunk
 from .outstanding import Outstanding
 from .partial_reliability import PartialReliability
-from .reordering import ReorderingTolerance
 from .rto import RttEstimator
 from .send_queue import SendQueue
+from .spurious_loss import LossEpisode, ReorderingTolerance
 
 __all__ = ["Retransmission"]
 
@@ -51,6 +51,7 @@ class Retransmission:
         controller: CongestionController,
         pmtu: PathMtu,
         rtt: RttEstimator,
+        delivery_rate: DeliveryRate,
         timers: Timers,
         window: int,
         same_implementation: bool,
@@ -63,6 +64,7 @@ class Retransmission:
             controller: Is told of deliveries and losses.
             pmtu: Is told of them too.
             rtt: Is told of round trips.
+            delivery_rate: Is told of deliveries and losses.
             timers: ``PROBE`` and ``LOSS`` are ours.
             window: The peer's a_rwnd from its INIT or INIT ACK.
             same_implementation: The peer is this engine.
@@ -73,6 +75,7 @@ class Retransmission:
         self._controller = controller
         self._pmtu = pmtu
         self._rtt = rtt
+        self._delivery_rate = delivery_rate
         self._timers = timers
         self._same_implementation = same_implementation
         self.peer_window = window
@@ -87,12 +90,6 @@ class Retransmission:
         self._delivered_up_to = 0
         """Highest place in the order of transmission that was delivered."""
         self._tolerance = ReorderingTolerance()
-        self.delivered = 0
-        self.delivered_at = 0.0
-        self.first_sent_at = 0.0
-        self.lost_bytes = 0
-        self.app_limited_until = 0
-        """``delivered`` beyond which rate samples show the path again; 0 when not limited."""
         self.expiries = 0
         """Probe timeouts since something was last acknowledged."""
         self.errors = 0
@@ -207,8 +204,8 @@ class Retransmission:
                 best = chunk
         outstanding.in_flight -= taken
         outstanding.payload -= size
-        self.delivered += acked
-        self.delivered_at = now
+        delivery_rate = self._delivery_rate
+        delivery_rate.on_delivered(acked, now)
         if best is None:
             return
         if best_sequence > self._delivered_up_to:
@@ -218,19 +215,13 @@ class Retransmission:
         if not best.retransmissions:
             elapsed = now - snapshot.sent_at
             rtt.update(elapsed)
-        self.first_sent_at = snapshot.sent_at
-        interval = max(snapshot.sent_at - snapshot.first_sent_at, now - snapshot.delivered_at)
-        rate = 0.0
-        if interval > 0 and interval >= too_soon:
-            rate = (self.delivered - snapshot.delivered) / interval
-        if self.app_limited_until and self.delivered > self.app_limited_until:
-            self.app_limited_until = 0
+        rate = delivery_rate.sample(snapshot, now, shortest=too_soon)
         lost = self.detect(now)
         self._controller.on_ack(
             AckSample(
-                now, acked, lost, outstanding.in_flight, prior_in_flight, self.delivered,
-                self.lost_bytes, snapshot, rate, elapsed, rtt.smoothed, rtt.minimum,
-                self.app_limited_until > 0,
+                now, acked, lost, outstanding.in_flight, prior_in_flight, delivery_rate.delivered,
+                delivery_rate.lost, snapshot, rate, elapsed, rtt.smoothed, rtt.minimum,
+                delivery_rate.is_app_limited,
             )
         )  # fmt: skip
 
@@ -308,11 +299,19 @@ class Retransmission:
             chunk.lost = True
             outstanding.in_flight -= chunk.wire
             self.lost.append(chunk)
-        self.lost_bytes += size
+        delivery_rate = self._delivery_rate
+        delivery_rate.lost += size
         if self._episode.on_lost((c.tsn for c in chunks), now=now, sent_at=latest.sent_at):
             self._tolerance.on_episode()
         self._controller.on_loss(
-            LossSample(now, size, outstanding.in_flight, self.lost_bytes, self.delivered, latest)
+            LossSample(
+                now,
+                size,
+                outstanding.in_flight,
+                delivery_rate.lost,
+                delivery_rate.delivered,
+                latest,
+            )
         )
         self._pmtu.on_lost(chunks, now)
         return size
@@ -322,9 +321,9 @@ class Retransmission:
     def _probe_timeout(self) -> float:
         rtt = self._rtt
         if rtt.smoothed == 0.0:
-            return rtt.timeout(self.expiries)
+            return rtt.rto(self.expiries)
         if self.expiries >= _PROBES:
-            return rtt.timeout(self.expiries - _PROBES)
+            return rtt.rto(self.expiries - _PROBES)
         delay = _SAME_IMPLEMENTATION_ACK_DELAY
         if not self._same_implementation and len(self._outstanding.unacked) == 1:
             delay = _ACK_DELAY
@@ -407,7 +406,7 @@ class Retransmission:
             self.lost.append(chunk)
         outstanding.in_flight = 0
         self._timers.stop(Timer.LOSS)
-        self.lost_bytes += in_flight
+        self._delivery_rate.lost += in_flight
         self._episode.on_lost(fresh, now=now, sent_at=now)
         self._controller.on_timeout(now=now, in_flight=in_flight)
         self._pmtu.on_lost(lost, now)

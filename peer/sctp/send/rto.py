@@ -37,7 +37,7 @@ class RttEstimator:
         self.variation += (abs(self.smoothed - rtt) - self.variation) * _BETA
         self.smoothed += (rtt - self.smoothed) * _ALPHA
 
-    def timeout(self, doublings: int = 0) -> float:
+    def rto(self, doublings: int = 0) -> float:
         """
         Return RTO, doubled for each expiry since the last answer (rules C1, C6, C7 and E2).
 

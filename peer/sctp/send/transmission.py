@@ -14,6 +14,7 @@ from operator import attrgetter
 from peer.sctp.congestion.base import CongestionController, SendSnapshot
 from peer.sctp.wire.packet import PACKET_HEADER_SIZE, PacketWriter
 
+from .delivery_rate import DeliveryRate
 from .outgoing_chunks import OutgoingChunk
 from .outstanding import Outstanding
 from .pacer import Pacer
@@ -35,6 +36,7 @@ class Transmission:
         retransmission: Retransmission,
         partial_reliability: PartialReliability,
         controller: CongestionController,
+        delivery_rate: DeliveryRate,
         writer: PacketWriter,
         datagram_size: int,
         max_burst: int,
@@ -44,6 +46,7 @@ class Transmission:
         self._retransmission = retransmission
         self._partial_reliability = partial_reliability
         self._controller = controller
+        self._delivery_rate = delivery_rate
         self._writer = writer
         self._pacer = Pacer()
         self._max_burst = max_burst
@@ -68,7 +71,7 @@ class Transmission:
         self._more = False
         if not retransmission.lost and not queue.has_data():
             self._pacer.next_send_at = None
-            self._note_app_limited()
+            self._delivery_rate.on_app_limited(outstanding.in_flight)
             return []
         in_flight = outstanding.in_flight
         window = controller.cwnd - in_flight
@@ -82,7 +85,7 @@ class Transmission:
         )
         if allowance <= 0:
             return []
-        snapshot = self._start_burst(now, in_flight)
+        snapshot = self._delivery_rate.snapshot(now, in_flight)
         sequence = self._sequence
         left = min(allowance, window)
         sent = 0
@@ -117,7 +120,7 @@ class Transmission:
         paced = waiting and not self._more and not app_limited and allowance <= window
         self._pacer.on_sent(now=now, sent=sent, rate=rate, quantum=controller.quantum, more=paced)
         if app_limited:
-            self._note_app_limited()
+            self._delivery_rate.on_app_limited(outstanding.in_flight)
         controller.on_sent(
             now=now,
             sent=sent,
@@ -179,26 +182,6 @@ class Transmission:
         for message in expired:
             self._partial_reliability.abandon(message)
         expired.clear()
-
-    def _start_burst(self, now: float, in_flight: int) -> SendSnapshot:
-        retransmission = self._retransmission
-        if in_flight == 0:
-            retransmission.first_sent_at = retransmission.delivered_at = now
-        return SendSnapshot(
-            now,
-            retransmission.delivered,
-            retransmission.delivered_at,
-            retransmission.first_sent_at,
-            in_flight,
-            retransmission.lost_bytes,
-            retransmission.app_limited_until > 0,
-        )
-
-    def _note_app_limited(self) -> None:
-        retransmission = self._retransmission
-        retransmission.app_limited_until = (
-            retransmission.delivered + self._outstanding.in_flight
-        ) or 1
 
     def pack(self, control: list[bytes], chunks: list[OutgoingChunk]) -> list[bytes]:
         """

@@ -45,11 +45,9 @@ class Attack:
         self.pair.drive(until=lambda: self.pair.established)
         (self.cookie,) = set(cookies)
         self.victim: Association = self.pair.a.association
-        path = self.victim._path
-        assert path is not None
-        self.path = path
+        self.tcb = self.pair.a.tcb
         self.tag = int.from_bytes(self.pair.z.sent[-1][4:8], "big")
-        self.first_tsn = path.receiver.cumulative + 1
+        self.first_tsn = self.tcb.receiver.cumulative + 1
         self.writer = PacketWriter(5000, 5000)
 
     def say(self, *chunks: bytes, tag: int | None = None) -> None:
@@ -60,7 +58,7 @@ class Attack:
         """The n-th data chunk: a whole unordered message."""
         return DataChunk(
             self.first_tsn + n & 0xFFFFFFFF, stream_id, n, 0, ppid, BEGIN | END | UNORDERED,
-            payload, interleaved=self.path.features.interleaving,
+            payload, interleaved=self.tcb.features.interleaving,
         ).serialize()  # fmt: skip
 
     @property
@@ -95,22 +93,18 @@ def old_resets(attack: Attack, n: int) -> None:
 
 
 def new_resets(attack: Attack, n: int) -> None:
-    request = attack.victim._resets
-    assert request is not None
-    attack.say(reconfig(OutgoingReset(request._expected, 0, 0, (n % 60_000,)).param()))
+    attack.say(
+        reconfig(OutgoingReset(attack.pair.a.stream_reset._expected, 0, 0, (n % 60_000,)).param())
+    )
 
 
 def incoming_resets(attack: Attack, n: int) -> None:
-    request = attack.victim._resets
-    assert request is not None
     streams = tuple(range(20 * n % 60_000, 20 * n % 60_000 + 20))
-    attack.say(reconfig(IncomingReset(request._expected, streams).param()))
+    attack.say(reconfig(IncomingReset(attack.pair.a.stream_reset._expected, streams).param()))
 
 
 def added_streams(attack: Attack, n: int) -> None:
-    request = attack.victim._resets
-    assert request is not None
-    value = request._expected.to_bytes(4, "big") + bytes(4)
+    value = attack.pair.a.stream_reset._expected.to_bytes(4, "big") + bytes(4)
     attack.say(reconfig(Param(ParamType.ADD_OUTGOING_STREAMS, value)))
 
 
@@ -130,7 +124,7 @@ def out_of_the_blue(attack: Attack, n: int) -> None:
 
 
 def sacks(attack: Attack, n: int) -> None:
-    cumulative = attack.path.outstanding.base - 1 & 0xFFFFFFFF
+    cumulative = attack.tcb.outstanding.base - 1 & 0xFFFFFFFF
     attack.say(Sack(cumulative, 0, (), ()).serialize())
 
 
@@ -155,7 +149,7 @@ def test_a_flood_of_questions_leaves_few_answers_waiting(
     flood: Callable[[Attack, int], None],
 ) -> None:
     attack = Attack(keep_early=1 << 16)
-    attack.say(Sack(attack.path.outstanding.base - 1 & 0xFFFFFFFF, 0, (), ()).serialize())
+    attack.say(Sack(attack.tcb.outstanding.base - 1 & 0xFFFFFFFF, 0, (), ()).serialize())
     count = iter(range(1 << 20))
 
     def all_of_it() -> None:
@@ -180,16 +174,15 @@ def test_acknowledgements_for_others_do_not_pile_up() -> None:
     last = [c for p in sent for c in split_chunks(p) if c.kind == C.SACK][-1]
     # What the first SACKs said is in the last one, too.
     cumulative = Sack.parse(last.flags, last.value).cumulative_tsn
-    assert cumulative == attack.path.receiver.cumulative_wire
+    assert cumulative == attack.tcb.receiver.cumulative_wire
 
 
 def test_channels_opened_and_closed_under_a_closed_window_leave_a_bounded_number() -> None:
     """Their ACKs cannot leave; nor can those of the channels that use their numbers next."""
     attack = Attack(max_channels=50, keep_early=1 << 16)
-    attack.say(Sack(attack.path.outstanding.base - 1 & 0xFFFFFFFF, 0, (), ()).serialize())
+    attack.say(Sack(attack.tcb.outstanding.base - 1 & 0xFFFFFFFF, 0, (), ()).serialize())
     opened = DataChannelOpen("label", "", True, None, None, 256).serialize()
-    resets = attack.victim._resets
-    assert resets is not None
+    resets = attack.pair.a.stream_reset
     count = iter(range(1 << 20))
 
     def all_of_it() -> None:
@@ -197,7 +190,7 @@ def test_channels_opened_and_closed_under_a_closed_window_leave_a_bounded_number
             for _ in range(100):
                 n = next(count)
                 attack.say(attack.data(n, n % 100, opened, Ppid.DCEP))
-            last = attack.path.receiver.cumulative_wire
+            last = attack.tcb.receiver.cumulative_wire
             request = OutgoingReset(resets._expected, 0, last, tuple(range(100)))
             attack.say(reconfig(request.param()))
             while attack.victim.next_event() is not None:
@@ -219,8 +212,8 @@ def test_every_stream_may_be_used_and_costs_little() -> None:
         nonlocal size
         for start in range(0, 65_000, 100):
             skipped = tuple(Skipped(s, False, 0) for s in range(start, start + 100))
-            kind = C.I_FORWARD_TSN if attack.path.features.interleaving else C.FORWARD_TSN
-            tsn = attack.path.receiver.cumulative + 1 & 0xFFFFFFFF
+            kind = C.I_FORWARD_TSN if attack.tcb.features.interleaving else C.FORWARD_TSN
+            tsn = attack.tcb.receiver.cumulative + 1 & 0xFFFFFFFF
             attack.say(ForwardTsn(tsn, skipped).serialize(kind))
 
     tracemalloc.start()

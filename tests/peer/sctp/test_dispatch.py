@@ -45,11 +45,10 @@ def _half_a_second_later(pair: AssociationPair) -> list[bytes]:
 
 def _data(pair: AssociationPair, payload: bytes, *, stream_id: int = 0, flags: int = 0) -> bytes:
     """Return the next data chunk of the peer: a whole message."""
-    path = pair.a.association._path
-    assert path is not None
+    tcb = pair.a.tcb
     return DataChunk(
-        path.receiver.tsns.cumulative + 1 & 0xFFFFFFFF, stream_id, 0, 0, 53, BEGIN | END | flags,
-        payload, interleaved=path.features.interleaving,
+        tcb.receiver.tsns.cumulative + 1 & 0xFFFFFFFF, stream_id, 0, 0, 53, BEGIN | END | flags,
+        payload, interleaved=tcb.features.interleaving,
     ).serialize()  # fmt: skip
 
 
@@ -148,8 +147,6 @@ def test_data_that_comes_after_shutdown_was_sent_is_taken_and_answered_with_anot
 
 def test_a_sack_for_what_was_never_sent_is_discarded(pair: AssociationPair) -> None:
     """6.2.1."""
-    path = pair.a.association._path
-    assert path is not None
-    sack = Sack(path.queue.next_tsn + 100 & 0xFFFFFFFF, 1 << 20, (), ()).serialize()
+    sack = Sack(pair.a.tcb.queue.next_tsn + 100 & 0xFFFFFFFF, 1 << 20, (), ()).serialize()
     assert _say(pair, sack) == []
     assert pair.established

@@ -185,9 +185,8 @@ def test_what_tiny_chunks_cost_is_bounded_in_bytes_of_real_memory(flood: str) ->
     pair.connect()
     target = pair.z.association
     header = pair.a.sent[-1][:8] + bytes(4)
-    path = target._path
-    assert path is not None
-    first = path.receiver.tsns.cumulative + 1
+    tcb = pair.z.tcb
+    first = tcb.receiver.tsns.cumulative + 1
     tracemalloc.start()
     for start in range(0, 50_000, 50):
         body = b""

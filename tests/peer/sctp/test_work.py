@@ -59,13 +59,10 @@ class Target:
         )
         self.pair.connect()
         self.header = self.pair.a.sent[-1][:8] + bytes(4)
-        path = self.pair.z.association._path
-        assert path is not None
-        self.reassembly = path.receiver.reassembly
-        self.tsn = path.receiver.tsns.cumulative + 1
-        resets = self.pair.z.association._resets
-        assert resets is not None
-        self.request = resets._expected
+        receiver = self.pair.z.tcb.receiver
+        self.reassembly = receiver.reassembly
+        self.tsn = receiver.tsns.cumulative + 1
+        self.request = self.pair.z.stream_reset._expected
 
     def give(self, chunks: Iterable[bytes]) -> None:
         self.pair.z.association.receive_datagram(self.header + b"".join(chunks), self.pair.now)

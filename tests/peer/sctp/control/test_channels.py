@@ -285,8 +285,7 @@ def test_many_channels_open_in_one_round_trip() -> None:
 def test_a_peer_that_wants_our_stream_reset_closes_its_channel(pair: AssociationPair) -> None:
     """RFC 6525, 5.2.3; RFC 8831, 6.7: the channel takes no more, and ends on both sides."""
     stream_id = _open(pair)
-    theirs = pair.z.association._resets  # which asks for no such thing by itself
-    assert theirs is not None
+    theirs = pair.z.stream_reset  # which asks for no such thing by itself
     request = reconfig(IncomingReset(theirs._next_request, (stream_id,)).param())
     theirs._next_request += 1
     tag = int.from_bytes(pair.z.sent[-1][4:8], "big")

@@ -39,15 +39,11 @@ def _ask(pair: AssociationPair, *params: tuple[int, bytes]) -> list[Response]:
 
 
 def _expected(pair: AssociationPair) -> int:
-    resets = pair.z.association._resets
-    assert resets is not None
-    return resets._expected
+    return pair.z.stream_reset._expected
 
 
 def _last_tsn(pair: AssociationPair) -> int:
-    path = pair.z.association._path
-    assert path is not None
-    return path.receiver.cumulative_wire
+    return pair.z.tcb.receiver.cumulative_wire
 
 
 def _open(pair: AssociationPair) -> int:
@@ -86,9 +82,7 @@ def test_the_peer_may_ask_that_we_reset_streams_of_ours(pair: AssociationPair, n
     stream_id = _open(pair)
     pair.z.association.send_message(stream_id, "before", pair.now)
     request = IncomingReset(_expected(pair), (stream_id,) if named else ())
-    asker = pair.a.association._resets
-    assert asker is not None
-    asker._next_request += 1  # the number is spent
+    pair.a.stream_reset._next_request += 1  # the number is spent
     assert _ask(pair, request.param()) == [Response(request.request, Result.PERFORMED)]
     pair.drive(until=lambda: bool(pair.a.of(DataChannelClosed) and pair.z.of(DataChannelClosed)))
     assert [m.data for m in pair.a.of(DataChannelMessage)] == [b"before"]

@@ -20,9 +20,7 @@ def pair() -> AssociationPair:
 
 def _send(pair: AssociationPair, chunks: list[tuple[int, int, int, int]]) -> None:
     """Give ``z`` packets of one chunk each: TSN (the next is 1), stream, number, flags."""
-    path = pair.z.association._path
-    assert path is not None
-    base = path.receiver.tsns.cumulative
+    base = pair.z.tcb.receiver.tsns.cumulative
     header = pair.a.sent[-1][:8] + bytes(4)
     packets = [
         header
@@ -76,9 +74,7 @@ def test_the_kind_of_data_chunk_that_was_not_agreed_on_ends_the_association(
     """RFC 8260, 2.2.1: never both in one association."""
     pair = AssociationPair(SctpConfig(interleaving=interleaving))
     pair.connect()
-    path = pair.z.association._path
-    assert path is not None
-    tsn = (path.receiver.tsns.cumulative + 1) & 0xFFFFFFFF
+    tsn = (pair.z.tcb.receiver.tsns.cumulative + 1) & 0xFFFFFFFF
     header = pair.a.sent[-1][:8] + bytes(4)
     wrong = DataChunk(tsn, 1, 0, 0, 53, WHOLE, b"x", interleaved=not interleaving).serialize()
     pair.z.association.receive_datagram(header + wrong, pair.now)

@@ -54,11 +54,10 @@ def test_the_last_of_many_packets_asks(pair: AssociationPair) -> None:
 
 
 def test_the_last_packet_that_the_congestion_window_takes_asks(pair: AssociationPair) -> None:
-    path = pair.a.association._path
-    assert path is not None
+    tcb = pair.a.tcb
     pair.a.association.send_message(0, bytes(1_000_000), pair.now)
     chunks: list[RawChunk] = []
-    while path.outstanding.in_flight < path.controller.cwnd:
+    while tcb.outstanding.in_flight < tcb.controller.cwnd:
         chunks += leave(pair, pair.a)
         pair.now += 0.001
     assert not chunks[-1].flags & END

@@ -8,6 +8,7 @@ import pytest
 
 from peer.sctp.congestion.base import AckSample, LossSample
 from peer.sctp.control.pmtu import PathMtu
+from peer.sctp.send.delivery_rate import DeliveryRate
 from peer.sctp.send.outgoing_chunks import Message, OutgoingChunk
 from peer.sctp.send.outstanding import Outstanding
 from peer.sctp.send.partial_reliability import PartialReliability
@@ -68,10 +69,11 @@ class Sender:
         self.timers = Timers()
         self.controller = Recorder()
         partial_reliability = PartialReliability(self.queue, self.outstanding, interleaving=False)
+        delivery_rate = DeliveryRate()
         self.retransmission = Retransmission(
             queue=self.queue, outstanding=self.outstanding, partial_reliability=partial_reliability,
             controller=self.controller, timers=self.timers, window=1 << 30,
-            same_implementation=True,
+            same_implementation=True, delivery_rate=delivery_rate,
             pmtu=PathMtu(
                 base=1188, maximum=1188, max_retransmissions=10, timers=self.timers,
                 random=bytes, on_change=lambda: None, on_round_trip=lambda rtt, now: None,
@@ -81,7 +83,8 @@ class Sender:
         self.transmission = Transmission(
             queue=self.queue, outstanding=self.outstanding, retransmission=self.retransmission,
             partial_reliability=partial_reliability, controller=self.controller,
-            writer=PacketWriter(5000, 5000), datagram_size=1188, max_burst=100,
+            delivery_rate=delivery_rate, writer=PacketWriter(5000, 5000), datagram_size=1188,
+            max_burst=100,
         )  # fmt: skip
 
     def send(self, count: int, now: float) -> list[int]:

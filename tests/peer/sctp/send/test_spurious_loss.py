@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peer.sctp.send.reordering import ReorderingTolerance
+from peer.sctp.send.spurious_loss import ReorderingTolerance
 
 
 def test_at_first_three_packets_or_an_eighth_of_a_round_trip() -> None:
