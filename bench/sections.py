@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.wan import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink, LinkShape
+from lab.link import Link
+from lab.wan import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink
 
 from . import files
 from .bars import Group, write_bars
@@ -65,7 +66,7 @@ class Options:
     runs: int
     """Of each figure; medians are shown."""
     quick: bool
-    links: tuple[LinkShape, ...] = LINKS
+    links: tuple[Link, ...] = LINKS
 
 
 @dataclass(slots=True)
@@ -193,11 +194,11 @@ async def links(options: Options) -> Section:
     tables, figures, groups = [], [], []
     seconds = 6.0 if options.quick else 10.0
     names = QUICK_ON_LINKS if options.quick else ON_LINKS
-    for shape in options.links:
-        with EmulatedLink(shape) as link:
+    for link in options.links:
+        with EmulatedLink(link) as emulated:
             table, rows = await _compare(
-                shape.name, names, options.runs, wrap=link.command, host=ADDRESS_B,
-                limit=shape.goodput_limit(), seconds=seconds, reference=True,
+                link.name, names, options.runs, wrap=emulated.command, host=ADDRESS_B,
+                limit=link.goodput_limit(), seconds=seconds, reference=True,
             )  # fmt: skip
         tables.append(table)
         figures += rows
@@ -206,7 +207,7 @@ async def links(options: Options) -> Section:
             name: rate / 1e6 for name, rate in rates.items()
             if rate and (name in DRAWN or name.startswith("TCP"))
         }  # fmt: skip
-        groups.append(Group(shape.name, shown, shape.rate_mbit / 8))
+        groups.append(Group(link.name, shown, link.rate / 8e6))
     write_bars(OUT / "links.svg", "One stream over emulated links", groups, "MB/s of payload")
     rates_table = Table(
         "MB/s (share of the link's goodput)",
@@ -224,13 +225,13 @@ async def links(options: Options) -> Section:
 async def latency(options: Options) -> Section:
     """Round trips of a small message beside a full stream, over some of the links."""
     tables, figures = [], []
-    for shape in options.links:
-        if shape.rate_mbit != 100 or shape.one_way_loss or shape.burst > 1:
+    for link in options.links:
+        if link.rate != 1e8 or link.back is not None or link.burst > 1:
             continue
-        with EmulatedLink(shape) as link:
+        with EmulatedLink(link) as emulated:
             table, rows = await _compare(
-                shape.name, ("peerline", "peerline to wrtc", "wrtc"), options.runs,
-                wrap=link.command, seconds=8.0, pings=True, limit=shape.goodput_limit(),
+                link.name, ("peerline", "peerline to wrtc", "wrtc"), options.runs,
+                wrap=emulated.command, seconds=8.0, pings=True, limit=link.goodput_limit(),
             )  # fmt: skip
         tables.append(table)
         figures += rows
@@ -278,12 +279,12 @@ async def whole_files(options: Options) -> Section:
     # Once without counting: memory that was never used has to be found first, which takes longer.
     await _send_over(None, 10**9, 1)
     seconds = 4 if options.quick else 12
-    situations: list[tuple[int, LinkShape | None]] = [
+    situations: list[tuple[int, Link | None]] = [
         ((100 if options.quick else 1000) * 10**6, None),
-        *((int(shape.rate_mbit * 1e6 / 8 * seconds), shape) for shape in options.links),
+        *((int(link.rate / 8 * seconds), link) for link in options.links),
     ]
-    for size, shape in situations:
-        name, rates = await _send_over(shape, size, options.runs)
+    for size, link in situations:
+        name, rates = await _send_over(link, size, options.runs)
         medians = [_median(values) for values in rates.values()]
         ratio = f"{medians[0] / medians[1]:.2f} x" if all(medians) else "-"
         table.rows.append(
@@ -302,8 +303,8 @@ async def small_files(options: Options) -> Section:
         ("path", *files.TOOLS, "ours takes"),
     )
     figures = []
-    for shape in (None, *options.links):
-        name, rates = await _send_over(shape, SMALL_FILE, options.runs * SMALL_RUNS)
+    for link in (None, *options.links):
+        name, rates = await _send_over(link, SMALL_FILE, options.runs * SMALL_RUNS)
         times = [[SMALL_FILE / rate for rate in values] for values in rates.values()]
         cells = [f"{_median(t):.2f} ({max(t):.2f})" if t else "-" for t in times]
         ratio = f"{_median(times[0]) / _median(times[1]):.2f} x" if all(times) else "-"
@@ -337,16 +338,16 @@ def _compile() -> None:
         compileall.compile_dir(HERE.parent / package, quiet=1)
 
 
-async def _send_over(
-    shape: LinkShape | None, size: int, runs: int
-) -> tuple[str, dict[str, list[float]]]:
+async def _send_over(link: Link | None, size: int, runs: int) -> tuple[str, dict[str, list[float]]]:
     """The name of a link, or of loopback, and the rates of both commands over it."""
-    if shape is None:
+    if link is None:
         return "loopback", await asyncio.to_thread(
             _send_files, size, "127.0.0.1", on_loopback, runs
         )
-    with EmulatedLink(shape) as link:
-        return shape.name, await asyncio.to_thread(_send_files, size, ADDRESS_A, link.command, runs)
+    with EmulatedLink(link) as emulated:
+        return link.name, await asyncio.to_thread(
+            _send_files, size, ADDRESS_A, emulated.command, runs
+        )
 
 
 def _send_files(size: int, host: str, wrap: Wrap, runs: int) -> dict[str, list[float]]:
@@ -370,13 +371,13 @@ async def sharing(options: Options) -> Section:
     table = Table("Beside one TCP flow", ("link", "TCP", "ours MB/s", "TCP MB/s", "our share"))
     figures: list[Any] = []
     seconds = 20.0 if options.quick else 60.0
-    for shape in SHARED:
+    for link in SHARED:
         for control in CONTROLS:
-            rows = [await share(shape, control, seconds) for _ in range(options.runs)]
+            rows = [await share(link, control, seconds) for _ in range(options.runs)]
             middle = sorted(rows, key=lambda row: row.share)[len(rows) // 2]
             figures += [asdict(row) for row in rows]
             table.rows.append(
-                (shape.name, control, cell(middle.ours, 1e-6, 2), cell(middle.theirs, 1e-6, 2),
+                (link.name, control, cell(middle.ours, 1e-6, 2), cell(middle.theirs, 1e-6, 2),
                  f"{middle.share:.0%}")
             )  # fmt: skip
     table.show()

@@ -7,12 +7,13 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from lab.wan import ADDRESS_B, EmulatedLink, LinkShape
+from lab.link import Link
+from lab.wan import ADDRESS_B, EmulatedLink
 
 from .channel import Engine, WorkerProcess
 
 SHARED = tuple(
-    LinkShape(f"25 ms 100 Mbit queue {queue}", delay_ms=25, rate_mbit=100, queue=queue)
+    Link(name=f"25 ms 100 Mbit queue {queue}", delay=0.025, rate=1e8, queue=queue)
     for queue in (200, 420, 1000)
 )
 """Queues of half, one and more than two bandwidth-delay products."""
@@ -38,7 +39,7 @@ class Shares:
         return self.ours / (self.ours + self.theirs)
 
 
-async def share(shape: LinkShape, control: str, seconds: float) -> Shares:
+async def share(link: Link, control: str, seconds: float) -> Shares:
     """Send beside `iperf3` for so long after both have settled.
 
     Raises:
@@ -46,20 +47,20 @@ async def share(shape: LinkShape, control: str, seconds: float) -> Shares:
         FileNotFoundError: There is no iperf3.
     """
     ours = Engine("peerline")
-    with EmulatedLink(shape) as link:
+    with EmulatedLink(link) as emulated:
         a, b = await asyncio.gather(
-            WorkerProcess.start(ours, "a", 1, link.command),
-            WorkerProcess.start(ours, "b", 1, link.command),
+            WorkerProcess.start(ours, "a", 1, emulated.command),
+            WorkerProcess.start(ours, "b", 1, emulated.command),
         )
         server = await asyncio.create_subprocess_exec(
-            *link.command("b", ["iperf3", "-s", "-1"]), stdout=subprocess.DEVNULL
+            *emulated.command("b", ["iperf3", "-s", "-1"]), stdout=subprocess.DEVNULL
         )
         try:
             await a.ask("accept", await b.ask("answer", await a.ask("offer")))
             await asyncio.gather(a.ask("opened"), b.ask("opened"))
             total = SETTLE + seconds
             client = await asyncio.create_subprocess_exec(
-                *link.command(
+                *emulated.command(
                     "a",
                     ["iperf3", "-c", ADDRESS_B, "-C", control, "-J",
                      "-O", f"{SETTLE:.0f}", "-t", f"{seconds:.0f}"],
@@ -81,4 +82,4 @@ async def share(shape: LinkShape, control: str, seconds: float) -> Shares:
                 server.terminate()
             await server.wait()
     theirs = report["end"]["sum_received"]["bits_per_second"] / 8
-    return Shares(shape.name, control, moved / (seconds - 0.5), theirs)
+    return Shares(link.name, control, moved / (seconds - 0.5), theirs)

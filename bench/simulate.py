@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lab.bbr1 import BBRv1
 from lab.flows import Bottleneck, jain
-from lab.virtual_network import Conditions, Stalls
+from lab.link import Link
+from lab.virtual_network import Stalls
 from peer.sctp.congestion import BBR, ControllerFactory, Cubic, NewReno
 
 from .plot import Panel, write_svg
@@ -29,7 +30,6 @@ CONTROLLERS: dict[str, ControllerFactory] = {
     "reno": NewReno,
     "bbr1": BBRv1,
 }
-_MBIT = 1e6 / 8
 _PAYLOAD = 1156 / 1253
 """Share of payload in what a full packet takes on the wire."""
 
@@ -39,7 +39,7 @@ class Situation:
     """A path, who uses it, and for how long."""
 
     name: str
-    path: Conditions
+    link: Link
     seconds: float
     flows: tuple[str, ...] = ()
     """Controllers that share it; empty for one flow of each controller in turn."""
@@ -51,7 +51,7 @@ class Situation:
     """Both machines take the processor away now and then."""
 
 
-def _path(
+def _link(
     delay_ms: float,
     mbit: float,
     *,
@@ -59,10 +59,10 @@ def _path(
     loss: float = 0.0,
     burst: float = 1.0,
     reorder: float = 0.0,
-) -> Conditions:
-    return Conditions(
+) -> Link:
+    return Link(
         delay=delay_ms / 1000,
-        rate=mbit * _MBIT,
+        rate=mbit * 1e6,
         queue=queue,
         loss=loss,
         burst=burst,
@@ -74,38 +74,38 @@ _STALLS = Stalls(every=0.04, length=0.02)
 """A shared machine at a bad time: a third of each processor is taken away."""
 
 SITUATIONS: tuple[Situation, ...] = (
-    Situation("0.1 ms 1 Gbit", _path(0.1, 1000), 1),
-    Situation("10 ms 1 Gbit 0.1 %", _path(10, 1000, loss=0.001, queue=1700), 2),
-    Situation("25 ms 100 Mbit", _path(25, 100), 10),
-    Situation("25 ms 100 Mbit 1 %", _path(25, 100, loss=0.01), 10),
-    Situation("25 ms 100 Mbit 5 %", _path(25, 100, loss=0.05), 10),
-    Situation("50 ms 50 Mbit 2 %", _path(50, 50, loss=0.02), 15),
-    Situation("25 ms 100 Mbit queue 50", _path(25, 100, queue=50), 10),
-    Situation("25 ms 100 Mbit bursts 1 %", _path(25, 100, loss=0.01, burst=8), 10),
-    Situation("25 ms 100 Mbit reorder", _path(25, 100, reorder=0.02), 10),
-    Situation("25 ms 100 Mbit, to another stack", _path(25, 100), 6, same_implementation=False),
+    Situation("0.1 ms 1 Gbit", _link(0.1, 1000), 1),
+    Situation("10 ms 1 Gbit 0.1 %", _link(10, 1000, loss=0.001, queue=1700), 2),
+    Situation("25 ms 100 Mbit", _link(25, 100), 10),
+    Situation("25 ms 100 Mbit 1 %", _link(25, 100, loss=0.01), 10),
+    Situation("25 ms 100 Mbit 5 %", _link(25, 100, loss=0.05), 10),
+    Situation("50 ms 50 Mbit 2 %", _link(50, 50, loss=0.02), 15),
+    Situation("25 ms 100 Mbit queue 50", _link(25, 100, queue=50), 10),
+    Situation("25 ms 100 Mbit bursts 1 %", _link(25, 100, loss=0.01, burst=8), 10),
+    Situation("25 ms 100 Mbit reorder", _link(25, 100, reorder=0.02), 10),
+    Situation("25 ms 100 Mbit, to another stack", _link(25, 100), 6, same_implementation=False),
     Situation(
-        "reorder 10 %, to another stack", _path(25, 100, reorder=0.1), 10, same_implementation=False
+        "reorder 10 %, to another stack", _link(25, 100, reorder=0.1), 10, same_implementation=False
     ),
-    Situation("25 ms 100 Mbit, 5 ms wake-ups", _path(25, 100), 6, tick=0.005),
+    Situation("25 ms 100 Mbit, 5 ms wake-ups", _link(25, 100), 6, tick=0.005),
     *(
         Situation(f"25 ms 100 Mbit{what}, stalls", path, 10, stalls=_STALLS)
         for what, path in (
-            ("", _path(25, 100)),
-            (" 1 %", _path(25, 100, loss=0.01)),
-            (" queue 50", _path(25, 100, queue=50)),
+            ("", _link(25, 100)),
+            (" 1 %", _link(25, 100, loss=0.01)),
+            (" queue 50", _link(25, 100, queue=50)),
         )
     ),
-    Situation("beside CUBIC, queue 200", _path(25, 100, queue=200), 30, ("bbr", "cubic")),
-    Situation("beside CUBIC, queue 420", _path(25, 100, queue=420), 30, ("bbr", "cubic")),
-    Situation("beside CUBIC, queue 1000", _path(25, 100), 30, ("bbr", "cubic")),
-    Situation("beside the kernels' BBR, queue 200", _path(25, 100, queue=200), 30, ("bbr", "bbr1")),
-    Situation("beside the kernels' BBR, queue 420", _path(25, 100, queue=420), 30, ("bbr", "bbr1")),
-    Situation("beside the kernels' BBR, queue 1000", _path(25, 100), 30, ("bbr", "bbr1")),
-    Situation("beside BBR, queue 200", _path(25, 100, queue=200), 30, ("bbr", "bbr")),
-    Situation("beside BBR, queue 420", _path(25, 100, queue=420), 30, ("bbr", "bbr")),
-    Situation("beside BBR, queue 1000", _path(25, 100), 30, ("bbr", "bbr")),
-    Situation("four BBR, queue 420", _path(25, 100, queue=420), 30, ("bbr",) * 4),
+    Situation("beside CUBIC, queue 200", _link(25, 100, queue=200), 30, ("bbr", "cubic")),
+    Situation("beside CUBIC, queue 420", _link(25, 100, queue=420), 30, ("bbr", "cubic")),
+    Situation("beside CUBIC, queue 1000", _link(25, 100), 30, ("bbr", "cubic")),
+    Situation("beside the kernels' BBR, queue 200", _link(25, 100, queue=200), 30, ("bbr", "bbr1")),
+    Situation("beside the kernels' BBR, queue 420", _link(25, 100, queue=420), 30, ("bbr", "bbr1")),
+    Situation("beside the kernels' BBR, queue 1000", _link(25, 100), 30, ("bbr", "bbr1")),
+    Situation("beside BBR, queue 200", _link(25, 100, queue=200), 30, ("bbr", "bbr")),
+    Situation("beside BBR, queue 420", _link(25, 100, queue=420), 30, ("bbr", "bbr")),
+    Situation("beside BBR, queue 1000", _link(25, 100), 30, ("bbr", "bbr")),
+    Situation("four BBR, queue 420", _link(25, 100, queue=420), 30, ("bbr",) * 4),
 )
 
 
@@ -140,7 +140,7 @@ class Row:
 
 def run(situation: Situation, controllers: tuple[str, ...], seed: int) -> Row:
     """Simulate, draw, and return the figures."""
-    network = Bottleneck(situation.path, seed=seed, tick=situation.tick, stalls=situation.stalls)
+    network = Bottleneck(situation.link, seed=seed, tick=situation.tick, stalls=situation.stalls)
     for name in controllers:
         network.add(CONTROLLERS[name], name=name, same_implementation=situation.same_implementation)
     network.run(situation.seconds)
@@ -149,7 +149,7 @@ def run(situation: Situation, controllers: tuple[str, ...], seed: int) -> Row:
     flows = network.flows
     rates = [flow.goodput(start) for flow in flows]
     stats = [flow.sender.stats() for flow in flows]
-    limit = situation.path.rate * _PAYLOAD * (1 - situation.path.loss)
+    limit = situation.link.rate / 8 * _PAYLOAD * (1 - situation.link.loss)
     early = [s.queue_delay for s in flows[0].samples if s.at < start]
     return Row(
         situation=situation.name,
@@ -185,7 +185,7 @@ def _draw(situation: Situation, controllers: tuple[str, ...], network: Bottlenec
     queue = [(s.at, s.queue_delay * 1e3) for s in network.flows[0].samples[::step]]
     panels = [
         Panel("window, packets", windows),
-        Panel("delivered, Mbit/s", rates, limit=situation.path.rate * 8e-6),
+        Panel("delivered, Mbit/s", rates, limit=situation.link.rate * 1e-6),
         Panel("smoothed round trip, ms", trips),
         Panel("queueing delay, ms", {"bottleneck": queue}),
     ]

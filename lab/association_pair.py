@@ -8,35 +8,36 @@ from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import TypeVar
 
+from lab.link import Link
 from peer.sctp import Association, Event, SctpConfig
 from peer.sctp.control.stream_reset import StreamReset
 from peer.sctp.tcb import TransmissionControlBlock
 from peer.sctp.wire.chunks import ChunkType
 from peer.sctp.wire.packet import split_chunks
 
-__all__ = ["AssociationPair", "End", "Link", "drop_first", "has", "kinds"]
+__all__ = ["AssociationPair", "Direction", "End", "drop_first", "has", "kinds"]
 
 E = TypeVar("E")
 
 
-@dataclass
-class Link:
-    """One direction: what happens to each datagram."""
+_SUPPORTED = frozenset({"delay", "jitter", "loss", "duplicate", "corrupt", "mtu"})
 
-    delay: float = 0.01
-    """Seconds every datagram takes."""
-    jitter: float = 0.0
-    """Up to this many seconds more, so datagrams overtake each other."""
-    loss: float = 0.0
-    """Probability that a datagram vanishes."""
-    duplication: float = 0.0
-    """Probability that it arrives twice."""
-    corruption: float = 0.0
-    """Probability that one of its bits is flipped."""
-    mtu: int = 1 << 16
-    """Larger datagrams vanish (a black hole)."""
+
+@dataclass
+class Direction:
+    """One direction of the link, which may change under way."""
+
+    link: Link
     drop: Callable[[bytes], bool] | None = None
     """Decides about each datagram; true drops it."""
+
+    def __post_init__(self) -> None:
+        self.link.require("AssociationPair", _SUPPORTED)
+
+    def change(self, **fields: float | None) -> None:
+        """Change fields of the link for the datagrams that are sent from now on."""
+        self.link = replace(self.link, **fields)  # type: ignore[arg-type]
+        self.link.require("AssociationPair", _SUPPORTED)
 
 
 @dataclass
@@ -82,9 +83,9 @@ class AssociationPair:
         self.now = 100.0
         self.a = self._make_end(replace(config, client=True))
         self.z = self._make_end(replace(z_config, client=False))
-        link = link or Link()
-        self.a_to_z = link
-        self.z_to_a = replace(link)
+        link = link or Link(delay=0.01)
+        self.a_to_z = Direction(link)
+        self.z_to_a = Direction(link)
         self._queue: list[tuple[float, int, End, bytes]] = []
         self._count = 0
 
@@ -105,7 +106,7 @@ class AssociationPair:
 
     def flush(self, end: End) -> None:
         """Put what an end has to send on its link, and collect its events."""
-        link = self.a_to_z if end is self.a else self.z_to_a
+        direction = self.a_to_z if end is self.a else self.z_to_a
         target = self.z if end is self.a else self.a
         for _ in range(10_000):
             datagrams = end.association.datagrams_to_send(self.now)
@@ -113,7 +114,7 @@ class AssociationPair:
                 break
             for datagram in datagrams:
                 end.sent.append(datagram)
-                self._carry(link, target, datagram)
+                self._carry(direction, target, datagram)
         else:
             raise AssertionError("an association sends without end")
         while (event := end.association.next_event()) is not None:
@@ -122,15 +123,16 @@ class AssociationPair:
             if end.reads and size:
                 end.association.consume(getattr(event, "stream_id", 0), size)
 
-    def _carry(self, link: Link, target: End, datagram: bytes) -> None:
+    def _carry(self, direction: Direction, target: End, datagram: bytes) -> None:
         chance = self.random.random
-        if link.drop is not None and link.drop(datagram):
+        link = direction.link
+        if direction.drop is not None and direction.drop(datagram):
             return
-        if chance() < link.loss or len(datagram) > link.mtu:
+        if chance() < link.loss or (link.mtu is not None and len(datagram) > link.mtu):
             return
-        for _ in range(2 if chance() < link.duplication else 1):
+        for _ in range(2 if chance() < link.duplicate else 1):
             carried = datagram
-            if chance() < link.corruption:
+            if chance() < link.corrupt:
                 broken = bytearray(datagram)
                 broken[self.random.randrange(len(broken))] ^= 1 << self.random.randrange(8)
                 carried = bytes(broken)
@@ -197,7 +199,7 @@ def has(kind: ChunkType) -> Callable[[bytes], bool]:
 
 
 def drop_first(count: int, kind: ChunkType) -> Callable[[bytes], bool]:
-    """Return a ``Link.drop`` that drops the first datagrams with a chunk of this type."""
+    """Return a ``Direction.drop`` that drops the first datagrams with a chunk of this type."""
     left = [count]
 
     def drop(datagram: bytes) -> bool:

@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lab.virtual_network import Conditions, Pipe, Simulation, Stalls
+from lab.link import Link
+from lab.virtual_network import Pipe, Simulation, Stalls
 from peer.sctp import Association, DataChannelMessage, SctpConfig, State
 from peer.sctp.congestion import ControllerFactory
 
@@ -93,8 +94,8 @@ class Bottleneck:
 
     def __init__(
         self,
-        there: Conditions,
-        back: Conditions | None = None,
+        there: Link,
+        back: Link | None = None,
         *,
         seed: int = 1,
         tick: float = 0.0,

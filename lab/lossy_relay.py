@@ -11,10 +11,12 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
-__all__ = ["LossyPath"]
+from lab.link import Link
+
+__all__ = ["LossyRelay"]
 
 _CANDIDATE = re.compile(
     r"^a=candidate:(?P<f>\S+) 1 (?P<t>udp) (?P<p>\d+) (?P<ip>\S+) (?P<port>\d+) typ host.*$",
@@ -24,16 +26,15 @@ _ANY_CANDIDATE = re.compile(r"^a=candidate:[^\r\n]*\r?\n", re.MULTILINE)
 
 Address = tuple[str, int]
 
+_SUPPORTED = frozenset({"loss", "reorder", "reorder_delay", "mtu"})
+
 
 @dataclass(eq=False)
-class LossyPath:
+class LossyRelay:
     """What happens to each datagram in either direction, and what was seen."""
 
-    loss: float = 0.0
-    reorder: float = 0.0
-    """Share that is held back for some milliseconds."""
-    mtu: int = 65_536
-    """Larger datagrams vanish; UDP payload bytes."""
+    link: Link = field(default_factory=Link)
+    """`mtu` counts UDP payload bytes."""
     drop: Callable[[bytes, str], bool] = lambda data, whose: False
     """Which datagrams vanish besides; told who they go to, "ours" or "theirs"."""
     seed: int = 1
@@ -46,10 +47,16 @@ class LossyPath:
     _fronts: list[asyncio.DatagramTransport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.link.require("LossyRelay", _SUPPORTED)
         self._random = random.Random(self.seed)
 
+    def change(self, **fields: float | None) -> None:
+        """Change fields of the link for the datagrams that come from now on."""
+        self.link = replace(self.link, **fields)  # type: ignore[arg-type]
+        self.link.require("LossyRelay", _SUPPORTED)
+
     async def rewrite(self, sdp: str, whose: str) -> str:
-        """Put this path's addresses in place of the host candidates of a description."""
+        """Put this relay's addresses in place of the host candidates of a description."""
         lines = []
         for found in _CANDIDATE.finditer(sdp):
             ip, port = found["ip"], int(found["port"])
@@ -67,17 +74,18 @@ class LossyPath:
 
     def carry(self, out: asyncio.DatagramTransport, data: bytes, to: Address, whose: str) -> None:
         """Send a datagram on, or not."""
-        if out.is_closing() or len(data) > self.mtu:
+        link = self.link
+        if out.is_closing() or (link.mtu is not None and len(data) > link.mtu):
             return
-        if self._random.random() < self.loss or self.drop(data, whose):
+        if self._random.random() < link.loss or self.drop(data, whose):
             self.lost += 1
             self.disturbed[whose] += 1
             return
         self.largest[whose] = max(self.largest.get(whose, 0), len(data))
-        if self._random.random() < self.reorder:
+        if self._random.random() < link.reorder:
             self.overtaken += 1
             self.disturbed[whose] += 1
-            asyncio.get_running_loop().call_later(0.004, _send, out, data, to)
+            asyncio.get_running_loop().call_later(link.reorder_delay, _send, out, data, to)
         else:
             out.sendto(data, to)
 
@@ -111,8 +119,8 @@ async def _open(address: Address, protocol: asyncio.DatagramProtocol) -> asyncio
 class _Front(asyncio.DatagramProtocol):
     """Stands for one address; gives everybody who sends to it a socket of their own behind it."""
 
-    def __init__(self, path: LossyPath, target: Address, whose: str) -> None:
-        self._path = path
+    def __init__(self, relay: LossyRelay, target: Address, whose: str) -> None:
+        self._relay = relay
         self._target = target
         self._whose = whose
         self._backs: dict[Address, asyncio.DatagramTransport | list[bytes]] = {}
@@ -127,7 +135,7 @@ class _Front(asyncio.DatagramProtocol):
         if isinstance(back, list):
             back.append(data)
         elif back is not None:
-            self._path.carry(back, data, self._target, self._whose)
+            self._relay.carry(back, data, self._target, self._whose)
         else:
             self._backs[addr] = [data]
             task = asyncio.create_task(self._open(addr))
@@ -140,12 +148,12 @@ class _Front(asyncio.DatagramProtocol):
         self._backs[addr] = transport
         assert isinstance(waiting, list)
         for data in waiting:
-            self._path.carry(transport, data, self._target, self._whose)
+            self._relay.carry(transport, data, self._target, self._whose)
 
     def answer(self, data: bytes, addr: Address) -> None:
         """A datagram from the target to somebody who has sent to it."""
         whose = "ours" if self._whose == "theirs" else "theirs"
-        self._path.carry(self.transport, data, addr, whose)
+        self._relay.carry(self.transport, data, addr, whose)
 
     def rebind(self) -> None:
         for back in self._backs.values():

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Protocol
 
-__all__ = ["Conditions", "Endpoint", "Livelock", "Pipe", "Simulation", "Stalls"]
+from lab.link import Link
+
+__all__ = ["Endpoint", "Livelock", "Pipe", "Simulation", "Stalls"]
 
 
 class Endpoint(Protocol):
@@ -29,39 +31,19 @@ class Endpoint(Protocol):
     def handle_timer(self, now: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What one direction of a link does to packets."""
-
-    delay: float = 0.0
-    """Propagation, seconds."""
-    rate: float = 0.0
-    """Bytes per second; 0 is unlimited."""
-    queue: int = 1000
-    """Packets that may wait for their turn or be on it; more are dropped."""
-    loss: float = 0.0
-    """Long-run probability that a packet is lost."""
-    burst: float = 1.0
-    """Mean length of a loss burst, packets (Gilbert-Elliott); 1 is independent loss."""
-    jitter: float = 0.0
-    """Uniform extra delay, seconds; more than the packets' distance reorders them."""
-    reorder: float = 0.0
-    """Probability of being held back by `reorder_delay`."""
-    reorder_delay: float = 0.004
-    duplicate: float = 0.0
-    """Probability of arriving twice."""
-    corrupt: float = 0.0
-    """Probability that one bit is flipped."""
-    overhead: int = 65
-    """Bytes that a datagram adds on the wire: DTLS, UDP and IP headers."""
+_SUPPORTED = frozenset(
+    {"delay", "rate", "queue", "loss", "burst", "jitter", "reorder", "reorder_delay", "duplicate",
+     "corrupt"}
+)  # fmt: skip
+HEADERS = 65
+"""Bytes that DTLS, UDP and IP add to a datagram on the wire."""
 
 
 class Pipe:
     """One direction of a link; several flows may share it."""
 
-    def __init__(self, conditions: Conditions, seed: int) -> None:
-        self.conditions = conditions
-        """May be replaced while packets are on the way: the path changed."""
+    def __init__(self, link: Link, seed: int) -> None:
+        self.link = link
         self._random = random.Random(seed)
         self._busy_until = 0.0
         self._departures: deque[float] = deque()
@@ -70,6 +52,17 @@ class Pipe:
         """Packets offered, forwarded, dropped by the full queue, lost on the way."""
         self.waited = 0.0
         """Sum of the packets' times in the queue, seconds."""
+
+    @property
+    def link(self) -> Link:
+        """The link; it may be replaced while packets are on their way, as when a path changes."""
+        return self._link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        link.require("Pipe", _SUPPORTED)
+        self._link = link
+        self._bytes_per_second = link.rate / 8
 
     def queue_length(self, now: float) -> int:
         """Packets waiting or being sent."""
@@ -83,7 +76,7 @@ class Pipe:
         return max(0.0, self._busy_until - now)
 
     def _is_lost(self) -> bool:
-        c, dice = self.conditions, self._random.random
+        c, dice = self._link, self._random.random
         if c.loss <= 0:
             return False
         if c.burst <= 1:
@@ -95,7 +88,7 @@ class Pipe:
 
     def send(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
         """Put a packet in; return when what arrives of it arrives: 0, 1 or 2 copies."""
-        c, dice = self.conditions, self._random.random
+        c, dice = self._link, self._random.random
         self.sent += 1
         arrival = now
         if c.rate:
@@ -104,7 +97,7 @@ class Pipe:
                 return []
             start = max(now, self._busy_until)
             self.waited += start - now
-            arrival = self._busy_until = start + (len(data) + c.overhead) / c.rate
+            arrival = self._busy_until = start + (len(data) + HEADERS) / self._bytes_per_second
             self._departures.append(arrival)
         if self._is_lost():
             self.lost += 1

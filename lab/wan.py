@@ -10,10 +10,11 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from lab.link import Link
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "out"
@@ -22,58 +23,45 @@ ADDRESS_A = "10.91.0.1"
 ADDRESS_B = "10.91.0.2"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkShape:
-    """What the emulated link does to packets, the same in both directions."""
-
-    name: str
-    """Shown in tables."""
-    delay_ms: float = 0.0
-    """One-way delay."""
-    rate_mbit: float = 0.0
-    """Rate in Mbit/s of IP packets; 0 is unlimited."""
-    queue: int = 1000
-    """Drop-tail queue, packets."""
-    loss: float = 0.0
-    """Long-run probability that a packet is lost."""
-    burst: float = 1.0
-    """Mean length of a loss burst, packets; 1 is independent loss."""
-    jitter_ms: float = 0.0
-    """Uniform extra delay."""
-    reorder: float = 0.0
-    """Probability that a packet is held back."""
-    reorder_ms: float = 0.0
-    """How long it is held back."""
-    one_way_loss: float = 0.0
-    """Loss from A to B only, on top of nothing the other way."""
-
-    def arguments(self) -> list[str]:
-        """The command line of the emulator."""
-        plain = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if field.name not in {"name", "one_way_loss"}
-        ]
-        return [*plain, *([f"a.loss={self.one_way_loss}"] if self.one_way_loss else [])]
-
-    def goodput_limit(self, payload: int = 1160, packet: int = 1260) -> float:
-        """Best possible payload rate in bytes/s with such packets (IP bytes); inf if unlimited."""
-        if not self.rate_mbit:
-            return float("inf")
-        kept = 1 - (self.one_way_loss or self.loss)
-        return self.rate_mbit * 1e6 / 8 * payload / packet * kept
+_SUPPORTED = frozenset(
+    {"delay", "rate", "queue", "loss", "burst", "jitter", "reorder", "reorder_delay", "mtu", "back"}
+)
+_MTU = 1500
 
 
-LINKS: tuple[LinkShape, ...] = (
-    LinkShape("0.1 ms 1 Gbit", delay_ms=0.1, rate_mbit=1000),
-    LinkShape("10 ms 1 Gbit 0.1 %", delay_ms=10, rate_mbit=1000, loss=0.001, queue=1700),
-    LinkShape("25 ms 100 Mbit", delay_ms=25, rate_mbit=100),
-    LinkShape("25 ms 100 Mbit 1 %", delay_ms=25, rate_mbit=100, loss=0.01),
-    LinkShape("50 ms 50 Mbit 2 %", delay_ms=50, rate_mbit=50, loss=0.02),
-    LinkShape("25 ms 100 Mbit queue 50", delay_ms=25, rate_mbit=100, queue=50),
-    LinkShape("25 ms 100 Mbit bursts 1 %", delay_ms=25, rate_mbit=100, loss=0.01, burst=8),
-    LinkShape("25 ms 100 Mbit reorder", delay_ms=25, rate_mbit=100, reorder=0.02, reorder_ms=4),
-    LinkShape("25 ms 100 Mbit 1 % one way", delay_ms=25, rate_mbit=100, one_way_loss=0.01),
+def _arguments(link: Link, prefix: str = "") -> list[str]:
+    """Return the options of the emulator; `prefix` is `a.` or `b.` for one direction."""
+    options = {
+        "delay_ms": 1e3 * link.delay,
+        "rate_mbit": link.rate / 1e6,
+        "queue": link.queue,
+        "loss": link.loss,
+        "burst": link.burst,
+        "jitter_ms": 1e3 * link.jitter,
+        "reorder": link.reorder,
+        "reorder_ms": 1e3 * link.reorder_delay,
+    }
+    return [f"{prefix}{name}={value}" for name, value in options.items()]
+
+
+_MBIT = 1e6
+
+LINKS: tuple[Link, ...] = (
+    Link(name="0.1 ms 1 Gbit", delay=0.0001, rate=1000 * _MBIT),
+    Link(name="10 ms 1 Gbit 0.1 %", delay=0.01, rate=1000 * _MBIT, loss=0.001, queue=1700),
+    Link(name="25 ms 100 Mbit", delay=0.025, rate=100 * _MBIT),
+    Link(name="25 ms 100 Mbit 1 %", delay=0.025, rate=100 * _MBIT, loss=0.01),
+    Link(name="50 ms 50 Mbit 2 %", delay=0.05, rate=50 * _MBIT, loss=0.02),
+    Link(name="25 ms 100 Mbit queue 50", delay=0.025, rate=100 * _MBIT, queue=50),
+    Link(name="25 ms 100 Mbit bursts 1 %", delay=0.025, rate=100 * _MBIT, loss=0.01, burst=8),
+    Link(name="25 ms 100 Mbit reorder", delay=0.025, rate=100 * _MBIT, reorder=0.02),
+    Link(
+        name="25 ms 100 Mbit 1 % one way",
+        delay=0.025,
+        rate=100 * _MBIT,
+        loss=0.01,
+        back=Link(delay=0.025, rate=100 * _MBIT),
+    ),
 )
 """The matrix of emulated links, in the order of the tables."""
 
@@ -102,10 +90,20 @@ class EmulatedLink:
     per direction.
     """
 
-    def __init__(self, shape: LinkShape, *, seed: int = 1, mtu: int = 1500) -> None:
-        self.shape = shape
+    def __init__(self, link: Link, *, seed: int = 1) -> None:
+        """Prepare the link; nothing is made before the context is entered.
+
+        Args:
+            link: From A to B; `mtu` counts IP bytes, and is 1500 by default.
+            seed: Of the emulator's random numbers.
+
+        Raises:
+            ValueError: The emulator does not support a field of the link.
+        """
+        link.require("EmulatedLink", _SUPPORTED)
+        self.link = link
         self.seed = seed
-        self.mtu = mtu
+        self.mtu = _MTU if link.mtu is None else link.mtu
         self.name_a = f"pla{os.getpid()}"
         self.name_b = f"plb{os.getpid()}"
         self.counters: dict[str, dict[str, int]] = {}
@@ -113,8 +111,7 @@ class EmulatedLink:
 
     def __enter__(self) -> Self:
         self._emulator = subprocess.Popen(
-            [str(emulator()), self.name_a, self.name_b, *self.shape.arguments(),
-             f"seed={self.seed}"],
+            [str(emulator()), self.name_a, self.name_b, *self._arguments(), f"seed={self.seed}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
@@ -134,6 +131,11 @@ class EmulatedLink:
             self._remove()
             raise
         return self
+
+    def _arguments(self) -> list[str]:
+        if self.link.back is None:
+            return _arguments(self.link)
+        return [*_arguments(self.link, "a."), *_arguments(self.link.back, "b.")]
 
     def _coalesce(self, name: str) -> None:
         """Receive as network cards do: packets of 50 us together, so that GRO sees them."""

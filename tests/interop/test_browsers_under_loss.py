@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from lab.lossy_relay import LossyPath
+from lab.link import Link
+from lab.lossy_relay import LossyRelay
 from lab.netns import own_network
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
@@ -65,7 +66,7 @@ async def test_the_handshake_is_left_out_where_both_know_how(
     page: BarePage, we_offer: bool
 ) -> None:
     """draft-hancke-tsvwg-snap."""
-    async with meeting(page, we_offer, LossyPath()) as met:
+    async with meeting(page, we_offer, LossyRelay()) as met:
         left_out = all("a=sctp-init:" in description for description in met.descriptions)
         assert left_out is (page.browser == "chromium without handshake")
         await met.control.come_back("hello")
@@ -75,7 +76,7 @@ async def test_the_handshake_is_left_out_where_both_know_how(
 async def test_messages_of_every_size_arrive_on_channels_of_every_mode(
     page: BarePage, we_offer: bool
 ) -> None:
-    path = LossyPath(loss=0.02, reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(loss=0.02, reorder=0.02, mtu=ETHERNET))
     async with meeting(page, we_offer, path) as met:
         assert met.ours.max_message_size >= 262_144
         source = random.Random(1)
@@ -89,7 +90,7 @@ async def test_messages_of_every_size_arrive_on_channels_of_every_mode(
 
 @both_offers
 async def test_streams_arrive_whole_both_ways_at_once(page: BarePage, we_offer: bool) -> None:
-    path = LossyPath(loss=0.02, reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(loss=0.02, reorder=0.02, mtu=ETHERNET))
     async with meeting(page, we_offer, path) as met:
         await met.stream_both_ways(PIECE, PIECES)
     assert path.lost > 20 and path.overtaken > 20  # it was as bad as that
@@ -99,18 +100,18 @@ async def test_streams_arrive_whole_both_ways_at_once(page: BarePage, we_offer: 
 async def test_messages_that_are_not_sent_again_are_lost_alone(
     page: BarePage, we_offer: bool
 ) -> None:
-    path = LossyPath(reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(reorder=0.02, mtu=ETHERNET))
     async with meeting(page, we_offer, path) as met:
         for ordered in (True, False):
             once = ChannelParameters(label="once", ordered=ordered, max_retransmits=0)
             ours = await met.channel(once, opened_by_us=False)
             theirs = await met.channel(once, opened_by_us=True)
-            path.loss = 0.05
+            path.change(loss=0.05)
             came = await asyncio.gather(
                 numbers_until_closed(ours, True, MANY, 1000),
                 numbers_until_closed(theirs, False, MANY, 1000),
             )
-            path.loss = 0.0
+            path.change(loss=0.0)
             for numbers in came:
                 assert 2 * MANY // 3 < len(numbers) < MANY
                 assert len(set(numbers)) == len(numbers)
@@ -122,7 +123,7 @@ async def test_messages_that_are_not_sent_again_are_lost_alone(
 async def test_messages_that_outlive_their_lifetime_never_arrive(
     page: BarePage, we_offer: bool
 ) -> None:
-    path = LossyPath(reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(reorder=0.02, mtu=ETHERNET))
     async with meeting(page, we_offer, path) as met:
         pairs = [
             (by_us, await met.channel(brief, opened_by_us=not by_us))
@@ -149,7 +150,7 @@ async def test_messages_that_outlive_their_lifetime_never_arrive(
 async def test_closing_from_either_side_brings_what_was_sent_and_frees_the_number(
     page: BarePage, we_offer: bool
 ) -> None:
-    path = LossyPath(loss=0.02, reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(loss=0.02, reorder=0.02, mtu=ETHERNET))
     async with meeting(page, we_offer, path) as met:
         agreed, told = ChannelParameters(label="again", id=30), ChannelParameters(label="told")
 

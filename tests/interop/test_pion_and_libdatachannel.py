@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from lab.lossy_relay import LossyPath
+from lab.link import Link
+from lab.lossy_relay import LossyRelay
 from peer.config import ChannelParameters
 from tests.support.stacks.npm import libdatachannel
 from tests.support.stacks.pion import pion
@@ -55,7 +56,7 @@ both_offer = pytest.mark.parametrize("we_offer", [True, False], ids=["we offer",
 @contextlib.asynccontextmanager
 async def met_on_a_path(other: Program, we_offer: bool, **path: Any) -> AsyncIterator[Meeting]:
     """We and the other stack, connected by a path that is good until then."""
-    lossy = LossyPath(mtu=ETHERNET)
+    lossy = LossyRelay(Link(mtu=ETHERNET))
     async with meeting(other, we_offer, lossy) as met:
         for name, value in path.items():
             setattr(lossy, name, value)
@@ -108,12 +109,12 @@ async def test_messages_that_are_not_sent_again_are_lost_alone(other: Program, b
         for ordered in (True, False):
             once = ChannelParameters(label="once", ordered=ordered, max_retransmits=0)
             pair = await met.channel(once, opened_by_us=True)
-            met.path.loss = 0.05
+            met.path.change(loss=0.05)
             await pair.count(by_us, range(300), 1000)
             if not by_us:
                 await pair.call("flushed")
             numbers = await pair.close(by_us)
-            met.path.loss = 0.0
+            met.path.change(loss=0.0)
             # On a busy machine more look lost than are.
             assert 20 < len(numbers) < 300
             assert len(set(numbers)) == len(numbers)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import aiortc
 import pytest
 
-from lab.lossy_relay import LossyPath
+from lab.link import Link
+from lab.lossy_relay import LossyRelay
 from peer.config import ChannelParameters
 from peer.rtc import Connection
 from tests.support.links.connections import CONTROL, RecordingHandler, recorded
@@ -35,7 +36,7 @@ ETHERNET = 1472
 
 
 @contextlib.asynccontextmanager
-async def meeting(stack: str, we_offer: bool, path: LossyPath) -> AsyncIterator[Meeting]:
+async def meeting(stack: str, we_offer: bool, path: LossyRelay) -> AsyncIterator[Meeting]:
     """We and another stack, connected through a relay."""
     ours = Connection(engine="peerline")
     foreign = Foreign(aiortc if stack == "aiortc" else None)
@@ -78,7 +79,7 @@ async def digest_of(queue: asyncio.Queue[str | bytes], size: int) -> str:
 @pytest.mark.parametrize("we_offer", [True, False], ids=["we offer", "they offer"])
 @pytest.mark.parametrize("stack", STACKS)
 async def test_streams_arrive_whole_both_ways_under_loss(stack: str, we_offer: bool) -> None:
-    path = LossyPath(loss=0.03, reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(loss=0.03, reorder=0.02, mtu=ETHERNET))
     # Stock aiortc recovers from losses at a round trip of a second each.
     there, back = pieces(1, 3_000_000), pieces(2, 300_000 if stack == "aiortc" else 3_000_000)
     async with meeting(stack, we_offer, path) as met:
@@ -97,7 +98,7 @@ async def test_streams_arrive_whole_both_ways_under_loss(stack: str, we_offer: b
 
 @pytest.mark.parametrize("stack", STACKS)
 async def test_what_was_sent_before_closing_arrives_under_loss(stack: str) -> None:
-    path = LossyPath(loss=0.05, reorder=0.02)
+    path = LossyRelay(Link(loss=0.05, reorder=0.02))
     async with meeting(stack, True, path) as met:
         for turn in range(3):
             ours, theirs = await met.channel(
@@ -116,7 +117,7 @@ async def test_what_was_sent_before_closing_arrives_under_loss(stack: str) -> No
 
 @pytest.mark.parametrize("stack", STACKS)
 async def test_packets_grow_until_they_fill_ethernet(stack: str) -> None:
-    path = LossyPath()
+    path = LossyRelay()
     sent = pieces(3, 1_000_000)
     async with meeting(stack, True, path) as met:
         met.control.channel.send("first")  # the path is probed meanwhile
@@ -130,7 +131,7 @@ async def test_packets_grow_until_they_fill_ethernet(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 async def test_a_path_that_carries_less_is_found_out(stack: str) -> None:
-    path = LossyPath(mtu=1420, loss=0.01)
+    path = LossyRelay(Link(mtu=1420, loss=0.01))
     sent = pieces(4, 1_000_000)
     async with meeting(stack, False, path) as met:
         for piece in sent:
@@ -182,7 +183,7 @@ both_open = pytest.mark.parametrize("opened_by_us", [True, False], ids=["by us",
 async def test_channels_of_every_reliable_mode_carry_everything_under_loss(
     stack: str, opened_by_us: bool
 ) -> None:
-    path = LossyPath(loss=0.02, reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(loss=0.02, reorder=0.02, mtu=ETHERNET))
     messages: list[str | bytes] = ["ünï ☃", b"", "", bytes(1200), *pieces(5, 60_000)]
     async with meeting(stack, True, path) as met:
 
@@ -208,9 +209,9 @@ async def test_channels_of_every_reliable_mode_carry_everything_under_loss(
 @pytest.mark.parametrize("stack", STACKS)
 async def test_messages_that_are_not_sent_again_are_lost_alone(stack: str, by_us: bool) -> None:
     """RFC 3758, 3.5: what is given up must not hold up what follows."""
-    path = LossyPath(reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(reorder=0.02, mtu=ETHERNET))
     async with meeting(stack, True, path) as met:
-        path.loss = 0.05
+        path.change(loss=0.05)
         for ordered in (True, False):
             once = ChannelParameters(label="once", ordered=ordered, max_retransmits=0)
             channel = await OneWay.opened(met, once, by_us)
@@ -229,17 +230,17 @@ async def test_messages_that_are_not_sent_again_are_lost_alone(stack: str, by_us
 @pytest.mark.parametrize("stack", STACKS)
 async def test_messages_that_outlive_their_lifetime_never_arrive(stack: str, by_us: bool) -> None:
     """RFC 3758, 4.1."""
-    path = LossyPath(reorder=0.02, mtu=ETHERNET)
+    path = LossyRelay(Link(reorder=0.02, mtu=ETHERNET))
     async with meeting(stack, True, path) as met:
         channels = [
             await OneWay.opened(met, brief, by_us)
             for brief in (BRIEF, replace(BRIEF, ordered=False))
         ]
-        path.loss = 1.0
+        path.change(loss=1.0)
         for channel in channels:
             channel.send(range(20))
         await asyncio.sleep(2 * LIFETIME)  # for what was sent to grow old
-        path.loss = 0.0
+        path.change(loss=0.0)
         met.control.channel.send("again")
         assert await met.foreign_control.messages.get() == "again"
         for channel in channels:

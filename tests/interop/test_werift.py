@@ -27,7 +27,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from lab.lossy_relay import LossyPath
+from lab.link import Link
+from lab.lossy_relay import LossyRelay
 from peer.config import ChannelParameters
 from tests.support.stacks.npm import Werift, werift
 from tests.support.stacks.remote import (
@@ -64,9 +65,9 @@ async def lossy_meeting(
     other: Werift, we_offer: bool, *, loss: float = 0.02, settings: dict[str, Any] | None = None
 ) -> AsyncIterator[Meeting]:
     """We and werift, connected by a path that loses and reorders from then on."""
-    path = LossyPath(mtu=ETHERNET)
+    path = LossyRelay(Link(mtu=ETHERNET))
     async with meeting(other, we_offer, path, settings) as met:
-        path.loss, path.reorder = loss, 0.02
+        path.change(loss=loss, reorder=0.02)
         yield met
 
 
@@ -87,7 +88,7 @@ async def test_messages_of_every_size_come_and_go(other: Werift, we_offer: bool)
 
 @both_offers
 async def test_channels_of_every_mode_carry_messages(other: Werift, we_offer: bool) -> None:
-    async with meeting(other, we_offer, LossyPath(mtu=ETHERNET)) as met:
+    async with meeting(other, we_offer, LossyRelay(Link(mtu=ETHERNET))) as met:
         assert met.ours.max_message_size == 65_536
         with pytest.raises(ValueError, match="65536"):
             met.control.ours.channel.send(bytes(65_537))
@@ -110,11 +111,11 @@ async def test_messages_that_we_do_not_send_again_are_lost_alone(
         for ordered in (True, False):
             once = ChannelParameters(label="once", ordered=ordered, max_retransmits=0)
             pair = await met.channel(once, opened_by_us=True)
-            met.path.loss = 0.05
+            met.path.change(loss=0.05)
             met.path.disturbed.clear()
             await pair.count(True, range(300), 1000)
             numbers = await pair.close(True)
-            met.path.loss = 0.0
+            met.path.change(loss=0.0)
             # A datagram has parts of two messages at most.
             assert 300 - 2 * met.path.disturbed["theirs"] <= len(numbers) < 300
             assert len(set(numbers)) == len(numbers)
@@ -147,7 +148,7 @@ async def test_closing_from_either_side_brings_what_was_sent(other: Werift, we_o
 @both_offers
 async def test_a_closed_channels_number_is_free_again(other: Werift, we_offer: bool) -> None:
     agreed, told = ChannelParameters(label="again", id=30), ChannelParameters(label="told")
-    async with meeting(other, we_offer, LossyPath(mtu=ETHERNET)) as met:
+    async with meeting(other, we_offer, LossyRelay(Link(mtu=ETHERNET))) as met:
 
         async def use_twice(parameters: ChannelParameters, opened_by_us: bool) -> int:
             ids = set()
@@ -167,6 +168,6 @@ async def test_a_closed_channels_number_is_free_again(other: Werift, we_offer: b
 
 @both_offers
 async def test_our_leaving_ends_werifts_channels(other: Werift, we_offer: bool) -> None:
-    async with meeting(other, we_offer, LossyPath()) as met:
+    async with meeting(other, we_offer, LossyRelay()) as met:
         await met.ours.close()
         await met.control.call("closed")

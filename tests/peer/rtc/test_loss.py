@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 import pytest_asyncio
 
-from lab.lossy_relay import LossyPath
+from lab.lossy_relay import LossyRelay
 from lab.netns import LAN_ADDRESS, own_network
 from peer.config import ENGINES, EngineName
 from peer.errors import LinkLost, PeerError
@@ -36,7 +36,7 @@ async def test_a_nat_that_gives_the_offerer_another_address_costs_a_moment(
     engine: EngineName,
 ) -> None:
     """The answerer sees the offerer move, and follows it since its checks nominate."""
-    path = LossyPath()
+    path = LossyRelay()
     offerer, answerer = Connection(engine=engine), Connection(engine=engine)
     ours = RecordingHandler(offerer.create_channel(CONTROL))
     theirs = RecordingHandler(answerer.create_channel(CONTROL))
@@ -202,7 +202,7 @@ def test_a_program_that_is_gone_is_noticed_at_once() -> None:
     async def story() -> None:
         async with Ends() as ends, asyncio.timeout(10):
             for protocol in ends.connections[1]._ice._protocols:
-                protocol.transport._endpoint.close()  # type: ignore[attr-defined]
+                protocol.transport.endpoint.close()  # type: ignore[attr-defined]
             error = await ends.errors.get()
             assert isinstance(error, LinkLost)
             assert "Nothing listens at the other end any more." in str(error)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from lab.lossy_relay import LossyPath
+from lab.lossy_relay import LossyRelay
 from tests.support.links.connections import unconnected_pair
 from tests.support.processes.leftovers import nothing_left_behind
 
@@ -61,7 +61,7 @@ class Witness:
 async def test_what_is_lost_is_sent_again_as_it_was(chosen: range, copies: int) -> None:
     """Byte for byte: OpenSSL's own repeats, after a second, have other record numbers."""
     witness = Witness(chosen, copies)
-    path = LossyPath(drop=witness.drop)
+    path = LossyRelay(drop=witness.drop)
     async with nothing_left_behind(), unconnected_pair() as (offerer, answerer, greet):
         offer = await path.rewrite(await offerer.offer(), "ours")
         await greet(_CANDIDATE.sub("", await answerer.answer(offer)))
@@ -83,7 +83,7 @@ async def test_a_handshake_that_never_ends_is_repeated_a_few_times_and_no_more()
             repeated.set()
         return True
 
-    path = LossyPath(drop=drop)
+    path = LossyRelay(drop=drop)
     async with nothing_left_behind(), unconnected_pair() as (offerer, answerer, _):
         offer = await path.rewrite(await offerer.offer(), "ours")
         await offerer.accept_answer(_CANDIDATE.sub("", await answerer.answer(offer)))

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.association_pair import AssociationPair, Link
+from lab.association_pair import AssociationPair
+from lab.link import Link
 from peer.sctp import AssociationEnded, DataChannelMessage, Ending, SctpConfig, State
 
 # Corruption is caught by the checksum only when there is one: over DTLS there need not be.
@@ -30,8 +31,8 @@ links = st.builds(
     delay=st.sampled_from([0.0, 0.001, 0.02, 0.1]),
     jitter=st.sampled_from([0.0, 0.005, 0.05]),
     loss=st.sampled_from([0.0, 0.01, 0.1, 0.3]),
-    duplication=st.sampled_from([0.0, 0.05, 0.3]),
-    corruption=st.sampled_from([0.0, 0.02, 0.1]),
+    duplicate=st.sampled_from([0.0, 0.05, 0.3]),
+    corrupt=st.sampled_from([0.0, 0.02, 0.1]),
 )
 messages = st.lists(
     st.tuples(
@@ -127,7 +128,8 @@ def test_an_association_over_a_dead_link_comes_to_an_end(
     pair.a.association.send(7, 53, bytes(100_000), now=pair.now)
     for _ in range(after):
         pair.step()
-    pair.a_to_z.loss = pair.z_to_a.loss = 1.0
+    pair.a_to_z.change(loss=1.0)
+    pair.z_to_a.change(loss=1.0)
     pair.a.association.send(7, 53, bytes(1000), now=pair.now)
     pair.drive(until=lambda: bool(pair.a.of(AssociationEnded)), seconds=3600)
     assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE

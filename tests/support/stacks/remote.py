@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from lab.lossy_relay import LossyPath
+from lab.lossy_relay import LossyRelay
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
 from peer.rtc import Connection
@@ -183,7 +183,7 @@ class Meeting:
     remote: Remote
     control: Pair
     incoming: asyncio.Queue[RecordingHandler]
-    path: LossyPath
+    path: LossyRelay
     descriptions: tuple[str, str]
     """Offer and answer."""
 
@@ -271,16 +271,16 @@ class Meeting:
 
         When it returns, whatever waited for the path's return has been sent.
         """
-        self.path.loss = 1.0
+        self.path.change(loss=1.0)
         await asyncio.gather(*sending)
         await asyncio.sleep(seconds)  # for what was sent to grow old
-        self.path.loss = 0.0
+        self.path.change(loss=0.0)
         await self.control.come_back("again")
 
 
 @contextlib.asynccontextmanager
 async def meeting(
-    remote: Remote, we_offer: bool, path: LossyPath, settings: dict[str, Any] | None = None
+    remote: Remote, we_offer: bool, path: LossyRelay, settings: dict[str, Any] | None = None
 ) -> AsyncIterator[Meeting]:
     """We and another stack, connected through a relay.
 

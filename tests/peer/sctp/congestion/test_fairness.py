@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.flows import Bottleneck, Flow, jain
-from lab.virtual_network import Conditions
+from lab.link import Link
 from peer.sctp.congestion import BBR, ControllerFactory, Cubic, NewReno
 
 _RATE = 2_500_000.0
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 def _share(
     controllers: list[ControllerFactory], *, queue: int, seconds: float
 ) -> tuple[Bottleneck, list[Flow]]:
-    network = Bottleneck(Conditions(delay=0.025, rate=_RATE, queue=queue), seed=5)
+    network = Bottleneck(Link(delay=0.025, rate=8 * _RATE, queue=queue), seed=5)
     flows = []
     for controller in controllers:
         flows.append(network.add(controller))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.association_pair import AssociationPair, Link, drop_first, has
+from lab.association_pair import AssociationPair, drop_first, has
+from lab.link import Link
 from peer.sctp import (
     BufferedAmountLow,
     DataChannelClosed,
@@ -120,7 +121,7 @@ def test_closing_delivers_what_is_queued_and_closes_both_sides(pair: Association
 @pytest.mark.parametrize("loss", [0.0, 0.3])
 def test_a_stream_id_is_used_again_with_numbers_from_zero(loss: float) -> None:
     """RFC 6525, 5.2.2."""
-    pair = AssociationPair(link=Link(loss=loss, jitter=0.01), seed=3)
+    pair = AssociationPair(link=Link(delay=0.01, loss=loss, jitter=0.01), seed=3)
     pair.connect()
     for round_ in range(4):
         stream_id = pair.a.association.open_channel(f"round {round_}", stream_id=0)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from lab.association_pair import AssociationPair, Link, drop_first, has, kinds
+from lab.association_pair import AssociationPair, drop_first, has, kinds
+from lab.link import Link
 from peer.sctp import (
     Association,
     AssociationEnded,
@@ -83,7 +84,7 @@ def test_a_lost_handshake_packet_is_sent_again(kind: ChunkType, both: bool) -> N
 def test_t1_doubles_and_gives_up_after_max_init_retransmits() -> None:
     """5.1 and 16."""
     pair = AssociationPair(SctpConfig(max_init_retransmissions=3, rto_initial=1.0))
-    pair.a_to_z.loss = 1.0
+    pair.a_to_z.change(loss=1.0)
     start = pair.now
     pair.a.association.connect(pair.now)
     pair.drive(until=lambda: bool(pair.a.of(AssociationEnded)))
@@ -444,7 +445,7 @@ def test_connecting_twice_is_the_callers_mistake() -> None:
 
 
 def test_messages_queued_before_the_handshake_leave_after_it() -> None:
-    pair = AssociationPair(link=Link(loss=0.2), seed=5)
+    pair = AssociationPair(link=Link(delay=0.01, loss=0.2), seed=5)
     pair.a.association.send(1, 53, b"early", now=pair.now)
     pair.connect()
     pair.drive(until=lambda: [m.data for m in pair.z.of(DataChannelMessage)] == [b"early"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.association_pair import AssociationPair, Link, drop_first, kinds
+from lab.association_pair import AssociationPair, drop_first, kinds
+from lab.link import Link
 from peer.sctp import AssociationEnded, DataChannelMessage, Ending, SctpConfig, State
 from peer.sctp.wire.chunks import ChunkType
 
@@ -21,7 +22,7 @@ from peer.sctp.wire.chunks import ChunkType
     ],
 )
 def test_the_largest_size_that_gets_through_is_found(mtu: int, maximum: int, found: int) -> None:
-    pair = AssociationPair(SctpConfig(max_datagram_size=maximum), link=Link(mtu=mtu))
+    pair = AssociationPair(SctpConfig(max_datagram_size=maximum), link=Link(delay=0.01, mtu=mtu))
     pair.connect()
     pair.drive(seconds=20)
     assert pair.a.association.stats().datagram_size == found
@@ -50,9 +51,9 @@ def test_a_lost_probe_is_repeated() -> None:
     """5.1.2: and what was lost once need not be lost again."""
     pair = AssociationPair(SctpConfig(max_datagram_size=1432), link=Link(delay=0.025))
     pair.connect()
-    pair.a_to_z.mtu = 1200
+    pair.a_to_z.change(mtu=1200)
     pair.drive(seconds=0.2)
-    pair.a_to_z.mtu = 1500
+    pair.a_to_z.change(mtu=1500)
     pair.drive(seconds=0.5)
     assert pair.a.association.datagram_size == 1432
 
@@ -87,7 +88,9 @@ def test_nothing_is_probed_when_the_size_is_fixed() -> None:
 
 def test_a_lossy_path_is_not_mistaken_for_a_small_one() -> None:
     """5.1.2: three probes are lost before a size counts as too large."""
-    pair = AssociationPair(SctpConfig(max_datagram_size=4092), link=Link(loss=0.1), seed=8)
+    pair = AssociationPair(
+        SctpConfig(max_datagram_size=4092), link=Link(delay=0.01, loss=0.1), seed=8
+    )
     pair.connect()
     pair.drive(seconds=20)
     assert pair.a.association.stats().datagram_size == 4092
@@ -98,10 +101,10 @@ def test_a_black_hole_is_noticed_and_data_goes_on_in_smaller_packets() -> None:
     pair = AssociationPair(SctpConfig(max_datagram_size=4092))
     pair.connect()
     pair.drive(seconds=5)
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     pair.a.association.send(1, 53, bytes(500_000), now=pair.now)
     pair.drive(until=lambda: pair.a.association.stats().datagram_size == 1188)
-    pair.a_to_z.mtu = 1 << 16  # the lower layer lets the old packets be fragmented
+    pair.a_to_z.change(mtu=1 << 16)  # the lower layer lets the old packets be fragmented
     pair.drive(until=lambda: bool(pair.z.of(DataChannelMessage)))
     new = len(pair.a.sent)
     pair.a.association.send(1, 53, bytes(50_000), now=pair.now)
@@ -127,7 +130,7 @@ def _shrunk(pair: AssociationPair) -> bool:
 def test_a_black_hole_is_noticed_while_small_packets_get_through() -> None:
     """4.3: their acknowledgements keep T3-rtx from ever expiring."""
     pair = _wide()
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     pair.a.association.send(1, 53, bytes(20_000), now=pair.now)
     for _ in range(5):
         pair.a.association.send(2, 51, b"hi", now=pair.now)
@@ -139,7 +142,7 @@ def test_a_black_hole_is_noticed_while_small_packets_get_through() -> None:
 def test_small_packets_are_not_lost_with_large_ones_again_and_again() -> None:
     """4.3: what was lost goes again in a packet that every path carries."""
     pair = _wide()
-    pair.a_to_z.mtu = 1200
+    pair.a_to_z.change(mtu=1200)
     # Less than a full packet, so that there is room behind it for something small.
     pair.a.association.send(1, 53, bytes(1300), now=pair.now)
     pair.a.association.send(2, 51, b"hi", now=pair.now)
@@ -151,7 +154,7 @@ def test_small_packets_are_not_lost_with_large_ones_again_and_again() -> None:
 def test_a_black_hole_that_swallows_packets_of_small_chunks_is_noticed() -> None:
     """4.3: no chunk is too large for the path here, only what they share is."""
     pair = _wide()
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     for _ in range(20):
         for _ in range(4):
             pair.a.association.send(1, 53, bytes(320), now=pair.now)
@@ -162,7 +165,7 @@ def test_a_black_hole_that_swallows_packets_of_small_chunks_is_noticed() -> None
 def test_large_packets_that_fit_do_not_hide_the_loss_of_larger_ones() -> None:
     """4.3."""
     pair = _wide()
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     pair.a.association.send(1, 53, bytes(1400), now=pair.now)
     for _ in range(5):
         pair.a.association.send(2, 53, bytes(1240), now=pair.now)
@@ -173,7 +176,8 @@ def test_large_packets_that_fit_do_not_hide_the_loss_of_larger_ones() -> None:
 def test_a_lossy_path_is_not_mistaken_for_a_black_hole() -> None:
     """4.3: some large packets arrive."""
     pair = _wide()
-    pair.a_to_z.loss = pair.z_to_a.loss = 0.05
+    pair.a_to_z.change(loss=0.05)
+    pair.z_to_a.change(loss=0.05)
     for _ in range(30):
         pair.a.association.send(1, 53, bytes(50_000), now=pair.now)
         pair.drive(until=lambda: pair.a.association.all_acknowledged)
@@ -184,10 +188,12 @@ def test_a_lossy_path_is_not_mistaken_for_a_black_hole() -> None:
 def test_silence_is_not_mistaken_for_a_black_hole(seconds: float) -> None:
     """A path that carries nothing for a while is as wide as before when it is back."""
     pair = _wide()
-    pair.a_to_z.loss = pair.z_to_a.loss = 1.0
+    pair.a_to_z.change(loss=1.0)
+    pair.z_to_a.change(loss=1.0)
     pair.a.association.send(1, 53, bytes(300_000), now=pair.now)
     pair.drive(seconds=seconds)
-    pair.a_to_z.loss = pair.z_to_a.loss = 0.0
+    pair.a_to_z.change(loss=0.0)
+    pair.z_to_a.change(loss=0.0)
     pair.drive(until=lambda: pair.a.association.all_acknowledged)
     assert not _shrunk(pair)
 
@@ -200,10 +206,10 @@ def test_silence_of_one_direction_in_the_middle_of_a_transfer_is_none_either(
     pair.a.association.send(1, 53, bytes(300_000), now=pair.now)
     pair.drive(seconds=0.06)
     link = pair.a_to_z if direction == "there" else pair.z_to_a
-    link.loss = 1.0
+    link.change(loss=1.0)
     pair.a.association.send(2, 51, b"hi", now=pair.now)
     pair.drive(seconds=8.0)
-    link.loss = 0.0
+    link.change(loss=0.0)
     pair.drive(until=lambda: pair.a.association.all_acknowledged)
     assert not _shrunk(pair)
 
@@ -212,7 +218,7 @@ def test_silence_of_one_direction_in_the_middle_of_a_transfer_is_none_either(
 def test_what_can_never_get_through_ends_the_association(chat: bool) -> None:
     """RFC 8899, 4.3: cut before, and the network drops fragments too."""
     pair = _wide()
-    pair.a_to_z.mtu = 1250
+    pair.a_to_z.change(mtu=1250)
     pair.a.association.send(1, 53, bytes(300_000), now=pair.now)
 
     def ended() -> bool:
@@ -230,34 +236,34 @@ def test_what_can_never_get_through_ends_the_association(chat: bool) -> None:
 
 def test_what_the_network_fragments_gets_through() -> None:
     pair = _wide()
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     pair.a.association.send(1, 53, bytes(20_000), now=pair.now)
     pair.drive(until=lambda: _shrunk(pair))
-    pair.a_to_z.mtu = 1 << 16
-    pair.a_to_z.loss = 0.1
+    pair.a_to_z.change(mtu=1 << 16)
+    pair.a_to_z.change(loss=0.1)
     pair.drive(until=lambda: len(pair.z.of(DataChannelMessage)) == 2)
 
 
 def test_after_a_black_hole_the_search_waits_until_nothing_is_fragmented_any_more() -> None:
     """6.2: a probe that arrives in fragments proves nothing."""
     pair = _wide()
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     pair.a.association.send(1, 53, bytes(20_000), now=pair.now)
     pair.drive(until=lambda: _shrunk(pair))
-    pair.a_to_z.mtu = 1 << 16
+    pair.a_to_z.change(mtu=1 << 16)
     pair.drive(seconds=28)
     assert _shrunk(pair)
-    pair.a_to_z.mtu = 1300
+    pair.a_to_z.change(mtu=1300)
     pair.drive(seconds=60)
     assert pair.a.association.datagram_size == 1252
 
 
 def test_a_path_that_grew_is_found_out_after_ten_minutes() -> None:
     """5.1.1: PMTU_RAISE_TIMER."""
-    pair = AssociationPair(SctpConfig(max_datagram_size=1432), link=Link(mtu=1300))
+    pair = AssociationPair(SctpConfig(max_datagram_size=1432), link=Link(delay=0.01, mtu=1300))
     pair.connect()
     pair.drive(seconds=20)
     assert pair.a.association.stats().datagram_size == 1252
-    pair.a_to_z.mtu = 1 << 16
+    pair.a_to_z.change(mtu=1 << 16)
     pair.drive(seconds=650)
     assert pair.a.association.stats().datagram_size == 1432

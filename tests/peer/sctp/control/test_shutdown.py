@@ -159,7 +159,8 @@ def test_unanswered_heartbeats_end_the_association() -> None:
     """8.1 and 8.3."""
     pair = AssociationPair(SctpConfig(heartbeat_interval=5, max_retransmissions=4))
     pair.connect()
-    pair.a_to_z.loss = pair.z_to_a.loss = 1.0
+    pair.a_to_z.change(loss=1.0)
+    pair.z_to_a.change(loss=1.0)
     pair.drive(until=lambda: bool(pair.a.of(AssociationEnded)), seconds=100)
     assert pair.a.of(AssociationEnded)[0].ending is Ending.UNREACHABLE
 
@@ -170,9 +171,9 @@ def test_an_answered_probe_sets_the_error_count_to_zero() -> None:
     pair.connect()
     for _ in range(10):
         pair.a.association.send(1, 53, bytes(5000), now=pair.now)
-        pair.a_to_z.loss = 1.0
+        pair.a_to_z.change(loss=1.0)
         pair.drive(seconds=0.7)
-        pair.a_to_z.loss = 0.0
+        pair.a_to_z.change(loss=0.0)
         pair.drive(until=lambda: pair.a.association.stats().unacked_chunks == 0)
     assert pair.established
 

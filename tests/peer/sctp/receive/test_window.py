@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.association_pair import AssociationPair, Link
+from lab.association_pair import AssociationPair
+from lab.link import Link
 from peer.sctp import AssociationEnded, DataChannelMessage, Ending, SctpConfig, State
 
 KIB = 1024
@@ -64,12 +65,12 @@ def test_a_lost_window_update_does_not_stall(pair: AssociationPair) -> None:
     for _ in range(20):
         pair.a.association.send(1, 53, bytes(10 * KIB), now=pair.now)
     pair.drive(seconds=10)
-    pair.z_to_a.loss = 1.0
+    pair.z_to_a.change(loss=1.0)
     for message in pair.z.of(DataChannelMessage):
         pair.z.association.consume(message.stream_id, message.size)
     pair.z.reads = True
     pair.drive(seconds=0.5)
-    pair.z_to_a.loss = 0.0
+    pair.z_to_a.change(loss=0.0)
     pair.drive(until=lambda: len(pair.z.of(DataChannelMessage)) == 20, seconds=60)
 
 
@@ -92,7 +93,9 @@ def test_a_message_larger_than_we_accept_ends_the_association(interleaving: bool
 
 
 def test_out_of_order_data_counts_in_the_window() -> None:
-    pair = AssociationPair(SctpConfig(receive_window=64 * KIB), link=Link(loss=0.1), seed=4)
+    pair = AssociationPair(
+        SctpConfig(receive_window=64 * KIB), link=Link(delay=0.01, loss=0.1), seed=4
+    )
     pair.connect()
     pair.a.association.send(1, 53, bytes(500 * KIB), now=pair.now)
     pair.drive(until=lambda: bool(pair.z.of(DataChannelMessage)))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.association_pair import AssociationPair, Link, kinds
+from lab.association_pair import AssociationPair, kinds
+from lab.link import Link
 from peer.sctp import (
     DataChannelMessage,
     Established,
