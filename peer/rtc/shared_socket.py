@@ -53,7 +53,7 @@ class SharedSocket(asyncio.DatagramTransport):
         self._on_records = on_records
         batched = open_batch_socket(sock)
         try:
-            self._endpoint = UdpEndpoint(
+            self.endpoint = UdpEndpoint(
                 batched,
                 loop,
                 on_batch=self._on_batch,
@@ -70,26 +70,6 @@ class SharedSocket(asyncio.DatagramTransport):
         before.set_protocol(asyncio.DatagramProtocol())
         before.close()
         protocol.transport = self
-
-    # For the data path
-
-    @property
-    def blocked(self) -> bool:
-        """True while records wait for a full socket."""
-        return self._endpoint.blocked
-
-    @property
-    def max_segments(self) -> int:
-        """Records worth sending at once."""
-        return self._endpoint.max_segments
-
-    def allow_fragments(self, allow: bool) -> None:
-        """Whether IP may fragment what is sent; at first it may not."""
-        self._endpoint.allow_fragments(allow)
-
-    def send_records(self, data: bytes | memoryview, segment: int, address: Address) -> None:
-        """Send records of `segment` bytes each; none is lost to a full socket."""
-        self._endpoint.send(data, segment, address)
 
     def _on_batch(self, data: memoryview, segment: int, address: Address) -> None:
         """Cut a batch into records of the other side and what `IceProtocol` may take."""
@@ -108,16 +88,16 @@ class SharedSocket(asyncio.DatagramTransport):
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
         """See `asyncio.DatagramTransport.sendto`."""
-        self._endpoint.send(bytes(data), len(data), addr)
+        self.endpoint.send(bytes(data), len(data), addr)
 
     def is_closing(self) -> bool:
         """See `asyncio.BaseTransport.is_closing`."""
-        return self._endpoint.closed
+        return self.endpoint.closed
 
     def close(self) -> None:
         """Close the socket; the protocol hears of it in the loop's next turn."""
-        if not self._endpoint.closed:
-            self._endpoint.close()
+        if not self.endpoint.closed:
+            self.endpoint.close()
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:

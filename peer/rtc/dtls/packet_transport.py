@@ -101,8 +101,8 @@ def batched_packet_transport(
     drive: Callable[[], None],
 ) -> BatchedPacketTransport | None:
     """Take the connection's sockets over; None where the nominated pair has none to take."""
-    path = BatchedPacketTransport(dtls, receive, drive)
-    return path if path.follow_nomination() is not None else None
+    transport = BatchedPacketTransport(dtls, receive, drive)
+    return transport if transport.follow_nomination() is not None else None
 
 
 class BatchedPacketTransport:
@@ -150,7 +150,7 @@ class BatchedPacketTransport:
     def blocked(self) -> bool:
         """See `PacketTransport.blocked`."""
         if self._socket is not None:
-            return self._socket.blocked
+            return self._socket.endpoint.blocked
         return self._single.blocked
 
     def follow_nomination(self) -> SharedSocket | None:
@@ -187,7 +187,7 @@ class BatchedPacketTransport:
     def allow_fragments(self, allow: bool) -> None:
         """Let IP fragment packets, or no more: only packets cut before the path shrank need it."""
         if self._socket is not None:
-            self._socket.allow_fragments(allow)
+            self._socket.endpoint.allow_fragments(allow)
 
     def send(self, packets: list[bytes]) -> None:
         """See `PacketTransport.send`."""
@@ -195,10 +195,11 @@ class BatchedPacketTransport:
         if shared is None or self._pair is None:
             self._single.send(packets)
             return
+        endpoint = shared.endpoint
         address = self._pair.remote_addr
-        max_segments = min(self.max_segments, shared.max_segments)
+        max_segments = min(self.max_segments, endpoint.max_segments)
         for run, segment in self._records.seal(packets, max_segments):
-            shared.send_records(run, segment, address)
+            endpoint.send(run, segment, address)
 
     def _on_records(self, records: memoryview, segment: int) -> None:
         packets = self._records.open(records, segment)
@@ -208,7 +209,7 @@ class BatchedPacketTransport:
             # Something else than data: OpenSSL may have an answer to it.
             answer = self._records.pending()
             if answer and self._socket is not None and self._pair is not None:
-                self._socket.send_records(answer, len(answer), self._pair.remote_addr)
+                self._socket.endpoint.send(answer, len(answer), self._pair.remote_addr)
             if self._records.ended:
                 self._ice._queue.put_nowait(None)  # aiortc's DTLS task learns that it is over
 

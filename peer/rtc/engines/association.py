@@ -22,7 +22,7 @@ from aiortc import (
 )
 
 from peer.config import ChannelParameters
-from peer.errors import ChannelClosed, ChannelError
+from peer.errors import ChannelError
 from peer.rtc.data_channel import DataChannel
 from peer.rtc.dtls.packet_transport import (
     BatchedPacketTransport,
@@ -36,6 +36,7 @@ from peer.sctp import (
     Association,
     AssociationEnded,
     BufferedAmountLow,
+    DataChannelClosed,
     DataChannelMessage,
     DataChannelOpened,
     Established,
@@ -45,7 +46,6 @@ from peer.sctp import (
     make_sctp_init,
     parse_sctp_init,
 )
-from peer.sctp import DataChannelClosed as ChannelReset
 
 from .association_channel import AssociationChannel
 
@@ -111,15 +111,15 @@ class AssociationTransport:
         self.sctp_init = make_sctp_init(SctpConfig(receive_window=receive_window), os.urandom)
         self._peer_sctp_init = b""
         self._loop = asyncio.get_running_loop()
-        self._association: Association | None = None
-        self._path: PacketTransport | None = None
+        self.association: Association | None = None
+        self._packet_transport: PacketTransport | None = None
         self._channels: dict[int, AssociationChannel] = {}
         self._early: list[AssociationChannel] = []
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
         """When the timer fires; uvloop's cannot be asked."""
         self._soon: asyncio.Handle | None = None
-        self._accepted = 0
+        self.peer_max_message_size = 0
         self._datagram_size = 0
         self._fragmenting: asyncio.TimerHandle | None = None
 
@@ -140,12 +140,12 @@ class AssociationTransport:
             return
         self.state = "connecting"
         batched = batched_packet_transport(self.transport, self._receive, self._drive)
-        self._path = (
+        self._packet_transport = (
             batched if batched is not None else SinglePacketTransport(self.transport, self._drive)
         )
         # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
-        self._accepted = 65536 if caps is None else caps.maxMessageSize
-        self._association = Association(
+        self.peer_max_message_size = 65536 if caps is None else caps.maxMessageSize
+        self.association = Association(
             SctpConfig(
                 client=self.transport._role == "client",
                 local_port=PORT,
@@ -153,7 +153,7 @@ class AssociationTransport:
                 receive_window=self.window,
                 keep_early=self.window // EARLY_SHARE,
                 max_message_size=MAX_MESSAGE_SIZE,
-                peer_max_message_size=self._accepted,
+                peer_max_message_size=self.peer_max_message_size,
                 max_datagram_size=MAX_DATAGRAM if batched else SINGLE_DATAGRAM,
                 overhead=OVERHEAD + (IPV6_EXTRA if batched and batched.is_ipv6 else 0),
             ),
@@ -167,9 +167,9 @@ class AssociationTransport:
                 self._open(channel)
             except ChannelError as error:
                 logger.info("%s", error)
-                channel.ended(clean=True)
+                channel.on_ended(clean=True)
         accepted = self._peer_sctp_init
-        self._association.connect(
+        self.association.connect(
             self._loop.time(), sctp_inits=(self.sctp_init, accepted) if accepted else None
         )
         connection = self.transport._ssl
@@ -190,13 +190,13 @@ class AssociationTransport:
 
     async def stop(self) -> None:
         """The connection closes: tell the other side and let go of everything."""
-        association = self._association
-        if association is not None and self._path is not None and self.state != "closed":
+        association = self.association
+        if association is not None and self._packet_transport is not None:
             association.abort()
-            self._path.send(association.datagrams_to_send(self._loop.time()))
+            self._packet_transport.send(association.datagrams_to_send(self._loop.time()))
         self._close()
-        if self._path is not None:
-            await self._path.close()
+        if self._packet_transport is not None:
+            await self._packet_transport.close()
         self.transport._unregister_data_receiver(self)
 
     # For the connection
@@ -214,12 +214,12 @@ class AssociationTransport:
     @property
     def unread(self) -> int:
         """See `engine.Engine.unread`."""
-        return 0 if self._association is None else self._association.stats().unread
+        return 0 if self.association is None else self.association.stats().unread
 
     @property
     def backlog(self) -> object:
         """See `engine.Engine.backlog`."""
-        association = self._association
+        association = self.association
         if self.state != "connected" or association is None or association.all_acknowledged:
             return None
         stats = association.stats()
@@ -233,57 +233,32 @@ class AssociationTransport:
         if parameters.id is not None and parameters.id in taken:
             raise ValueError(f"the channel id {parameters.id} is taken")
         channel = AssociationChannel(self, parameters)
-        if self._association is None:
+        if self.association is None:
             self._early.append(channel)
         else:
             self._open(channel)
             self._take_events()  # one that both sides agreed on is open at once
-            self._drive_soon()
+            self.drive_soon()
         return channel
 
     # For its channels
 
-    def send(self, stream_id: int, message: str | bytes) -> None:
-        """Queue a message; it leaves in this turn of the loop, with all others of the turn."""
-        assert self._association is not None
-        try:
-            self._association.send_message(stream_id, message, self._loop.time())
-        except LocalProtocolError as error:
-            size = len(message.encode() if isinstance(message, str) else message)
-            if 0 < self._accepted < size:
-                raise ValueError(str(error)) from error
-            # The other side has closed the channel; ours is told once both directions are reset.
-            raise ChannelClosed from error
-        self._drive_soon()
+    def now(self) -> float:
+        """Return the event loop's time, seconds."""
+        return self._loop.time()
 
-    def close_channel(self, stream_id: int) -> None:
-        """Reset a channel's stream, after what is queued."""
-        if self._association is not None and stream_id in self._channels:
-            self._association.close_channel(stream_id)
-            self._drive_soon()
-
-    def consume(self, stream_id: int, size: int) -> None:
-        """Open the receive window by `size` bytes."""
-        if self._association is not None and self.state != "closed":
-            self._association.consume(stream_id, size)
-            self._drive_soon()
-
-    def buffered_amount(self, stream_id: int) -> int:
-        """Bytes queued on a channel that have not left."""
-        return 0 if self._association is None else self._association.buffered_amount(stream_id)
-
-    def set_low_water(self, stream_id: int, size: int) -> None:
-        """Ask to be told when the bytes queued on a channel fall to `size`."""
-        if self._association is not None:
-            self._association.set_buffered_amount_low_threshold(stream_id, size)
+    def drive_soon(self) -> None:
+        """Drive the association at the end of this turn of the loop, once for all its calls."""
+        if self._soon is None and not self._is_closed:
+            self._soon = self._loop.call_soon(self._drive)
 
     # private
 
     def _open(self, channel: AssociationChannel) -> None:
-        assert self._association is not None
+        assert self.association is not None
         p = channel.parameters
         try:
-            stream_id = self._association.open_channel(
+            stream_id = self.association.open_channel(
                 p.label,
                 protocol=p.protocol,
                 ordered=p.ordered,
@@ -296,25 +271,21 @@ class AssociationTransport:
         except LocalProtocolError as error:
             raise ChannelError(f"The channel cannot be opened: {error}.") from error
         self._channels[stream_id] = channel
-        channel.set_id(stream_id)
+        channel.bind(stream_id)
 
     def _receive(self, packets: list[bytes]) -> None:
-        if self._association is not None:
+        if self.association is not None:
             self._flight_retransmitter.stop()  # whoever sends data has finished the handshake
-            self._association.receive_datagrams(packets, self._loop.time())
+            self.association.receive_datagrams(packets, self._loop.time())
             self.on_heard()
-
-    def _drive_soon(self) -> None:
-        if self._soon is None:
-            self._soon = self._loop.call_soon(self._drive)
 
     def _on_timer(self) -> None:
         self._timer = None
         self._on_due()
 
     def _on_due(self) -> None:
-        if self._association is not None:
-            self._association.handle_timer(self._loop.time())
+        if self.association is not None:
+            self.association.handle_timer(self._loop.time())
             self._drive()
 
     def _drive(self) -> None:
@@ -322,37 +293,41 @@ class AssociationTransport:
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
-        association, path = self._association, self._path
-        if association is None or path is None or self.state == "closed":
+        association, transport = self.association, self._packet_transport
+        if association is None or transport is None:
             return
         self._take_events()
         now = self._loop.time()
-        if not path.blocked:
+        if not transport.blocked:
             packets = association.datagrams_to_send(now)
             if packets:
                 self._watch_path_mtu(association.datagram_size)
-                path.send(packets)
+                transport.send(packets)
         self._take_events()
-        if path.ended:
+        if transport.ended:
             self._end("the other side closed DTLS")
         elif not self._is_closed:
             self._set_timer(association.get_timer(), now)
 
     def _watch_path_mtu(self, size: int) -> None:
         """When the path has shrunk, let packets through that were cut for the larger one."""
-        if size < self._datagram_size and isinstance(self._path, BatchedPacketTransport):
+        if size < self._datagram_size and isinstance(
+            self._packet_transport, BatchedPacketTransport
+        ):
             logger.info("the path carries no packets of %d bytes any more", self._datagram_size)
-            self._path.allow_fragments(True)
+            self._packet_transport.allow_fragments(True)
             if self._fragmenting is not None:
                 self._fragmenting.cancel()
             self._fragmenting = self._loop.call_later(
-                FRAGMENTING, self._path.allow_fragments, False
+                FRAGMENTING, self._packet_transport.allow_fragments, False
             )
         self._datagram_size = size
 
     def _set_timer(self, due: float | None, now: float) -> None:
         """Wake at `due`. A timer that comes earlier is left alone: it does no harm."""
-        if due is None or (self._path is not None and self._path.blocked and due <= now):
+        if due is None or (
+            self._packet_transport is not None and self._packet_transport.blocked and due <= now
+        ):
             return
         if due <= now:
             # More to send right now, or a timer that a busy machine let pass meanwhile; the loop
@@ -372,31 +347,34 @@ class AssociationTransport:
         return self.state == "closed"
 
     def _take_events(self) -> None:
-        assert self._association is not None
-        while (event := self._association.next_event()) is not None:
-            self._on_event(event)
+        # An event may be the end, after which there are no more.
+        while self.association and (event := self.association.next_event()) is not None:
+            self._on_event(self.association, event)
 
-    def _on_event(self, event: object) -> None:
+    def _on_event(self, association: Association, event: object) -> None:
         if isinstance(event, DataChannelMessage):
             channel = self._channels.get(event.stream_id)
             if channel is None:
-                self.consume(event.stream_id, event.size)
+                association.consume(event.stream_id, event.size)
+                self.drive_soon()
             else:
-                channel.received(event)
+                channel.on_message(event)
             return
         match event:
             case BufferedAmountLow(stream_id):
                 if stream_id in self._channels:
-                    self._channels[stream_id].drained()
+                    self._channels[stream_id].on_drained()
             case DataChannelOpened():
                 self._on_opened(event)
-            case ChannelReset(stream_id):
+            case DataChannelClosed(stream_id):
                 if stream_id in self._channels:
-                    self._channels.pop(stream_id).ended(clean=True)
+                    self._channels.pop(stream_id).on_ended(clean=True)
             case Established(same_implementation):
                 self.state = "connected"
-                if not same_implementation and isinstance(self._path, BatchedPacketTransport):
-                    self._path.max_segments = FOREIGN_SEGMENTS
+                if not same_implementation and isinstance(
+                    self._packet_transport, BatchedPacketTransport
+                ):
+                    self._packet_transport.max_segments = FOREIGN_SEGMENTS
                 logger.debug("association established: %s", event)
             case Restarted():
                 self._end("the other side restarted")
@@ -406,7 +384,7 @@ class AssociationTransport:
     def _on_opened(self, event: DataChannelOpened) -> None:
         channel = self._channels.get(event.stream_id)
         if channel is not None:
-            channel.opened()
+            channel.on_opened()
             self.on_open()
             return
         lifetime = event.max_lifetime
@@ -424,8 +402,8 @@ class AssociationTransport:
             ),
         )
         self._channels[event.stream_id] = channel
-        channel.set_id(event.stream_id)
-        channel.opened()
+        channel.bind(event.stream_id)
+        channel.on_opened()
         self.on_channel(channel)
 
     def _end(self, reason: str) -> None:
@@ -437,6 +415,7 @@ class AssociationTransport:
     def _close(self) -> None:
         """Everything is over; nothing is sent or told after this."""
         self.state = "closed"
+        self.association = None
         self._flight_retransmitter.stop()
         if self._timer is not None:
             self._timer.cancel()
@@ -448,4 +427,4 @@ class AssociationTransport:
         self._channels.clear()
         self._early.clear()
         for channel in channels:
-            channel.ended(clean=False)
+            channel.on_ended(clean=False)

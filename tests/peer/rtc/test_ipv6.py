@@ -32,7 +32,7 @@ async def _packets_of(transport: AssociationTransport, size: int) -> None:
     found = asyncio.Event()
 
     def look() -> None:
-        if transport._association is not None and transport._association.datagram_size == size:
+        if transport.association is not None and transport.association.datagram_size == size:
             found.set()
 
     transport.on_heard = look
@@ -53,10 +53,10 @@ async def _meet() -> None:
                 assert end.path.remote_address.startswith("[::1]:")
                 transport = end._engine
                 assert isinstance(transport, AssociationTransport)
-                assert isinstance(transport._path, BatchedPacketTransport)
-                assert transport._path.is_ipv6
-                assert transport._association is not None
-                assert transport._association._config.overhead == HEADERS
+                assert isinstance(transport._packet_transport, BatchedPacketTransport)
+                assert transport._packet_transport.is_ipv6
+                assert transport.association is not None
+                assert transport.association._config.overhead == HEADERS
             message = bytes(range(256)) * 4096
             for _ in range(2):  # with packets of the first size, then with those that fit
                 ours.channel.send(message)

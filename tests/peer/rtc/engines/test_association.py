@@ -42,7 +42,7 @@ async def pair_of(
 
 
 def transport_of(handler: RecordingHandler) -> AssociationTransport:
-    transport = handler.channel._transport  # type: ignore[attr-defined]
+    transport = handler.channel._driver  # type: ignore[attr-defined]
     assert isinstance(transport, AssociationTransport)
     return transport
 
@@ -92,10 +92,10 @@ def test_a_stream_arrives_whole_on_uvloop() -> None:
 async def test_packets_go_in_batches_on_a_plain_socket_and_grow_with_the_path() -> None:
     async with pair_of("peerline", "peerline") as (a, b):
         await stream(a, b, 200)
-        path = transport_of(a)._path
-        assert isinstance(path, BatchedPacketTransport)
-        assert isinstance(path._records, NativeRecords)
-        association = transport_of(a)._association
+        packets = transport_of(a)._packet_transport
+        assert isinstance(packets, BatchedPacketTransport)
+        assert isinstance(packets._records, NativeRecords)
+        association = transport_of(a).association
         assert association is not None
         assert association.stats().datagram_size > 1188
 
@@ -106,7 +106,7 @@ def test_a_stream_survives_that_the_path_shrinks_under_it() -> None:
     async def story() -> None:
         async with pair_of("peerline", "peerline") as (a, b):
             await stream(a, b, 200)
-            association = transport_of(a)._association
+            association = transport_of(a).association
             assert association is not None
             assert association.datagram_size > 1300
             set_loopback_mtu(1300)
@@ -124,9 +124,9 @@ async def test_fragments_are_allowed_for_as_long_after_the_last_shrinking_as_aft
     async with pair_of("peerline", "peerline") as (a, b):
         await stream(a, b, 4)
         transport = transport_of(a)
-        assert isinstance(transport._path, BatchedPacketTransport)
+        assert isinstance(transport._packet_transport, BatchedPacketTransport)
         allowed: list[bool] = []
-        monkeypatch.setattr(transport._path, "allow_fragments", allowed.append)
+        monkeypatch.setattr(transport._packet_transport, "allow_fragments", allowed.append)
         transport._datagram_size = 1432
         transport._watch_path_mtu(1188)
         first = transport._fragmenting
@@ -146,10 +146,10 @@ async def test_an_event_loop_that_watches_no_descriptors_gets_single_packets(
     monkeypatch.setattr(shared_socket_module, "UdpEndpoint", refuse)
     async with nothing_left_behind(), pair_of("peerline", "peerline") as (a, b):
         await stream(a, b, 60)
-        path = transport_of(a)._path
-        assert isinstance(path, SinglePacketTransport | BatchedPacketTransport)
-        if isinstance(path, BatchedPacketTransport):
-            assert path._socket is None
+        packets = transport_of(a)._packet_transport
+        assert isinstance(packets, SinglePacketTransport | BatchedPacketTransport)
+        if isinstance(packets, BatchedPacketTransport):
+            assert packets._socket is None
 
 
 async def test_plain_records_serve_where_the_binding_has_moved(
@@ -256,7 +256,7 @@ async def test_a_timer_that_a_busy_machine_let_pass_is_handled(
 ) -> None:
     async with pair_of("peerline", "peerline") as (a, _):
         transport = transport_of(a)
-        association = transport._association
+        association = transport.association
         assert association is not None
         handled = asyncio.Event()
         monkeypatch.setattr(association, "handle_timer", lambda now: handled.set())
