@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from lab.link import Link
 from lab.lossy_relay import LossyRelay
-from lab.netns import own_network
+from lab.namespaces import own_network
 from peer.config import ChannelParameters
 from peer.errors import ChannelClosed
 from tests.support.browsers.bare_page import BROWSERS, BarePage, bare_page

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from lab.netns import own_network
+from lab.namespaces import own_network
 from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer

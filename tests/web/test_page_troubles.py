@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from lab.netns import LAN_ADDRESS, Network, own_network
+from lab.namespaces import LAN_ADDRESS, Network, own_network
 from signaling.assets import page_directory
 from signaling.config import Listener, ServerConfig
 from signaling.server import SignalingServer

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, Self, cast
 
-__all__ = ["Candidate", "CandidateType"]
+__all__ = ["Candidate", "CandidateType", "is_mdns_name"]
 
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
 
@@ -33,6 +33,8 @@ _LINE: Final = re.compile(
 # Random ones only (draft-ietf-mmusic-mdns-ice-candidates, 3.1.1): with any name, whoever offers
 # could have us find and reach devices of the local network.
 _NAME: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.local")
+
+_MDNS_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,63}\.local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Candidate:
             f"candidate:{self.foundation} {_COMPONENT} udp {self.priority}"
             f" {self.address} {self.port} typ {self.type}{related}"
         )
+
+
+def is_mdns_name(host: str) -> bool:
+    """Return whether a candidate's address is an mDNS name, as browsers generate them."""
+    return _MDNS_NAME.fullmatch(host) is not None
 
 
 def _target(text: str) -> str | None:

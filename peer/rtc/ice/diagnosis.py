@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from .candidates import Candidate
-from .mdns import is_mdns_name
+from .candidates import Candidate, is_mdns_name
 
 __all__ = ["GatheredCandidates", "advice", "changes_ports", "families", "hopeless"]
 

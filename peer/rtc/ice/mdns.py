@@ -13,13 +13,12 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import re
 import socket
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["MdnsResolver", "build_query", "is_mdns_name", "parse_answers"]
+__all__ = ["MdnsResolver", "build_query", "parse_answers"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +36,6 @@ MAX_NAME = 255
 TYPE_A = 1
 TYPE_AAAA = 28
 CLASS_IN = 1
-
-_NAME = re.compile(r"[A-Za-z0-9-]{1,63}\.local")
-
-
-def is_mdns_name(host: str) -> bool:
-    """Whether a candidate's address is a name of the kind browsers make up."""
-    return _NAME.fullmatch(host) is not None
 
 
 def build_query(name: str, record: int = TYPE_A) -> bytes:

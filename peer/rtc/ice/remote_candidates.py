@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from aiortc import RTCIceCandidate, RTCPeerConnection
 
-from .candidates import Candidate
-from .mdns import MdnsResolver, is_mdns_name
+from .candidates import Candidate, is_mdns_name
+from .mdns import MdnsResolver
 
 __all__ = ["Intake"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from lab.netns import Network, own_network, set_loopback_mtu
+from lab.namespaces import Network, own_network, set_loopback_mtu
 from peer.rtc import Connection
 from peer.rtc.dtls.packet_transport import BatchedPacketTransport
 from peer.rtc.engines.association import AssociationTransport

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from lab.lossy_relay import LossyRelay
-from lab.netns import LAN_ADDRESS, own_network
+from lab.namespaces import LAN_ADDRESS, own_network
 from peer.config import ENGINES, EngineName
 from peer.errors import LinkLost, PeerError
 from peer.rtc import Connection

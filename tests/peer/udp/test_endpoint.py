@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 import uvloop
 
-from lab.netns import Network, own_network, set_loopback_mtu
+from lab.namespaces import Network, own_network, set_loopback_mtu
 from peer.udp import Address, BatchSocket, UdpEndpoint, open_batch_socket
 from peer.udp.batched_socket import PlainSocket, SegmentationRefused
 from peer.udp.endpoint import MAX_WAITING

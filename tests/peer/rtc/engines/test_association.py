@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
-from lab.netns import Network, own_network, set_loopback_mtu
+from lab.namespaces import Network, own_network, set_loopback_mtu
 from peer.config import ChannelParameters, EngineName
 from peer.errors import ChannelClosed, ChannelError
 from peer.rtc import Connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.netns import LAN_ADDRESS, own_network
+from lab.namespaces import LAN_ADDRESS, own_network
 from peer.rtc.ice.interfaces import (
     MAX_HOSTS,
     default_interfaces,

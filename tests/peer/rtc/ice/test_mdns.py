@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from peer.rtc.ice import mdns
-from peer.rtc.ice.mdns import TYPE_AAAA, MdnsResolver, build_query, is_mdns_name, parse_answers
+from peer.rtc.ice.candidates import is_mdns_name
+from peer.rtc.ice.mdns import TYPE_AAAA, MdnsResolver, build_query, parse_answers
 from tests.support.processes.leftovers import nothing_left_behind
 
 NAME = "1b2c3d4e-1111-4222-8333-444455556666.local"
