@@ -91,6 +91,22 @@ def test_the_lives_go_through_named_functions(life: str) -> None:
     assert len([name for name in named if NAME.fullmatch(name)]) >= 6
 
 
+def test_the_map_of_rfcs_names_every_file_of_sctp_once() -> None:
+    folder = ROOT / "peer/sctp"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    table = page.partition("\n## RFCs and files\n")[2].partition("\n## ")[0]
+    first = "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
+    named = re.findall(r"`([^`]+)`", first)
+    files = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if path.name != "__init__.py"
+        and not path.is_relative_to(folder / "congestion")
+        and not path.is_relative_to(folder / "wire/chunks")
+    }
+    assert sorted(named) == sorted({*files, "congestion", "wire/chunks"})
+
+
 def test_every_package_is_in_the_list() -> None:
     for name in FLOORS:
         top = "/".join(name.split(".")[:2])

@@ -53,14 +53,6 @@ UNDONE = (
     # the page and the client in JavaScript
     "tests/web/",
     "web/",
-    # errors, and pages for people
-    ".ci/",
-    "CHANGELOG.md",
-    "Makefile",
-    "README.md",
-    "SECURITY.md",
-    "docs/",
-    "peer/PROTOCOL.md",
 )
 """Paths that are still to be rewritten; each leaves the list when it is clean."""
 
