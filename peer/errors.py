@@ -249,7 +249,7 @@ class PeerTimeout(PeerError):
     exit_code = ExitCode.BROKEN_OFF
 
     def __init__(self, stage: str, message: str = "") -> None:
-        super().__init__(message or f"The other side did not answer in time ({stage}).")
+        super().__init__(message or "The other side did not answer in time.")
         self.stage = stage
 
 
@@ -444,6 +444,7 @@ class TransferBroken(TransferError):
 
     def __init__(
         self,
-        message: str = "The transfer broke off. Whole files stay; run it again to send all anew.",
+        message: str = "The transfer broke off. Complete files are kept; send again to transfer "
+        "everything.",
     ) -> None:
         super().__init__(message)

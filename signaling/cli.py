@@ -89,7 +89,7 @@ class _BadConfiguration(click.ClickException):
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     default="warning",
     show_default=True,
-    help="How much to say on stderr; `info` logs requests (never what is in them).",
+    help="Level of the log on stderr; `info` logs requests, never their content.",
 )
 @click.pass_context
 def serve(
@@ -222,8 +222,8 @@ def _introduce(server: SignalingServer, config: ServerConfig) -> None:
     )
     if listener.ssl is None and address is not None:
         _say(
-            "Browsers on other machines need HTTPS for the page: see --tls-cert,",
-            "or let a proxy with a certificate pass requests on to this server.",
+            "Browsers on other machines open the page over HTTPS only: set --tls-cert,",
+            "or put a proxy with a certificate in front of this server.",
             "",
         )
     _say("Ctrl-C stops it.")

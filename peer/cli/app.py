@@ -18,10 +18,13 @@ __all__ = ["peerline", "run"]
 _COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "send": ("peer.cli.commands.send:send", "Send files and folders to somebody."),
-        "receive": ("peer.cli.commands.receive:receive", "Receive what somebody sends you."),
+        "receive": (
+            "peer.cli.commands.receive:receive",
+            "Receive files and folders from somebody.",
+        ),
         "chat": (
             "peer.cli.commands.chat.command:chat",
-            "Talk to somebody, and exchange files on the way.",
+            "Chat with other people, and exchange files.",
         ),
         "serve": ("signaling.cli:serve", "Run a signaling server for other people."),
     }
@@ -32,8 +35,8 @@ _CODE = re.compile(r"\d+(-[a-z]+)+|https?://\S+#\S+", re.IGNORECASE)
 _EXIT_CODES = """\b
 Exit status:
    0  done                         6  no network path
-   1  unexpected                   7  broken off; run it again from the start
-   2  usage                        8  damaged on the way
+   1  unexpected error             7  connection lost; run the command again
+   2  wrong usage                  8  file damaged or changed
    3  server unreachable           9  disk full, file exists, no permission
    4  wrong code                  10  done, but something was left out
    5  refused by the other side  130  interrupted
@@ -103,7 +106,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> No
 )
 @click.pass_context
 def peerline(ctx: click.Context) -> None:
-    """Send files and chat, directly from machine to machine, with nothing but a spoken code.
+    """Send files and chat directly between two machines; a short code connects them.
 
     \b
     On one machine:        peerline send film.mkv

@@ -38,28 +38,30 @@ def _option(*names: str, key: str = "", **settings: Any) -> Decorator:
 _server_option = _option(
     "--server",
     metavar="URL",
-    help="Signaling server to meet on; without one, a server of your own on this network.",
+    help="Signaling server to use; without it, one that runs on this network.",
 )
-_name_option = _option("--name", metavar="TEXT", help="What the other side calls you.")
+_name_option = _option("--name", metavar="TEXT", help="Your name, as the other side sees it.")
 code_fd_option = click.option(
     "--code-fd",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Read the code from descriptor N, so that no other user sees it; for scripts.",
+    help="Read the code from file descriptor N, hidden from other users; for scripts.",
 )
 _ice_config_option = _option(
     "--ice-config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the STUN and TURN servers to use, in place of the server's.",
+    help="File that lists the STUN and TURN servers to use instead of the server's.",
 )
 _relay_only_option = _option(
-    "--relay-only", is_flag=True, help="Hide this machine's addresses: go through TURN only."
+    "--relay-only",
+    is_flag=True,
+    help="Hide this machine's addresses: connect through TURN servers only.",
 )
 _lan_option = _option(
     "--lan/--no-lan",
     key="lan",
     default=True,
-    help="Be found, or look, on the local network; otherwise on this machine alone.",
+    help="Find the other side on the local network, or on this machine only.",
 )
 _no_host_candidates_option = _option(
     "--no-host-candidates",
@@ -69,41 +71,43 @@ _no_host_candidates_option = _option(
 _engine_option = _option(
     "--engine",
     type=click.Choice(ENGINES),
-    help="What carries the data: Peerline's own SCTP, unless you ask for aiortc's.",
+    help="Implementation of data channels; Peerline's own by default.",
 )
 words_option = _option(
     "--words",
     type=click.IntRange(2, 8),
     default=2,
     show_default=True,
-    help="Words in the code: each adds 10 bits.",
+    help="Number of words in the code; each adds 10 bits.",
 )
 qr_option = _option(
     "--qr/--no-qr",
     key="qr",
     default=None,
-    help="Show the link as a QR code; if not given, on a terminal that has room for it.",
+    help="Show the link as a QR code; by default, if the terminal has room for it.",
 )
 port_option = _option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
-    help="Port of your own server, for a firewall; a free one if not given.",
+    help="Port of the server inside this command; by default, any free one.",
 )
 out_option = _option(
     "--out",
     "-o",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder to put the files into; made if missing.",
+    help="Folder for the files; created if missing.",
 )
 yes_option = _option("--yes", "-y", is_flag=True, help="Accept the files without asking.")
 overwrite_option = _option(
-    "--overwrite", is_flag=True, help="Replace existing files; otherwise they become 'name (1)'."
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing files; otherwise new ones are called 'name (1)'.",
 )
-strict_option = _option("--strict", is_flag=True, help="Send everything or nothing at all.")
+strict_option = _option("--strict", is_flag=True, help="Send everything or nothing.")
 _verbose_option = click.option(
-    "--verbose", "-v", is_flag=True, help="Log what happens, and show where an error came from."
+    "--verbose", "-v", is_flag=True, help="Log to stderr, and show where errors come from."
 )
 
 

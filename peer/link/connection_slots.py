@@ -54,7 +54,9 @@ class Places:
         except TimeoutError:
             if not held.expired():
                 raise
-            raise PeerTimeout("path", "It took too long, and others were waiting.") from None
+            raise PeerTimeout(
+                "path", "The connection took too long, and others were waiting."
+            ) from None
         finally:
             self._held.pop(held, None)
             self._free.release()

@@ -350,7 +350,7 @@ class Link:
                 case PeerSilent():
                     self._end(
                         LinkLost(
-                            "The link broke off: nothing has been heard of the other side for "
+                            "The link broke off: the other side has not answered for "
                             f"{self._config.lost_after:g} seconds."
                         )
                     )

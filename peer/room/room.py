@@ -176,7 +176,7 @@ class Room:
             async with asyncio.timeout(timeout):
                 link = await self._next()
         except TimeoutError:
-            raise PeerTimeout("peer", "Nobody has come in time.") from None
+            raise PeerTimeout("peer", "Nobody came in time.") from None
         if link is not None:
             return link
         assert self._first is not None  # a code room's only link was handed out before

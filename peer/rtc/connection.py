@@ -51,7 +51,7 @@ LEFT_OVER = 16 << 10
 windows a little more, since senders approach a full one ever more slowly."""
 # What aiortc's parsers raise when they are fed what they do not expect.
 _PARSE_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
-_IMPOSTOR = "The machine at the other end is not the one that was announced."
+_IMPOSTOR = "The certificate of the other machine is not the announced one."
 
 
 class ConnectionState(enum.Enum):
@@ -394,7 +394,7 @@ class Connection:
             if self._hide_hosts:
                 raise NoPath(
                     "No STUN or TURN server gave an address, and this machine's own addresses "
-                    "are not to be shown.",
+                    "must stay hidden.",
                     self._hint(),
                     conclusive=True,
                     reason="no_address",
@@ -423,7 +423,7 @@ class Connection:
         if remote.sctp_init:
             self._sctp_init_accepted = self._engine.accept_sctp_init(remote.sctp_init)
             if kind == "answer" and not self._sctp_init_accepted:
-                raise ProtocolError("The other side's answer makes no sense: its a=sctp-init.")
+                raise ProtocolError("The other side's answer is not valid.")
         # Candidates are added one by one, so that the lookup of a `.local` name cannot hold up the
         # answer; and aioice would give up at their end while such a lookup still runs.
         bare = replace(remote, candidates=(), complete=False, sctp_init=b"").text()
@@ -432,9 +432,9 @@ class Connection:
         except InvalidStateError:
             if self._state is ConnectionState.ENDED:
                 raise LinkLost from None
-            raise ProtocolError(f"The other side's {kind} comes at the wrong time.") from None
+            raise ProtocolError(f"The other side's {kind} came at the wrong time.") from None
         except _PARSE_ERRORS as error:
-            raise ProtocolError(f"The other side's {kind} makes no sense: {error}") from error
+            raise ProtocolError(f"The other side's {kind} is not valid: {error}") from error
         self._remote = remote
         self._intake.begin(self._sctp.mid or "0")
         for candidate in remote.candidates:

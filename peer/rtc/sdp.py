@@ -194,7 +194,7 @@ def _attributes(text: str) -> Iterator[tuple[str, str | None]]:
     for number, line in enumerate(lines):
         match = _LINE.fullmatch(line)
         if match is None or (number == 0 and line != "v=0"):
-            raise ProtocolError("The other side's description makes no sense.")
+            raise ProtocolError("The other side's description is not valid.")
         kind, rest = match.groups()
         if kind == "m":
             sections += 1
@@ -203,7 +203,7 @@ def _attributes(text: str) -> Iterator[tuple[str, str | None]]:
         elif kind == "a":
             attribute = _ATTRIBUTE.fullmatch(rest)
             if attribute is None:
-                raise ProtocolError("The other side's description makes no sense.")
+                raise ProtocolError("The other side's description is not valid.")
             yield attribute[1], attribute[2]
     if not sections:
         raise ProtocolError("The other side's description is not one of data channels.")
@@ -230,4 +230,4 @@ def _sctp_init(value: str) -> bytes:
 
 
 def _nonsense(name: str) -> ProtocolError:
-    return ProtocolError(f"The other side's description makes no sense: its a={name}.")
+    return ProtocolError(f"The other side's description has a wrong {name}.")

@@ -46,19 +46,21 @@ SPARE = 0.75
 """Share of the server's limits that we use: its clock and ours do not tick alike."""
 
 _SENTENCES: dict[str, str] = {
-    ErrorCode.NO_SUCH_ROOM: "Nobody is waiting with this code: it is mistyped, used, or expired.",
-    ErrorCode.ROOM_FULL: "Somebody else has used this code already: ask for a new one.",
-    ErrorCode.RATE_LIMITED: "The server has had too many attempts from here: wait a moment.",
+    ErrorCode.NO_SUCH_ROOM: (
+        "Nobody is waiting with this code: it was mistyped, used already, or has expired."
+    ),
+    ErrorCode.ROOM_FULL: "Somebody else has already used this code: ask for a new one.",
+    ErrorCode.RATE_LIMITED: "The server has counted too many attempts from here: wait a moment.",
     ErrorCode.OVER_CAPACITY: "The server is full: try again later.",
-    ErrorCode.FORBIDDEN: "The server does not let us in.",
+    ErrorCode.FORBIDDEN: "The server does not admit this client.",
 }
 
 _CLOSE_NAMES: dict[int, str] = {code.value: code.name.lower() for code in CloseCode}
 _CLOSE_SENTENCES: dict[int, str] = {
     CloseCode.ROOM_CLOSED: "The code has expired: make a new one.",
     CloseCode.DRAINING: "The server is going away.",
-    CloseCode.SLOW_CONSUMER: "The server gave us up: we did not read fast enough.",
-    CloseCode.NO_PONG: "The server gave us up: it heard nothing from us.",
+    CloseCode.SLOW_CONSUMER: "The server ended the session: this machine read too slowly.",
+    CloseCode.NO_PONG: "The server ended the session: it received nothing from this machine.",
 }
 
 
@@ -203,7 +205,7 @@ class SignalingClient:
                 message = await self._socket.recv()
         except TimeoutError:
             raise ServerUnreachable(
-                f"Nothing has been heard of the server {host_and_port(self._url)} for a while."
+                f"The server {host_and_port(self._url)} has stopped answering."
             ) from None
         except ConnectionClosed as error:
             raise self._end() from error

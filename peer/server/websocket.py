@@ -201,7 +201,7 @@ def _reason(url: str, error: Exception) -> str:
             status = error.response.status_code
             return f"The proxy does not lead to the server {server} (it answers {status})."
         case ProxyError():
-            return f"The proxy on the way to the server {server} does not speak as one."
+            return f"The proxy on the way to the server {server} does not work as a proxy."
         case InvalidProxy():
             return "The proxy in this machine's settings needs an address such as http://host:port."
         case ImportError():
@@ -222,7 +222,7 @@ def _reason(url: str, error: Exception) -> str:
         case ssl_module.SSLError():
             return f"The server {server} does not speak TLS as it should."
         case ValueError() if _takes_proxy(url):
-            return f"The address of the server {server}, or of this machine's proxy, is none."
+            return f"The address of the server {server}, or of this machine's proxy, is not valid."
         case InvalidURI() | ValueError():
             return f"{server!r} is not the address of a server."
         case _:

@@ -337,7 +337,7 @@ class App {
   async #again() {
     const sure = this.#chat.isEmpty || (await this.#question.ask({
       title: 'Start again?',
-      more: 'The messages of this conversation are kept nowhere: they will be gone.',
+      more: 'The messages of this conversation are not saved: they will be lost.',
       yes: 'Yes, start again',
     }));
     if (sure && this.#link === null) this.#restart();

@@ -25,7 +25,7 @@ __all__ = ["receive"]
 Result = TypeVar("Result")
 
 
-@click.command(short_help="Receive what somebody sends you.")
+@click.command(short_help="Receive files and folders from somebody.")
 @click.argument("words", metavar="[CODE|LINK]", nargs=-1)
 @options.code_fd_option
 @options.out_option
@@ -41,15 +41,16 @@ def receive(
     flags: options.ReachFlags,
     verbose: bool,
 ) -> int:
-    """Receive what somebody sends you.
+    """Receive files and folders from somebody.
 
-    The command asks for the code that the sender's screen shows, such as 7-guitar-ocean; the
-    link that is shown beside it does as well. Either may follow the command instead, and other
-    users of this machine might then see it there for a blink. Scripts put it into the environment
-    variable PEERLINE_CODE, or name a descriptor to read it from with --code-fd; they need --yes,
-    too.
+    The command asks for the code on the sender's screen, such as 7-guitar-ocean; the link that
+    is shown beside it works, too.
 
-    Without --server, the sender is looked for on this machine and on the local network.
+    The code or link can also be an argument, but then other users of this machine can briefly
+    see it. In scripts, set PEERLINE_CODE in the environment, or use --code-fd; scripts also need
+    --yes.
+
+    Without --server, the command looks for the sender on this machine and on the local network.
     """
 
     # Before there is an event loop: it has descriptors of its own.
@@ -97,7 +98,7 @@ async def _receive(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: 
         Code.parse(code)
     if not yes and not can_ask():
         raise UsageProblem(
-            "There is no terminal on which to ask whether to accept the files: --yes accepts them."
+            "There is no terminal on which to ask whether to accept the files: add --yes."
         )
     lines = LineReader()
     async with AsyncExitStack() as stack:
@@ -129,7 +130,7 @@ async def _receive(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: 
             screen,
             path=wording.path_in_short(link.path),
             waiting="Waiting for the first bytes ...",
-            finishing="Putting everything in place ...",
+            finishing="Finishing the files ...",
         )
         try:
             took = await transfer_view.follow(incoming, view)
@@ -139,7 +140,7 @@ async def _receive(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: 
                 screen.say(*line)
             raise
         screen.say((f"{transfer_view.summary('Received', incoming, took)}.", "good"))
-        screen.say("Every piece has the digest that the sender gave it. Saved as:")
+        screen.say("Every file matches the digests of the sender. Saved as:")
         for line in [*transfer_view.places(incoming), *transfer_view.notices(incoming)]:
             screen.say(*line)
         await link.close()

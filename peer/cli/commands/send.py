@@ -46,14 +46,15 @@ def send(
 ) -> int:
     """Send files and folders to somebody.
 
-    Shows a code. The other side runs `peerline receive` and types it there, or opens the link
-    that is shown beside it in a browser. The command ends when the other side has confirmed that
-    everything is in place.
+    The command shows a code. The other side runs `peerline receive` and types the code, or opens
+    the link in a browser. The command ends when the other side has confirmed that everything
+    arrived.
 
-    What cannot be read or sent (sockets, pipes, devices) is left out and named, unless --strict
-    refuses that; the exit status then is 10.
+    Files that cannot be read, sockets, pipes and devices are left out and named, and so are files
+    that change before they are sent; the exit status is then 10. With --strict, the command fails
+    in these cases.
 
-    Without --server, the two meet on a server inside this command, which machines of the same
+    Without --server, the command runs a server of its own, which other machines on the same
     network find by themselves.
     """
 
@@ -113,8 +114,8 @@ async def _send(
         took = await transfer_view.follow(outgoing, view)
         await outgoing.done()
         screen.say((f"{transfer_view.summary('Sent', outgoing, took)}.", "good"))
-        what = "what was sent" if outgoing.left_out else "everything"
-        screen.say(f"Confirmed by {receiver}: {what} is in place, with the same digests.")
+        what = "everything that was sent" if outgoing.left_out else "everything"
+        screen.say(f"Confirmed by {receiver}: {what} arrived, with the same digests.")
         for line in transfer_view.notices(outgoing):
             screen.say(*line)
         await link.close()

@@ -141,7 +141,7 @@ def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Li
     lines = [_notable_line(group) for group in first]
     if notable and notable.total > len(first):
         more = count(notable.total - len(first), "more", "more")
-        lines.append(((f"    ... and {more} that are hidden, or programs", "warning"),))
+        lines.append(((f"    ... and {more} hidden files or programs", "warning"),))
     room = max(_LISTED - len(first), _AT_LEAST)
     totals: dict[str, int] = {}
     folders: dict[str, int] = {}
@@ -180,7 +180,7 @@ def danger_of(folder: Path, environ: Mapping[str, str] = os.environ) -> str:
     if real in homes:
         return "your home folder, where programs look for files to run"
     if any(real == home.parent for home in homes) or real == Path(real.anchor):
-        return "the folder above everybody's home" if real.name else "the root of all folders"
+        return "the folder that holds all home folders" if real.name else "the root folder"
     for home in homes:
         if real.is_relative_to(home):
             hidden = any(part.startswith(".") for part in real.relative_to(home).parts)
@@ -291,7 +291,7 @@ class _Survey:
             (self._programs, "can be run"),
         )
         said = [f"{number:,} {phrase}" for number, phrase in numbers if number]
-        return f"Look twice: {', '.join(said)}." if said else ""
+        return f"Check before you accept: {', '.join(said)}." if said else ""
 
 
 def _survey(entries: Iterable[Entry]) -> _Survey:

@@ -49,7 +49,7 @@ async def confirm(screen: Screen, question: str, *, default: bool, lines: LineRe
                 return True
             case "n" | "no":
                 return False
-        screen.say("Please answer y or n.")
+        screen.say("Answer y or n.")
 
 
 async def ask_code(screen: Screen, lines: LineReader) -> str:
@@ -65,7 +65,7 @@ async def ask_code(screen: Screen, lines: LineReader) -> str:
         screen.ask("Code: ")
         typed = await lines.readline()
         if not typed:
-            raise CodeError("No code was given; it looks like 7-guitar-ocean.")
+            raise CodeError("No code was given. A code looks like 7-guitar-ocean.")
         return typed.strip()
     problem: CodeError | None = None
     for _ in range(_ATTEMPTS):
@@ -77,7 +77,7 @@ async def ask_code(screen: Screen, lines: LineReader) -> str:
             screen.say((str(error), "warning"))
         else:
             return typed.strip()
-    raise problem or CodeError("No code was given.")
+    raise problem or CodeError("No code was given. A code looks like 7-guitar-ocean.")
 
 
 async def _typed_code() -> str:
@@ -112,4 +112,4 @@ async def _typed_code() -> str:
     try:
         return await session.prompt_async()
     except EOFError:
-        raise CodeError("No code was given; it looks like 7-guitar-ocean.") from None
+        raise CodeError("No code was given. A code looks like 7-guitar-ocean.") from None

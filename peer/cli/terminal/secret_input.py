@@ -38,7 +38,7 @@ def given_code(words: Sequence[str], descriptor: int | None) -> str:
     if descriptor is None:
         return " ".join(words) or os.environ.get("PEERLINE_CODE", "").strip()
     if words:
-        raise UsageProblem("There is an argument beside --code-fd: give one of the two.")
+        raise UsageProblem("Give the code as an argument or by --code-fd, not both.")
     return read_descriptor(descriptor, "--code-fd")
 
 
@@ -63,9 +63,9 @@ def read_descriptor(descriptor: int, option: str) -> str:
     except OSError as error:
         raise UsageProblem(f"{option} {descriptor}: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise UsageProblem(f"{option} {descriptor}: that is no text.") from None
+        raise UsageProblem(f"{option} {descriptor}: this is not text.") from None
     if not text or len(line) > _LONGEST:
-        raise UsageProblem(f"{option} {descriptor}: there must be one line in it.")
+        raise UsageProblem(f"{option} {descriptor}: it must hold one line.")
     return text
 
 

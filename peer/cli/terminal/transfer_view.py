@@ -84,7 +84,7 @@ def notices(transfer: Transfer | Sources) -> list[Line]:
         ]
         lines += _more(left_out)
     if renamed:
-        lines.append(((f"Under another name ({renamed.total:,}):", "warning"),))
+        lines.append(((f"Renamed ({renamed.total:,}):", "warning"),))
         lines += [
             (
                 *("    ", (wording.file_name(each.path), "name"), " is now "),
@@ -115,7 +115,7 @@ def unfinished(incoming: IncomingTransfer) -> list[Line]:
     paths = incoming.partial_paths
     if not paths:
         return []
-    lines: list[Line] = [(("Left unfinished; another run begins anew:", "warning"),)]
+    lines: list[Line] = [(("Unfinished files; another run starts from the beginning:", "warning"),)]
     lines += [("    ", (str(path), "name")) for path in paths[:_SHOWN]]
     if len(paths) > _SHOWN:
         lines.append((f"    ... and {count(len(paths) - _SHOWN, 'more', 'more')}",))

@@ -85,8 +85,8 @@ def connected(screen: Screen, link: Link) -> None:
         screen.say(
             (
                 (
-                    "No code or password protects this room: compare the words with the other "
-                    "side, by voice, before you trust it."
+                    "No code or password protects this room: compare the words by voice before "
+                    "you trust it."
                 ),
                 "warning",
             )
@@ -117,7 +117,7 @@ def invitation(
             screen.say()
         elif qr.can_show(screen, drawn):
             needed = len(drawn) + rows
-            lines.insert(2, ((f"(as a QR code in a window of {needed} lines)", "dim"),))
+            lines.insert(2, ((f"(a window of {needed} lines has room for a QR code)", "dim"),))
     for line in lines:
         screen.say(*line)
 
@@ -153,8 +153,15 @@ def _command_and_code(invitation: Invitation, command: str) -> list[tuple[Part, 
         lines.append(("In a terminal on this machine, run this and type the code:",))
     else:
         lines += [
-            (("This network carries no announcements, so the code alone is not", "warning"),),
-            (("found from another machine: there, paste the whole link.", "warning"),),
+            (
+                (
+                    (
+                        "This network carries no announcements: on another machine, paste the "
+                        "link, because the code alone is not found there."
+                    ),
+                    "warning",
+                ),
+            ),
             ("In a terminal, run this and type the code, or the link:",),
         ]
     return [

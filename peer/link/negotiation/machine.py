@@ -81,7 +81,7 @@ _LATE_KINDS: Final = frozenset({"candidate", "end_of_candidates"})
 _NO_PATH_REASONS: Final = {
     "no_relay": "The other side wants to be reached through a TURN server only, and none gave it "
     "an address.",
-    "no_address": "The other side has no network address that it may show.",
+    "no_address": "The other side has no network address that it is allowed to share.",
 }
 """What the other side's `NoPath.reason` means to us."""
 
@@ -418,7 +418,7 @@ class Negotiation:
 
     def _receive_offer(self, gen: int, offer: Offer, now: float) -> None:
         if self._password is None and not offer.commit:
-            raise ProtocolError("The other side's offer lacks what makes it verifiable.")
+            raise ProtocolError("The other side's offer cannot be verified.")
         if self.stage not in (SetupStage.DESCRIPTION, SetupStage.PATH) or gen > MAX_GENERATION:
             return
         if gen <= self._offered or self._offers >= MAX_OFFERS:

@@ -142,7 +142,7 @@ def parse_body(kind: type[Body], body: bytes | str) -> Body:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise ProtocolError("The other side sent a signal that makes no sense.") from None
+        raise ProtocolError("The other side sent a signal that is not valid.") from None
 
 
 def parse_bye(body: bytes | str) -> Bye:
@@ -164,7 +164,7 @@ def nonce_of(answer: Answer) -> bytes:
     except ValueError:
         nonce = b""
     if len(nonce) != NONCE_SIZE:
-        raise ProtocolError("The other side's answer lacks what makes it verifiable.")
+        raise ProtocolError("The other side's answer cannot be verified.")
     return nonce
 
 

@@ -38,7 +38,7 @@ class PacketTransport(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the other side closed DTLS."""
+        """Whether the other side closed the encrypted connection."""
 
     @property
     def blocked(self) -> bool:

@@ -305,7 +305,7 @@ class AssociationTransport:
                 transport.send(packets)
         self._take_events()
         if transport.ended:
-            self._end("the other side closed DTLS")
+            self._end("the other side closed the encrypted connection")
         elif not self._is_closed:
             self._set_timer(association.get_timer(), now)
 

@@ -234,7 +234,7 @@ class IceProtocol(StunProtocol):
         """The machine at an address says that nothing listens there."""
         pairs = self.receiver._nominated.values()
         if any(pair.protocol is self and pair.remote_addr == address[:2] for pair in pairs):
-            self.receiver.doubt(self, "Nothing listens at the other end any more.")
+            self.receiver.doubt(self, "The program at the other end has stopped.")
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         """Take a datagram from anybody; raises nothing, whatever it is."""

@@ -88,7 +88,9 @@ class UdpClient(_Client, turn.TurnClientUdpProtocol):
         """The system says that the server's port is closed."""
         receiver = self.receiver
         if isinstance(exc, ConnectionRefusedError) and isinstance(receiver, IceProtocol):
-            receiver.receiver.doubt(receiver, "The TURN server that relayed it is gone.")
+            receiver.receiver.doubt(
+                receiver, "The TURN server that relayed the connection has stopped answering."
+            )
 
 
 class TcpClient(_Client, turn.TurnClientTcpProtocol):

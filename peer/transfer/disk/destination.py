@@ -151,7 +151,7 @@ class Destination:
             raise disk_error(exc, self.folder, writing=True) from exc
         except ValueError as exc:
             os.close(self._root)
-            raise TransferError(f"The sender offered what cannot be: {exc}.") from exc
+            raise TransferError(f"The offer is not valid: {exc}.") from exc
         except BaseException:
             os.close(self._root)
             raise
@@ -291,7 +291,7 @@ class Destination:
             return False
         moved = self._moved_target(parts, target)
         if moved is None:
-            self._leave_out(file, "is a link to something that has not come")
+            self._leave_out(file, "is a link to something that has not arrived")
             return False
         try:
             folder = self._walk(parts[:-1])

@@ -31,7 +31,7 @@ _WRITING: Final = {
     errno.EINVAL: "The name {name} is not allowed on this disk.",
     errno.EILSEQ: "The name {name} is not allowed on this disk.",
     errno.ELOOP: "{name} was not written: a link is in the way.",
-    errno.ENOTDIR: "{name} was not written: something that is no folder is in the way.",
+    errno.ENOTDIR: "{name} was not written: something that is not a folder is in the way.",
     errno.EISDIR: "{name} was not written: a folder of that name is in the way.",
     errno.EEXIST: "{name} was not written: something of that name is in the way.",
     errno.ENOENT: "{name} was not written: its folder has disappeared.",

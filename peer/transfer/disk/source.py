@@ -48,7 +48,7 @@ class SourceChanged(TransferError):
     """
 
     def __init__(self, file: int, name: str) -> None:
-        super().__init__(f'"{display_name(name)}" changed while it was being sent.')
+        super().__init__(f'"{display_name(name)}" changed before all of it was sent.')
         self.file = file
         self.reason = "has changed since it was listed"
 

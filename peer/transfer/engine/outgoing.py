@@ -45,7 +45,7 @@ _REFUSALS = {
     "too_many": "These are more files than the other side takes.",
     "busy": "The other side has too many offers waiting; try again later.",
     "disk": "The other side cannot write the files.",
-    "unsupported": "The other side is too old for what you send.",
+    "unsupported": "The other side's version is too old for these files.",
 }
 
 

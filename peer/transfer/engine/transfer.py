@@ -44,6 +44,7 @@ JOBS = 8
 
 
 _NOTHING = "No file was sent."
+_KEPT = "Complete files are kept; send again to transfer everything."
 
 
 class Transfer(ABC, Generic[AnyMachine]):
@@ -192,8 +193,7 @@ class Transfer(ABC, Generic[AnyMachine]):
         """End it without telling the other side: the link is gone."""
         if self._error is None and self._stage() is not TransferStage.DONE:
             begun = self._stage() is TransferStage.RUNNING
-            rest = "Whole files stay; run it again to send all anew." if begun else _NOTHING
-            broken = TransferBroken(f"{error} {rest}")
+            broken = TransferBroken(f"{error} {_KEPT if begun else _NOTHING}")
             broken.__cause__ = error
             self._error = broken
         self._task.cancel()
@@ -312,7 +312,7 @@ class Transfer(ABC, Generic[AnyMachine]):
         if event.code in ("integrity", "changed"):
             if event.remote and sentence:
                 sentence = f"The other side says: {sentence}"
-            return IntegrityError(sentence or "What arrived is not what was sent.")
+            return IntegrityError(sentence or "The files that arrived differ from those sent.")
         if event.code == "cancelled":
             if not event.remote:
                 return TransferCancelled()

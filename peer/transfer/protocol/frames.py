@@ -150,7 +150,7 @@ def parse_frame(data: bytes) -> Frame | None:
         raise BadFrame(f"unknown flags {flags:#04x}", transfer)
     if kind == BlockType.DATA:
         if len(data) == HEADER_SIZE:
-            raise BadFrame("no payload", transfer)
+            raise BadFrame("no content", transfer)
         return DataFrame(transfer, file, offset, memoryview(data)[HEADER_SIZE:])
     if kind == BlockType.PACK:
         return PackFrame(transfer, _parse_pack(data, transfer))

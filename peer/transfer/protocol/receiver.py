@@ -342,7 +342,7 @@ class Receiver(Machine[ReceiverState]):
                 | FilesDone()
                 | Done()
             ):
-                raise Violation("a receiver's message from the sender")
+                raise Violation("a message that only a receiver sends")
             case _:
                 assert_never(message)
 
@@ -411,7 +411,7 @@ class Receiver(Machine[ReceiverState]):
         """
         file = frame.file
         if not self._is_file(file) or frame.offset >= self.manifest.size(file):
-            raise Violation(f"a block for no place in file {file}")
+            raise Violation(f"a block outside file {file}")
         number = frame.offset // SEGMENT_SIZE
         segment = self._segments.get((file, number))
         if segment is not None:
@@ -438,7 +438,7 @@ class Receiver(Machine[ReceiverState]):
         """Begin a segment, if there is credit."""
         self._used += credit(self.manifest, file, self._version)
         if self._used > self._window * SEGMENT_SIZE:
-            raise Violation("a block beyond the credit")
+            raise Violation("a block beyond the granted window")
         segment = Segment(number * SEGMENT_SIZE, self.manifest.segment_length(file, number))
         self._segments[file, number] = segment
         return segment

@@ -297,7 +297,7 @@ class Sender(Machine[SenderState]):
     def source_changed(self, file: int) -> None:
         """Tell that a file is not what was offered: ends the transfer with code `changed`."""
         name = display_name(self.manifest[file].path)
-        self._fail("changed", f'"{name}" changed while it was being sent.')
+        self._fail("changed", f'"{name}" changed before all of it was sent.')
 
     # Messages
 
@@ -329,7 +329,7 @@ class Sender(Machine[SenderState]):
             case Cancel():
                 self._ended_by_peer(message)
             case Offer() | OfferMore() | Skip():
-                raise Violation("a sender's message from the receiver")
+                raise Violation("a message that only a sender sends")
             case _:
                 assert_never(message)
 
@@ -427,7 +427,7 @@ class Sender(Machine[SenderState]):
                 else:
                     together.update(ours)
         if known and together.hexdigest() != message.digest:
-            raise Violation("a file has another digest at the receiver's", "integrity")
+            raise Violation("files have other digests at the receiver's", "integrity")
         self._request_segments()
 
     def _confirm(self, file: int, segments: int) -> bytes | None:

@@ -82,11 +82,10 @@ def test_code_for_cameras_is_whole_or_not_there(rows: int) -> None:
         assert any("192.168.100.200" in line for line in shown)
 
 
-def test_room_that_is_lacking_is_told() -> None:
-    assert any("in a window of" in line for line in display(80, 24, qr=None, words=2, lan=True))
-    assert not any(
-        "in a window of" in line for line in display(80, 24, qr=False, words=2, lan=True)
-    )
+@pytest.mark.parametrize(("qr", "told"), [(None, True), (False, False)])
+def test_room_that_is_lacking_is_told(qr: bool | None, told: bool) -> None:
+    lines = display(80, 24, qr=qr, words=2, lan=True)
+    assert any("has room for a QR code" in line for line in lines) == told
 
 
 def test_network_without_announcements_is_told() -> None:

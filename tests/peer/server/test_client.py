@@ -258,7 +258,7 @@ async def test_a_server_that_falls_silent_is_noticed(monkeypatch: pytest.MonkeyP
 
     async with nothing_left_behind(), scripted(script) as url:
         client = await SignalingClient.join(url, HELLO)
-        with pytest.raises(ServerUnreachable, match="heard"):
+        with pytest.raises(ServerUnreachable, match="stopped answering"):
             async for _ in client:
                 pass
         await client.close()
@@ -339,7 +339,7 @@ async def test_full_room_is_told_from_a_code_that_somebody_else_has_used() -> No
     limits = LimitsConfig(peers_per_room=2)
     async with nothing_left_behind(), running_server(limits=limits) as server:
         for first, second, said in (
-            (Hello(code=True), None, "Somebody else has used this code"),
+            (Hello(code=True), None, "Somebody else has already used this code"),
             (Hello(room="hall"), Hello(room="hall"), r"^The room is full\.$"),
         ):
             host = await SignalingClient.join(server.urls[0], first)

@@ -136,8 +136,8 @@ async def test_a_server_that_is_excepted_is_reached_without(settings: pytest.Mon
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "it answers 403"),
         (b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n", "it answers 407"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "does not speak as one"),
-        (b"", "does not speak as one"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "does not work as a proxy"),
+        (b"", "does not work as a proxy"),
     ],
 )
 async def test_a_proxy_that_does_not_lead_there_is_told(
@@ -154,7 +154,7 @@ async def test_a_proxy_that_does_not_lead_there_is_told(
     [
         ("http://me:secret@127.0.0.1:1", "cannot be reached through this machine's proxy"),
         ("proxy.test:secret", "needs an address such as http://"),
-        ("http://me:secret", "or of this machine's proxy, is none"),
+        ("http://me:secret", "or of this machine's proxy, is not valid"),
         ("http://secret@127.0.0.1:1", "needs an address such as http://"),
         ("ftp://me:secret@127.0.0.1:1", "needs an address such as http://"),
         ("socks5h://me:secret@127.0.0.1:1", "python-socks|cannot be reached"),

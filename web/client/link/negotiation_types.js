@@ -47,7 +47,7 @@ export const MISMATCH =
 export const NO_PATH_REASONS = Object.freeze({
   no_relay:
     'The other side wants to be reached through a relay (TURN) only, and none gave it an address.',
-  no_address: 'The other side has no network address that it may show.',
+  no_address: 'The other side has no network address that it is allowed to share.',
 });
 
 /** By the code of our problem, the code of the `bye` that tells it; `failed` for all others. */

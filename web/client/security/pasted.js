@@ -86,7 +86,7 @@ export function serverOf(text) {
     // Reported below: the code does not belong to this server.
   }
   throw problem('other_server', {
-    sentence: 'This code belongs to another server, whose address makes no sense here.',
+    sentence: 'This code belongs to another server, whose address cannot be used here.',
   });
 }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["chat"]
 
 
-@click.command(short_help="Talk to somebody, and exchange files on the way.")
+@click.command(short_help="Chat with other people, and exchange files.")
 @click.argument("words_of_target", metavar="[CODE|LINK|ROOM]", nargs=-1)
 @options.code_fd_option
 @click.option(
@@ -30,13 +30,13 @@ __all__ = ["chat"]
     metavar="TEXT",
     envvar="PEERLINE_PASSWORD",
     show_envvar=True,
-    help="Password of a named room; '-' asks for it, so that nobody sees it.",
+    help="Password of a named room; '-' asks for it without showing it.",
 )
 @click.option(
     "--password-fd",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Read the password from descriptor N, so that no other user sees it; for scripts.",
+    help="Read the password from file descriptor N, hidden from other users; for scripts.",
 )
 @options.out_option
 @options.yes_option
@@ -59,18 +59,18 @@ def chat(
     flags: options.ReachFlags,
     verbose: bool,
 ) -> int:
-    """Talk to somebody, and exchange files on the way.
+    """Chat with other people, and exchange files.
 
-    Without an argument it makes a code for the other side. With a CODE or LINK it goes to
-    whoever made that; `peerline chat -` asks for it. With the name of a ROOM it meets everybody
-    there; this needs --server.
+    Without an argument, the command makes a code for the other side. With a CODE or LINK, it
+    connects to the person who made it; `peerline chat -` asks for the code. With the name of a
+    ROOM, it connects to everybody in that room; this needs --server.
 
-    When standard input is no terminal, each of its lines is a message, what comes in is
-    printed as `name: text`, and the end of the input ends the chat.
+    If standard input is not a terminal, each of its lines is sent as a message, each message
+    received is printed as `name: text`, and the end of the input ends the chat.
 
-    A code or password that stands behind the command might be seen there for a blink by other
-    users of this machine. Scripts put them into the environment variables PEERLINE_CODE and
-    PEERLINE_PASSWORD, or name descriptors to read them from with --code-fd and --password-fd.
+    Other users of this machine can briefly see a code or password that is given as an argument.
+    In scripts, set PEERLINE_CODE and PEERLINE_PASSWORD in the environment, or use --code-fd and
+    --password-fd.
     """
     # Before there is an event loop: it has descriptors of its own, and Ctrl-C would wait for it.
     target = given_code(words_of_target, code_fd)
@@ -121,7 +121,7 @@ async def _chat(
         lines = LineReader()
         if not target:
             if password is not None:
-                raise UsageProblem("--password belongs to a named ROOM; a code needs none.")
+                raise UsageProblem("--password is for a named ROOM; a code needs no password.")
             invitation = await stack.enter_async_context(invite(reach, words=words, port=port))
             room = invitation.room
             wording.invitation(
@@ -135,7 +135,8 @@ async def _chat(
         else:
             if reach.server is None:
                 raise UsageProblem(
-                    f"'{safe_line(target)}' is no code. As the name of a room it needs --server."
+                    f"'{safe_line(target)}' is not a code. To use it as the name of a room, add "
+                    "--server."
                 )
             room = await stack.enter_async_context(
                 join(reach, reach.server, room=target, password=password)
@@ -163,7 +164,7 @@ def _password(given: str | None, descriptor: int | None) -> str | None:
     elif given == "-":
         given = ask_password()
     if given == "":
-        raise UsageProblem("The password is empty; leave it out for a room without one.")
+        raise UsageProblem("The password is empty; leave it out for a room without a password.")
     return given
 
 

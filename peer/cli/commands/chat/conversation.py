@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "/send": "/send FILE...   send files or folders",
-        "/accept": "/accept         take what was offered; of several: its number, a name, or all",
-        "/decline": "/decline        do not take them",
-        "/sas": "/sas            show the words that are the same on both sides",
-        "/path": "/path           show how the bytes travel",
-        "/help": "/help           show this; a message that starts with / takes two of them",
-        "/quit": "/quit           leave (Ctrl-D too)",
+        "/accept": "/accept         accept an offer; of several: its number, a name, or all",
+        "/decline": "/decline        decline an offer",
+        "/sas": "/sas            show the words to compare with the other side",
+        "/path": "/path           show the network path",
+        "/help": "/help           show this list; a message that begins with / needs a second /",
+        "/quit": "/quit           leave; Ctrl-D does the same",
     }
 )
 
@@ -231,7 +231,7 @@ class Conversation:
             self._deliver(line, [somebody])
         if self._lines_said > len(self._said):
             last = count(len(self._said), "line")
-            self._face.notice(f"{somebody.name} came later and is told the last {last} alone.")
+            self._face.notice(f"{somebody.name} came later and gets only the last {last}.")
 
     def _deliver(self, line: str, people: Sequence[Somebody]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._say(line, people), name="chat message")
@@ -285,7 +285,7 @@ class Conversation:
             # What a pipe was promised arrives; who types /quit does not want to wait for files.
             await self._files.settle()
         if self._lines_said and not self._failed:
-            self._face.notice(f"Everything reached {', '.join(self._reached)}.")
+            self._face.notice(f"Everything was delivered to {', '.join(self._reached)}.")
 
     async def _wait_for_those_on_the_way(self) -> None:
         """Wait, not for long, for those who are in the room and have no link yet."""
@@ -317,7 +317,7 @@ class Conversation:
                 self._files.answer(rest, accept=False)
             case _:
                 self._face.notice(
-                    (f"There is no {safe_line(word)}; /help lists what there is.", "")
+                    (f"There is no command {safe_line(word)}; /help lists the commands.", "")
                 )
 
     def _each(self, show: Callable[[Somebody], None]) -> None:

@@ -76,9 +76,11 @@ class ChatFiles:
             return
         missing = [path for path in paths if not path.exists()]
         if not paths:
-            self._face.notice("Which file? /send FILE...")
+            self._face.notice("Name the files to send: /send FILE...")
         elif missing:
-            self._face.notice((f"There is no {safe_line(str(missing[0]))}.", "warning"))
+            self._face.notice(
+                (f'There is no file or folder called "{safe_line(str(missing[0]))}".', "warning")
+            )
         elif not people:
             self._face.notice("Nobody is here yet.")
         for somebody in people if paths and not missing else ():
@@ -96,7 +98,7 @@ class ChatFiles:
             elif self._face.commands:
                 await self._ask(somebody, incoming)
             else:
-                await incoming.decline("Nobody is there to accept files.")
+                await incoming.decline("Nobody can accept files there.")
                 what = _what(incoming)
                 self._face.notice(f"Declined {what} from {somebody.name}: --yes accepts files.")
 
@@ -119,13 +121,13 @@ class ChatFiles:
         if which.isdecimal() and int(which) in standing:
             chosen = [int(which)]  # whatever people call themselves
         if not standing:
-            self._face.notice("Nothing was offered.")
+            self._face.notice("There is no offer to answer.")
         elif not chosen:
             self._face.notice((f"There is no offer '{safe_line(which)}'.", "warning"))
             self._list()
         elif not which and len(chosen) > 1:
             # One of them may have come a moment ago, and not be the one that was meant.
-            self._face.notice(f"Which one? /{word} and its number, a name, or all:")
+            self._face.notice(f"There are several offers. Type /{word} and one of these, or all:")
             self._list()
         else:
             for number in chosen:

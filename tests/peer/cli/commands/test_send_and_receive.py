@@ -155,7 +155,7 @@ def test_refusal_is_status_five_on_both_sides_and_writes_nothing(
         with Terminal(*receiving, env=env, cwd=tmp_path) as bob:
             bob.expect(r"Accept\? \[Y/n\] ")
             bob.enter("perhaps")
-            bob.expect("Please answer y or n")
+            bob.expect("Answer y or n")
             bob.expect(r"Accept\? \[Y/n\] ")
             bob.enter("n")
             assert bob.wait() == 5
@@ -401,7 +401,7 @@ def test_unreachable_server_is_status_three(env: Environment, tmp_path: Path) ->
         (("receive", "7-nonsens-words"), "not a word of any code"),
         (("receive", "https://example.org/"), "has no code in it"),
         (("receive", "7-acid-thorn"), "There is no terminal on which to ask"),
-        (("receive", "7-acid-thorn", "--yes", "--code-fd", "0"), "give one of the two"),
+        (("receive", "7-acid-thorn", "--yes", "--code-fd", "0"), "not both"),
         (("receive", "--yes", "--code-fd", "99"), "--code-fd 99"),
         (("chat", "lobby", "--password", "-", "--server", "x"), "no terminal on which to ask"),
         (("receive", "7-acid-thorn", "--server", "ftp://x"), "starts with https://"),

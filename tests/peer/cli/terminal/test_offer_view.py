@@ -49,7 +49,7 @@ def test_what_acts_or_hides_stands_first_however_long_the_list(
     assert lines[0].startswith("alice wants to send you 31 files")
     assert lines[1].startswith(f"    {first}")
     assert said in lines[1]
-    assert any(line.startswith("Look twice:") for line in lines)
+    assert any(line.startswith("Check before you accept:") for line in lines)
 
 
 def test_decoys_do_not_bury_what_acts_by_itself(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_decoys_do_not_bury_what_acts_by_itself(tmp_path: Path) -> None:
     random.Random(1).shuffle(entries)
     lines = lines_of(*entries, out=tmp_path)
     assert lines[1].startswith("    .zshenv  ")
-    assert "    ... and 1,093 more that are hidden, or programs" in lines
+    assert "    ... and 1,093 more hidden files or programs" in lines
     assert "    ... and 126 more" in lines
     assert "101 may take effect without being opened, 601 hidden, 500 can be run" in "".join(lines)
     assert len(lines) < 20
@@ -131,8 +131,8 @@ def folders(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     [
         (".", "your home folder"),
         ("Downloads/..", "your home folder"),
-        ("..", "the folder above everybody's home"),
-        ("/", "the root of all folders"),
+        ("..", "the folder that holds all home folders"),
+        ("/", "the root folder"),
         (".ssh", "hidden folder"),
         (".config/autostart", "hidden folder"),
         ("Downloads/.x/y", "hidden folder"),

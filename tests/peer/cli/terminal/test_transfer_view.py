@@ -47,7 +47,7 @@ def test_what_was_left_out_is_named_and_has_a_status_of_its_own() -> None:
 
 def test_new_names_are_told_and_are_no_failure() -> None:
     ended = Ended(renamed=Notes([Renamed("a:b\u202e", "a_b (1)")]))
-    assert said(ended) == ["Under another name (1):", "    a:b\\u202e is now a_b (1)"]
+    assert said(ended) == ["Renamed (1):", "    a:b\\u202e is now a_b (1)"]
     assert status_of(ended) == 0  # type: ignore[arg-type]  # as far as it is looked at
 
 
@@ -56,7 +56,7 @@ def test_many_are_counted_whether_or_not_they_were_kept() -> None:
     left_out.count(1000)
     lines = said(Ended(left_out=left_out, renamed=Notes([Renamed("a", "b")] * 6)))
     assert lines[0] == "Left out (1,150):"
-    assert lines[6:8] == ["    ... and 1,145 more", "Under another name (6):"]
+    assert lines[6:8] == ["    ... and 1,145 more", "Renamed (6):"]
     assert lines[-1] == "    ... and 1 more"
 
 
@@ -77,7 +77,7 @@ def test_places_of_many_files_do_not_fill_the_screen() -> None:
 def test_what_lies_around_half_is_told() -> None:
     ended = Ended(partial_paths=tuple(Path(f"/x/.{number}.part") for number in range(7)))
     lines = text_of(unfinished(ended))  # type: ignore[arg-type]  # as far as it is looked at
-    assert lines[0] == "Left unfinished; another run begins anew:"
+    assert lines[0] == "Unfinished files; another run starts from the beginning:"
     assert lines[1] == "    /x/.0.part"
     assert lines[-1] == "    ... and 2 more"
     assert unfinished(Ended()) == []  # type: ignore[arg-type]  # as far as it is looked at

@@ -355,7 +355,7 @@ async def test_with_own_addresses_out_of_sight_and_no_server_there_is_nothing_to
     made = Connection(hide_hosts=True)
     made.create_channel(CONTROL)
     try:
-        with pytest.raises(NoPath, match="own addresses are not to be shown"):
+        with pytest.raises(NoPath, match="own addresses must stay hidden"):
             await made.offer()
     finally:
         await made.close()

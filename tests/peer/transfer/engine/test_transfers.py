@@ -294,7 +294,7 @@ async def test_a_source_that_changes_breaks_the_transfer(tmp_path: Path) -> None
         await until(incoming, MIB)
         os.truncate(source, 40 * MIB - 1)
         for transfer in (outgoing, incoming):
-            with pytest.raises(IntegrityError, match='"f" changed while it was being sent'):
+            with pytest.raises(IntegrityError, match='"f" changed before all of it was sent'):
                 await transfer.done()
 
 
@@ -365,7 +365,7 @@ async def test_a_broken_link_breaks_what_runs_and_keeps_what_arrived(tmp_path: P
         await until(incoming, MIB)
         await link.break_off()
         for transfer in (outgoing, incoming, waiting):
-            said = "No file was sent" if transfer is waiting else "run it again"
+            said = "No file was sent" if transfer is waiting else "Complete files are kept"
             with pytest.raises(TransferBroken, match=said) as caught:
                 await transfer.done()
             assert isinstance(caught.value.__cause__, LinkLost)

@@ -95,8 +95,8 @@ def offer(**changes: object) -> str:
             "sum up",
         ),
         ('{"t":"offer_more","transfer":2,"entries":[]}', "before the offer"),
-        ('{"t":"accept","transfer":2,"window":1}', "receiver's message"),
-        ('{"t":"done","transfer":2,"files":0,"bytes":0}', "receiver's message"),
+        ('{"t":"accept","transfer":2,"window":1}', "only a receiver sends"),
+        ('{"t":"done","transfer":2,"files":0,"bytes":0}', "only a receiver sends"),
         (offer(files=-1), "malformed"),
         ("nonsense", "malformed"),
     ],
@@ -136,7 +136,7 @@ def test_blocks_beyond_the_credit_end_the_transfer() -> None:
         receiver.receive_block(segment(0, number)[1])
     assert receiver.state is ReceiverState.RECEIVING
     receiver.receive_block(segment(0, 2)[1])
-    assert broke_the_protocol(receiver, "beyond the credit")
+    assert broke_the_protocol(receiver, "beyond the granted window")
 
 
 def test_a_written_segment_returns_its_credit() -> None:
@@ -180,10 +180,10 @@ def test_a_file_that_was_left_unfinished_counts_against_the_window() -> None:
 @pytest.mark.parametrize(
     ("block", "about"),
     [
-        (serialize_data(2, 1, 0, b"x"), "no place"),
-        (serialize_data(2, 0xFFFFFFFF, 0, b"x"), "no place"),
-        (serialize_data(2, 0, len(DATA), b"x"), "no place"),
-        (serialize_data(2, 0, 2**64 - 1, b"x"), "no place"),
+        (serialize_data(2, 1, 0, b"x"), "outside file"),
+        (serialize_data(2, 0xFFFFFFFF, 0, b"x"), "outside file"),
+        (serialize_data(2, 0, len(DATA), b"x"), "outside file"),
+        (serialize_data(2, 0, 2**64 - 1, b"x"), "outside file"),
         (serialize_data(2, 0, len(DATA) - 1, b"xx"), "crosses the end"),
         (serialize_data(2, 0, MIB - 1, b"xx"), "crosses the end"),
         (serialize_segment(2, 0, 1, MIB - 1, bytes(32)), "other bounds"),
@@ -204,7 +204,7 @@ def test_blocks_for_a_folder_end_the_transfer() -> None:
     receiver = receiving(manifest)
     events(receiver)
     receiver.receive_block(serialize_data(2, 0, 0, b"x"))
-    assert broke_the_protocol(receiver, "no place")
+    assert broke_the_protocol(receiver, "outside file")
 
 
 def test_overlapping_blocks_end_the_transfer() -> None:

@@ -146,7 +146,7 @@ def test_password_of_a_room_authenticates_and_a_wrong_one_is_refused(
 def test_room_without_a_server_is_usage(env: Environment, tmp_path: Path) -> None:
     with Piped("chat", "lobby", env=env, cwd=tmp_path) as command:
         assert command.wait() == 2
-        assert "needs --server" in command.err.text
+        assert "add --server" in command.err.text
 
 
 def test_interrupt_while_waiting_leaves_nothing_behind(env: Environment, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_file_is_offered_accepted_and_confirmed_inside_a_chat(
         ) as bob:
             alice.expect_display("> ?", r"bob \(direct\)  /help")
             alice.enter("/send 'no such file'")
-            alice.expect("There is no no such file")
+            alice.expect('There is no file or folder called "no such file"')
             alice.enter("/send 'a picture.jpg'")
             alice.expect(r"Offered a picture\.jpg \(1 file, 700 kB\) to bob")
             bob.expect(r"alice wants to send you a picture\.jpg \(1 file, 700 kB\)")
@@ -188,7 +188,7 @@ def test_file_is_offered_accepted_and_confirmed_inside_a_chat(
             bob.enter("/decline")
             alice.expect("Not sent to bob: The other side refused the files")
             bob.enter("/accept")
-            bob.expect("Nothing was offered")
+            bob.expect("There is no offer to answer")
             bob.enter("/quit")
             assert bob.wait() == 0
             assert alice.wait() == 0
@@ -235,7 +235,7 @@ def test_line_of_a_pipe_reaches_those_who_come_while_it_is_open(
             assert bob.wait() == 0
         alice.close_input()
         assert alice.wait() == 0
-    assert "Everything reached alice, bob." in board.err.text
+    assert "Everything was delivered to alice, bob." in board.err.text
 
 
 def test_line_of_a_pipe_that_ends_at_once_reaches_everybody_in_the_room(
@@ -283,7 +283,7 @@ def test_of_several_offers_one_is_taken_by_its_number_or_by_a_name(
         me.expect(r"    \.bashrc  7 B, takes effect by itself, hidden")
         me.expect(r"Type /accept 2 or /decline 2\.")
         me.enter("/accept")
-        me.expect(r"Which one\? /accept and its number, a name, or all:")
+        me.expect(r"There are several offers\. Type /accept and one of these, or all:")
         me.enter("/accept carol")
         me.expect("There is no offer 'carol'")
         me.enter("/decline 2")

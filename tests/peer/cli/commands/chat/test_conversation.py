@@ -193,7 +193,7 @@ async def test_name_of_a_person_cannot_pass_for_the_number_of_an_offer(tmp_path:
     files.answer("", accept=True)
     await files.settle()
     assert [each.answer for each in offers.values()] == ["accepted", "", ""]
-    assert "Which one? /accept and its number, a name, or all:" in face.said
+    assert "There are several offers. Type /accept and one of these, or all:" in face.said
     files.answer("ALICE", accept=True)
     assert "There is no offer 'ALICE'." in face.said
     files.answer("3", accept=False)
@@ -201,4 +201,4 @@ async def test_name_of_a_person_cannot_pass_for_the_number_of_an_offer(tmp_path:
     await files.settle()
     assert [each.answer for each in offers.values()] == ["accepted", "accepted", "declined"]
     files.answer("all", accept=True)
-    assert face.said[-1] == "Nothing was offered."
+    assert face.said[-1] == "There is no offer to answer."
