@@ -15,6 +15,7 @@ from peer.config import ChannelParameters, LinkConfig, Priority, Timeouts
 from peer.errors import ChannelClosed, ChannelOverflow, LinkClosed, LinkLost, MessageTooLarge
 from peer.rtc import Connection
 from tests.support.links.link_pair import LinkPair, link_pair
+from tests.support.waiting import until
 
 
 @contextlib.asynccontextmanager
@@ -205,11 +206,11 @@ async def test_a_late_reader_gets_everything_and_the_sender_waits() -> None:
         sending = asyncio.create_task(send_all(ours, [bytes(50_000)] * 30))
         most = 0
         for _ in range(30):
-            assert await theirs.receive() == bytes(50_000)
-            await asyncio.sleep(0.002)
+            await until(lambda: theirs.waiting_bytes >= 150_000 or ours.stats.sent == 30)
             most = max(most, theirs.waiting_bytes)
+            assert await theirs.receive() == bytes(50_000)
         await sending
-        assert most <= 250_000
+        assert 150_000 <= most <= 250_000
         assert theirs.stats.received == ours.stats.sent == 30
         assert theirs.stats.waiting == theirs.stats.dropped == 0
 

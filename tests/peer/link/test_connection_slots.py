@@ -69,8 +69,8 @@ async def test_who_stops_waiting_drives_nobody_out() -> None:
     impatient = Holder(places)
     await asyncio.sleep(0)
     await impatient.leave()
-    await asyncio.sleep(0.06)
-    assert not holder.task.done()
+    driven_out, _ = await asyncio.wait({holder.task}, timeout=0.06)
+    assert not driven_out
     await holder.leave()
 
 
