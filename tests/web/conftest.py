@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 
 from lab.namespaces import own_network
 from signaling.assets import page_directory
-from signaling.config import Listener, ServerConfig
+from signaling.config import ServerConfig
 from signaling.server import SignalingServer
 from tests.support.browsers.browser import Person, chromium
 
@@ -40,7 +40,7 @@ def network() -> Iterator[None]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(network: None) -> AsyncIterator[SignalingServer]:
     """A signaling server that serves the page."""
-    config = ServerConfig(listeners=(Listener("127.0.0.1", 0),), page=page_directory())
+    config = ServerConfig(page=page_directory())
     async with SignalingServer(config) as server:
         yield server
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Dialog, expect
 
 from signaling.assets import page_directory
-from signaling.config import Listener, ServerConfig
+from signaling.config import ServerConfig
 from signaling.server import SignalingServer
 from tests.support.browsers.browser import PATIENCE, Person, chromium
 from tests.support.transfer.samples import write_file
@@ -206,7 +206,7 @@ async def test_a_chat_without_end_does_not_grow_without_end(person: NewPerson) -
 
 
 async def test_everything_fits_a_phone_with_text_of_twice_the_size(tmp_path: Path) -> None:
-    config = ServerConfig(listeners=(Listener("127.0.0.1", 0),), page=page_directory())
+    config = ServerConfig(page=page_directory())
     async with (
         SignalingServer(config) as server,
         chromium("--blink-settings=defaultFontSize=32") as browser,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 import peer
 from peer.config import LinkConfig, Timeouts
@@ -20,7 +18,6 @@ from peer.security.guesses import ROOM_GUESSES
 from peer.security.pake import Pake, PakeDone
 from signaling.messages import PeerEvent, Signal, SignalFrom, SignalKind
 from signaling.server import SignalingServer
-from tests.support.links.rooms import running_server
 from tests.support.processes.leftovers import nothing_left_behind
 from tests.support.servers.clients import Client, open_client
 from tests.support.servers.hostile_server import VICTIM, Victim, hostile_server
@@ -28,12 +25,6 @@ from tests.support.waiting import until
 
 CONFIG = LinkConfig(timeouts=Timeouts(pake=0.5))
 EARLIER, LATER = "{:08x}-deadbeef", "f0000000-feedbeef"
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SignalingServer]:
-    async with running_server() as running:
-        yield running
 
 
 def is_pake(signal: Signal) -> bool:

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 import peer
 from peer.config import EngineName, LinkConfig, Timeouts
@@ -33,12 +32,6 @@ from signaling.ice_servers import IceConfig
 from signaling.server import SignalingServer
 from tests.support.links.rooms import linked, running_server
 from tests.support.processes.leftovers import nothing_left_behind
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SignalingServer]:
-    async with running_server() as running:
-        yield running
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-import pytest_asyncio
 
 import peer
 from peer.config import LinkConfig, Timeouts
@@ -24,7 +23,6 @@ from peer.security.sealing import b64u_encode, commitment
 from signaling.messages import PeerEvent, Signal, SignalFrom, SignalKind
 from signaling.server import SignalingServer
 from tests.support.links.connections import CONTROL
-from tests.support.links.rooms import running_server
 from tests.support.processes.leftovers import nothing_left_behind, open_sockets, other_tasks
 from tests.support.servers.clients import Client, open_client
 from tests.support.waiting import until
@@ -44,12 +42,6 @@ KEPT = (
 )
 """Classes of which one instance or more belongs to each connection."""
 PACKAGES = ("peer", "aiortc", "aioice")
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SignalingServer]:
-    async with running_server() as running:
-        yield running
 
 
 @contextlib.asynccontextmanager
@@ -220,7 +212,7 @@ async def test_no_signal_of_a_stranger_touches_another_link(server: SignalingSer
 
 
 async def test_a_stranger_who_was_there_first_sends_nobody_away(server: SignalingServer) -> None:
-    config = LinkConfig(timeouts=Timeouts(description=0.1))
+    config = LinkConfig(timeouts=Timeouts(description=1.0))
     async with (
         nothing_left_behind(),
         stranger(server) as client,

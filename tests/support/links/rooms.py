@@ -10,7 +10,7 @@ import peer
 from peer.config import LinkConfig
 from peer.link.link import Link
 from peer.room.room import Room
-from signaling.config import Listener, ServerConfig
+from signaling.config import ServerConfig
 from signaling.ice_servers import IceConfig
 from signaling.limits_config import LimitsConfig
 from signaling.server import SignalingServer
@@ -23,11 +23,7 @@ async def running_server(
     ice: IceConfig | None = None, limits: LimitsConfig | None = None
 ) -> AsyncIterator[SignalingServer]:
     """A server on a free port of the loopback interface."""
-    config = ServerConfig(
-        listeners=(Listener("127.0.0.1", 0),),
-        ice=ice or IceConfig(),
-        limits=limits or LimitsConfig(),
-    )
+    config = ServerConfig(ice=ice or IceConfig(), limits=limits or LimitsConfig())
     async with SignalingServer(config) as server:
         yield server
 
