@@ -114,6 +114,7 @@ lint: $(VENV)/.tests-installed node_modules/.package-lock.json ## every check of
 types: node_modules/.package-lock.json ## checks the JavaScript with tsc, and writes its types to build/types
 	@$(TSC) -p . --noEmit false --declaration --emitDeclarationOnly \
 	    --rootDir web --outDir build/types
+	@$(TSC) -p tests/web
 	@$(TSC) -p tests/web/types
 
 eslint: node_modules/.package-lock.json ## checks the JavaScript with eslint

@@ -20,7 +20,7 @@ afterEach(async () => {
   assert.equal(world.connections.size, 0, 'a connection outlived its room');
 });
 
-function track(room) {
+function track(/** @type {Room} */ room) {
   rooms.push(room);
   return room;
 }
@@ -33,13 +33,14 @@ async function linked() {
   const joined = track(await Room.join({ code: String(host.code), name: 'Bob' }));
   const [anna, bob] = await Promise.all([once(host, 'link'), once(joined, 'link')]);
   const [ours, theirs] = [...world.connections.values()];
-  const [control, chat, blocks] = [0, 1, 2].map((id) => theirs.channels.get(id));
-  const own = [0, 1, 2].map((id) => ours.channels.get(id));
+  const [control, chat, blocks] = [0, 1, 2].map((id) => theirs.channel(id));
+  const own = [0, 1, 2].map((id) => ours.channel(id));
   return { host, anna, bob, control, chat, blocks, own };
 }
 
 test('pings that come while nothing can be sent are not answered', async () => {
   const { anna, control, own } = await linked();
+  /** @type {unknown[]} */
   const sent = [];
   own[0].send = (text) => sent.push(text);
   own[0].bufferedAmount = 100_000;
@@ -74,11 +75,15 @@ test('a list of files waits for its channel, and ends with its transfer', async 
   }));
   let most = 0;
   let pages = 0;
-  control.addEventListener('message', ({ data }) => (pages += data.includes('"entries"')));
+  let waits = 0;
+  control.addEventListener('message', (event) => {
+    assert.ok(event instanceof MessageEvent);
+    if (String(event.data).includes('"entries"')) pages += 1;
+  });
   Object.defineProperty(own[0], 'bufferedAmount', {
-    ...{ get: () => own[0].waits ?? 0, configurable: true },
-    set: (bytes) => {
-      own[0].waits = bytes;
+    ...{ get: () => waits, configurable: true },
+    set: (/** @type {number} */ bytes) => {
+      waits = bytes;
       most = Math.max(most, bytes);
     },
   });
@@ -102,18 +107,20 @@ test('a fault that a message brings about ends its link, and no other', async ()
   }));
   const [first, second] = members[0].links;
   const error = console.error;
+  /** @type {Error[]} */
   const reported = [];
   console.error = (thrown) => reported.push(thrown);
   // As a fault in a machine would show: where its answer is sent.
-  const connection = [...world.connections.values()].find(({ channels }) => channels.get(0).other);
-  const channel = connection.channels.get(0);
+  const connection = [...world.connections.values()].find(({ channels }) => channels.get(0)?.other);
+  assert.ok(connection);
+  const channel = connection.channel(0);
   Object.defineProperty(channel, 'bufferedAmount', {
     get() {
       throw new TypeError('unforeseen');
     },
   });
   try {
-    channel.other.send(JSON.stringify({ t: 'ping', n: 1 }));
+    channel.other?.send(JSON.stringify({ t: 'ping', n: 1 }));
     await pause(50);
   } finally {
     Object.defineProperty(channel, 'bufferedAmount', { value: 0 });
@@ -162,7 +169,7 @@ test('the other side cannot have connections tried without end', async () => {
 
 test('peers that the server makes up are bounded, and freed when they leave', async () => {
   track(await Room.join({ room: 'open' }));
-  const told = (event, i) =>
+  const told = (/** @type {string} */ event, /** @type {number} */ i) =>
     world.deliver({ t: 'peer', event, peer: `1${String(i).padStart(7, '0')}`, to: '00000001' });
   for (let i = 0; i < 1000; i += 1) told('joined', i);
   await pause(50);
@@ -190,14 +197,14 @@ test('what comes before the hello has been checked is bounded', async () => {
   world.connections.set = (key, value) => {
     // The second one, the joining side's, says no hello.
     if (world.connections.size === 1)
-      queueMicrotask(() => (value.channels.get(0).send = () => {}));
+      queueMicrotask(() => (value.channel(0).send = () => {}));
     return add(key, value);
   };
   const host = track(await Room.host({}));
   const error = once(host, 'error');
   const joined = track(await Room.join({ code: String(host.code) }));
   while (world.connections.size < 2) await pause(0);
-  const own = [...world.connections.values()][0].channels.get(2);
+  const own = [...world.connections.values()][0].channel(2);
   while (own.readyState !== 'open') await pause(0);
   for (let i = 0; i < 100; i += 1)
     own.dispatchEvent(new MessageEvent('message', { data: new ArrayBuffer(100_000) }));
@@ -208,7 +215,7 @@ test('what comes before the hello has been checked is bounded', async () => {
 
 test('a server that reads nothing is given up', async () => {
   const host = track(await Room.host({}));
-  const [socket] = world.rooms.get(host.code.number).peers.values();
+  const [socket] = world.peersOf(host);
   socket.bufferedAmount = 2 ** 21;
   const told = once(host, 'error');
   socket.push({ t: 'ping' });

@@ -34,7 +34,7 @@ const LINES = [
   '',
 ];
 const SDP = LINES.join('\r\n');
-const insert = (...lines) => SDP.replace('a=mid:data', ['a=mid:data', ...lines].join('\r\n'));
+const insert = (/** @type {string[]} */ ...lines) => SDP.replace('a=mid:data', ['a=mid:data', ...lines].join('\r\n'));
 
 test('a description is written anew from what was understood', () => {
   const { sdp, candidates } = cleanDescription(SDP);
@@ -159,9 +159,9 @@ test('the certificate that DTLS verified is read where the browser tells it', as
   const der = new TextEncoder().encode('certificate').buffer;
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', der));
   const transport = { getRemoteCertificates: () => [der] };
-  assert.deepEqual(await verifiedFingerprint({ sctp: { transport } }), digest);
+  assert.deepEqual(await verifiedFingerprint({ sctp: { transport }, getStats: async () => new Map() }), digest);
 
-  const stats = (certificate) => ({
+  const stats = (/** @type {object} */ certificate) => ({
     getStats: async () =>
       new Map([
         ['T', { id: 'T', type: 'transport', remoteCertificateId: 'C' }],

@@ -8,19 +8,26 @@ await canUseDisk(); // the page has asked when it was loaded; the test takes its
 const options = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 const room = await Room.join({ ...options, name: 'Firefox' });
 room.addEventListener('link', ({ detail: link }) => {
-  const say = (text) => link.sendChat(text);
+  const say = (/** @type {string} */ text) => link.sendChat(text);
   link.addEventListener('offer', ({ detail: incoming }) => {
     say(`notice ${incoming.notice}`);
     incoming.accept().catch(({ sentence }) => say(`failed ${sentence}`));
   });
-  link.addEventListener('transferfailed', ({ detail }) => say(`failed ${detail.problem.sentence}`));
-  link.addEventListener('transferdone', async ({ detail }) => {
-    if (detail.direction === 'out') return;
-    const [{ name, file }] = detail.saved;
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
-    say(`digest ${Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')}`);
-    const path = await link.path();
-    say(`path ${path?.kind}`);
-    await link.sendFiles([new File([file], `back ${name}`)]);
+  link.addEventListener('transferfailed', ({ detail }) => say(`failed ${detail.problem?.sentence}`));
+  link.addEventListener('transferdone', ({ detail }) => {
+    if (detail.direction === 'in') void sendBack(link, detail.saved[0]);
   });
 });
+
+/**
+ * @param {import('../../web/client/link/link.js').Link} link
+ * @param {{name: string, file: File}} saved
+ */
+async function sendBack(link, { name, file }) {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  link.sendChat(`digest ${hex}`);
+  const path = await link.path();
+  link.sendChat(`path ${path?.kind}`);
+  await link.sendFiles([new File([file], `back ${name}`)]);
+}

@@ -78,8 +78,9 @@ for (const { length, max_frame: maxFrame, parts } of golden.cuts) {
     );
     assert.equal(parseFrame(first.buffer).type, 'segment');
     const cut = rest.map((frame) => {
-      const { offset, payload } = parseFrame(frame.buffer);
-      return [offset, payload.length];
+      const parsed = parseFrame(frame.buffer);
+      assert.ok(parsed.type === 'data');
+      return [parsed.offset, parsed.payload.length];
     });
     assert.deepEqual(cut, parts);
   });

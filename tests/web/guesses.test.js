@@ -10,7 +10,8 @@ for (const { name, limit, window, steps } of vectors('guesses')) {
   test(name, () => {
     const guesses = new Guesses(limit, window);
     for (const { at, do: what, run, decided, count, spent } of steps) {
-      const made = what === 'look' ? [] : guesses[what](run, at);
+      const verb = /** @type {'look' | 'ask' | 'proved' | 'over'} */ (what);
+      const made = verb === 'look' ? [] : guesses[verb](run, at);
       assert.deepEqual(made, decided, `at ${at}`);
       assert.deepEqual([guesses.count(at), guesses.isSpent(at)], [count, spent], `at ${at}`);
     }

@@ -9,16 +9,19 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { Room } from '../../web/client/room/room.js';
 import { World, once } from './support/world.js';
 
+/** @typedef {import('../../web/client/problems.js').Problem} Problem */
+/** @typedef {import('../../web/client/transfer/engine/base.js').Incoming} Incoming */
+
 const COUNT = Number(process.env.PEERLINE_FUZZ ?? 3000);
 
 /** @type {World} */
 let world;
 /** @type {Room[]} */
 let rooms;
-/** What nobody caught, and faults of ours. */
+/** Uncaught errors, and faults of ours. @type {unknown[]} */
 let faults;
 const report = console.error;
-const uncaught = (error) => faults.push(error);
+const uncaught = (/** @type {unknown} */ error) => faults.push(error);
 
 beforeEach(() => {
   world = new World().install();
@@ -38,13 +41,16 @@ afterEach(async () => {
 
 const pause = (time = 0) => new Promise((resolve) => setTimeout(resolve, time));
 
-function track(room) {
+function track(/** @type {Room} */ room) {
   rooms.push(room);
   return room;
 }
 
+/** @typedef {ReturnType<typeof generator>} Generator */
+/** @typedef {{t?: string, [field: string]: unknown}} Message */
+
 /** Mulberry32: the same numbers for the same seed. */
-function generator(seed) {
+function generator(/** @type {number} */ seed) {
   let state = seed;
   const next = () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -52,8 +58,13 @@ function generator(seed) {
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  const below = (most) => Math.floor(next() * most);
-  return { below, pick: (list) => list[below(list.length)] };
+  const below = (/** @type {number} */ most) => Math.floor(next() * most);
+  /**
+   * @template Item
+   * @param {readonly Item[]} list
+   */
+  const pick = (list) => list[below(list.length)];
+  return { below, pick };
 }
 
 const ODD = [
@@ -92,12 +103,17 @@ const CHAT = [
 /** The transfer that was offered last. */
 let latest = -1;
 
-/** One of some messages, perhaps with a field of another kind, or with one less. */
+/**
+ * One of some messages, perhaps with a field of another kind, or with one less.
+ *
+ * @param {Generator} random
+ * @param {readonly Message[]} messages
+ */
 function spoiled({ below, pick }, messages) {
   const message = structuredClone(pick(messages));
   // Offers must have new ids: only one that has is looked at.
   if (message.t === 'offer') message.transfer = latest += 2;
-  else if ('transfer' in message && message.transfer % 2) message.transfer = latest;
+  else if (typeof message.transfer === 'number' && message.transfer % 2) message.transfer = latest;
   for (let times = below(2) * below(3); times > 0; times -= 1) {
     const key = pick(Object.keys(message).concat('transfer', 'more', 'x'));
     if (below(5) === 0) delete message[key];
@@ -110,7 +126,7 @@ function spoiled({ below, pick }, messages) {
 }
 
 /** A frame of the blocks channel: a head that is nearly one, and some bytes. */
-function frame({ below }) {
+function frame(/** @type {Generator} */ { below }) {
   const data = new Uint8Array(below(3) ? 16 + below(120) : below(16));
   for (let i = 0; i < data.length; i += 1) data[i] = below(4) ? below(4) : below(256);
   // Of the transfer that was offered last, and its first file.
@@ -124,34 +140,38 @@ async function linked() {
   const joined = track(await Room.join({ code: String(host.code), name: 'Bob' }));
   const [anna] = await Promise.all([once(host, 'link'), once(joined, 'link')]);
   const theirs = [...world.connections.values()][1];
-  return { host, joined, anna, channels: [0, 1, 2].map((id) => theirs.channels.get(id)) };
+  return { host, joined, anna, channels: [0, 1, 2].map((id) => theirs.channel(id)) };
 }
 
 test('whatever a connected peer sends, its link ends at most, with a reason', async () => {
   const random = generator(1);
-  let anna, host, joined, channels, ended;
+  /** @type {Awaited<ReturnType<typeof linked>> | undefined} */
+  let pair;
+  /** @type {Promise<Problem> | undefined} */
+  let ended;
   for (let sent = 0; sent < COUNT; sent += 1) {
-    if (sent % 300 === 0 || anna.state === 'closed' || channels[0].readyState !== 'open') {
-      if (anna) {
-        if (anna.state === 'closed') {
-          const reason = (await ended).code;
+    if (!pair || sent % 300 === 0 || pair.anna.state === 'closed' || pair.channels[0].readyState !== 'open') {
+      if (pair) {
+        if (pair.anna.state === 'closed') {
+          const reason = (await ended)?.code ?? '';
           assert.ok(['bye', 'lost', 'protocol', 'verification_failed'].includes(reason), reason);
         }
-        for (const room of [host, joined]) await room.close();
+        for (const room of [pair.host, pair.joined]) await room.close();
         rooms = [];
       }
-      ({ anna, host, joined, channels } = await linked());
+      pair = await linked();
+      const { anna } = pair;
       ended = once(anna, 'closed');
       latest = -1;
       // Some offers are taken, and something is under way in the other direction.
-      anna.addEventListener('offer', ({ detail }) => {
+      anna.addEventListener('offer', (/** @type {CustomEvent<Incoming>} */ { detail }) => {
         if (random.below(2)) detail.accept().catch(() => {});
       });
       await anna.sendFiles([new File(['hello'], '<b>f</b>')]);
     }
     const which = random.below(4);
     const data = which === 2 ? frame(random) : spoiled(random, which === 1 ? CHAT : CONTROL);
-    channels[which % 3].send(data);
+    pair.channels[which % 3].send(data);
     if (random.below(20) === 0) await pause();
   }
 });
@@ -170,9 +190,8 @@ test('nonsense in signals ends nothing but an attempt, and spends a code at most
   let confirmed = 0;
   for (let round = 0; round < COUNT / 60; round += 1) {
     const host = track(await Room.host({ name: 'Anna' }));
-    const number = host.code.number;
     const from = world.signals.length;
-    const push = (message) => world.deliver({ ...message, to: [...world.rooms.get(number).peers.keys()][0] });
+    const push = (/** @type {object} */ message) => world.deliver({ ...message, to: world.peersOf(host).at(0)?.peer });
     const strangers = ['00000000', 'ffffffff', 'fffffffe'];
     for (let step = 0; step < 12; step += 1) {
       const peer = random.pick(strangers);
@@ -206,7 +225,7 @@ for (const [stage, kind] of [['before the proof', 'pake'], ['before the offer', 
       };
       const host = track(await Room.host({ name: 'Anna' }));
       const joined = track(await Room.join({ code: String(host.code) }));
-      const outcome = (room) =>
+      const outcome = (/** @type {Room} */ room) =>
         Promise.race([once(room, 'link').then(() => 'linked'), once(room, 'error').then((problem) => problem.code)]);
       const outcomes = await Promise.all([outcome(host), outcome(joined)]);
       // Once there is a key, a goodbye that is not sealed is nothing.

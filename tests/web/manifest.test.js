@@ -4,16 +4,19 @@ import { test } from 'node:test';
 import { Problem } from '../../web/client/problems.js';
 import { manifestFrom } from '../../web/client/transfer/disk/manifest.js';
 
-class FakeFile {
-  constructor(name, size = 1, webkitRelativePath = '') {
-    Object.assign(this, { name, size, webkitRelativePath, lastModified: 1_700_000_000_123 });
-  }
+/** @typedef {import('../../web/client/transfer/disk/manifest.js').Manifest} Manifest */
+
+/** The parts of a chosen file that a manifest reads. */
+function chosen(/** @type {string} */ name, size = 1, webkitRelativePath = '') {
+  return /** @type {File} */ ({ name, size, webkitRelativePath, lastModified: 1_700_000_000_123 });
 }
-const paths = (manifest) => manifest.entries.map(({ path, kind }) => `${kind} ${path}`);
-const refused = (code) => (error) => error instanceof Problem && error.code === code;
+const paths = (/** @type {Manifest} */ manifest) =>
+  manifest.entries.map(({ path, kind }) => `${kind} ${path}`);
+const refused = (/** @type {string} */ code) => (/** @type {unknown} */ error) =>
+  error instanceof Problem && error.code === code;
 
 test('chosen files keep their names, sizes and times', async () => {
-  const manifest = await manifestFrom([new FakeFile('a.txt', 5), new FakeFile('b.txt', 7)]);
+  const manifest = await manifestFrom([chosen('a.txt', 5), chosen('b.txt', 7)]);
   assert.deepEqual(manifest.entries[0], {
     path: 'a.txt',
     kind: 'file',
@@ -25,8 +28,8 @@ test('chosen files keep their names, sizes and times', async () => {
 
 test('a chosen folder keeps its tree', async () => {
   const manifest = await manifestFrom([
-    new FakeFile('a', 1, 'dir/a'),
-    new FakeFile('b', 1, 'dir/sub/b'),
+    chosen('a', 1, 'dir/a'),
+    chosen('b', 1, 'dir/sub/b'),
   ]);
   assert.deepEqual(paths(manifest), ['file dir/a', 'file dir/sub/b']);
   assert.equal(manifest.title, 'dir');
@@ -34,9 +37,9 @@ test('a chosen folder keeps its tree', async () => {
 
 test('two files of one name from different places are told apart', async () => {
   const manifest = await manifestFrom([
-    new FakeFile('a.txt'),
-    new FakeFile('a.txt'),
-    new FakeFile('A.TXT'),
+    chosen('a.txt'),
+    chosen('a.txt'),
+    chosen('A.TXT'),
   ]);
   assert.deepEqual(paths(manifest), ['file a.txt', 'file a (1).txt', 'file A.TXT']);
   assert.deepEqual(
@@ -47,8 +50,8 @@ test('two files of one name from different places are told apart', async () => {
 
 test('names that other machines cannot save are sent as they are', async () => {
   const manifest = await manifestFrom([
-    new FakeFile('12:30.txt'),
-    new FakeFile('x', 1, 'con/a. /x'),
+    chosen('12:30.txt'),
+    chosen('x', 1, 'con/a. /x'),
   ]);
   assert.deepEqual(paths(manifest), ['file 12:30.txt', 'file con/a. /x']);
   assert.deepEqual(manifest.renamed, []);
@@ -59,19 +62,27 @@ test('nothing chosen is nothing to send', async () => {
 });
 
 test('more files than a transfer carries are refused', async () => {
-  const many = Array.from({ length: 500_001 }, (_, i) => new FakeFile(`f${i}`));
+  const many = Array.from({ length: 500_001 }, (_, i) => chosen(`f${i}`));
   await assert.rejects(manifestFrom(many), refused('too_many'));
 });
 
 // Drops
 
-const fileEntry = (name, size = 1) => ({
+/**
+ * @typedef {{name: string, isFile: boolean, isDirectory: boolean, file?: (resolve: (file: File) => void) => void,
+ *   createReader?: () => Reader}} FakeEntry
+ * @typedef {{readEntries: (resolve: (some: FakeEntry[]) => void, reject: (reason: Error) => void) => void}} Reader
+ */
+
+/** @returns {FakeEntry} */
+const fileEntry = (/** @type {string} */ name, size = 1) => ({
   name,
   isFile: true,
   isDirectory: false,
-  file: (resolve) => resolve(new FakeFile(name, size)),
+  file: (resolve) => resolve(chosen(name, size)),
 });
-const folderEntry = (name, children) => ({
+/** @returns {FakeEntry} */
+const folderEntry = (/** @type {string} */ name, /** @type {FakeEntry[]} */ children) => ({
   name,
   isFile: false,
   isDirectory: true,
@@ -80,16 +91,20 @@ const folderEntry = (name, children) => ({
     return { readEntries: (resolve) => resolve(rest.splice(0, 100)) };
   },
 });
-function drop(entries) {
+function drop(/** @type {FakeEntry[]} */ entries) {
   let open = true;
   setTimeout(() => (open = false)); // browsers empty it when the handler returns
-  return {
-    items: entries.map((entry) => ({
+  return transfer(
+    entries.map((entry) => ({
       kind: 'file',
       webkitGetAsEntry: () => (open ? entry : null),
       getAsFile: () => null,
     })),
-  };
+  );
+}
+/** The parts of a `DataTransfer` that a manifest reads. */
+function transfer(/** @type {object[]} */ items) {
+  return /** @type {DataTransfer} */ (/** @type {unknown} */ ({ items }));
 }
 
 test('a dropped folder is walked to its end, and empty folders are kept', async () => {
@@ -108,19 +123,15 @@ test('a dropped folder is walked to its end, and empty folders are kept', async 
 });
 
 test('text that was dropped is nothing to send', async () => {
-  await assert.rejects(manifestFrom({ items: [{ kind: 'string' }] }), refused('nothing_to_send'));
+  await assert.rejects(manifestFrom(transfer([{ kind: 'string' }])), refused('nothing_to_send'));
 });
 
 test('a folder that cannot be read is named', async () => {
-  const broken = {
-    name: 'secret',
-    isFile: false,
-    isDirectory: true,
-    createReader: () => ({ readEntries: (resolve, reject) => reject(new Error('denied')) }),
-  };
+  const broken = folderEntry('secret', []);
+  broken.createReader = () => ({ readEntries: (_, reject) => reject(new Error('denied')) });
   await assert.rejects(
     manifestFrom(drop([broken])),
-    (error) => refused('disk')(error) && /secret/.test(error.sentence),
+    (error) => error instanceof Problem && error.code === 'disk' && /secret/.test(error.sentence),
   );
 });
 

@@ -18,10 +18,11 @@ const WELCOME = {
   },
   heartbeat: { interval: 20, timeout: 10 },
 };
-const parse = (message) => parseServer(JSON.stringify(message));
+const parse = (/** @type {object} */ message) => parseServer(JSON.stringify(message));
 
 test('a welcome tells who we are, who is there and which servers to use', () => {
   const welcome = parse(WELCOME);
+  assert.ok(welcome.t === 'welcome');
   assert.equal(welcome.peer, '00000002-a');
   assert.equal(welcome.code, '7');
   assert.deepEqual(welcome.peers, [{ peer: '00000001-b', name: 'Bob', state: 'online' }]);
@@ -34,6 +35,7 @@ test('a welcome tells who we are, who is there and which servers to use', () => 
 
 test('what may be missing may be missing', () => {
   const welcome = parse({ t: 'welcome', session: 's', peer: 'p', room: 'demo' });
+  assert.ok(welcome.t === 'welcome');
   assert.deepEqual(
     [welcome.peers, welcome.code, welcome.ice],
     [[], null, { servers: [], policy: 'all' }],

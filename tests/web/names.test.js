@@ -64,7 +64,7 @@ test('many names that want to be the same get numbers in one go', () => {
     path: same(i)
       .map((bit) => (bit === '1' ? ':' : '?'))
       .join(''),
-    kind: 'file',
+    kind: /** @type {const} */ ('file'),
     size: 1,
   }));
   const { paths } = planNames(entries);

@@ -12,7 +12,7 @@ import { commandFor } from '../../web/page/ui/waiting.js';
 import { problem } from '../../web/client/problems.js';
 
 /** With ordinary spaces, as people read it. */
-const read = (text) => text.replaceAll('\u00a0', ' ');
+const read = (/** @type {string} */ text) => text.replaceAll('\u00a0', ' ');
 
 test('sizes have three figures at most and never show 1000 of a unit', () => {
   const { sizes } = JSON.parse(readFileSync(new URL('../vectors/sizes.json', import.meta.url), 'utf8'));
@@ -55,14 +55,20 @@ test('a device is named after its browser and system', () => {
 });
 
 /** A path whose ends are candidates of these types and addresses. */
-const path = (local, remote, kind = 'direct') => {
-  const place = ([type, address]) => ({ type, address, port: 1, protocol: 'udp' });
+/** @typedef {[type: string, address: string | null]} End */
+const path = (
+  /** @type {End} */ local,
+  /** @type {End} */ remote,
+  /** @type {'direct' | 'relayed'} */ kind = 'direct',
+) => {
+  const place = (/** @type {End} */ [type, address]) => ({ type, address, port: 1, protocol: 'udp' });
   return { kind, local: place(local), remote: place(remote), roundTrip: null };
 };
 
 test('a path is called by what it means, not by the candidate', () => {
   const LAN = 'Direct on your network';
   const INTERNET = 'Direct over the internet';
+  /** @type {[local: End, remote: End, text: string][]} */
   const cases = [
     [['host', '192.168.1.2'], ['host', '192.168.1.3'], LAN],
     [['host', null], ['host', '0a1b.local'], LAN],
@@ -96,7 +102,7 @@ test('a code that is not spent can be tried again, a spent one cannot', () => {
 });
 
 test('the secure page is where the server says it is, with the code', async (t) => {
-  const answers = { tls_port: 8443 };
+  const answers = { tls_port: /** @type {number | null} */ (8443) };
   t.mock.method(globalThis, 'fetch', async () => new Response(JSON.stringify(answers)));
   const address = new URL('http://192.168.1.2:8080/#7-guitar-ocean');
   assert.equal((await secureRecoveryAction(address)).href, 'https://192.168.1.2:8443/#7-guitar-ocean');

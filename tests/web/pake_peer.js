@@ -21,8 +21,7 @@ function write(kind, data) {
 
 const inputs = { password: code.password, room: code.number, link, ownId, peerId };
 const pake = await (offerer ? Pake.offerer(inputs) : Pake.answerer(inputs));
-/** @type {Sealer | null} */
-let sealer = null;
+let sealer = /** @type {Sealer | null} */ (null);
 
 /** @param {string[]} messages */
 async function settle(messages) {

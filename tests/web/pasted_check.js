@@ -5,11 +5,12 @@ import { readFileSync } from 'node:fs';
 import { Code } from '../../web/client/security/codes.js';
 import { unwrap } from '../../web/client/security/pasted.js';
 
-function read(text) {
+function read(/** @type {string} */ text) {
   let code;
   try {
     code = String(Code.parse(text));
   } catch (error) {
+    if (!(error instanceof Error)) throw error;
     code = error.message;
   }
   return [code, unwrap(text).server];

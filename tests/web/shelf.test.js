@@ -7,16 +7,18 @@ import { KEPT_FOR, Shelf, copyTime } from '../../web/client/transfer/disk/shelf.
 
 function setUp() {
   let now = 0;
+  /** @type {string[]} */
   const freed = [];
+  /** @type {Set<{step: () => void, at: number}>} */
   const timers = new Set();
-  const later = (step, time) => {
+  const later = (/** @type {() => void} */ step, /** @type {number} */ time) => {
     const timer = { step, at: now + time };
     timers.add(timer);
     return () => timers.delete(timer);
   };
   const shelf = new Shelf({ now: () => now, later });
-  const kept = (name) => ({ discard: async () => void freed.push(name) });
-  const pass = (time) => {
+  const kept = (/** @type {string} */ name) => ({ discard: async () => void freed.push(name) });
+  const pass = (/** @type {number} */ time) => {
     now += time;
     for (const timer of [...timers].filter(({ at }) => at <= now)) {
       timers.delete(timer);

@@ -9,25 +9,49 @@ import { parseTransferMessage } from '../../web/client/transfer/protocol/message
 import { Receiver, WINDOW } from '../../web/client/transfer/protocol/receiver.js';
 import { MAX_RETRIES, Sender } from '../../web/client/transfer/protocol/sender.js';
 
-const sha256 = (data) => new Uint8Array(createHash('sha256').update(data).digest());
-const hex = (bytes) => Buffer.from(bytes).toString('hex');
-function content(size, seed = 1) {
+/** @typedef {import('../../web/client/transfer/protocol/messages.js').Entry} Entry */
+/** @typedef {import('../../web/client/transfer/protocol/messages.js').TransferMessage} TransferMessage */
+/** @typedef {import('../../web/client/transfer/protocol/frames.js').DataFrame} DataFrame */
+/** @typedef {import('../../web/client/transfer/protocol/frames.js').SegmentFrame} SegmentFrame */
+/** @typedef {import('../../web/client/transfer/protocol/sender.js').SenderEvent} SenderEvent */
+/** @typedef {import('../../web/client/transfer/protocol/receiver.js').ReceiverEvent} ReceiverEvent */
+/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+
+const sha256 = (/** @type {Uint8Array} */ data) => new Uint8Array(createHash('sha256').update(data).digest());
+const hex = (/** @type {Uint8Array} */ bytes) => Buffer.from(bytes).toString('hex');
+function content(/** @type {number} */ size, seed = 1) {
   const data = new Uint8Array(size); // `Uint8Array.from` takes a second for so many
   for (let i = 0; i < size; i += 1) data[i] = i * 7 + seed + (i >> 8);
   return data;
 }
 
+/** A message as the other side reads it. @returns {TransferMessage} */
+function carried(/** @type {unknown} */ message) {
+  const parsed = parseTransferMessage(JSON.parse(JSON.stringify(message)));
+  assert.ok(parsed);
+  return parsed;
+}
+
+/** @returns {Entry} */
+const fileOf = (/** @type {number} */ size, path = 'f') => ({ path, kind: 'file', size });
+
 /** A transfer whose two ends are machines; the wire and the disks are arrays. */
 class Pair {
+  /**
+   * @param {Bytes[]} contents
+   * @param {{damage?: (file: number, segment: number) => boolean, shuffle?: (frames: Bytes[]) => Bytes[],
+   *   version?: number}} [options]
+   */
   constructor(contents, { damage = () => false, shuffle = (frames) => frames, version = 2 } = {}) {
     this.contents = contents;
     this.version = version;
     this.damage = damage;
     this.shuffle = shuffle;
-    this.entries = contents.map((data, i) => ({ path: `f${i}`, kind: 'file', size: data.length }));
+    this.entries = contents.map((data, i) => fileOf(data.length, `f${i}`));
     this.sender = new Sender({ transfer: 2, entries: this.entries });
     this.receiver = new Receiver(2);
     this.disk = contents.map((data) => new Uint8Array(data.length));
+    /** @type {[who: 'sender' | 'receiver', event: SenderEvent | ReceiverEvent][]} */
     this.events = [];
     this.mostOpen = 0;
   }
@@ -37,17 +61,19 @@ class Pair {
     for (let moved = true; moved;) {
       moved = false;
       for (const message of this.#toSend()) {
-        if (message.version) message.version = Math.min(message.version, this.version);
-        this.receiver.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
+        if (typeof message.version === 'number') message.version = Math.min(message.version, this.version);
+        this.receiver.receive(carried(message));
         moved = true;
       }
       for (const frame of this.shuffle(this.#frames())) {
-        this.receiver.receiveFrame(parseFrame(frame.buffer));
+        const parsed = parseFrame(frame.buffer);
+        assert.ok(parsed.type !== 'unknown');
+        this.receiver.receiveFrame(parsed);
         moved = true;
       }
       moved = this.#drain(this.receiver, 'receiver') || moved;
       for (const message of this.receiver.messagesToSend()) {
-        this.sender.receive(parseTransferMessage(JSON.parse(JSON.stringify(message))));
+        this.sender.receive(carried(message));
         moved = true;
       }
       moved = this.#drain(this.sender, 'sender') || moved;
@@ -79,6 +105,10 @@ class Pair {
     return frames;
   }
 
+  /**
+   * @param {Sender | Receiver} machine
+   * @param {'sender' | 'receiver'} who
+   */
   #drain(machine, who) {
     let moved = false;
     for (let event; (event = machine.nextEvent()); moved = true) {
@@ -97,7 +127,7 @@ class Pair {
         this.receiver.fileFinished(event.file, hex(this.version > 1 ? sha256(whole) : whole));
       }
       if (event.type === 'files') {
-        const own = Buffer.concat(event.files.map(({ digests }) => sha256(digests)));
+        const own = Buffer.concat(event.files.map(({ digests }) => sha256(digests ?? new Uint8Array())));
         assert.equal(hex(event.together ? sha256(own) : own), event.digest);
       }
       if (event.type === 'skipped' && who === 'receiver') this.receiver.fileSkipped(event.file);
@@ -105,22 +135,22 @@ class Pair {
     return moved;
   }
 
-  outcome(who) {
+  outcome(/** @type {'sender' | 'receiver'} */ who) {
     return this.events
       .filter(([by, { type }]) => by === who && (type === 'done' || type === 'failed'))
-      .map(([, e]) => e);
+      .map(([, event]) => event);
   }
 }
 
-const reversed = (frames) => [...frames].reverse();
-const dealt = (frames) =>
+const reversed = (/** @type {Bytes[]} */ frames) => [...frames].reverse();
+const dealt = (/** @type {Bytes[]} */ frames) =>
   frames
-    .map((f, i) => [(i * 7919) % frames.length, f])
-    .sort((a, b) => a[0] - b[0])
-    .map(([, f]) => f);
+    .map((frame, i) => ({ frame, place: (i * 7919) % frames.length }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ frame }) => frame);
 
 for (const { name, shuffle, version } of [
-  { name: 'in order', shuffle: (f) => f, version: 2 },
+  { name: 'in order', shuffle: (/** @type {Bytes[]} */ frames) => frames, version: 2 },
   { name: 'backwards', shuffle: reversed, version: 2 },
   { name: 'in any order', shuffle: dealt, version: 2 },
   { name: 'in any order, in version 1', shuffle: dealt, version: 1 },
@@ -144,17 +174,17 @@ for (const { name, shuffle, version } of [
 test('a transfer of nothing but empty folders is done at once', () => {
   const sender = new Sender({ transfer: 2, entries: [{ path: 'a/b', kind: 'dir' }] });
   const receiver = new Receiver(2);
-  receiver.receive(parseTransferMessage(sender.nextPage()));
-  assert.equal(receiver.nextEvent().type, 'offered');
+  receiver.receive(carried(sender.nextPage()));
+  assert.equal(receiver.nextEvent()?.type, 'offered');
   receiver.accept();
-  for (const message of receiver.messagesToSend()) sender.receive(parseTransferMessage(message));
+  for (const message of receiver.messagesToSend()) sender.receive(carried(message));
   assert.equal(sender.state, 'done');
   assert.equal(receiver.state, 'done');
 });
 
 test('a damaged segment is sent again and the file arrives whole', () => {
   let times = 0;
-  const damage = (file, segment) => segment === 1 && (times += 1) <= MAX_RETRIES;
+  const damage = (/** @type {number} */ _, /** @type {number} */ segment) => segment === 1 && (times += 1) <= MAX_RETRIES;
   const pair = new Pair([content(3 * SEGMENT_SIZE)], { damage }).run();
   assert.equal(times, MAX_RETRIES + 1);
   assert.deepEqual(pair.outcome('sender'), [{ type: 'done', leftOut: 0 }]);
@@ -163,10 +193,13 @@ test('a damaged segment is sent again and the file arrives whole', () => {
 
 test('a segment that always arrives damaged ends the transfer on both sides', () => {
   const pair = new Pair([content(3 * SEGMENT_SIZE)], {
-    damage: (file, segment) => segment === 1,
+    damage: (_, segment) => segment === 1,
   }).run();
-  assert.equal(pair.outcome('receiver')[0].code, 'integrity');
-  assert.equal(pair.outcome('sender')[0].code, 'integrity');
+  for (const who of /** @type {const} */ (['receiver', 'sender'])) {
+    const [event] = pair.outcome(who);
+    assert.ok(event.type === 'failed');
+    assert.equal(event.code, 'integrity');
+  }
 });
 
 test('segments that the receiver has already are not sent again', () => {
@@ -175,21 +208,23 @@ test('segments that the receiver has already are not sent again', () => {
     entries: [{ path: 'f', kind: 'file', size: 5 * SEGMENT_SIZE }],
   });
   sender.receive({ t: 'have', transfer: 2, have: new Map([[0, [[3, 3]]]]) });
-  sender.receive({ t: 'accept', transfer: 2, window: 9, have: new Map([[0, [[0, 1]]]]) });
+  sender.receive({ t: 'accept', transfer: 2, window: 9, have: new Map([[0, [[0, 1]]]]), version: 2 });
   const sent = [];
   for (let wanted; (wanted = sender.nextSegment());) sent.push(wanted.segment);
   assert.deepEqual(sent, [2, 4]);
 });
 
-function offered(entries = [{ path: 'f', kind: 'file', size: 40 * SEGMENT_SIZE }]) {
+const OFFER = /** @type {const} */ ({ t: 'offer', transfer: 2, more: false, version: 2, left_out: 0 });
+
+function offered(entries = [fileOf(40 * SEGMENT_SIZE)]) {
   const receiver = new Receiver(2);
   const files = entries.filter(({ kind }) => kind === 'file');
-  const bytes = files.reduce((sum, { size }) => sum + size, 0);
-  receiver.receive({ t: 'offer', transfer: 2, files: files.length, bytes, entries, more: false });
+  const bytes = files.reduce((sum, { size = 0 }) => sum + size, 0);
+  receiver.receive({ ...OFFER, files: files.length, bytes, entries });
   return receiver;
 }
 
-function accepted(entries) {
+function accepted(/** @type {Entry[] | undefined} */ entries = undefined) {
   const receiver = offered(entries);
   receiver.accept();
   receiver.messagesToSend();
@@ -197,14 +232,16 @@ function accepted(entries) {
   return receiver;
 }
 
-const data = (offset, size, file = 0) => ({
+/** @returns {DataFrame} */
+const data = (/** @type {number} */ offset, /** @type {number} */ size, file = 0) => ({
   type: 'data',
   transfer: 2,
   file,
   offset,
   payload: new Uint8Array(size),
 });
-const announce = (offset, length, file = 0) => ({
+/** @returns {SegmentFrame} */
+const announce = (/** @type {number} */ offset, /** @type {number} */ length, file = 0) => ({
   type: 'segment',
   transfer: 2,
   file,
@@ -213,8 +250,9 @@ const announce = (offset, length, file = 0) => ({
   digest: new Uint8Array(32),
 });
 
+/** @type {Record<string, [make: () => Receiver, frames: (DataFrame | SegmentFrame)[]]>} */
 const ATTACKS = {
-  'data before it was accepted': [offered, [data(0, 1)]],
+  'data before it was accepted': [() => offered(), [data(0, 1)]],
   'data of a file that was not offered': [accepted, [data(0, 1, 7)]],
   'data of a folder': [
     () =>
@@ -261,8 +299,7 @@ test('what a sender can make the receiver hold is bounded by the window', () => 
 
 test('totals that do not fit the entries are declined', () => {
   const receiver = new Receiver(2);
-  const entries = [{ path: 'f', kind: 'file', size: 5 }];
-  receiver.receive({ t: 'offer', transfer: 2, files: 1, bytes: 6, entries, more: false });
+  receiver.receive({ ...OFFER, files: 1, bytes: 6, entries: [fileOf(5)] });
   assert.deepEqual(
     receiver.messagesToSend().map(({ t, code }) => [t, code]),
     [['decline', 'protocol']],
@@ -270,16 +307,18 @@ test('totals that do not fit the entries are declined', () => {
 });
 
 test('a name that is not safe is declined before anybody is asked', () => {
-  const receiver = offered([{ path: '../f', kind: 'file', size: 5 }]);
+  const receiver = offered([fileOf(5, '../f')]);
   assert.equal(receiver.state, 'failed');
   assert.equal(receiver.messagesToSend()[0].code, 'unsafe_name');
-  assert.equal(receiver.nextEvent().code, 'unsafe_name');
+  const event = receiver.nextEvent();
+  assert.ok(event?.type === 'failed');
+  assert.equal(event.code, 'unsafe_name');
 });
 
 test('what an offer takes in memory is known, and forgotten when it is declined', () => {
   const receiver = new Receiver(2);
-  const entries = Array.from({ length: 4096 }, (_, i) => ({ path: `${i}`, kind: 'file', size: 0 }));
-  const offer = { t: 'offer', transfer: 2, files: 4096, bytes: 0, entries, more: true, version: 1 };
+  const entries = Array.from({ length: 4096 }, (_, i) => fileOf(0, `${i}`));
+  const offer = { ...OFFER, files: 4096, bytes: 0, entries, more: true, version: 1 };
   receiver.receive({ ...offer, left_out: 3 });
   assert.ok(receiver.weight > 4096 * 200);
   receiver.decline('busy');
@@ -305,50 +344,56 @@ test('a file that cannot be read is skipped on both sides', () => {
 
 test('the last file is not skipped, nor one of which something was sent', () => {
   const only = new Sender({ transfer: 2, entries: [{ path: 'f', kind: 'file', size: 5 }] });
-  only.receive(parseTransferMessage({ t: 'accept', transfer: 2, window: 4, version: 2 }));
+  only.receive(carried({ t: 'accept', transfer: 2, window: 4, version: 2 }));
   only.nextSegment();
   assert.equal(only.skip(0, 'has vanished'), false);
   const pair = new Pair([content(10), content(3 * SEGMENT_SIZE)]);
-  pair.sender.receive(parseTransferMessage({ t: 'accept', transfer: 2, window: 4, version: 2 }));
+  pair.sender.receive(carried({ t: 'accept', transfer: 2, window: 4, version: 2 }));
   pair.sender.nextSegment();
-  pair.sender.segmentRead(pair.sender.nextSegment(), new Uint8Array(32));
+  const wanted = pair.sender.nextSegment();
+  assert.ok(wanted);
+  pair.sender.segmentRead(wanted, new Uint8Array(32));
   assert.equal(pair.sender.skip(1, 'has vanished'), false);
 });
 
 test('many small files share the window by their bytes', () => {
-  const entries = Array.from({ length: 500 }, (_, i) => ({ path: `${i}`, kind: 'file', size: 9 }));
+  const entries = Array.from({ length: 500 }, (_, i) => fileOf(9, `${i}`));
   for (const [version, most] of [
     [1, 2],
     [2, 128],
   ]) {
     const sender = new Sender({ transfer: 2, entries });
-    sender.receive(parseTransferMessage({ t: 'accept', transfer: 2, window: 2, version }));
+    sender.receive(carried({ t: 'accept', transfer: 2, window: 2, version }));
     let count = 0;
     while (sender.nextSegment()) count += 1;
     assert.equal(count, most);
   }
 });
 
+const packed = (/** @type {number} */ file, /** @type {number} */ size) => ({
+  file,
+  content: content(size),
+  digest: sha256(content(size)),
+});
+
 for (const [name, lie] of Object.entries({
-  'of a file that is not there': [{ file: 9, content: content(5) }],
-  'of another size': [{ file: 0, content: content(6) }],
-  'of a file twice': [
-    { file: 0, content: content(5) },
-    { file: 0, content: content(5) },
-  ],
+  'of a file that is not there': [packed(9, 5)],
+  'of another size': [packed(0, 6)],
+  'of a file twice': [packed(0, 5), packed(0, 5)],
 })) {
   test(`a pack ${name} ends the transfer`, () => {
     const receiver = new Receiver(2);
     const entries = [{ path: 'f', kind: 'file', size: 5 }];
     const offer = { t: 'offer', transfer: 2, files: 1, bytes: 5, entries, version: 2 };
-    receiver.receive(parseTransferMessage(offer));
+    receiver.receive(carried(offer));
     receiver.accept();
     receiver.receiveFrame({ type: 'pack', transfer: 2, files: lie });
     assert.equal(receiver.state, 'failed');
-    assert.equal(receiver.messagesToSend().at(-1).code, 'protocol');
+    assert.equal(receiver.messagesToSend().at(-1)?.code, 'protocol');
   });
 }
 
+/** @type {Record<string, TransferMessage>} */
 const LIES = {
   'acknowledges what was not sent': { t: 'ack', transfer: 2, file: 0, segments: [[30, 30]] },
   "acknowledges past the file's end": { t: 'ack', transfer: 2, file: 0, segments: [[0, 2 ** 40]] },
@@ -360,8 +405,8 @@ const LIES = {
     file: 0,
     digest: '0'.repeat(64),
   },
-  'is done too early': { t: 'done', transfer: 2, files: 1, bytes: 40 * SEGMENT_SIZE },
-  'accepts twice': { t: 'accept', transfer: 2, window: 3, have: new Map() },
+  'is done too early': { t: 'done', transfer: 2, files: 1, bytes: 40 * SEGMENT_SIZE, left_out: 0 },
+  'accepts twice': { t: 'accept', transfer: 2, window: 3, have: new Map(), version: 2 },
 };
 
 for (const [name, lie] of Object.entries(LIES)) {
@@ -370,8 +415,10 @@ for (const [name, lie] of Object.entries(LIES)) {
       transfer: 2,
       entries: [{ path: 'f', kind: 'file', size: 40 * SEGMENT_SIZE }],
     });
-    sender.receive({ t: 'accept', transfer: 2, window: 3, have: new Map() });
-    sender.segmentRead(sender.nextSegment(), new Uint8Array(32));
+    sender.receive({ t: 'accept', transfer: 2, window: 3, have: new Map(), version: 2 });
+    const wanted = sender.nextSegment();
+    assert.ok(wanted);
+    sender.segmentRead(wanted, new Uint8Array(32));
     sender.messagesToSend();
     sender.receive(lie);
     assert.equal(sender.state, 'failed');
@@ -385,7 +432,7 @@ test('a greedy window does not make the sender read everything at once', () => {
     transfer: 2,
     entries: [{ path: 'f', kind: 'file', size: 2000 * SEGMENT_SIZE }],
   });
-  sender.receive({ t: 'accept', transfer: 2, window: 65535, have: new Map() });
+  sender.receive({ t: 'accept', transfer: 2, window: 65535, have: new Map(), version: 2 });
   let count = 0;
   while (sender.nextSegment()) count += 1;
   assert.ok(count <= 64);

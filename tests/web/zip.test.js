@@ -10,6 +10,8 @@ import { test } from 'node:test';
 import { crc32, joinCrc32 } from '../../web/client/transfer/disk/crc32.js';
 import { ZipLayout } from '../../web/client/transfer/disk/zip.js';
 
+/** @typedef {import('../../web/client/transfer/protocol/messages.js').Entry} Entry */
+
 const READ = `
 import json, sys, zipfile
 # Reading checks the checksum, and that the local header names the same file.
@@ -18,10 +20,14 @@ with zipfile.ZipFile(sys.argv[1]) as archive:
                       for i in archive.infolist()]))
 `;
 
+/**
+ * @param {Entry[]} entries
+ * @param {(Uint8Array | null)[]} contents
+ */
 function build(entries, contents) {
   const layout = new ZipLayout(entries);
   const archive = new Uint8Array(layout.size);
-  const put = ({ at, bytes }) => archive.set(bytes, at);
+  const put = (/** @type {{at: number, bytes: Uint8Array}} */ { at, bytes }) => archive.set(bytes, at);
   contents.forEach((data, i) => {
     if (data === null) return;
     archive.set(data, layout.dataAt(i));
@@ -31,7 +37,8 @@ function build(entries, contents) {
   return archive;
 }
 
-function readBack(archive) {
+/** @returns {[name: string, size: number, mode: number, hex: string, time: number[]][]} */
+function readBack(/** @type {Uint8Array} */ archive) {
   const folder = mkdtempSync(join(tmpdir(), 'peerline-zip-'));
   try {
     const path = join(folder, 'a.zip');
@@ -49,6 +56,7 @@ function readBack(archive) {
 }
 
 test('a folder becomes an archive with names, modes, empty folders and contents', () => {
+  /** @type {Entry[]} */
   const entries = [
     {
       path: 'tree/né ☃.txt',
@@ -81,7 +89,7 @@ test('an archive of more files than fit in 16 bits is whole', () => {
   const count = 65536;
   const entries = Array.from({ length: count }, (_, i) => ({
     path: `d/${i}`,
-    kind: 'file',
+    kind: /** @type {const} */ ('file'),
     size: 1,
   }));
   const archive = build(

@@ -1,13 +1,17 @@
 // A world in one process: a signaling server, and WebRTC that connects whoever describes the other
 // truly. So rooms and links are tested whole, with an attacker on the server where a test wants one.
 
+/** @typedef {{t: string, [field: string]: unknown}} Message as JSON has it */
+/** @typedef {Message & {from: string, to: string, kind: string, data: string}} Relayed */
+/** @typedef {{type: 'offer' | 'answer', sdp: string}} Description */
+
 const FINGERPRINT = /a=fingerprint:sha-256 (\S+)/;
 
 /** A signaling server as far as the page can tell. */
 export class World {
   /** @type {Map<string, {peers: Map<string, FakeSocket>, code: boolean}>} */
   rooms = new Map();
-  /** What the server does to each signal: returns those to deliver. @type {(signal: any, world: World) => any[]} */
+  /** What the server does to each signal: returns those to deliver. @type {(signal: any, world: World) => Message[]} */
   tamper = (signal) => [signal];
   /** What the server calls a room in its welcome. @type {(room: string) => string} */
   called = (room) => room;
@@ -17,7 +21,7 @@ export class World {
   hasNetwork = true;
   /** The fingerprint that the browsers say they verified, where they say it. */
   verified = '';
-  /** Every signal that was relayed. */
+  /** Every signal that was relayed. @type {any[]} */
   signals = [];
   #arrivals = 0;
   /** @type {Map<string, FakePeerConnection>} */
@@ -30,7 +34,7 @@ export class World {
     globalThis.location = /** @type {any} */ ({ origin: 'http://server.test', href: 'http://server.test/' });
     globalThis.WebSocket = /** @type {any} */ (
       class extends FakeSocket {
-        constructor(url, protocol) {
+        constructor(/** @type {string} */ url, /** @type {string} */ protocol) {
           super(world, url, protocol);
         }
       }
@@ -59,11 +63,22 @@ export class World {
     }
   }
 
+  /** The sockets in the room of a code. */
+  peersOf(/** @type {import('../../../web/client/room/room.js').Room} */ { code }) {
+    const place = this.rooms.get(code?.number ?? '');
+    if (!place) throw new TypeError('there is no such room');
+    return [...place.peers.values()];
+  }
+
   /** @param {any} signal with `from` and `to` */
   deliver(signal) {
     for (const { peers } of this.rooms.values()) peers.get(signal.to)?.push(signal);
   }
 
+  /**
+   * @param {FakeSocket} socket
+   * @param {{code?: string | true, room: string, name?: string | null}} hello
+   */
   #hello(socket, { code, room, name = null }) {
     let key = room;
     if (code === true) key = String(this.rooms.size + 1);
@@ -109,11 +124,20 @@ class FakeSocket extends EventTarget {
   readyState = 0;
   peer = '';
   room = '';
+  bufferedAmount = 0;
+  /** @type {string | null} */
   name = null;
 
+  /**
+   * @param {World} world
+   * @param {string} url
+   * @param {string} protocol
+   */
   constructor(world, url, protocol) {
     super();
-    Object.assign(this, { world, url, protocol });
+    this.world = world;
+    this.url = url;
+    this.protocol = protocol;
     setImmediate(() => {
       if (this.readyState !== 0) return;
       this.readyState = 1;
@@ -121,18 +145,18 @@ class FakeSocket extends EventTarget {
     });
   }
 
-  send(text) {
+  send(/** @type {string} */ text) {
     setImmediate(() => this.world.receive(this, JSON.parse(text)));
   }
 
-  push(message) {
+  push(/** @type {Message} */ message) {
     setImmediate(() => {
       if (this.readyState === 1)
         this.dispatchEvent(new MessageEvent('message', { data: JSON.stringify(message) }));
     });
   }
 
-  refuse(code, closeCode) {
+  refuse(/** @type {string} */ code, /** @type {number} */ closeCode) {
     this.push({ t: 'error', code, message: 'no', retryable: false });
     setImmediate(() => this.close(closeCode));
   }
@@ -147,16 +171,19 @@ class FakeSocket extends EventTarget {
   }
 }
 
-class FakePeerConnection extends EventTarget {
+export class FakePeerConnection extends EventTarget {
   connectionState = 'new';
+  /** @type {Description | null} */
   localDescription = null;
+  /** @type {Description | null} */
   remoteDescription = null;
   sctp = { maxMessageSize: 262144 };
+  /** @type {Map<number, FakeChannel>} */
   channels = new Map();
+  /** @type {string[]} */
   iceCandidates = [];
-  partner = null;
 
-  constructor(world) {
+  constructor(/** @type {World} */ world) {
     super();
     this.world = world;
     this.fingerprint = Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) =>
@@ -166,7 +193,14 @@ class FakePeerConnection extends EventTarget {
     this.doomed = world.broken > 0;
   }
 
-  createDataChannel(label, init) {
+  /** A channel that was opened. */
+  channel(/** @type {number} */ id) {
+    const channel = this.channels.get(id);
+    if (!channel) throw new TypeError('there is no such channel');
+    return channel;
+  }
+
+  createDataChannel(/** @type {string} */ label, /** @type {{id: number}} */ init) {
     const channel = new FakeChannel(label, init);
     this.channels.set(init.id, channel);
     return channel;
@@ -180,21 +214,21 @@ class FakePeerConnection extends EventTarget {
     return { type: 'answer', sdp: this.#sdp() };
   }
 
-  async setLocalDescription(description) {
+  async setLocalDescription(/** @type {Description} */ description) {
     this.localDescription = description;
-    const found = (candidate) =>
+    const found = (/** @type {{candidate: string} | null} */ candidate) =>
       this.dispatchEvent(Object.assign(new Event('icecandidate'), { candidate }));
     if (this.world.hasNetwork) found({ candidate: 'candidate:1 1 udp 1 10.0.0.1 5000 typ host' });
     setImmediate(() => found(null));
     this.#connect();
   }
 
-  async setRemoteDescription(description) {
+  async setRemoteDescription(/** @type {Description} */ description) {
     this.remoteDescription = description;
     this.#connect();
   }
 
-  async addIceCandidate({ candidate }) {
+  async addIceCandidate(/** @type {{candidate: string}} */ { candidate }) {
     this.iceCandidates.push(candidate);
   }
 
@@ -256,7 +290,7 @@ class FakePeerConnection extends EventTarget {
   /** Both sides know each other's true certificate: the channels open. Otherwise DTLS fails. */
   #connect() {
     if (!this.localDescription || !this.remoteDescription || !this.world.hasNetwork) return;
-    const theirs = this.world.connections.get(FINGERPRINT.exec(this.remoteDescription.sdp)?.[1]);
+    const theirs = this.world.connections.get(FINGERPRINT.exec(this.remoteDescription.sdp)?.[1] ?? '');
     if (!theirs?.remoteDescription || !theirs.localDescription) return;
     const mutual = FINGERPRINT.exec(theirs.remoteDescription.sdp)?.[1] === this.fingerprint;
     if (!mutual || this.doomed || theirs.doomed) {
@@ -264,7 +298,7 @@ class FakePeerConnection extends EventTarget {
       setImmediate(() => [this, theirs].forEach((each) => each.#fail()));
       return;
     }
-    for (const [id, channel] of this.channels) channel.join(theirs.channels.get(id));
+    for (const [id, channel] of this.channels) channel.join(theirs.channel(id));
   }
 
   #fail() {
@@ -279,14 +313,20 @@ class FakeChannel extends EventTarget {
   bufferedAmount = 0;
   bufferedAmountLowThreshold = 0;
   binaryType = 'arraybuffer';
+  /** @type {FakeChannel | null} */
   other = null;
 
+  /**
+   * @param {string} label
+   * @param {{id: number}} init
+   */
   constructor(label, init) {
     super();
-    Object.assign(this, { label, id: init.id });
+    this.label = label;
+    this.id = init.id;
   }
 
-  join(other) {
+  join(/** @type {FakeChannel} */ other) {
     this.other = other;
     other.other = this;
     for (const channel of [this, other]) {
@@ -297,7 +337,7 @@ class FakeChannel extends EventTarget {
     }
   }
 
-  send(data) {
+  send(/** @type {string | Uint8Array} */ data) {
     if (this.readyState !== 'open') throw new DOMException('closed', 'InvalidStateError');
     const sent = typeof data === 'string' ? data : data.slice().buffer;
     const size = typeof data === 'string' ? data.length : data.byteLength;
@@ -327,7 +367,7 @@ class FakeChannel extends EventTarget {
 /**
  * The next event of a type.
  *
- * @param {EventTarget} target
+ * @param {{addEventListener: (type: any, listener: (event: any) => void, options: {once: true}) => void}} target
  * @param {string} type
  * @returns {Promise<any>} its detail
  */

@@ -9,7 +9,8 @@ const SHOWN_FOR = 2600; // ms
 export class Announcer {
   #live = byId('live');
   #toast = byId('toast');
-  #timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /**
    * Speaks a sentence to assistive technology.

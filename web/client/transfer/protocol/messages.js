@@ -51,6 +51,7 @@ const MAX_PATH = 4096;
  * @typedef {{t: 'retry', transfer: number, file: number, segment: number}} Retry
  * @typedef {{t: 'cancel', transfer: number, code: string, message: string}} Cancel
  * @typedef {Offer | OfferMore | Have | Accept | Decline | Ack | FileDone | FilesDone | Skip | Done | Retry | Cancel} TransferMessage
+ * @typedef {{t: string, transfer: number, [field: string]: unknown}} OutgoingMessage as JSON takes it
  */
 
 /**
@@ -287,7 +288,7 @@ export function parseTransferMessage(record) {
  *
  * @param {number} transfer
  * @param {readonly Entry[]} entries
- * @returns {Generator<object, void>} messages whose JSON text is at most `MAX_CONTROL_MESSAGE` bytes
+ * @returns {Generator<OutgoingMessage, void>} messages whose JSON text is at most `MAX_CONTROL_MESSAGE` bytes
  *   each
  */
 export function* offerMessages(transfer, entries) {
@@ -295,7 +296,7 @@ export function* offerMessages(transfer, entries) {
   const encoder = new TextEncoder();
   // Room for the message around its entries: keys, numbers and `more`.
   const envelope = 256;
-  let head = /** @type {object} */ ({ t: 'offer', transfer, files, bytes, version: VERSION });
+  let head = /** @type {OutgoingMessage} */ ({ t: 'offer', transfer, files, bytes, version: VERSION });
   /** @type {Entry[]} */
   let page = [];
   let used = envelope;

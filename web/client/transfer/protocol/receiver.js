@@ -18,6 +18,7 @@ import { NameError, checkEntry, displayName, planNames } from './names.js';
 import { MAX_RETRIES } from './sender.js';
 
 /** @typedef {import('./messages.js').Entry} Entry */
+/** @typedef {import('./messages.js').OutgoingMessage} OutgoingMessage */
 /** @typedef {import('./messages.js').TransferMessage} TransferMessage */
 /** @typedef {import('./frames.js').SegmentFrame} SegmentFrame */
 /** @typedef {import('./frames.js').DataFrame} DataFrame */
@@ -70,7 +71,7 @@ export class Receiver {
   /** @type {{files: number, bytes: number}} */
   totals = { files: 0, bytes: 0 };
   #transfer;
-  /** @type {object[]} */
+  /** @type {OutgoingMessage[]} */
   #messages = [];
   /** @type {ReceiverEvent[]} */
   #events = [];
@@ -100,7 +101,7 @@ export class Receiver {
     this.#transfer = transfer;
   }
 
-  /** Control messages to be sent, in order; each is handed out once. @returns {object[]} */
+  /** Control messages to be sent, in order; each is handed out once. @returns {OutgoingMessage[]} */
   messagesToSend() {
     const messages = this.#messages;
     this.#messages = [];

@@ -13,6 +13,7 @@ import { VERSION, creditOf, offerMessages, segmentCount, totals } from './messag
 
 /** @typedef {import('./messages.js').Entry} Entry */
 /** @typedef {import('./messages.js').Range} Range */
+/** @typedef {import('./messages.js').OutgoingMessage} OutgoingMessage */
 /** @typedef {import('./messages.js').TransferMessage} TransferMessage */
 
 /** Times that one segment may arrive damaged before the transfer ends. */
@@ -53,11 +54,11 @@ export class Sender {
   #transfer;
   #entries;
   #totals;
-  /** @type {object[]} */
+  /** @type {OutgoingMessage[]} */
   #messages = [];
-  /** The pages of the offer. @type {Iterator<object, void>} */
+  /** The pages of the offer. @type {Iterator<OutgoingMessage, void>} */
   #pages;
-  /** Left-out entries that are not reported yet. @type {object[]} */
+  /** Left-out entries that are not reported yet. @type {OutgoingMessage[]} */
   #skips = [];
   /** @type {SenderEvent[]} */
   #events = [];
@@ -97,14 +98,14 @@ export class Sender {
   /**
    * The next control message of those that there may be many of, to be sent when few bytes wait.
    *
-   * @returns {object | null}
+   * @returns {OutgoingMessage | null}
    */
   nextPage() {
     if (this.state === 'done' || this.state === 'failed') return null;
     return this.#pages.next().value ?? this.#skips.shift() ?? null;
   }
 
-  /** Control messages to be sent at once; each is handed out once. @returns {object[]} */
+  /** Control messages to be sent at once; each is handed out once. @returns {OutgoingMessage[]} */
   messagesToSend() {
     const messages = this.#messages;
     this.#messages = [];
