@@ -1,4 +1,4 @@
-"""What people read has been read: every text is in `tests/messages.txt`, and follows the rules."""
+"""Every text for people is in `tests/messages.txt`, reviewed, and follows the rules."""
 
 from __future__ import annotations
 

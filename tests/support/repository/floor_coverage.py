@@ -21,7 +21,7 @@ from tests.test_layers import MODULES, ROOT, floor
 
 __all__ = ["EXPECTED", "Floor", "main", "table"]
 
-EXPECTED: Final = 91.0
+EXPECTED: Final = 92.0
 """Share of the lines and branches of floors 0 and 1 below which the report fails, in percent."""
 
 NAMES: Final = ("words", "machines", "I/O", "assembly", "faces")
