@@ -64,6 +64,7 @@ FLOORS = {
     "peer.transfer.engine": 3,
     "peer.link": 3,
     "peer.link.control": 1,
+    "peer.link.state": 1,
     "peer.link.negotiation": 1,
     "peer.room": 3,
     "peer.cli": 4,

@@ -1,56 +1,51 @@
-"""Things of a link that come from the other side, to iterate over (floor 3)."""
+"""Queues of objects that the other side opens or offers, to iterate over (floor 3)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
 from peer.errors import LinkClosed, PeerError
 
-__all__ = ["AsyncQueue", "Inbox"]
+__all__ = ["AsyncQueue", "AsyncQueueWriter"]
 
 Item = TypeVar("Item")
 
 
-class Inbox(Generic[Item]):
-    """Where a link puts what has come, until somebody asks for it."""
+class AsyncQueueWriter(Generic[Item]):
+    """The end of a queue into which a link puts items.
 
-    def __init__(self, gone: Callable[[Item], bool] = lambda item: False) -> None:
-        """Creates an empty inbox.
+    Args:
+        is_stale: Returns whether a waiting item is of no use any more; such items are dropped.
+    """
 
-        Args:
-            gone: whether something that waits is not worth giving out any more.
-        """
-        self._gone = gone
+    def __init__(self, is_stale: Callable[[Item], bool] = lambda item: False) -> None:
+        self._is_stale = is_stale
         self._items: deque[Item] = deque()
         self._ready = asyncio.Event()
         self._end: PeerError | None = None
 
     def __len__(self) -> int:
-        return len(list(self.waiting()))
-
-    def waiting(self) -> Iterator[Item]:
-        """What has come and nobody has asked for yet."""
-        self._items = deque(item for item in self._items if not self._gone(item))
-        return iter(self._items)
+        self._items = deque(item for item in self._items if not self._is_stale(item))
+        return len(self._items)
 
     def put(self, item: Item) -> None:
-        """Something has come."""
+        """Append an item."""
         self._items.append(item)
         self._ready.set()
 
     def end(self, error: PeerError) -> None:
-        """Nothing more will come."""
+        """Raise an error once the items that wait are taken; the first call counts."""
         self._end = self._end or error
         self._ready.set()
 
     async def take(self) -> Item:
-        """Wait for the next one.
+        """Wait for the next item.
 
         Raises:
-            LinkEnded: The link is over, and nothing is left.
+            LinkEnded: The link is over, and no item is left.
         """
         while not len(self):
             if self._end is not None:
@@ -61,26 +56,29 @@ class Inbox(Generic[Item]):
 
 
 class AsyncQueue(Generic[Item]):
-    """What has come, each once, to whoever iterates; ends when the link is closed."""
+    """The end of a queue that a program iterates over; each item comes out once.
 
-    def __init__(self, inbox: Inbox[Item]) -> None:
-        """Give out what is put into an inbox; links do this."""
-        self._inbox = inbox
+    The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
+    """
+
+    def __init__(self, writer: AsyncQueueWriter[Item]) -> None:
+        """Read from the other end; links do this."""
+        self._writer = writer
 
     def __len__(self) -> int:
-        """How many wait."""
-        return len(self._inbox)
+        """Count the items that wait."""
+        return len(self._writer)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Item:
-        """The next one.
+        """Wait for the next item.
 
         Raises:
-            LinkLost: the link broke.
+            LinkLost: The link broke.
         """
         try:
-            return await self._inbox.take()
+            return await self._writer.take()
         except LinkClosed:
             raise StopAsyncIteration from None

@@ -12,7 +12,7 @@ from peer.errors import NoPath
 from peer.rtc import Connection
 
 from .connection import LinkConnection
-from .connection_slots import Places
+from .connection_slots import ConnectionSlots
 
 __all__ = ["Attempt"]
 
@@ -33,7 +33,7 @@ class Attempt:
         self.number = number
         self.offer = offer
         self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._generation: LinkConnection | None = None
+        self._connection: LinkConnection | None = None
         self._early: list[str | None] = []
         self._tried: Connection | None = None
         """The connection, also after it was closed: it knows why."""
@@ -44,8 +44,8 @@ class Attempt:
 
     def add_candidate(self, candidate: str | None) -> None:
         """Take one more candidate of the other side; None: there are no more."""
-        if self._generation is not None:
-            self._generation.connection.add_candidate(candidate)
+        if self._connection is not None:
+            self._connection.connection.add_candidate(candidate)
         elif len(self._early) < MAX_EARLY_CANDIDATES:
             self._early.append(candidate)
 
@@ -57,7 +57,7 @@ class Attempt:
     @asynccontextmanager
     async def connection(
         self,
-        places: Places,
+        slots: ConnectionSlots,
         make_connection: Callable[[], Connection],
         config: LinkConfig,
     ) -> AsyncIterator[LinkConnection]:
@@ -68,22 +68,22 @@ class Attempt:
         Raises:
             PeerTimeout: others waited for the place.
         """
-        async with places.place():
-            generation = self._generation = LinkConnection(self.number, make_connection, config)
-            self._tried = generation.connection
+        async with slots.slot():
+            connection = self._connection = LinkConnection(self.number, make_connection, config)
+            self._tried = connection.connection
             try:
                 for line in self._early:
-                    generation.connection.add_candidate(line)
+                    connection.connection.add_candidate(line)
                 self._early.clear()
-                yield generation
+                yield connection
             finally:
-                if self._generation is not None:
-                    self._generation = None
-                    await _to_the_end(generation.close())
+                if self._connection is not None:
+                    self._connection = None
+                    await _to_the_end(connection.close())
 
     def keep(self) -> None:
         """The connection belongs to a link now."""
-        self._generation = None
+        self._connection = None
 
 
 async def _to_the_end(closing: Coroutine[Any, Any, None]) -> None:

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 
 from peer.errors import PeerTimeout
 
-__all__ = ["Places"]
+__all__ = ["ConnectionSlots"]
 
 
-class Places:
+class ConnectionSlots:
     """Places that are given out first come, first served.
 
     Args:
@@ -32,7 +32,7 @@ class Places:
         """When each was taken, the oldest first."""
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Wait for a place and hold it; the block may be cancelled in it.
 
         Raises:

@@ -10,6 +10,7 @@ from typing import Self
 
 from peer.channel.async_queue import AsyncQueue
 from peer.channel.channel import Channel
+from peer.channel.chat.driver import ChatDriver
 from peer.channel.chat.session import ChatSession
 from peer.config import ChannelParameters, LinkConfig, Priority
 from peer.errors import LinkClosed, LinkEnded, LinkLost, PeerError
@@ -17,8 +18,10 @@ from peer.transfer.disk import Sources
 from peer.transfer.engine import IncomingTransfer, OutgoingTransfer, Transfers
 from peer.types import NetworkPath, PeerInfo
 
-from .connection import FIRST_FREE_ID, LinkConnection, goodbye
-from .control import ByeReceived, ChannelUnread, HelloReceived, OtherMessage, PeerSilent
+from .connection import FIRST_FREE_ID, LinkConnection
+from .control import ByeReceived, ChannelUnread, ControlEvent, OtherMessage, PeerSilent
+from .control_channel import error_of_goodbye
+from .state import TRANSITIONS, LinkEvent, LinkState
 
 __all__ = ["Link"]
 
@@ -26,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 
 class _Port:
-    """The link, as `peer.transfer.engine` sees it."""
+    """The link as transfers see it: a `peer.transfer.engine.port.TransferPort`."""
 
-    def __init__(self, generation: LinkConnection) -> None:
-        self.control = generation.control_channel
-        self.blocks = generation.blocks_channel
-        self._connection = generation.connection
+    def __init__(self, connection: LinkConnection) -> None:
+        self.control = connection.control.channel
+        self.blocks = connection.blocks_channel
+        self._connection = connection.connection
 
     @property
     def max_message_size(self) -> int:
@@ -56,7 +59,7 @@ class Link:
 
     def __init__(
         self,
-        generation: LinkConnection,
+        connection: LinkConnection,
         *,
         peer: PeerInfo,
         offerer: bool,
@@ -69,28 +72,26 @@ class Link:
         self.sas = sas
         self.authenticated = authenticated
         self.offerer = offerer
-        self._generation = generation
+        self._connection = connection
         self._config = config
         self._loop = asyncio.get_running_loop()
-        self._path = generation.connection.path
-        self._timer: asyncio.TimerHandle | None = None
+        self._last_path = connection.connection.path
         self._unread_timer: asyncio.TimerHandle | None = None
-        self._over = asyncio.Event()
-        self._is_closing = self._asked_to_close = False
+        self._state = LinkState.OPEN
+        self._released = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
-        self._when_over: list[Callable[[], None]] = []
-        self.chat = ChatSession(generation.chat_channel, on_fault=self._end)
-        self._transfers = Transfers(_Port(generation), offerer=offerer)
-        generation.connection.on_ended = self._on_ended
-        generation.on_waiting = self._watch_unread
-        generation.control_channel._on_room = self._pump
-        generation.control_channel._deliver_to(self._on_control)
-        generation.blocks_channel._deliver_to(self._transfers.receive_block)
-        self._pump()
-        if generation.unread:
+        self._done_callbacks: list[Callable[[], None]] = []
+        self._chat_driver = ChatDriver(connection.chat_channel, on_fault=self._end)
+        self.chat = ChatSession(self._chat_driver)
+        self._transfers = Transfers(_Port(connection), offerer=offerer)
+        connection.connection.on_ended = self._on_ended
+        connection.on_waiting = self._watch_unread
+        connection.blocks_channel.deliver_to(self._transfers.receive_block)
+        connection.control.start(self._on_control)
+        if connection.unread:
             self._watch_unread()
-        if generation.control_channel.closed:
-            self._on_ended(generation.reason())
+        if connection.control.channel.closed:
+            self._on_ended(connection.reason())
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -101,23 +102,22 @@ class Link:
     @property
     def closed(self) -> bool:
         """Whether it is over, for whatever reason."""
-        return self._generation.end is not None
+        return self._state in (LinkState.ENDED, LinkState.RELEASED)
 
     @property
     def path(self) -> NetworkPath | None:
         """The network path in use; when the link is over, the last one."""
-        self._path = self._generation.connection.path or self._path
-        return self._path
+        return self._connection.connection.path or self._last_path
 
     @property
     def max_message_size(self) -> int:
         """Largest message the other side accepts on a channel, in bytes."""
-        return self._generation.connection.max_message_size
+        return self._connection.connection.max_message_size
 
     @property
     def round_trip(self) -> float | None:
         """Seconds the last ping on an idle link took; None before the first."""
-        return self._generation.control.round_trip
+        return self._connection.control.round_trip
 
     # Channels
 
@@ -162,13 +162,13 @@ class Link:
             id=id,
         )
         self._check_open()
-        channel = self._generation.channel(parameters)
+        channel = self._connection.channel(parameters)
         try:
             await channel.opened()
         except asyncio.CancelledError:
-            channel._abandon()
+            channel.abandon()
             raise
-        self._generation.keep(channel)
+        self._connection.remember(channel)
         return channel
 
     def channels(self) -> AsyncQueue[Channel]:
@@ -176,7 +176,7 @@ class Link:
 
         The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
         """
-        return AsyncQueue(self._generation.incoming)
+        return AsyncQueue(self._connection.incoming)
 
     # Files
 
@@ -223,8 +223,8 @@ class Link:
             code: a word for programs that tells the other side why.
             message: a sentence for its person.
         """
-        self._asked_to_close = True
-        self._start_closing(code, message)
+        if self._fire(LinkEvent.CLOSE):
+            self._start_closing(code, message)
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
@@ -234,15 +234,17 @@ class Link:
         Raises:
             LinkLost: it broke; not when either side closed it.
         """
-        await self._over.wait()
-        self._raise_if_lost()
+        await self._released.wait()
+        end = self._connection.end
+        if end is not None and not isinstance(end, LinkClosed):
+            raise end
 
     def add_done_callback(self, callback: Callable[[], None]) -> None:
         """Have a function called when the link is over; at once if it is."""
         if self.closed:
             callback()
         else:
-            self._when_over.append(callback)
+            self._done_callbacks.append(callback)
 
     async def __aenter__(self) -> Self:
         return self
@@ -250,115 +252,97 @@ class Link:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    # private
+    # Ends
+
+    def _fire(self, event: LinkEvent) -> bool:
+        """Move to the next state; return whether it is another one."""
+        before, self._state = self._state, TRANSITIONS[self._state][event]
+        return self._state is not before
 
     def _start_closing(self, code: str = "", message: str = "") -> None:
-        if not self._is_closing:
-            self._is_closing = True  # an eager task (Python 3.12) ends up here before it is kept
-            self._closing = asyncio.create_task(self._close(code, message), name="close link")
+        self._closing = asyncio.create_task(self._close(code, message), name="close link")
 
     async def _close(self, code: str, message: str) -> None:
-        generation = self._generation
-        if generation.end is None:
+        connection = self._connection
+        if self._state is LinkState.CLOSING:
             await self._transfers.close()
             patience = self._config.timeouts.close
             try:
-                await generation.connection.flush(patience)
-                generation.control.bye(code, message)
-                self._pump()
+                await connection.connection.flush(patience)
+                connection.control.say_goodbye(code, message)
                 # From here on the other side may close first, and that is in order.
                 self._end(LinkClosed())
-                await generation.connection.flush(patience)
+                await connection.connection.flush(patience)
             except TimeoutError:
                 logger.info("the other side did not take everything before the link was closed")
-        self._end(LinkClosed())
-        await self._transfers.close(generation.end)
-        await generation.close()
-        self._over.set()
+            self._end(LinkClosed())
+        await self._transfers.close(connection.end)
+        await connection.close()
+        self._fire(LinkEvent.RELEASE)
+        self._released.set()
 
     def _end(self, error: PeerError) -> None:
-        """The link is over, from now on."""
-        if self._generation.end is not None:
+        """End the link, from now on; the first call counts."""
+        before = self._state
+        if before not in (LinkState.OPEN, LinkState.CLOSING):
             return
-        if self._asked_to_close and not isinstance(error, LinkClosed):
-            error = LinkClosed()  # our own wish comes first, whatever becomes of the last words
-        _ = self.path  # while it can still be seen
-        self._generation.end = error
-        if self._timer is not None:
-            self._timer.cancel()
+        if before is LinkState.CLOSING and not isinstance(error, LinkClosed):
+            error = LinkClosed()  # the program asked for the end, whatever happened on the way
+        self._last_path = self.path
+        self._fire(LinkEvent.END)
+        connection = self._connection
+        connection.end = error
+        connection.control.stop()
         if self._unread_timer is not None:
             self._unread_timer.cancel()
-        self.chat._stop(error)
+        self._chat_driver.stop(error)
         self._transfers.abort(error)
-        self._generation.incoming.end(error)
-        for callback in self._when_over:
+        connection.incoming.end(error)
+        for callback in self._done_callbacks:
             callback()
-        self._when_over.clear()
-        self._start_closing()
+        self._done_callbacks.clear()
+        if before is LinkState.OPEN:
+            self._start_closing()
 
     def _check_open(self) -> None:
-        if self._generation.end is not None:
-            raise self._generation.end
-
-    def _raise_if_lost(self) -> None:
-        end = self._generation.end
-        if end is not None and not isinstance(end, LinkClosed):
-            raise end
+        if self._connection.end is not None:
+            raise self._connection.end
 
     def _on_ended(self, error: PeerError) -> None:
-        """The connection is over without a goodbye."""
+        """Handle the end of the connection without a goodbye."""
         self._end(error if isinstance(error, LinkEnded) else LinkLost(str(error)))
 
+    # Events of the connection
+
     def _watch_unread(self) -> None:
-        """Something waits to be received: see to it that this holds nothing up for ever."""
+        """Check later that a waiting message does not hold up the others for ever."""
         if self._unread_timer is None and not self.closed:
             self._unread_timer = self._loop.call_later(
-                self._generation.unread.interval, self._check_unread
+                self._connection.unread.interval, self._check_unread
             )
 
     def _check_unread(self) -> None:
         self._unread_timer = None
-        generation = self._generation
-        blamed = generation.unread.check(self._loop.time(), held_up=generation.connection.held_up)
+        unread, connection = self._connection.unread, self._connection.connection
+        blamed = unread.check(self._loop.time(), held_up=connection.held_up)
         if blamed is not None:
             blamed.on_blame()
-        if generation.unread:
+        if unread:
             self._watch_unread()
 
-    def _on_control(self, message: str | bytes) -> None:
-        self._generation.control.receive_message(message, self._loop.time())
-        self._pump()
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._generation.control.handle_timer(self._loop.time())
-        self._pump()
-
-    def _pump(self) -> None:
-        """Send what is to be sent, tell what has happened, set the timer."""
-        control = self._generation.control
-        self._generation.flush_control()
-        while (event := control.next_event()) is not None:
-            match event:
-                case OtherMessage(text):
-                    self._transfers.receive_message(text)
-                case ChannelUnread(number):
-                    if (channel := self._generation.channels.get(number)) is not None:
-                        channel._unread_there()
-                case ByeReceived(code, message):
-                    self._end(goodbye(code, message))
-                case PeerSilent():
-                    self._end(
-                        LinkLost(
-                            "The link broke off: the other side has not answered for "
-                            f"{self._config.lost_after:g} seconds."
-                        )
+    def _on_control(self, event: ControlEvent) -> None:
+        match event:
+            case OtherMessage(text):
+                self._transfers.receive_message(text)
+            case ChannelUnread(stream):
+                if (channel := self._connection.channels.get(stream)) is not None:
+                    channel.closed_as_unread()
+            case ByeReceived(code, message):
+                self._end(error_of_goodbye(code, message))
+            case PeerSilent():
+                self._end(
+                    LinkLost(
+                        "The link broke off: the other side has not answered for "
+                        f"{self._config.lost_after:g} seconds."
                     )
-                case HelloReceived():
-                    pass  # the second; the first made this link
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = control.get_timer()
-        if due is not None and not self.closed:
-            self._timer = self._loop.call_at(due, self._on_timer)
+                )

@@ -15,8 +15,9 @@ from peer.types import PeerInfo
 from peer.version import VERSION
 
 from .attempt import Attempt
-from .connection import VERIFICATION_FAILED, LinkConnection
-from .connection_slots import Places
+from .connection import LinkConnection
+from .connection_slots import ConnectionSlots
+from .control_channel import VERIFICATION_FAILED
 from .link import Link
 from .negotiation import (
     AskGuess,
@@ -56,7 +57,7 @@ class LinkSetup:
         password: bytes | None,
         own_name: str,
         make_connection: Callable[[], Connection],
-        places: Places,
+        slots: ConnectionSlots,
         send: Callable[[OutgoingSignal], None],
         ask_guess: Callable[[], None],
         guess_proved: Callable[[], None],
@@ -71,7 +72,7 @@ class LinkSetup:
             password: what both must know; None for a link without a password.
             own_name: what we call ourselves.
             make_connection: makes a connection with the servers to use.
-            places: of the connections that may be tried at once, for all set-ups of a room.
+            slots: of the connections that may be tried at once, for all set-ups of a room.
             send: sends a signal to the other side; must not block.
             ask_guess: wants a guess from the budget; `decide_guess` is called, now or later.
             guess_proved: gives it back, since the other side has proved itself.
@@ -80,7 +81,7 @@ class LinkSetup:
         self.peer = peer
         self._own_name = own_name
         self._make_connection = make_connection
-        self._places = places
+        self._slots = slots
         self._send = send
         self._ask_guess = ask_guess
         self._guess_proved = guess_proved
@@ -255,13 +256,13 @@ class LinkSetup:
         error: PeerError
         try:
             async with attempt.connection(
-                self._places, self._make_connection, self._config
-            ) as generation:
+                self._slots, self._make_connection, self._config
+            ) as connection:
                 try:
-                    await self._set_up(attempt, generation)
+                    await self._set_up(attempt, connection)
                 except VerificationFailed:
                     # The other side may take the link for good already.
-                    await generation.say_goodbye(VERIFICATION_FAILED)
+                    await connection.say_goodbye(VERIFICATION_FAILED)
                     raise
             return
         except PeerError as reason:
@@ -273,8 +274,8 @@ class LinkSetup:
             self._negotiation.connection_failed(attempt.number, error, now=self._loop.time())
             self._carry_out()
 
-    async def _set_up(self, attempt: Attempt, generation: LinkConnection) -> None:
-        negotiation, connection = self._negotiation, generation.connection
+    async def _set_up(self, attempt: Attempt, link_connection: LinkConnection) -> None:
+        negotiation, connection = self._negotiation, link_connection.connection
         gen, offer = attempt.number, attempt.offer
         connection.on_candidate = lambda line: self._on_candidate(gen, line)
         sdp = await (connection.offer() if offer is None else connection.answer(offer))
@@ -287,7 +288,7 @@ class LinkSetup:
                 await connection.connected()
         except TimeoutError:
             raise connection.no_path() from None
-        hello = await generation.greet(self._own_name, AGENT, negotiation.reveal)
+        hello = await link_connection.control.greet(self._own_name, AGENT, negotiation.reveal)
         sas = negotiation.verify(
             hello.reveal,
             local_fingerprint=connection.local_fingerprint,
@@ -295,7 +296,7 @@ class LinkSetup:
         )
         negotiation.established()
         self._link = Link(
-            generation,
+            link_connection,
             peer=PeerInfo(self.peer.id, hello.name or self.peer.name, hello.agent),
             offerer=negotiation.offerer,
             authenticated=negotiation.authenticated,

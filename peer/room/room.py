@@ -35,7 +35,7 @@ from peer.errors import (
     TooManyGuesses,
     WrongCode,
 )
-from peer.link.connection_slots import Places
+from peer.link.connection_slots import ConnectionSlots
 from peer.link.guess_budget import Budget
 from peer.security.codes import Code
 from peer.server.client import SignalingClient
@@ -129,7 +129,7 @@ class Room:
         self._setting_up = 0
         self._attempted = False
         self._deaf = False
-        self._places = Places(MAX_CONNECTING, CONNECTING_PATIENCE)
+        self._slots = ConnectionSlots(MAX_CONNECTING, CONNECTING_PATIENCE)
         self._budget = budget
         self._news: PeerError | None = None
         self._error: PeerError | None = None
@@ -317,7 +317,7 @@ class Room:
             password=self._password,
             own_name=self._name,
             make_connection=self._make_connection,
-            places=self._places,
+            slots=self._slots,
             send=lambda signal: self._send(info.id, signal),
             ask_guess=lambda: self._budget.ask(run),
             guess_proved=lambda: self._budget.proved(run),

@@ -185,7 +185,7 @@ async def test_a_broken_link_raises_after_what_was_received() -> None:
         await theirs.send("before")
         await theirs.send("it broke")
         async with asyncio.timeout(10):
-            await pair.their_generation.connection.flush(20)
+            await pair.their_connection.connection.flush(20)
             await pair.vanish()
             seen = []
             with pytest.raises(LinkLost) as caught:

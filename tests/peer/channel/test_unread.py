@@ -216,7 +216,7 @@ async def test_what_may_be_lost_is_dropped_oldest_first_and_holds_nothing_up() -
             for ours, _ in channels:
                 await ours.send(b"%06d" % last + bytes(3000))
             await pair.theirs.chat.send("not held up") if last % 100 == 0 else None
-        await pair.our_generation.connection.flush(10)
+        await pair.our_connection.connection.flush(10)
         for _, theirs in channels:
             stats = theirs.stats
             assert stats.dropped > 200
@@ -270,7 +270,7 @@ async def test_the_window_is_what_was_asked_for() -> None:
     for window in (1, 100_000, 32 << 20):
         config = LinkConfig(receive_window=window, engine="peerline")
         async with link_pair(config) as pair:
-            assert pair.our_generation.connection.receive_window == config.window
+            assert pair.our_connection.connection.receive_window == config.window
             ours, theirs = await opened(pair, "some")
             await ours.send("hello")
             assert await theirs.receive() == "hello"

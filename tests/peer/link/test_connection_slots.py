@@ -1,4 +1,4 @@
-"""Places for connections that are tried at once: who waits for one gets it in bounded time."""
+"""Slots for connections that are tried at once: a waiter gets one in bounded time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import asyncio
 import pytest
 
 from peer.errors import PeerTimeout
-from peer.link.connection_slots import Places
+from peer.link.connection_slots import ConnectionSlots
 
 
 class Holder:
-    """Somebody who takes a place and never leaves it by itself."""
+    """Takes a slot and never leaves it by itself."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, slots: ConnectionSlots) -> None:
         self.entered = asyncio.Event()
-        self.task = asyncio.create_task(self._hold(places))
+        self.task = asyncio.create_task(self._hold(slots))
 
-    async def _hold(self, places: Places) -> None:
-        async with places.place():
+    async def _hold(self, slots: ConnectionSlots) -> None:
+        async with slots.slot():
             self.entered.set()
             await asyncio.Event().wait()
 
@@ -28,8 +28,8 @@ class Holder:
 
 
 async def test_nobody_must_leave_while_nobody_waits() -> None:
-    places = Places(1, patience=0.0)
-    holder = Holder(places)
+    slots = ConnectionSlots(1, patience=0.0)
+    holder = Holder(slots)
     await holder.entered.wait()
     for _ in range(20):
         await asyncio.sleep(0)
@@ -37,11 +37,11 @@ async def test_nobody_must_leave_while_nobody_waits() -> None:
     await holder.leave()
 
 
-async def test_who_has_had_a_place_for_longest_makes_room() -> None:
-    places = Places(2, patience=0.01)
-    first, second = Holder(places), Holder(places)
+async def test_the_oldest_holder_makes_room() -> None:
+    slots = ConnectionSlots(2, patience=0.01)
+    first, second = Holder(slots), Holder(slots)
     await second.entered.wait()
-    third = Holder(places)
+    third = Holder(slots)
     await third.entered.wait()
     assert isinstance(first.task.exception(), PeerTimeout)
     assert not second.task.done()
@@ -50,23 +50,23 @@ async def test_who_has_had_a_place_for_longest_makes_room() -> None:
 
 
 async def test_a_line_moves_on_to_its_end() -> None:
-    places = Places(2, patience=0.01)
-    holders = [Holder(places) for _ in range(9)]
+    slots = ConnectionSlots(2, patience=0.01)
+    holders = [Holder(slots) for _ in range(9)]
     async with asyncio.timeout(10):
         await holders[-1].entered.wait()
     assert all(isinstance(each.task.exception(), PeerTimeout) for each in holders[:7])
     assert not any(each.task.done() for each in holders[7:])
     for each in holders[7:]:
         await each.leave()
-    async with places.place(), places.place():
+    async with slots.slot(), slots.slot():
         pass
 
 
 async def test_who_stops_waiting_drives_nobody_out() -> None:
-    places = Places(1, patience=0.05)
-    holder = Holder(places)
+    slots = ConnectionSlots(1, patience=0.05)
+    holder = Holder(slots)
     await holder.entered.wait()
-    impatient = Holder(places)
+    impatient = Holder(slots)
     await asyncio.sleep(0)
     await impatient.leave()
     driven_out, _ = await asyncio.wait({holder.task}, timeout=0.06)
@@ -75,9 +75,9 @@ async def test_who_stops_waiting_drives_nobody_out() -> None:
 
 
 async def test_a_timeout_of_the_block_is_its_own() -> None:
-    places = Places(1, patience=1.0)
+    slots = ConnectionSlots(1, patience=1.0)
     with pytest.raises(TimeoutError):
-        async with places.place():
+        async with slots.slot():
             raise TimeoutError
-    async with places.place():
+    async with slots.slot():
         pass

@@ -158,18 +158,18 @@ async def test_pings_keep_an_idle_link_and_measure_its_round_trip() -> None:
 
 async def test_a_connection_that_breaks_without_goodbye_is_a_lost_link() -> None:
     async with link_pair() as pair:
-        await pair.their_generation.connection.close()
+        await pair.their_connection.connection.close()
         with pytest.raises(LinkLost) as caught:
             await pair.ours.wait_closed()
         assert not isinstance(caught.value, LinkClosed)
-        assert pair.our_generation.connection.state is ConnectionState.ENDED
+        assert pair.our_connection.connection.state is ConnectionState.ENDED
 
 
 async def test_closing_does_not_wait_for_ever_for_a_vanished_peer() -> None:
     config = LinkConfig(timeouts=Timeouts(close=0.1))
     async with nothing_left_behind(), link_pair(config) as pair, asyncio.timeout(20):
         await pair.vanish()
-        pair.our_generation.chat_channel.send_now("never acknowledged")
+        pair.our_connection.chat_channel.send_now("never acknowledged")
         await pair.ours.close()
         await pair.ours.wait_closed()
 
@@ -193,7 +193,7 @@ async def test_channel_that_comes_before_the_link_is_there_with_what_it_brought(
     async def open_early(link: Link) -> None:
         channel = await link.open_channel("early")
         await channel.send("first")
-        await link._generation.connection.flush(20)
+        await link._connection.connection.flush(20)
         opened.append(channel)
 
     async with (
@@ -241,15 +241,15 @@ async def test_channels_that_nobody_asks_for_hold_a_bounded_amount() -> None:
 
 async def greeting(first: str | None, config: LinkConfig = QUICK) -> None:
     """Greet somebody who says `first` instead of hello."""
-    generation, other = LinkConnection(0, Connection, config), Connection()
+    connection, other = LinkConnection(0, Connection, config), Connection()
     raw = other.create_channel(CONTROL)
     try:
-        await connect(generation.connection, other)
+        await connect(connection.connection, other)
         if first is not None:
             raw.send(first)
-        await generation.greet("alice", "test", None)
+        await connection.control.greet("alice", "test", None)
     finally:
-        await asyncio.gather(generation.close(), other.close())
+        await asyncio.gather(connection.close(), other.close())
 
 
 async def test_a_side_that_never_says_hello_is_a_timeout_that_says_so() -> None:

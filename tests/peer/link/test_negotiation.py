@@ -91,7 +91,7 @@ def test_a_reveal_that_was_not_committed_to_fails_verification() -> None:
             )
 
 
-def test_candidates_travel_both_ways_in_their_generation() -> None:
+def test_candidates_travel_both_ways_in_their_connection() -> None:
     pair = Pair()
     pair.run()
     pair.offerer.machine.candidate_found(0, "candidate:1")

@@ -44,10 +44,10 @@ async def cancelled(work: Coroutine[Any, Any, Any], step: int, *, late: bool) ->
 
 def channels_of(link: Link) -> set[int]:
     """Numbers of the channels that a link's engine knows, Peerline's own left out."""
-    engine = link._generation.connection._engine
+    engine = link._connection.connection._engine
     known = getattr(engine, "_channels", None)
     if known is None:
-        known = link._generation.connection._sctp._data_channels
+        known = link._connection.connection._sctp._data_channels
     return {number for number in known if number > 2}
 
 

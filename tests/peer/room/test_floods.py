@@ -85,21 +85,23 @@ ROOMY, SMALL = (
 
 def takes_nothing(pair: LinkPair) -> None:
     """Their side takes nothing out of its receive window any more."""
-    for channel in (pair.their_generation.control_channel, pair.their_generation.chat_channel):
+    theirs = pair.their_connection
+    for channel in (theirs.control.channel, theirs.chat_channel):
         channel._raw.consume = lambda: None  # type: ignore[method-assign]
 
 
 async def flood(pair: LinkPair, channel: str, messages: list[str]) -> int:
     """Send from their side; the most messages that waited at ours to be sent."""
-    theirs = getattr(pair.their_generation, f"{channel}_channel")
-    association = pair.our_generation.connection._engine._association  # type: ignore[attr-defined]
+    connection = pair.their_connection
+    theirs = connection.chat_channel if channel == "chat" else connection.control.channel
+    association = pair.our_connection.connection._engine._association  # type: ignore[attr-defined]
     most = 0
     for at in range(0, len(messages), 500):
         if theirs.closed:
             break
         for message in messages[at : at + 500]:
             theirs.send_now(message)
-        await pair.their_generation.connection.flush(5)
+        await pair.their_connection.connection.flush(5)
         streams = association._queue.streams.values()
         most = max(most, sum(len(stream.messages) for stream in streams))
     return most
@@ -110,7 +112,7 @@ async def test_pings_under_a_closed_window_leave_a_bounded_queue() -> None:
         takes_nothing(pair)
         most = await flood(pair, "control", ['{"t":"ping","n":1}'] * 4000)
         assert 0 < most <= SMALL_LOW_WATER // 10
-        assert pair.our_generation.control_channel.buffered <= SMALL_LOW_WATER + 100
+        assert pair.our_connection.control.channel.buffered <= SMALL_LOW_WATER + 100
 
 
 async def test_repeated_chat_messages_under_a_closed_window_leave_a_bounded_queue() -> None:
@@ -125,7 +127,7 @@ async def test_chat_messages_under_a_closed_window_end_the_link() -> None:
         takes_nothing(pair)
         most = await flood(pair, "chat", [chat_message(1 + n) for n in range(4000)])
         assert most <= SMALL_LOW_WATER // 10 + MAX_CONFIRMATIONS
-        with pytest.raises(ProtocolError, match="takes no answers"):
+        with pytest.raises(ProtocolError, match="reads no answers"):
             await pair.ours.wait_closed()
         with pytest.raises(ProtocolError):
             await pair.ours.chat.send("?")
@@ -137,10 +139,10 @@ async def test_chat_messages_under_a_closed_window_end_the_link() -> None:
 async def test_chat_that_nobody_reads_takes_bounded_memory(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    monkeypatch.setattr("peer.channel.chat.session.MAX_WAITING", 300)
-    monkeypatch.setattr("peer.channel.chat.session.MAX_WAITING_BYTES", 2 << 20)
+    monkeypatch.setattr("peer.channel.chat.driver.MAX_WAITING", 300)
+    monkeypatch.setattr("peer.channel.chat.driver.MAX_WAITING_BYTES", 2 << 20)
     async with link_pair() as pair, asyncio.timeout(60):
-        kept = pair.ours.chat._received
+        kept = pair.ours.chat._driver._received
         delivered = 0
         # What nobody will read is not confirmed.
         with pytest.raises(TimeoutError):

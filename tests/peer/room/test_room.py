@@ -56,7 +56,7 @@ async def test_the_engine_is_the_one_asked_for_or_the_environments(
     monkeypatch.setenv("PEERLINE_ENGINE", environment)
     async with linked(config=LinkConfig(engine=asked)) as pair:
         for link in (pair.host, pair.guest):
-            assert isinstance(link._generation.connection._engine, engine)
+            assert isinstance(link._connection.connection._engine, engine)
 
 
 def test_an_engine_that_does_not_exist_is_refused() -> None:

@@ -25,12 +25,12 @@ class LinkPair:
 
     ours: Link
     theirs: Link
-    our_generation: LinkConnection
-    their_generation: LinkConnection
+    our_connection: LinkConnection
+    their_connection: LinkConnection
 
     async def vanish(self) -> None:
         """Let the other side's program die without a word: nothing arrives, nothing is sent."""
-        ice = self.their_generation.connection._ice
+        ice = self.their_connection.connection._ice
         for protocol in ice._protocols:
             protocol.transport.abort()
         await asyncio.sleep(0)
@@ -50,39 +50,40 @@ async def link_pair(
         config: Of our end.
         other: Of their end; None: as ours.
         make_connection: In place of a connection as the configurations say.
-        meanwhile: What our end does before there is a link at the other end.
+        meanwhile: Runs with our end before there is a link at the other end.
     """
     config = config or LinkConfig()
 
-    def connection(config: LinkConfig) -> Callable[[], Connection]:
+    def maker(config: LinkConfig) -> Callable[[], Connection]:
         return make_connection or (
             lambda: Connection(engine=config.engine, receive_window=config.window)
         )
 
-    generations = (
-        LinkConnection(0, connection(config), config),
-        LinkConnection(0, connection(other or config), other or config),
+    connections = (
+        LinkConnection(0, maker(config), config),
+        LinkConnection(0, maker(other or config), other or config),
     )
     links: list[Link] = []
     try:
-        await connect(generations[0].connection, generations[1].connection)
+        await connect(connections[0].connection, connections[1].connection)
         await asyncio.gather(
-            generations[0].greet("alice", "test", None), generations[1].greet("bob", "test", None)
+            connections[0].control.greet("alice", "test", None),
+            connections[1].control.greet("bob", "test", None),
         )
-        for generation, name in zip(generations, ("bob", "alice"), strict=True):
+        for connection, name in zip(connections, ("bob", "alice"), strict=True):
             links.append(
                 Link(
-                    generation,
+                    connection,
                     peer=PeerInfo(name, name, "test"),
-                    offerer=generation is generations[0],
+                    offerer=connection is connections[0],
                     authenticated=True,
                     sas=WORDS,
-                    config=config if generation is generations[0] else other or config,
+                    config=config if connection is connections[0] else other or config,
                 )
             )
             if meanwhile is not None and len(links) == 1:
                 await meanwhile(links[0])
-        yield LinkPair(links[0], links[1], *generations)
+        yield LinkPair(links[0], links[1], *connections)
     finally:
         await asyncio.gather(*(link.close() for link in links))
-        await asyncio.gather(*(generation.close() for generation in generations))
+        await asyncio.gather(*(connection.close() for connection in connections))
