@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["NetworkPath", "PeerInfo", "fit_name"]
-
-MAX_NAME = 64
-"""Characters of a name, as servers bound it."""
+__all__ = ["NetworkPath", "PeerInfo"]
 
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
 
@@ -19,7 +16,7 @@ class PeerInfo:
 
     Attributes:
         id: given by the server; ids sort by arrival in the room.
-        name: what it calls itself; not verified, but fit to be shown (`fit_name`).
+        name: what it calls itself; not verified, but fit to be shown (`peer.text.fit_name`).
         agent: the program it runs, e.g. `peerline/0.2.0 python`; empty until it said hello.
     """
 
@@ -51,8 +48,3 @@ class NetworkPath:
         if self.kind == "relayed":
             return "relayed"
         return f"direct, {self.local_address} to {self.remote_address}"
-
-
-def fit_name(name: str) -> str:
-    """A name that may be shown to people: short, and without what cannot be seen."""
-    return "".join(filter(str.isprintable, name))[:MAX_NAME].strip()

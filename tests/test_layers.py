@@ -45,6 +45,7 @@ FLOORS = {
     "peer.errors": 0,
     "peer.config": 0,
     "peer.types": 0,
+    "peer.text": 0,
     "peer.version": 0,
     "peer.security": 1,
     "peer.sctp": 1,
@@ -92,7 +93,7 @@ EXEMPT = {("peer.transfer.protocol.manifest", "threading")}
 """The manifest is read from worker threads and guards its cache with a lock."""
 
 FOLDERS = (
-    {"config", "errors", "types", "version"},
+    {"config", "errors", "text", "types", "version"},
     {"sctp", "security", "server", "udp"},
     {"rtc"},
     {"channel"},

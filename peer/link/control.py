@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from peer.config import LinkConfig
-from peer.types import fit_name
+from peer.text import fit_name
 
 __all__ = [
     "VERSION",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from peer.config import LinkConfig
 from peer.errors import ServerUnreachable
 from peer.security.codes import DEFAULT_WORDS, RANDOM_BYTES, Code, make_words
-from peer.types import fit_name
+from peer.text import fit_name
 
 if TYPE_CHECKING:
     from signaling.ice_servers import IceConfig

@@ -39,7 +39,8 @@ from peer.link.connection_slots import ConnectionSlots
 from peer.link.guess_budget import Budget
 from peer.security.codes import Code
 from peer.server.client import SignalingClient
-from peer.types import PeerInfo, fit_name
+from peer.text import fit_name
+from peer.types import PeerInfo
 from signaling.ice_servers import IceConfig
 from signaling.messages import (
     Error,

@@ -6,7 +6,6 @@ import {
   NameError,
   checkEntry,
   decodePath,
-  displayName,
   freeName,
   nameKey,
   planNames,
@@ -76,18 +75,6 @@ test('bytes that are not UTF-8 are surrogates, as in Python', () => {
   assert.equal(decodePath('Cura%E7ao', true), 'Cura\udce7ao');
   assert.equal(decodePath('%ED%A0%80%25%41', true), '\udced\udca0\udc80%%41');
   assert.equal(decodePath('%E7', false), '%E7');
-});
-
-for (const { text, shown } of golden.display) {
-  test(`${JSON.stringify(text)} is shown as ${JSON.stringify(shown)}`, () => {
-    assert.equal(displayName(text), shown);
-  });
-}
-
-test('a long name loses its middle, not its end', () => {
-  const shown = displayName(`${'a'.repeat(500)}.exe`, 60);
-  assert.ok(shown.length <= 60);
-  assert.ok(shown.endsWith('.exe'));
 });
 
 const HOSTILE_PARTS = [

@@ -14,6 +14,8 @@ WEB: Final = Path(__file__).resolve().parents[2] / "web"
 FLOORS: Final = {
     "client/events": 0,
     "client/problems": 0,
+    "client/text": 0,
+    "client/version": 0,
     "client/security/words": 0,
     "client/server/messages": 0,
     "client/security": 1,

@@ -17,7 +17,6 @@ once. A malformed message is dropped.
 from __future__ import annotations
 
 import logging
-import unicodedata
 from collections import deque
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -33,7 +32,6 @@ __all__ = [
     "ChatMessage",
     "Delivered",
     "Flooded",
-    "display_text",
 ]
 
 logger = logging.getLogger(__name__)
@@ -61,7 +59,7 @@ class ChatMessage:
 
     id: int
     text: str
-    """As it came: pass it through `display_text` before a terminal sees it."""
+    """As it came: pass it through `peer.text.fit_text` before a terminal sees it."""
     at: int
     """The other side's unix time, milliseconds."""
 
@@ -210,25 +208,3 @@ def _parse(text: str | bytes) -> _Message | _Delivered | None:
         logger.debug("dropped a malformed chat message: %s", exc)
         return None
     return message
-
-
-_DANGEROUS: Final = frozenset("\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Format characters that reorder what stands around them."""
-
-
-def display_text(text: str) -> str:
-    """What somebody wrote, fit for a terminal: no escapes, no reordering.
-
-    Line breaks (all kinds become a line feed) and tabs stay, as do the joiners that spell emoji.
-    Everything else that a terminal might obey is left out.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.replace("\u2028", "\n").replace("\u2029", "\n")
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character
-        for character in text
-        if character in "\n\t"
-        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _DANGEROUS)
-    )

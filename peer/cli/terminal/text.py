@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from peer.text import is_hidden
 from peer.transfer.sizes import format_size
 
 __all__ = ["count", "duration", "fold", "rate", "safe", "safe_line", "shorten"]
@@ -59,6 +60,10 @@ def safe(text: str, *, joiners: bool = False) -> str:
     characters, line separators and lone surrogates become ``\\x1b``-like escapes. What
     another machine sent is printed through this, always.
 
+    This is a seam of its own beside `peer.text`, the last one before a terminal, for text from
+    anywhere, also from libraries. What is hidden there is spelled out here; a terminal miscounts
+    the columns of private and unassigned characters, too, by a Unicode version nobody knows.
+
     Args:
         text: Anything at all.
         joiners: Leave zero-width joiners alone (in messages; in names they deceive).
@@ -84,8 +89,7 @@ def shorten(text: str, limit: int) -> str:
 def _spell(char: str, *, joiners: bool) -> str:
     if joiners and char in _JOINERS:
         return char
-    category = unicodedata.category(char)
-    if category[0] != "C" and category not in ("Zl", "Zp"):
+    if not is_hidden(char) and unicodedata.category(char)[0] != "C":
         return char
     code = ord(char)
     if code < 0x100:

@@ -189,13 +189,13 @@ def file_name(path: str) -> str:
     """
     from rich.cells import cell_len
 
-    from peer.transfer.protocol.names import display_name
+    from peer.text import show_name
 
     limit = _NAME
-    text = display_name(path, limit)
+    text = show_name(path, limit)
     while cell_len(text) > _NAME:
         limit -= 1 + limit // 8
-        text = display_name(path, limit)
+        text = show_name(path, limit)
     return _BLANKS.sub(lambda blanks: "\N{OPEN BOX}" * len(blanks[0]), text)
 
 

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from peer.errors import DiskError, TransferError
+from peer.text import show_name
 from peer.transfer.protocol.manifest import Entry, Manifest
-from peer.transfer.protocol.names import display_name, encode_path, numbered
+from peer.transfer.protocol.names import encode_path, numbered
 from peer.transfer.protocol.notes import LeftOut, Notes, Renamed
 from peer.transfer.protocol.plan import NamePlan
 from peer.transfer.sizes import format_size
@@ -361,7 +362,7 @@ class Destination:
         except OSError:
             there = False
         if not there:
-            shown = display_name(str(self.folder))
+            shown = show_name(str(self.folder))
             raise DiskError(f'"{shown}" was moved or removed while files were put there.')
 
     def _check_room(self, needed: int) -> None:
@@ -374,7 +375,7 @@ class Destination:
         free = info.f_bavail * info.f_frsize
         if needed > free:
             raise NoRoom(
-                f'Not enough room in "{display_name(str(self.folder))}": '
+                f'Not enough room in "{show_name(str(self.folder))}": '
                 f"{format_size(needed)} needed, {format_size(free)} free."
             )
 

@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from peer.errors import DiskError
-from peer.transfer.protocol.names import display_name
+from peer.text import show_name
 
 __all__ = ["disk_error", "may"]
 
@@ -49,7 +49,7 @@ def disk_error(exc: OSError, name: str | os.PathLike[str], *, writing: bool) -> 
         writing: It failed to be written, not read.
     """
     table = _WRITING if writing else _READING
-    shown = f'"{display_name(os.fspath(name))}"'
+    shown = f'"{show_name(os.fspath(name))}"'
     sentence = table.get(exc.errno or 0)
     if sentence is None:
         reason = (exc.strerror or str(exc) or type(exc).__name__).lower().rstrip(".")

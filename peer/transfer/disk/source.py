@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from peer.errors import DiskError, TransferError
+from peer.text import show_name
 from peer.transfer.protocol.config import MAX_PATH
 from peer.transfer.protocol.manifest import DIRECTORY, FILE, LINK, Entry, Manifest
 from peer.transfer.protocol.names import (
     decode_path,
-    display_name,
     encode_path,
     link_problem,
     numbered,
@@ -48,7 +48,7 @@ class SourceChanged(TransferError):
     """
 
     def __init__(self, file: int, name: str) -> None:
-        super().__init__(f'"{display_name(name)}" changed before all of it was sent.')
+        super().__init__(f'"{show_name(name)}" changed before all of it was sent.')
         self.file = file
         self.reason = "has changed since it was listed"
 
@@ -62,7 +62,7 @@ class SourceLost(DiskError):
     """
 
     def __init__(self, file: int, name: str, reason: str) -> None:
-        super().__init__(f'"{display_name(name)}" {reason}.')
+        super().__init__(f'"{show_name(name)}" {reason}.')
         self.file = file
         self.reason = reason
 
@@ -134,7 +134,7 @@ class Sources:
             raise DiskError(_together(missing))
         for real, name in resolved:
             sources._add_root(real, name)
-        problems = [f'"{display_name(left.path)}" {left.reason}.' for left in sources.left_out]
+        problems = [f'"{show_name(left.path)}" {left.reason}.' for left in sources.left_out]
         more = sources.left_out.total - len(problems)
         if not len(sources.manifest):
             raise DiskError(_together(["There is nothing to send.", *problems], more))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from peer.errors import DiskError, PeerError, Refused, TransferError, UnsafeName
+from peer.text import show_name
 from peer.transfer.disk import Destination, NoRoom
 from peer.transfer.protocol.config import SEGMENT_SIZE, SMALL_CREDIT, TransferConfig
 from peer.transfer.protocol.events import (
@@ -31,7 +32,6 @@ from peer.transfer.protocol.events import (
 from peer.transfer.protocol.frames import Frame
 from peer.transfer.protocol.manifest import Manifest
 from peer.transfer.protocol.messages import Message
-from peer.transfer.protocol.names import display_name
 from peer.transfer.protocol.notes import LeftOut, Notable, Notes, Renamed
 from peer.transfer.protocol.receiver import Receiver, ReceiverState
 
@@ -118,7 +118,7 @@ class IncomingTransfer(Transfer[Receiver]):
 
     @property
     def manifest(self) -> Manifest:
-        """Every file, folder and link that is offered; print paths with `display_name` only."""
+        """Every file, folder and link that is offered; print paths with `show_name` only."""
         return self._machine.manifest
 
     @property
@@ -187,7 +187,7 @@ class IncomingTransfer(Transfer[Receiver]):
             bytes_held=self._bytes_held,
             files_done=receiver.files_done,
             files_total=self.manifest.files - receiver.files_skipped,
-            name=display_name(current),
+            name=show_name(current),
         )
 
     # Decide

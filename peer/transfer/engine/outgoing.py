@@ -8,6 +8,7 @@ from enum import Enum
 from typing import ClassVar
 
 from peer.errors import DiskError, Refused, TransferError
+from peer.text import show_name
 from peer.transfer.disk import SourceChanged, SourceLost, Sources
 from peer.transfer.protocol.config import SEGMENT_SIZE, SMALL_CREDIT, TransferConfig
 from peer.transfer.protocol.digest import segment_digest
@@ -23,7 +24,6 @@ from peer.transfer.protocol.events import (
 )
 from peer.transfer.protocol.manifest import Manifest
 from peer.transfer.protocol.messages import Message
-from peer.transfer.protocol.names import display_name
 from peer.transfer.protocol.notes import LeftOut, Notes, Renamed
 from peer.transfer.protocol.sender import Sender, SenderState
 
@@ -115,7 +115,7 @@ class OutgoingTransfer(Transfer[Sender]):
             bytes_held=self._bytes_held,
             files_done=sender.files_done,
             files_total=self.manifest.files - sender.files_skipped,
-            name=display_name(current),
+            name=show_name(current),
         )
 
     # Inside

@@ -22,11 +22,11 @@ from peer.errors import (
     TransferCancelled,
     TransferError,
 )
+from peer.text import show_name
 from peer.transfer.protocol.events import Event, Failed
 from peer.transfer.protocol.machine import Machine
 from peer.transfer.protocol.manifest import Manifest
 from peer.transfer.protocol.messages import Message
-from peer.transfer.protocol.names import display_name
 from peer.transfer.protocol.notes import LeftOut, Notes, Renamed
 
 from .port import TransferPort
@@ -99,7 +99,7 @@ class Transfer(ABC, Generic[AnyMachine]):
     @property
     def names(self) -> list[str]:
         """The files and folders at the top, safe to print."""
-        return [display_name(root) for root in self.manifest.roots()]
+        return [show_name(root) for root in self.manifest.roots()]
 
     @property
     def files_total(self) -> int:

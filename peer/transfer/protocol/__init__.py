@@ -29,7 +29,7 @@ from .events import (
 from .frames import BadFrame, parse_frame
 from .manifest import Entry, Manifest
 from .messages import MESSAGE_TYPES, BadMessage, parse_message
-from .names import LINUX, PORTABLE, Platform, display_name
+from .names import LINUX, PORTABLE, Platform
 from .notes import LeftOut, Notable, Notes, Renamed
 from .plan import NamePlan
 from .receiver import Receiver, ReceiverState
@@ -71,7 +71,6 @@ __all__ = [
     "TransferConfig",
     "WriteFile",
     "WriteSegment",
-    "display_name",
     "parse_frame",
     "parse_message",
 ]

@@ -13,11 +13,12 @@ from collections import deque
 from enum import Enum
 from typing import ClassVar, Generic, TypeVar
 
+from peer.text import show_name
+
 from .config import SEGMENT_SIZE, SMALL_CREDIT
 from .events import Declined, Event, Failed
 from .manifest import Manifest
 from .messages import Cancel, Message, serialize_message
-from .names import display_name
 
 __all__ = ["MAX_SENTENCE", "Machine", "Trigger", "Violation", "credit"]
 
@@ -150,8 +151,8 @@ class Machine(Generic[State]):
             self._send(Cancel(transfer=self.transfer, code=code, message=message[:1000]))
 
     def _ended_by_peer(self, message: Cancel) -> None:
-        sentence = display_name(message.message, MAX_SENTENCE)
-        self._end(self.FAILED, Failed(display_name(message.code), sentence, remote=True))
+        sentence = show_name(message.message, MAX_SENTENCE)
+        self._end(self.FAILED, Failed(show_name(message.code), sentence, remote=True))
 
     def _end(self, state: Enum, event: Failed | Declined) -> None:
         """Drop whatever waits: nobody is going to need it."""

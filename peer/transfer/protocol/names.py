@@ -27,6 +27,7 @@ from itertools import count
 from typing import Final
 
 from peer.errors import UnsafeName
+from peer.text import show_name
 
 from .config import MAX_PATH, MAX_PATH_PART
 from .manifest import KINDS, Entry
@@ -38,7 +39,6 @@ __all__ = [
     "check_entry",
     "cut",
     "decode_path",
-    "display_name",
     "encode_path",
     "link_problem",
     "name_key",
@@ -305,34 +305,4 @@ def _size(text: str) -> int:
 
 
 def _error(entry: Entry, reason: str) -> UnsafeName:
-    return UnsafeName(f'"{display_name(entry.path)}" {reason}.', reason=reason)
-
-
-# Showing
-
-
-def display_name(text: str, limit: int = 200) -> str:
-    """A name as it may be printed to a terminal or put in a sentence.
-
-    Control and format characters, line breaks and surrogates become visible escapes (`\\x1b`,
-    `\\u202e`), so that a name cannot move the cursor, change colours or reverse its neighbours.
-
-    Args:
-        text: A name or path, hostile.
-        limit: Characters to show; the middle of a longer text is left out.
-    """
-    if len(text) > limit:
-        text = f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        _escape(character)
-        if character not in _JOINERS
-        and (unicodedata.category(character) in _BAD_CATEGORIES or character in _BLANKS)
-        else character
-        for character in text
-    )
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    return UnsafeName(f'"{show_name(entry.path)}" {reason}.', reason=reason)

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from peer.text import show_name
+
 from .manifest import DIRECTORY, FILE, Entry
-from .names import display_name
 
 __all__ = ["LeftOut", "Notable", "NotableScan", "Notes", "Renamed", "notable_entries"]
 
@@ -69,12 +70,12 @@ class LeftOut:
     """Something that was not sent, or could not be put in place."""
 
     path: str
-    """As the manifest, or the sender's person, calls it; print it with `display_name` only."""
+    """As the manifest, or the sender's person, calls it; print it with `show_name` only."""
     reason: str
     """To follow the path in a sentence: `is a socket`. Safe to print."""
 
     def __str__(self) -> str:
-        return f'"{display_name(self.path)}" {self.reason}.'
+        return f'"{show_name(self.path)}" {self.reason}.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ class Renamed:
     """A name that could not stay as it was."""
 
     path: str
-    """As it was offered; print it with `display_name` only."""
+    """As it was offered; print it with `show_name` only."""
     name: str
-    """What stands there now, from the destination down; print it with `display_name` only."""
+    """What stands there now, from the destination down; print it with `show_name` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Notable:
     """An entry that a person should see before accepting: hidden, or a program."""
 
     path: str
-    """As it was offered; print it with `display_name` only."""
+    """As it was offered; print it with `show_name` only."""
     hidden: bool
     """Some part of its path begins with a dot."""
     executable: bool

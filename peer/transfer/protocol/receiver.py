@@ -21,6 +21,7 @@ from enum import Enum
 from typing import ClassVar, assert_never
 
 from peer.errors import UnsafeName
+from peer.text import show_name
 
 from .config import BYTES_PER_FRAME, DIGEST_SIZE, MAX_RETRIES, SEGMENT_SIZE, TransferConfig
 from .confirmations import Confirmations
@@ -61,7 +62,7 @@ from .messages import (
     parse_message,
 )
 from .messages import Have as HaveMessage
-from .names import check_entry, display_name
+from .names import check_entry
 from .notes import NotableScan
 from .pieces import OpenFile, Segment
 
@@ -278,7 +279,7 @@ class Receiver(Machine[ReceiverState]):
         damaged.clear()
         damaged.retries += 1
         if damaged.retries > MAX_RETRIES:
-            name = display_name(self.manifest[file].path)
+            name = show_name(self.manifest[file].path)
             self._fail("integrity", f'A part of "{name}" arrived damaged, again and again.')
         else:
             self._send(Retry(transfer=self.transfer, file=file, segment=segment))
@@ -381,7 +382,7 @@ class Receiver(Machine[ReceiverState]):
         self.files_skipped += 1
         self.bytes_skipped += self.manifest.size(file)
         self._unfinished -= 1
-        self._events.append(Skipped(file, display_name(message.reason) or "cannot be read"))
+        self._events.append(Skipped(file, show_name(message.reason) or "cannot be read"))
         self._go_on()
 
     # Segments

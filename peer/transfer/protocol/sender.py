@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import ClassVar, assert_never
 
+from peer.text import show_name
+
 from .config import MAX_RETRIES, MAX_WINDOW, SEGMENT_SIZE, TransferConfig
 from .digest import FileDigest, file_digest, segment_digest
 from .events import Accepted, Completed, Declined, FileConfirmed, ReadSegment, Skipped
@@ -51,7 +53,6 @@ from .messages import (
     offer_pages,
     parse_message,
 )
-from .names import display_name
 
 __all__ = ["Sender", "SenderState"]
 
@@ -296,7 +297,7 @@ class Sender(Machine[SenderState]):
 
     def source_changed(self, file: int) -> None:
         """Tell that a file is not what was offered: ends the transfer with code `changed`."""
-        name = display_name(self.manifest[file].path)
+        name = show_name(self.manifest[file].path)
         self._fail("changed", f'"{name}" changed before all of it was sent.')
 
     # Messages
@@ -310,8 +311,8 @@ class Sender(Machine[SenderState]):
                 self._receive_accept(message)
             case Decline():
                 self._move(Trigger.DECLINE)
-                sentence = display_name(message.message, MAX_SENTENCE)
-                self._end(self._state, Declined(display_name(message.code), sentence))
+                sentence = show_name(message.message, MAX_SENTENCE)
+                self._end(self._state, Declined(show_name(message.code), sentence))
             case Ack():
                 self._move(Trigger.ACK)
                 self._receive_ack(message)

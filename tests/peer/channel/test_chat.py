@@ -14,7 +14,6 @@ from peer.channel.chat.protocol import (
     Chat,
     ChatMessage,
     Delivered,
-    display_text,
 )
 
 
@@ -159,21 +158,3 @@ def test_any_text_arrives_as_it_was_written(text: str) -> None:
     alice.send(text, at=0)
     exchange(alice, bob)
     assert bob.next_event() == ChatMessage(1, text, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
-        ("windows\r\nlines\rmac", "windows\nlines\nmac"),
-        ("a\u2028b\u2029c", "a\nb\nc"),
-        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
-        ("bell\x07 back\x08 del\x7f csi\x9b", "bell back del csi"),
-        ("\u202eright to left\u202c \u2066x\u2069", "right to left x"),
-        ("👩‍💻 می‌خواهم", "👩‍💻 می‌خواهم"),
-        ("half\ud800", "half"),
-    ],
-)
-def test_text_is_shown_without_what_a_terminal_would_obey(text: str, shown: str) -> None:
-    assert display_text(text) == shown

@@ -3,7 +3,8 @@
 
 import { Chat } from '../channel/chat.js';
 import { Keepalive } from './keepalive.js';
-import { BadMessage, cleanName, parseObject } from '../server/messages.js';
+import { BadMessage, parseObject } from '../server/messages.js';
+import { fitName } from '../text.js';
 import { LinkSetup } from './setup.js';
 import { Problem, asProblem, problem } from '../problems.js';
 import { MAX_FRAME } from '../transfer/protocol/frames.js';
@@ -352,8 +353,8 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     }
     if (!this.#isCurrent(connection) || !this.#setup.established()) return;
     this.#sas = sas;
-    this.#peer.name = cleanName(name) || this.#peer.name;
-    this.#peer.agent = cleanName(agent);
+    this.#peer.name = fitName(name) || this.#peer.name;
+    this.#peer.agent = fitName(agent);
     this.#keepalive.start();
     this.#pathTimer = setInterval(() => void this.#lookAtPath(), PATH_INTERVAL);
     this.#enter('connected');

@@ -9,7 +9,7 @@
 import { Budget } from '../link/guess_budget.js';
 import { Code, DEFAULT_WORDS, RANDOM_BYTES, makeWords } from '../security/codes.js';
 import { Link } from '../link/link.js';
-import { cleanName } from '../server/messages.js';
+import { fitName } from '../text.js';
 import { passwordBytes } from '../security/pake.js';
 import { isSameServer, serverOf } from '../security/pasted.js';
 import { problem } from '../problems.js';
@@ -113,7 +113,7 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
       code,
       password: code.password,
       budget: Budget.ofNewCode(),
-      name: cleanName(name),
+      name: fitName(name),
     });
   }
 
@@ -140,14 +140,14 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
         code: parsed,
         password: parsed.password,
         budget: Budget.ofCode(String(parsed)),
-        name: cleanName(name),
+        name: fitName(name),
       });
     }
     if (!room) throw new TypeError('a code or a room');
     const signaling = await enter(server, { room, name });
     const secret = password ? passwordBytes(password) : null;
     const budget = password ? Budget.ofRoom(server ?? location.origin, room, password) : null;
-    return new Room(signaling, { code: null, password: secret, budget, name: cleanName(name) });
+    return new Room(signaling, { code: null, password: secret, budget, name: fitName(name) });
   }
 
   /** The code of a code room (`String(code)` is `7-guitar-ocean`), else null. @type {Code | null} */

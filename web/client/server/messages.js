@@ -5,24 +5,19 @@
 // hostile until checked: a message that passes `parseServer` has every field that is used here, with
 // the right type and a bounded size.
 
+import { exceeds, fitName } from '../text.js';
+
 /** The WebSocket subprotocol: names and versions the protocol. */
 export const SUBPROTOCOL = 'peerline.signal.v1';
 
 /** Most bytes of UTF-8 in a `signal`'s data. */
 export const MAX_SIGNAL_DATA = 48 * 1024;
 
-/** Most characters of a frame that is parsed: a welcome into a large room. */
+/** Most bytes of a frame that is parsed: a welcome into a large room. */
 const MAX_FRAME = 1024 * 1024;
 const MAX_PEERS = 4096;
 const MAX_ICE_SERVERS = 32;
 const MAX_ICE_URLS = 16;
-const MAX_NAME = 64;
-
-// Characters that names must not contain: control characters, separators, those that turn the
-// direction of the text around it, and the invisible ones. The server refuses the same ones.
-const HIDDEN =
-  // eslint-disable-next-line no-control-regex -- those that are taken out
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\p{Cs}]/gu;
 
 /** The kinds of `signal` messages. */
 export const SIGNAL_KINDS = Object.freeze([
@@ -74,12 +69,12 @@ export function isRecord(value) {
  * Parses JSON text that must be one object.
  *
  * @param {string} text
- * @param {number} longest most UTF-16 units to look at
+ * @param {number} longest most bytes of UTF-8
  * @returns {Record<string, unknown>}
  * @throws {BadMessage}
  */
 export function parseObject(text, longest) {
-  if (text.length > longest) throw new BadMessage(`message of ${text.length} characters`);
+  if (exceeds(text, longest)) throw new BadMessage('the message is too long');
   /** @type {unknown} */
   let value;
   try {
@@ -117,19 +112,6 @@ function optionalText(record, key, longest) {
 }
 
 /**
- * Makes a name that came from the other side fit to show: bounded, on one line, with nothing that
- * turns the direction of the text around it or hides.
- *
- * @param {unknown} name
- * @returns {string} possibly empty
- */
-export function cleanName(name) {
-  if (typeof name !== 'string') return '';
-  const visible = name.slice(0, MAX_NAME * 4).replace(HIDDEN, '');
-  return [...visible.trim().replace(/\s+/gu, ' ')].slice(0, MAX_NAME).join('');
-}
-
-/**
  * @param {unknown} value
  * @returns {PeerInfo}
  */
@@ -137,7 +119,7 @@ function peerInfo(value) {
   if (!isRecord(value)) throw new BadMessage('bad peers');
   return {
     peer: text(value, 'peer', 64),
-    name: cleanName(value.name),
+    name: fitName(value.name),
     state: optionalText(value, 'state', 32),
   };
 }
@@ -212,7 +194,7 @@ export function parseServer(frame) {
         t: 'peer',
         event: text(message, 'event', 16),
         peer: text(message, 'peer', 64),
-        name: cleanName(message.name),
+        name: fitName(message.name),
         reason: optionalText(message, 'reason', 64),
       };
     case 'signal': {
@@ -260,7 +242,7 @@ export function parseServer(frame) {
  *   `code: true` allocates a code room, `code: "7"` joins one
  */
 export function hello(where) {
-  const name = cleanName(where.name);
+  const name = fitName(where.name);
   return JSON.stringify({
     t: 'hello',
     ...('room' in where ? { room: where.room } : { code: where.code }),

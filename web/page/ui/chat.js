@@ -2,7 +2,7 @@
 // The conversation: messages with names and delivery marks, and the line to write one.
 
 import { byId, icon, make, setText } from './dom.js';
-import { displayName } from './format.js';
+import { fitText } from '../../client/text.js';
 
 const URLS = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
 const NEAR_END = 80; // pixels
@@ -105,8 +105,8 @@ export class ChatView {
     const follow = mine || log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END;
     const line = make('li', { class: mine ? 'line mine' : 'line' });
     const time = at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-    const who = make('p', { class: from === this.#lastFrom ? 'sr' : 'from', text: `${displayName(from)}, ${time}` });
-    line.append(who, make('p', { class: 'text', dir: 'auto' }, ...withLinks(text)));
+    const who = make('p', { class: from === this.#lastFrom ? 'sr' : 'from', text: `${from}, ${time}` });
+    line.append(who, make('p', { class: 'text', dir: 'auto' }, ...withLinks(fitText(text))));
     if (id !== undefined) {
       const mark = make('p', { class: 'mark-line' }, 'Sent', icon('check'));
       this.#marks.set(id, mark);

@@ -49,16 +49,6 @@ export function plural(count, one, many = `${one}s`) {
 /** @param {readonly string[]} parts the facts that are there, joined by a middle dot */
 export const joinFacts = (...parts) => parts.filter(Boolean).join(' · ');
 
-/**
- * A name that came from the other side, safe to look at: control characters, and those that turn
- * the direction of the text around so that `exe.gpj` reads `jpg.exe`, become visible.
- *
- * @param {string} name
- */
-export function displayName(name) {
-  return name.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '\ufffd');
-}
-
 /** The name of a peer that gave none. */
 export const NAMELESS = 'the other side';
 

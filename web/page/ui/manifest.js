@@ -2,7 +2,8 @@
 // The lines of an offer: each file's name and size. A transfer may have tens of thousands.
 
 import { make } from './dom.js';
-import { displayName, formatBytes, joinFacts, plural } from './format.js';
+import { formatBytes, joinFacts, plural } from './format.js';
+import { showName } from '../../client/text.js';
 
 /** @typedef {import('../../client/transfer/protocol/messages.js').Entry} Entry */
 /** @typedef {import('../../client/transfer/engine/base.js').Transfer} Transfer */
@@ -26,7 +27,7 @@ export function offerRows(entries, { first, total }) {
     return make(
       'li',
       { class: 'notable' },
-      make('bdi', { text: displayName(path) }),
+      make('bdi', { text: showName(path) }),
       make('span', { class: 'size', text: facts }),
     );
   });
@@ -59,8 +60,8 @@ export function changesTitle({ renamed, leftOut, leftOutThere }) {
  */
 export function changeRows({ renamed, leftOut, leftOutThere }) {
   const lines = [
-    ...renamed.map(({ from, to }) => [make('bdi', { text: displayName(from) }), ' is now ', make('bdi', { text: displayName(to) })]),
-    ...leftOut.map(({ path, reason }) => [make('bdi', { text: displayName(path) }), ` ${displayName(reason)}`]),
+    ...renamed.map(({ from, to }) => [make('bdi', { text: showName(from) }), ' is now ', make('bdi', { text: showName(to) })]),
+    ...leftOut.map(({ path, reason }) => [make('bdi', { text: showName(path) }), ` ${showName(reason)}`]),
   ];
   const rows = lines.slice(0, MOST_ROWS).map((line) => make('li', {}, make('p', {}, ...line)));
   const more = lines.length - rows.length;
@@ -83,7 +84,7 @@ export function manifestRows(entries, root = commonRoot(entries)) {
     return make(
       'li',
       {},
-      make('bdi', { text: displayName(entry.kind === 'dir' ? `${path}/` : path) }),
+      make('bdi', { text: showName(entry.kind === 'dir' ? `${path}/` : path) }),
       make('span', { class: 'size', text: sizeText(entry) }),
       make('span', { class: 'state' }),
     );

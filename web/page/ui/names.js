@@ -2,14 +2,14 @@
 // A file's name as an element: one text, so that it is copied and read out as it is.
 
 import { make } from './dom.js';
-import { displayName } from './format.js';
+import { showName } from '../../client/text.js';
 
 /**
  * @param {string} name
  * @param {string} [className]
  */
 export function nameElement(name, className = '') {
-  return make('bdi', { class: `name ${className}`.trim(), text: displayName(name) });
+  return make('bdi', { class: `name ${className}`.trim(), text: showName(name) });
 }
 
 /**

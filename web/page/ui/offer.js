@@ -2,7 +2,8 @@
 // The question whether to take offered files.
 
 import { byId, setText } from './dom.js';
-import { atStart, displayName, formatBytes, plural } from './format.js';
+import { atStart, formatBytes, plural } from './format.js';
+import { showName } from '../../client/text.js';
 import { offerRows } from './manifest.js';
 
 /** @typedef {import('../../client/transfer/engine/base.js').Incoming} Incoming */
@@ -121,6 +122,6 @@ export class OfferDialog {
 function summary(offer) {
   const size = formatBytes(offer.bytes);
   if (offer.files === 1 && offer.form === 'files') return `${size}. It goes to your downloads.`;
-  if (offer.form === 'zip') return `${size}, saved as one archive, ${displayName(offer.title)}.zip.`;
+  if (offer.form === 'zip') return `${size}, saved as one archive, ${showName(offer.title)}.zip.`;
   return `${size} in all. They go to your downloads.`;
 }

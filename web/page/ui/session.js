@@ -2,7 +2,7 @@
 // The head of a connection: the peer, the path, and the words to compare.
 
 import { byId, make, setText } from './dom.js';
-import { NAMELESS, displayName } from './format.js';
+import { NAMELESS } from './format.js';
 import { describePath } from './path.js';
 
 /** @typedef {import('../../client/rtc/connection.js').NetworkPath} NetworkPath */
@@ -27,7 +27,7 @@ export class SessionView {
    * @param {boolean} link.authenticated
    */
   show({ name, sas, authenticated }) {
-    this.#name = displayName(name) || NAMELESS;
+    this.#name = name || NAMELESS;
     setText(byId('session-title'), `Connected to ${this.#name}`);
     byId('verify').hidden = !sas;
     byId('sas').replaceChildren(...(sas ?? []).map((word) => make('li', { text: word })));

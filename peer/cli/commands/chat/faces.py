@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack, ExitStack, redirect_stderr, redirect_stdo
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from peer.channel.chat.protocol import display_text
 from peer.cli.exit_status import Interrupted
 from peer.cli.terminal.output import Guarded, bare
 from peer.cli.terminal.screen import WHOLE, Part, Screen
 from peer.cli.terminal.stdin import LineReader
 from peer.cli.terminal.text import fold, safe
+from peer.text import fit_text
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -82,13 +82,13 @@ class LineFace:
         self._screen.clear_status()
 
     def message(self, name: str, text: str) -> None:
-        for line in display_text(text).split("\n"):
+        for line in fit_text(text).split("\n"):
             print(f"{name}: {line}", flush=True)
 
     def echo(self, name: str, text: str, mark: str) -> None:
         # The sender knows what it wrote; only what never arrived is worth a line.
         if mark == "✗":
-            self._screen.say(f"Not delivered: {display_text(text)}")
+            self._screen.say(f"Not delivered: {fit_text(text)}")
 
     def notice(self, *parts: Part) -> None:
         self._screen.say(*parts)
@@ -157,7 +157,7 @@ class TerminalFace:
         await self._stack.aclose()
 
     def message(self, name: str, text: str) -> None:
-        lines = display_text(text).expandtabs(4).split("\n")
+        lines = fit_text(text).expandtabs(4).split("\n")
         self._print(("class:name", f"{name}: "), ("", lines[0]))
         for line in lines[1:]:
             self._print(("", f"    {line}"))
@@ -167,7 +167,7 @@ class TerminalFace:
                 print(f"{name}: {line}", file=self._log, flush=True)
 
     def echo(self, name: str, text: str, mark: str) -> None:
-        first, *rest = display_text(text).expandtabs(4).split("\n")
+        first, *rest = fit_text(text).expandtabs(4).split("\n")
         self._print(
             ("class:own", f"{name}: "),
             ("", first),

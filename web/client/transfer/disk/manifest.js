@@ -2,7 +2,8 @@
 // Makes the manifest of the files from an <input type=file>, a chosen folder or a drop.
 
 import { MAX_SENT, totals } from '../protocol/messages.js';
-import { MAX_PATH, displayName, freeName } from '../protocol/names.js';
+import { MAX_PATH, freeName } from '../protocol/names.js';
+import { showName } from '../../text.js';
 import { problem } from '../../problems.js';
 
 /** @typedef {import('../protocol/messages.js').Entry} Entry */
@@ -41,7 +42,7 @@ export class Manifest {
  */
 export function titleOf(entries) {
   const roots = new Set(entries.map((entry) => entry.path.split('/')[0]));
-  if (roots.size === 1) return displayName([...roots][0]);
+  if (roots.size === 1) return showName([...roots][0]);
   const { files } = totals(entries);
   const folders = entries.length > 0 && files === 0;
   return folders ? `${roots.size} folders` : `${files} ${files === 1 ? 'file' : 'files'}`;
@@ -112,7 +113,7 @@ async function walk(entry, parts, found) {
       /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject);
     });
     const file = await opened.catch(() => {
-      throw problem('disk', { sentence: `${displayName(parts.join('/'))} cannot be read.` });
+      throw problem('disk', { sentence: `${showName(parts.join('/'))} cannot be read.` });
     });
     found.push({ parts, file });
     return;
@@ -139,7 +140,7 @@ async function listFolder(folder, parts) {
     });
     const some = await read.catch(() => {
       throw problem('disk', {
-        sentence: `The folder ${displayName(parts.join('/'))} cannot be read.`,
+        sentence: `The folder ${showName(parts.join('/'))} cannot be read.`,
       });
     });
     if (some.length === 0) return children;

@@ -14,6 +14,8 @@
 //   numbers.
 // - A link that leads outside of what was sent is left out.
 
+import { showName } from '../../text.js';
+
 /** @typedef {import('./messages.js').Entry} Entry */
 
 export const MAX_PATH = 4096;
@@ -27,7 +29,7 @@ export class NameError extends Error {
    * @param {string} reason the rest of a sentence that begins with the path
    */
   constructor(path, index, reason) {
-    super(`${displayName(path)} ${reason}.`);
+    super(`${showName(path)} ${reason}.`);
     this.name = 'NameError';
     this.index = index;
     this.reason = reason;
@@ -326,38 +328,6 @@ function foldCase(character) {
   let folded = '';
   for (const upper of character.toUpperCase()) folded += upper.toLowerCase();
   return folded;
-}
-
-/**
- * A name as it may be shown: what is invisible, or would turn its neighbours around, becomes a
- * visible escape, and the middle of a long one is left out.
- *
- * @param {string} text hostile
- * @param {number} limit characters to show
- */
-export function displayName(text, limit = 200) {
-  let characters = [...text];
-  if (characters.length > limit) {
-    const tail = Math.floor(limit / 3);
-    characters = [...characters.slice(0, limit - tail - 1), '…', ...characters.slice(-tail)];
-  }
-  return characters
-    .map((character) => {
-      if (!SOME_BAD.test(character) || character === '\u200c' || character === '\u200d')
-        return character;
-      return escapeOf(character);
-    })
-    .join('');
-}
-
-/** @param {string} character */
-function escapeOf(character) {
-  const short = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }[character];
-  if (short !== undefined) return short;
-  const value = /** @type {number} */ (character.codePointAt(0));
-  const digits = value.toString(16);
-  if (value < 0x100) return `\\x${digits.padStart(2, '0')}`;
-  return value < 0x10000 ? `\\u${digits.padStart(4, '0')}` : `\\U${digits.padStart(8, '0')}`;
 }
 
 /**

@@ -14,7 +14,8 @@
 
 import { SEGMENT_SIZE } from './frames.js';
 import { VERSION, creditOf, segmentCount, totals, weightOf } from './messages.js';
-import { NameError, checkEntry, displayName, planNames } from './names.js';
+import { NameError, checkEntry, planNames } from './names.js';
+import { showName } from '../../text.js';
 import { MAX_RETRIES } from './sender.js';
 
 /** @typedef {import('./messages.js').Entry} Entry */
@@ -344,7 +345,7 @@ export class Receiver {
     this.#skips.add(file);
     this.#skipped.files += 1;
     this.#skipped.bytes += size;
-    this.#events.push({ type: 'skipped', file, reason: displayName(reason) || 'cannot be read' });
+    this.#events.push({ type: 'skipped', file, reason: showName(reason) || 'cannot be read' });
   }
 
   /** @param {import('./frames.js').PackedFile} packed */

@@ -1,0 +1,150 @@
+r"""Names and texts of other people, made fit to be shown (floor 0).
+
+Names of people and programs are *cleaned* (`fit_name`): on one line, at most 64 characters, without
+what cannot be seen. Texts are cleaned, too (`fit_text`), but keep their lines. Names of files are
+*spelled out* (`show_name`): what cannot be seen becomes an escape such as `\u202e`, because it is
+there on the disk.
+
+A character is hidden when it draws nothing, or changes what stands around it: controls, the format
+characters of bidirectional text, zero-width and other default-ignorable characters (UAX 44), tags
+that can carry text nobody sees, blanks that look like nothing. Two kinds are of use in their place
+and a disguise elsewhere: joiners (within emoji, and between letters of scripts whose spelling needs
+them) and variation selectors (after what has an emoji form). Marks that pile up are cut off, since
+they cover the lines around them.
+
+The tables are ranges, not categories: those depend on the Unicode version of whoever asks.
+`web/client/text.js` is the same in JavaScript; `tests/vectors/text.json` holds both to it. What a
+terminal obeys is another matter: `peer.cli.terminal.text`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = [
+    "MAX_MARKS",
+    "MAX_NAME",
+    "exceeds",
+    "fit_name",
+    "fit_text",
+    "is_hidden",
+    "show_name",
+]
+
+MAX_NAME: Final = 64
+"""Characters (code points) of a name, as servers bound it."""
+MAX_MARKS: Final = 4
+"""Combining marks that may follow one another."""
+
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_CONTROLS_OF_TEXT: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+"""All but line feed and tab."""
+_BIDI: Final = r"\u061c\u202a-\u202e\u2066-\u206f"
+_HIDDEN: Final = (
+    _CONTROLS + _BIDI + r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    r"\u2028\u2029\u2060-\u2065\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_SPACE: Final = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_EMOJI: Final = (
+    r"\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f"
+    r"\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+"""What has an emoji form, and its neighbours in their blocks."""
+_JOINED: Final = (
+    r"\u0600-\u06ff\u0700-\u077f\u07c0-\u07ff\u0840-\u085f\u0860-\u08ff\u0900-\u0dff\u1000-\u109f"
+    r"\u1780-\u17ff\u1800-\u180a\u1810-\u18af\ua8e0-\ua8ff\ufb50-\ufdff\ufe70-\ufefe"
+)
+"""Scripts whose spelling needs joiners: Arabic and its kin, those of India, Myanmar, Khmer."""
+_MARKS: Final = (
+    r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a"
+    r"\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0e31\u0e34-\u0e3a"
+    r"\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
+    r"\u2de0-\u2dff\u302a-\u302f\u3099\u309a\ufe20-\ufe2f"
+)
+
+_is_hidden: Final = re.compile(f"[{_HIDDEN}]").match
+_hidden: Final = re.compile(f"[{_HIDDEN}]+")
+_space: Final = re.compile(f"[{_SPACE}]+")
+_misplaced: Final = re.compile(
+    # A joiner stands within an emoji ...
+    rf"(?<![{_EMOJI}\ufe0f{_JOINED}])[\u200c\u200d]"
+    rf"|(?<=[{_EMOJI}\ufe0f])(?:\u200c|\u200d(?![{_EMOJI}]))"
+    # ... or between two letters of a script that needs it.
+    rf"|(?<=[{_JOINED}])[\u200c\u200d](?![{_JOINED}])"
+    # A variation selector follows what has another form: also the digits of keycaps.
+    rf"|(?<![{_EMOJI}0-9#*])[\ufe0e\ufe0f]|(?<=[0-9#*])[\ufe0e\ufe0f](?!\u20e3)"
+    r"|[\ufe00-\ufe0d]"
+)
+_piled: Final = re.compile(f"([{_MARKS}]{{{MAX_MARKS}}})[{_MARKS}]+")
+_leading: Final = re.compile(f"^[{_MARKS} ]+")
+_line_end: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
+_not_in_text: Final = re.compile(
+    rf"[{_CONTROLS_OF_TEXT}{_BIDI}\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]+"
+)
+
+
+def is_hidden(character: str) -> bool:
+    """Tell whether a character cannot be seen, or changes what stands around it."""
+    return _is_hidden(character) is not None
+
+
+def fit_name(name: str) -> str:
+    """Clean a person's or a program's name: on one line, short, and all of it visible.
+
+    Returns:
+        The name; empty when nothing is left of it.
+    """
+    if name.isascii() and name.isprintable():
+        return " ".join(name.split())[:MAX_NAME].rstrip()
+    name = _hidden.sub("", _space.sub(" ", name)).strip(" ")[:MAX_NAME]
+    # Removing one may misplace another: `x` + joiner + selector.
+    while (fitting := _misplaced.sub("", name)) != name:
+        name = fitting
+    name = _piled.sub(r"\1", _leading.sub("", name))
+    return re.sub(" +", " ", name).rstrip(" ")
+
+
+def fit_text(text: str) -> str:
+    """Clean a text of several lines: no controls, nothing that reorders, no piles of marks.
+
+    Ends of lines of all kinds become line feeds; tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _piled.sub(r"\1", _not_in_text.sub("", _line_end.sub("\n", text)))
+
+
+def show_name(text: str, limit: int = 200) -> str:
+    r"""Spell out a file's name or path, to stand in a sentence or on a terminal.
+
+    Hidden characters become escapes (`\x1b`, `\u202e`), so that a name cannot move the cursor,
+    change colours or reverse its neighbours.
+
+    Args:
+        text: A name or path, hostile.
+        limit: Characters to show; the middle of a longer text is left out.
+    """
+    if len(text) > limit:
+        text = f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_spell(each) if is_hidden(each) else each for each in text)
+
+
+def _spell(character: str) -> str:
+    r"""Spell a character as an escape: `\n`, `\x1b`, `\u202e`, `\U000e0041`."""
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def exceeds(text: str | bytes, limit: int) -> bool:
+    """Tell whether a text has more than so many bytes of UTF-8."""
+    if len(text) > limit:
+        return True
+    return isinstance(text, str) and len(text) * 4 > limit and len(_utf8(text)) > limit
+
+
+def _utf8(text: str) -> bytes:
+    """UTF-8, also of text with lone surrogates, which no peer can send."""
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,152 @@
+// @ts-check
+// Names and texts of other people, made fit to be shown: the same as peer/text.py, where the rules
+// are written down; tests/vectors/text.json holds both to it.
+
+/** Characters (code points) of a name, as servers bound it. */
+export const MAX_NAME = 64;
+/** Combining marks that may follow one another. */
+export const MAX_MARKS = 4;
+
+const CONTROLS = String.raw`\u{0}-\u{1f}\u{7f}-\u{9f}\u{d800}-\u{dfff}`;
+/** All but line feed and tab. */
+const CONTROLS_OF_TEXT = String.raw`\u{0}-\u{8}\u{b}-\u{1f}\u{7f}-\u{9f}\u{d800}-\u{dfff}`;
+const BIDI = String.raw`\u{61c}\u{202a}-\u{202e}\u{2066}-\u{206f}`;
+const HIDDEN =
+  CONTROLS +
+  BIDI +
+  String.raw`\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}-\u{180f}\u{200b}\u{200e}\u{200f}` +
+  String.raw`\u{2028}\u{2029}\u{2060}-\u{2065}\u{2800}\u{3164}\u{feff}\u{ffa0}\u{fff0}-\u{fffb}` +
+  String.raw`\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}`;
+const SPACE = String.raw`\u{9}-\u{d}\u{20}\u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}`;
+/** What has an emoji form, and its neighbours in their blocks. */
+const EMOJI =
+  String.raw`\u{a9}\u{ae}\u{203c}\u{2049}\u{2122}\u{2139}\u{2190}-\u{21ff}\u{2300}-\u{23ff}\u{24c2}` +
+  String.raw`\u{25a0}-\u{27bf}\u{2900}-\u{297f}\u{2b00}-\u{2bff}\u{3030}\u{303d}\u{3297}\u{3299}` +
+  String.raw`\u{1f000}-\u{1faff}`;
+/** Scripts whose spelling needs joiners: Arabic and its kin, those of India, Myanmar, Khmer. */
+const JOINED =
+  String.raw`\u{600}-\u{6ff}\u{700}-\u{77f}\u{7c0}-\u{7ff}\u{840}-\u{85f}\u{860}-\u{8ff}\u{900}-\u{dff}` +
+  String.raw`\u{1000}-\u{109f}\u{1780}-\u{17ff}\u{1800}-\u{180a}\u{1810}-\u{18af}\u{a8e0}-\u{a8ff}` +
+  String.raw`\u{fb50}-\u{fdff}\u{fe70}-\u{fefe}`;
+const MARKS =
+  String.raw`\u{300}-\u{36f}\u{483}-\u{489}\u{591}-\u{5bd}\u{5bf}\u{5c1}\u{5c2}\u{5c4}\u{5c5}\u{5c7}` +
+  String.raw`\u{610}-\u{61a}\u{64b}-\u{65f}\u{670}\u{6d6}-\u{6dc}\u{6df}-\u{6e4}\u{6e7}\u{6e8}` +
+  String.raw`\u{6ea}-\u{6ed}\u{e31}\u{e34}-\u{e3a}\u{e47}-\u{e4e}\u{eb1}\u{eb4}-\u{ebc}\u{ec8}-\u{ecd}` +
+  String.raw`\u{1ab0}-\u{1aff}\u{1dc0}-\u{1dff}\u{20d0}-\u{20f0}\u{2de0}-\u{2dff}\u{302a}-\u{302f}` +
+  String.raw`\u{3099}\u{309a}\u{fe20}-\u{fe2f}`;
+
+/** @param {string} pattern */
+const every = (pattern) => new RegExp(pattern, 'gu');
+
+// eslint-disable-next-line no-misleading-character-class -- the marks are meant one by one
+const ONE_HIDDEN = new RegExp(`^[${HIDDEN}]`, 'u');
+const ALL_HIDDEN = every(`[${HIDDEN}]+`);
+const SPACES = every(`[${SPACE}]+`);
+const MISPLACED = every(
+  [
+    // A joiner stands within an emoji ...
+    String.raw`(?<![${EMOJI}\ufe0f${JOINED}])[\u200c\u200d]`,
+    String.raw`(?<=[${EMOJI}\ufe0f])(?:\u200c|\u200d(?![${EMOJI}]))`,
+    // ... or between two letters of a script that needs it.
+    String.raw`(?<=[${JOINED}])[\u200c\u200d](?![${JOINED}])`,
+    // A variation selector follows what has another form: also the digits of keycaps.
+    String.raw`(?<![${EMOJI}0-9#*])[\ufe0e\ufe0f]`,
+    String.raw`(?<=[0-9#*])[\ufe0e\ufe0f](?!\u20e3)`,
+    String.raw`[\ufe00-\ufe0d]`,
+  ].join('|'),
+);
+const PILED = every(`([${MARKS}]{${MAX_MARKS}})[${MARKS}]+`);
+// eslint-disable-next-line no-misleading-character-class -- the marks are meant one by one
+const LEADING = new RegExp(`^[${MARKS} ]+`, 'u');
+const LINE_END = /\r\n|[\r\u0085\u2028\u2029]/g;
+const NOT_IN_TEXT = every(
+  String.raw`[${CONTROLS_OF_TEXT}${BIDI}\u{fff0}-\u{fffb}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]+`,
+);
+
+/**
+ * Whether a character cannot be seen, or changes what stands around it.
+ *
+ * @param {string} character
+ */
+export function isHidden(character) {
+  return ONE_HIDDEN.test(character);
+}
+
+/**
+ * Cleans a person's or a program's name: on one line, short, and all of it visible.
+ *
+ * @param {unknown} name hostile
+ * @returns {string} empty when nothing is left of it
+ */
+export function fitName(name) {
+  if (typeof name !== 'string') return '';
+  const visible = trim(name.replace(SPACES, ' ').replace(ALL_HIDDEN, ''));
+  let fitting = cut(visible, MAX_NAME);
+  // Removing one may misplace another: `x` + joiner + selector.
+  for (let before = ''; before !== fitting; ) {
+    before = fitting;
+    fitting = fitting.replace(MISPLACED, '');
+  }
+  fitting = fitting.replace(LEADING, '').replace(PILED, '$1');
+  return trim(fitting.replace(/ +/g, ' '));
+}
+
+/**
+ * Cleans a text of several lines: no controls, nothing that reorders, no piles of marks. Ends of
+ * lines of all kinds become line feeds; tabs stay.
+ *
+ * @param {string} text hostile
+ */
+export function fitText(text) {
+  return text.replace(LINE_END, '\n').replace(NOT_IN_TEXT, '').replace(PILED, '$1');
+}
+
+/**
+ * Spells out a file's name or path: hidden characters become escapes, and the middle of a long one is
+ * left out.
+ *
+ * @param {string} text hostile
+ * @param {number} limit characters to show
+ */
+export function showName(text, limit = 200) {
+  let characters = [...text];
+  if (characters.length > limit) {
+    const tail = Math.floor(limit / 3);
+    characters = [...characters.slice(0, limit - tail - 1), '…', ...characters.slice(-tail)];
+  }
+  return characters.map((each) => (isHidden(each) ? escape(each) : each)).join('');
+}
+
+/**
+ * Whether a text has more than so many bytes of UTF-8.
+ *
+ * @param {string} text
+ * @param {number} limit
+ */
+export function exceeds(text, limit) {
+  if (text.length > limit) return true;
+  return text.length * 3 > limit && new TextEncoder().encode(text).length > limit;
+}
+
+/** @param {string} character */
+function escape(character) {
+  const short = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }[character];
+  if (short !== undefined) return short;
+  const value = character.codePointAt(0) ?? 0;
+  const digits = value.toString(16);
+  if (value < 0x100) return `\\x${digits.padStart(2, '0')}`;
+  return value < 0x10000 ? `\\u${digits.padStart(4, '0')}` : `\\U${digits.padStart(8, '0')}`;
+}
+
+/** @param {string} text without spaces of other kinds */
+function trim(text) {
+  return text.replace(/^ +| +$/g, '');
+}
+
+/**
+ * @param {string} text
+ * @param {number} most code points
+ */
+function cut(text, most) {
+  return text.length <= most ? text : [...text].slice(0, most).join('');
+}
