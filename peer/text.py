@@ -12,9 +12,9 @@ and a disguise elsewhere: joiners (within emoji, and between letters of scripts 
 them) and variation selectors (after what has an emoji form). Marks that pile up are cut off, since
 they cover the lines around them.
 
-The tables are ranges, not categories: those depend on the Unicode version of whoever asks.
-`web/client/text.js` is the same in JavaScript; `tests/vectors/text.json` holds both to it. What a
-terminal obeys is another matter: `peer.cli.terminal.text`.
+The tables are ranges, not categories: those depend on the Unicode version of the reader.
+`web/client/text.js` is the same in JavaScript; `tests/vectors/text.json` holds both to it.
+`peer.cli.terminal.text` handles what a terminal obeys.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _EMOJI: Final = (
     r"\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2900-\u297f"
     r"\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
-"""What has an emoji form, and its neighbours in their blocks."""
+"""Characters with an emoji form, and their neighbours in the blocks."""
 _JOINED: Final = (
     r"\u0600-\u06ff\u0700-\u077f\u07c0-\u07ff\u0840-\u085f\u0860-\u08ff\u0900-\u0dff\u1000-\u109f"
     r"\u1780-\u17ff\u1800-\u180a\u1810-\u18af\ua8e0-\ua8ff\ufb50-\ufdff\ufe70-\ufefe"
