@@ -13,6 +13,7 @@ from peer.errors import LinkClosed, NoPath, PeerError, ProtocolError, Verificati
 from peer.rtc import Connection
 from peer.types import PeerInfo
 from peer.version import VERSION
+from signaling.messages import Signal, SignalFrom
 
 from .attempt import Attempt
 from .connection import LinkConnection
@@ -26,7 +27,6 @@ from .negotiation import (
     MakeOffer,
     Negotiation,
     NegotiationFailed,
-    OutgoingSignal,
     SetupStage,
     TakeAnswer,
     TakeCandidate,
@@ -58,7 +58,7 @@ class LinkSetup:
         own_name: str,
         make_connection: Callable[[], Connection],
         slots: ConnectionSlots,
-        send: Callable[[OutgoingSignal], None],
+        send: Callable[[Signal], None],
         ask_guess: Callable[[], None],
         guess_proved: Callable[[], None],
         config: LinkConfig,
@@ -126,12 +126,10 @@ class LinkSetup:
         """Why there will be no link, as soon as that is known."""
         return None if self._failure is None else self._failure.error
 
-    def receive_signal(self, *, link: str, gen: int, kind: str, data: str) -> None:
+    def receive_signal(self, signal: SignalFrom) -> None:
         """Take a signal of the other side."""
         with self._contained():
-            self._negotiation.receive_signal(
-                link=link, gen=gen, kind=kind, data=data, now=self._loop.time()
-            )
+            self._negotiation.receive_signal(signal, self._loop.time())
             self._carry_out()
 
     def decide_guess(self, *, granted: bool) -> bool:

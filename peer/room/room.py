@@ -47,15 +47,12 @@ from signaling.messages import (
     IceUpdate,
     Leave,
     PeerEvent,
-    Signal,
     SignalFrom,
-    SignalKind,
     Stats,
 )
 
 if TYPE_CHECKING:
     from peer.link.link import Link
-    from peer.link.negotiation import OutgoingSignal
     from peer.link.setup import LinkSetup
     from peer.rtc import Connection
 
@@ -268,9 +265,7 @@ class Room:
     def _on_signal(self, signal: SignalFrom) -> None:
         establishment = self._establishments.get(signal.from_)
         if establishment is not None and not self._deaf:
-            establishment.receive_signal(
-                link=signal.link, gen=signal.gen, kind=signal.kind.value, data=signal.data
-            )
+            establishment.receive_signal(signal)
 
     def _on_peer(self, event: PeerEvent) -> None:
         if self._deaf:
@@ -319,7 +314,7 @@ class Room:
             own_name=self._name,
             make_connection=self._make_connection,
             slots=self._slots,
-            send=lambda signal: self._send(info.id, signal),
+            send=self._client.send,
             ask_guess=lambda: self._budget.ask(run),
             guess_proved=lambda: self._budget.proved(run),
             config=self._config,
@@ -422,17 +417,6 @@ class Room:
             hide_hosts=not self._config.host_candidates,
             engine=self._config.engine,
             receive_window=self._config.window,
-        )
-
-    def _send(self, peer: str, signal: OutgoingSignal) -> None:
-        self._client.send(
-            Signal(
-                to=peer,
-                link=signal.link,
-                gen=signal.gen,
-                kind=SignalKind(signal.kind),
-                data=signal.data,
-            )
         )
 
     def _report(self, establishment: LinkSetup, result: str, took: int | None) -> None:

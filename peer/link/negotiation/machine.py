@@ -30,8 +30,10 @@ from peer.security.sealing import (
     commitment,
     open_link_sas,
 )
+from signaling.messages import Signal, SignalFrom, SignalKind
 
 from .types import (
+    TRANSITIONS,
     Answer,
     AskGuess,
     Bye,
@@ -44,8 +46,8 @@ from .types import (
     Nothing,
     Offer,
     OurCandidate,
-    OutgoingSignal,
     Restart,
+    SetupEvent,
     SetupStage,
     TakeAnswer,
     TakeCandidate,
@@ -75,7 +77,7 @@ _BYE_ERRORS: Final[dict[str, type[PeerError]]] = {
 _BYE_CODES: Final[dict[type[PeerError], str]] = {kind: code for code, kind in _BYE_ERRORS.items()}
 """The other way round; `failed` for all others."""
 
-_LATE_KINDS: Final = frozenset({"candidate", "end_of_candidates"})
+_LATE_KINDS: Final = frozenset({SignalKind.CANDIDATE, SignalKind.END_OF_CANDIDATES})
 """What is still listened to once the link is there: a better path may be found."""
 
 _NO_PATH_REASONS: Final = {
@@ -145,7 +147,7 @@ class Negotiation:
         self._offers = 0
         self._counted = counted
         self._unproved = False
-        self._outbox: deque[OutgoingSignal] = deque()
+        self._outbox: deque[Signal] = deque()
         self._events: deque[NegotiationEvent] = deque()
         self._deadline: float | None = now + config.timeouts.pake
         if password is None:
@@ -178,8 +180,9 @@ class Negotiation:
         if self.stage is SetupStage.PAKE:
             self._refuse(_TOO_MANY_CODE, TooManyGuesses())
 
-    def receive_signal(self, *, link: str, gen: int, kind: str, data: str, now: float) -> None:
-        """Take a signal from the other side. Whatever it is, nothing is raised."""
+    def receive_signal(self, signal: Signal | SignalFrom, now: float) -> None:
+        """Take a signal from the other side; never raises."""
+        link, gen, kind, data = signal.link, signal.gen, signal.kind, signal.data
         if self.stage is SetupStage.FAILED or not link:
             return
         # A link has its own goodbye, which waits for what is on its way.
@@ -190,11 +193,11 @@ class Negotiation:
             self._begin()
         if link != self._link:
             return
-        if kind == "pake":
+        if kind == SignalKind.PAKE:
             self._receive_pake(data, now)
         elif self._sealer is None and self._password is not None:
             self._receive_unsealed(kind, data, now)
-        elif kind == "bye" or gen >= self.gen:
+        elif kind == SignalKind.BYE or gen >= self.gen:
             self._receive_body(gen, kind, data, now)
 
     def description_made(self, gen: int, sdp: str, *, random: bytes, now: float) -> None:
@@ -213,19 +216,19 @@ class Negotiation:
         self._nonce = random
         if self.offerer:
             commit = commitment(random) if open_link else None
-            self._send("offer", Offer(sdp, commit))
+            self._send(SignalKind.OFFER, Offer(sdp, commit))
             self._deadline = now + self._config.timeouts.description
         else:
-            self._send("answer", Answer(sdp, b64u_encode(random) if open_link else None))
+            self._send(SignalKind.ANSWER, Answer(sdp, b64u_encode(random) if open_link else None))
             self._enter_path()
 
     def candidate_found(self, gen: int, candidate: str | None) -> None:
         """Take a candidate of ours, found after the description; None: there are no more."""
         if gen == self.gen and self._described and self.stage is not SetupStage.FAILED:
             if candidate is None:
-                self._send("end_of_candidates", Nothing())
+                self._send(SignalKind.END_OF_CANDIDATES, Nothing())
             else:
-                self._send("candidate", OurCandidate(candidate))
+                self._send(SignalKind.CANDIDATE, OurCandidate(candidate))
 
     def connection_failed(self, gen: int, error: PeerError, *, now: float) -> None:
         """A connection did not come about: try another one, or give up."""
@@ -239,7 +242,7 @@ class Negotiation:
         elif self.offerer:
             self._next_generation(self.gen + 1, now)
         else:
-            self._send("restart", Restart(_BYE_CODES.get(type(error), "failed")))
+            self._send(SignalKind.RESTART, Restart(_BYE_CODES.get(type(error), "failed")))
             self._described = False
             self._await_description(now)
 
@@ -282,7 +285,7 @@ class Negotiation:
     def established(self) -> None:
         """The link is there: the other side has said hello, and it is who it should be."""
         if self.stage is SetupStage.PATH:
-            self.stage = SetupStage.ESTABLISHED
+            self._enter(SetupEvent.ESTABLISHED)
             self._deadline = None
 
     def give_up(self, error: PeerError) -> None:
@@ -306,7 +309,7 @@ class Negotiation:
 
     # What to do
 
-    def signals_to_send(self) -> list[OutgoingSignal]:
+    def signals_to_send(self) -> list[Signal]:
         """The signals to send now, in order; each is handed out once."""
         signals = list(self._outbox)
         self._outbox.clear()
@@ -337,7 +340,7 @@ class Negotiation:
 
     def _send_pake(self, pake: Pake) -> None:
         for data in pake.messages_to_send():
-            self._outbox.append(OutgoingSignal(self._link, 0, "pake", data))
+            self._queue(SignalKind.PAKE, data, gen=0)
         self._unproved = self._unproved or pake.unproved
 
     def _receive_pake(self, data: str, now: float) -> None:
@@ -350,9 +353,9 @@ class Negotiation:
         self._send_pake(self._pake)
         self._conclude_pake(now)
 
-    def _receive_unsealed(self, kind: str, data: str, now: float) -> None:
+    def _receive_unsealed(self, kind: SignalKind, data: str, now: float) -> None:
         """A signal that is not sealed, while the password is not proved yet."""
-        if kind == "bye" and self._pake is not None:
+        if kind == SignalKind.BYE and self._pake is not None:
             code = parse_bye(data).code
             if code == _MISMATCH_CODE:
                 self._fail(WrongCode(_MISMATCH))
@@ -364,13 +367,11 @@ class Negotiation:
             else:
                 self._pake.receive_bye(data)
                 self._conclude_pake(now)
-        elif kind == "offer":
+        elif kind == SignalKind.OFFER:
             self._refuse(_MISMATCH_CODE, WrongCode(_MISMATCH))
 
     def _refuse(self, code: str, error: PeerError) -> None:
-        self._outbox.append(
-            OutgoingSignal(self._link, 0, "bye", serialize_body(Bye(code)).decode())
-        )
+        self._queue(SignalKind.BYE, serialize_body(Bye(code)).decode(), gen=0)
         self._fail(error)
 
     def _conclude_pake(self, now: float) -> None:
@@ -389,29 +390,29 @@ class Negotiation:
                 self._events.append(MakeOffer(self.gen))
         elif event is not None:
             if event.bye is not None:
-                self._outbox.append(OutgoingSignal(self._link, 0, "bye", event.bye))
+                self._queue(SignalKind.BYE, event.bye, gen=0)
             gave_up = event.reason is PakeFailure.PEER_GAVE_UP
             self._fail(PeerLeft() if gave_up else event.error())
 
     # Descriptions
 
-    def _receive_body(self, gen: int, kind: str, data: str, now: float) -> None:
+    def _receive_body(self, gen: int, kind: SignalKind, data: str, now: float) -> None:
         body = self._open(gen, kind, data)
         if body is None:
             return
         try:
             match kind:
-                case "offer" if not self.offerer:
+                case SignalKind.OFFER if not self.offerer:
                     self._receive_offer(gen, parse_body(Offer, body), now)
-                case "answer" if self.offerer and gen == self.gen:
+                case SignalKind.ANSWER if self.offerer and gen == self.gen:
                     self._receive_answer(parse_body(Answer, body))
-                case "candidate" if gen == self.gen:
+                case SignalKind.CANDIDATE if gen == self.gen:
                     self._receive_candidate(gen, body)
-                case "end_of_candidates" if gen == self.gen:
+                case SignalKind.END_OF_CANDIDATES if gen == self.gen:
                     self._events.append(TakeCandidate(gen, None))
-                case "restart" if self.offerer and gen == self.gen and self._described:
+                case SignalKind.RESTART if self.offerer and gen == self.gen and self._described:
                     self.connection_failed(gen, NoPath(), now=now)
-                case "bye":
+                case SignalKind.BYE:
                     self._receive_bye(parse_bye(body))
         except ProtocolError as error:
             self._give_up(error)
@@ -458,11 +459,14 @@ class Negotiation:
             self._fail(LinkClosed("The other side ended the connection.", bye.code or "bye"))
 
     def _await_description(self, now: float) -> None:
-        self.stage = SetupStage.DESCRIPTION
+        self._enter(SetupEvent.DESCRIBE)
         self._deadline = now + self._config.timeouts.description
 
+    def _enter(self, event: SetupEvent) -> None:
+        self.stage = TRANSITIONS[self.stage][event]
+
     def _enter_path(self) -> None:
-        self.stage = SetupStage.PATH
+        self._enter(SetupEvent.DESCRIBED)
         self._deadline = None  # whoever runs the connection bounds it
 
     def _next_generation(self, gen: int, now: float) -> None:
@@ -473,15 +477,18 @@ class Negotiation:
 
     # Sending and ending
 
-    def _send(self, kind: str, body: msgspec.Struct) -> None:
+    def _send(self, kind: SignalKind, body: msgspec.Struct) -> None:
         plaintext = serialize_body(body)
         if self._sealer is None:
             data = plaintext.decode()
         else:
             data = self._sealer.seal(self._envelope(self._local, self.gen, kind), plaintext)
-        self._outbox.append(OutgoingSignal(self._link, self.gen, kind, data))
+        self._queue(kind, data, gen=self.gen)
 
-    def _open(self, gen: int, kind: str, data: str) -> bytes | None:
+    def _queue(self, kind: SignalKind, data: str, *, gen: int) -> None:
+        self._outbox.append(Signal(to=self._remote, link=self._link, gen=gen, kind=kind, data=data))
+
+    def _open(self, gen: int, kind: SignalKind, data: str) -> bytes | None:
         """The body of a signal; None if it is not the other side's, and so is dropped."""
         if self._sealer is None:
             return data.encode("utf-8", "replace")
@@ -490,7 +497,7 @@ class Negotiation:
         except SealError:
             return None
 
-    def _envelope(self, sender: str, gen: int, kind: str) -> Envelope:
+    def _envelope(self, sender: str, gen: int, kind: SignalKind) -> Envelope:
         to = self._remote if sender == self._local else self._local
         return Envelope(sender=sender, to=to, link=self._link, gen=gen, kind=kind)
 
@@ -498,9 +505,9 @@ class Negotiation:
         """Fail, and tell the other side if there is a way to."""
         if self._link and (self._sealer is not None or self._password is None):
             reason = error.reason if isinstance(error, NoPath) else ""
-            self._send("bye", Bye(_BYE_CODES.get(type(error), "failed"), reason=reason))
+            self._send(SignalKind.BYE, Bye(_BYE_CODES.get(type(error), "failed"), reason=reason))
         elif self._link:
-            self._outbox.append(OutgoingSignal(self._link, 0, "bye", '{"code":"failed"}'))
+            self._queue(SignalKind.BYE, '{"code":"failed"}', gen=0)
         self._fail(error)
 
     def _fail(self, error: PeerError) -> None:
@@ -508,5 +515,5 @@ class Negotiation:
             error = Guessed()
         self._events.clear()
         self._events.append(NegotiationFailed(error, self.stage))
-        self.stage = SetupStage.FAILED
+        self._enter(SetupEvent.FAILED)
         self._deadline = None

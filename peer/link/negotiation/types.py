@@ -26,14 +26,36 @@ class SetupStage(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingSignal:
-    """A `signal` to send to the other side."""
+class SetupEvent(Enum):
+    """Causes of a change of stage."""
 
-    link: str
-    gen: int
-    kind: str
-    data: str
+    DESCRIBE = "describe"
+    """Signals may carry descriptions, or another generation begins."""
+    DESCRIBED = "described"
+    """Both descriptions are known."""
+    ESTABLISHED = "established"
+    """The other side has said hello, and is verified."""
+    FAILED = "failed"
+
+
+_S = SetupStage
+_E = SetupEvent
+
+TRANSITIONS: Final[dict[SetupStage, dict[SetupEvent, SetupStage]]] = {
+    _S.PAKE: {_E.DESCRIBE: _S.DESCRIPTION, _E.FAILED: _S.FAILED},
+    _S.DESCRIPTION: {
+        _E.DESCRIBE: _S.DESCRIPTION,
+        _E.DESCRIBED: _S.PATH,
+        _E.FAILED: _S.FAILED,
+    },
+    _S.PATH: {
+        _E.DESCRIBE: _S.DESCRIPTION,
+        _E.ESTABLISHED: _S.ESTABLISHED,
+        _E.FAILED: _S.FAILED,
+    },
+    _S.ESTABLISHED: {},
+    _S.FAILED: {},
+}
 
 
 @dataclass(frozen=True, slots=True)

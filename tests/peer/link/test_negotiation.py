@@ -18,9 +18,10 @@ from peer.errors import (
     VerificationFailed,
     WrongCode,
 )
-from peer.link.negotiation import MakeAnswer, MakeOffer, Negotiation, OutgoingSignal, SetupStage
+from peer.link.negotiation import MakeAnswer, MakeOffer, Negotiation, SetupStage
 from peer.link.negotiation.types import Offer, TakeCandidate, serialize_body
-from tests.support.links.negotiations import ANSWERER, OFFERER, Pair, altered
+from signaling.messages import Signal
+from tests.support.links.negotiations import ANSWERER, OFFERER, Pair, altered, made
 
 FINGERPRINTS = (b"\xaa" * 32, b"\xbb" * 32)
 
@@ -109,10 +110,8 @@ def test_candidates_of_a_page_are_understood() -> None:
     pair = Pair(None)
     pair.run()
     body = {"candidate": "candidate:9", "sdpMid": "0", "sdpMLineIndex": 0, "more": 1}
-    pair.deliver(pair.answerer, OutgoingSignal("L1", 0, "candidate", json.dumps(body)))
-    pair.deliver(
-        pair.answerer, OutgoingSignal("L1", 0, "candidate", '{"candidate":"x","sdpMid":null}')
-    )
+    pair.deliver(pair.answerer, made("L1", 0, "candidate", json.dumps(body)))
+    pair.deliver(pair.answerer, made("L1", 0, "candidate", '{"candidate":"x","sdpMid":null}'))
     pair.run()
     assert pair.answerer.taken() == ["candidate:9", "x"]
 
@@ -345,7 +344,7 @@ def test_a_repeated_offer_of_an_open_link_changes_nothing() -> None:
 
 
 def test_an_altered_sealed_signal_is_dropped() -> None:
-    def tamper(name: str, signal: OutgoingSignal) -> list[OutgoingSignal]:
+    def tamper(name: str, signal: Signal) -> list[Signal]:
         if signal.kind != "offer":
             return [signal]
         middle = len(signal.data) // 2
@@ -375,12 +374,12 @@ def test_signals_that_the_server_makes_up_are_dropped_once_keys_exist() -> None:
     pair = Pair()
     pair.run()
     forged = [
-        OutgoingSignal("L1", 1, "offer", serialize_body(Offer("evil")).decode()),
-        OutgoingSignal("L1", 0, "candidate", '{"candidate":"evil"}'),
-        OutgoingSignal("L1", 0, "bye", '{"code":"wrong_code"}'),
-        OutgoingSignal("L1", 0, "restart", "{}"),
-        OutgoingSignal("L1", 0, "pake", '{"step":1,"share":"AAAA"}'),
-        OutgoingSignal("L2", 0, "bye", "{}"),
+        made("L1", 1, "offer", serialize_body(Offer("evil")).decode()),
+        made("L1", 0, "candidate", '{"candidate":"evil"}'),
+        made("L1", 0, "bye", '{"code":"wrong_code"}'),
+        made("L1", 0, "restart", "{}"),
+        made("L1", 0, "pake", '{"step":1,"share":"AAAA"}'),
+        made("L2", 0, "bye", "{}"),
     ]
     for signal in forged:
         pair.deliver(pair.answerer, signal)
@@ -392,9 +391,9 @@ def test_signals_that_the_server_makes_up_are_dropped_once_keys_exist() -> None:
 
 
 def test_signals_handed_over_in_another_order_never_go_back() -> None:
-    held: list[OutgoingSignal] = []
+    held: list[Signal] = []
 
-    def tamper(name: str, signal: OutgoingSignal) -> list[OutgoingSignal]:
+    def tamper(name: str, signal: Signal) -> list[Signal]:
         if name != OFFERER or signal.kind in ("pake", "offer"):
             return [signal]
         held.append(signal)
@@ -423,11 +422,9 @@ def test_a_server_that_plays_the_other_peer_has_one_guess() -> None:
         now=0.0,
     )
 
-    def tamper(name: str, signal: OutgoingSignal) -> list[OutgoingSignal]:
+    def tamper(name: str, signal: Signal) -> list[Signal]:
         if name == OFFERER:
-            attacker.receive_signal(
-                link=signal.link, gen=signal.gen, kind=signal.kind, data=signal.data, now=0.0
-            )
+            attacker.receive_signal(signal, 0.0)
             for answer in attacker.signals_to_send():
                 pair.deliver(pair.offerer, answer)
         return []
@@ -447,7 +444,7 @@ def test_nonsense_from_a_verified_peer_fails_the_set_up() -> None:
     pair = Pair(None)
     pair.describe = False
     pair.run()
-    pair.deliver(pair.answerer, OutgoingSignal("L1", 0, "offer", '{"nothing":1}'))
+    pair.deliver(pair.answerer, made("L1", 0, "offer", '{"nothing":1}'))
     pair.run()
     assert pair.answerer.failure is not None
     assert isinstance(pair.answerer.failure.error, ProtocolError)
@@ -470,7 +467,7 @@ def test_an_answer_of_an_open_link_needs_its_nonce(body: str) -> None:
 
 KINDS = ["pake", "offer", "answer", "candidate", "end_of_candidates", "restart", "bye", "x"]
 SIGNALS = st.builds(
-    OutgoingSignal,
+    made,
     st.sampled_from(["L1", "L2"]),
     st.integers(0, 3) | st.integers(0, 2**31),
     st.sampled_from(KINDS),
@@ -493,7 +490,7 @@ SIGNALS = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(SIGNALS, max_size=12), st.sampled_from([b"7-guitar-ocean", None]), st.booleans())
 def test_no_signal_from_anywhere_raises(
-    signals: list[OutgoingSignal], password: bytes | None, after: bool
+    signals: list[Signal], password: bytes | None, after: bool
 ) -> None:
     pair = Pair(password)
     if after:
@@ -510,7 +507,7 @@ def test_no_signal_from_anywhere_raises(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(SIGNALS, max_size=12), st.sampled_from([b"7-guitar-ocean", None]))
 def test_no_signal_touches_a_link_that_is_there(
-    signals: list[OutgoingSignal], password: bytes | None
+    signals: list[Signal], password: bytes | None
 ) -> None:
     pair = Pair(password)
     pair.run()

@@ -22,13 +22,13 @@ from peer.link.negotiation import (
     Negotiation,
     NegotiationEvent,
     NegotiationFailed,
-    OutgoingSignal,
     SetupStage,
 )
 from peer.link.negotiation.machine import MAX_OFFERS
 from peer.security.pake import Pake
 from peer.security.sealing import b64u_encode
-from tests.support.links.negotiations import ANSWERER, OFFERER, Pair, altered
+from signaling.messages import Signal
+from tests.support.links.negotiations import ANSWERER, OFFERER, Pair, altered, made
 
 SIGNALS = int(os.environ.get("PEERLINE_FUZZ", "4000"))
 KINDS = ("pake", "offer", "answer", "candidate", "end_of_candidates", "restart", "bye", "odd", "")
@@ -63,7 +63,7 @@ def mutated(random: Random, data: str) -> str:
     return data
 
 
-def made_up(random: Random, seen: list[OutgoingSignal]) -> OutgoingSignal:
+def made_up(random: Random, seen: list[Signal]) -> Signal:
     """A signal like one of those seen, with other fields."""
     signal = random.choice(seen)
     changes: dict[str, object] = {}
@@ -118,10 +118,8 @@ class Victim:
             if signal.kind == "pake":
                 self.share = self.share or signal.data
 
-    def receive(self, signal: OutgoingSignal) -> None:
-        self.machine.receive_signal(
-            link=signal.link, gen=signal.gen, kind=signal.kind, data=signal.data, now=self.now
-        )
+    def receive(self, signal: Signal) -> None:
+        self.machine.receive_signal(signal, self.now)
         self.drive()
 
     def sleep(self, seconds: float) -> None:
@@ -129,7 +127,7 @@ class Victim:
         self.machine.handle_timer(self.now)
         self.drive()
 
-    def well_formed(self) -> OutgoingSignal:
+    def well_formed(self) -> Signal:
         """A signal as the other side would send it, if it knew the password."""
         kind = self.random.choice(KINDS)
         nonce = b64u_encode(self.random.randbytes(32))
@@ -140,7 +138,7 @@ class Victim:
             "bye": {"code": self.random.choice(("wrong_code", "too_many_guesses", "failed"))},
         }
         data = self.guess() if kind == "pake" else json.dumps(bodies.get(kind, {}))
-        return OutgoingSignal("L1", self.random.choice((0, 0, 0, 1, 2, 3, 2**16)), kind, data)
+        return made("L1", self.random.choice((0, 0, 0, 1, 2, 3, 2**16)), kind, data)
 
     def guess(self) -> str:
         """A step of somebody who has another password."""
@@ -188,11 +186,9 @@ def test_no_signal_raises_or_grows_anything(password: bytes | None) -> None:
     random = Random(20261127)
     given = 0
     while given < SIGNALS // 2:
-        seen: list[OutgoingSignal] = []
+        seen: list[Signal] = []
 
-        def tamper(
-            sender: str, signal: OutgoingSignal, seen: list[OutgoingSignal] = seen
-        ) -> list[OutgoingSignal]:
+        def tamper(sender: str, signal: Signal, seen: list[Signal] = seen) -> list[Signal]:
             nonlocal given
             seen.append(signal)
             extra = [made_up(random, seen) for _ in range(random.choice((0, 0, 1, 5, 40)))]
@@ -214,11 +210,9 @@ def test_no_signal_raises_or_grows_anything(password: bytes | None) -> None:
 def test_with_a_key_made_up_signals_change_nothing() -> None:
     random = Random(20261128)
     for _ in range(max(1, SIGNALS // 1000)):
-        seen: list[OutgoingSignal] = []
+        seen: list[Signal] = []
 
-        def tamper(
-            sender: str, signal: OutgoingSignal, seen: list[OutgoingSignal] = seen
-        ) -> list[OutgoingSignal]:
+        def tamper(sender: str, signal: Signal, seen: list[Signal] = seen) -> list[Signal]:
             seen.append(signal)
             return [signal]
 

@@ -94,7 +94,7 @@ async def flood(pair: LinkPair, channel: str, messages: list[str]) -> int:
     """Send from their side; the most messages that waited at ours to be sent."""
     connection = pair.their_connection
     theirs = connection.chat_channel if channel == "chat" else connection.control.channel
-    association = pair.our_connection.connection._engine._association  # type: ignore[attr-defined]
+    association = pair.our_connection.connection._engine.association  # type: ignore[attr-defined]
     most = 0
     for at in range(0, len(messages), 500):
         if theirs.closed:

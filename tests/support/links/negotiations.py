@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from peer.config import LinkConfig
 from peer.link.negotiation import (
@@ -12,17 +14,17 @@ from peer.link.negotiation import (
     Negotiation,
     NegotiationEvent,
     NegotiationFailed,
-    OutgoingSignal,
     TakeAnswer,
     TakeCandidate,
 )
+from signaling.messages import Signal, SignalKind
 
-__all__ = ["ANSWERER", "OFFERER", "Pair", "Side"]
+__all__ = ["ANSWERER", "OFFERER", "Pair", "Side", "altered", "made"]
 
 OFFERER = "p1"
 ANSWERER = "p2"
 
-Tamper = Callable[[str, OutgoingSignal], list[OutgoingSignal]]
+Tamper = Callable[[str, Signal], list[Signal]]
 """What the server makes of a signal of `OFFERER` or `ANSWERER`."""
 
 
@@ -56,7 +58,7 @@ class Side:
         ]
 
 
-def as_sent(sender: str, signal: OutgoingSignal) -> list[OutgoingSignal]:
+def as_sent(sender: str, signal: Signal) -> list[Signal]:
     """An honest server."""
     return [signal]
 
@@ -78,7 +80,7 @@ class Pair:
         self.now = 0.0
         self.tamper = tamper
         self.describe = True
-        self.wire: list[tuple[str, OutgoingSignal]] = []
+        self.wire: list[tuple[str, Signal]] = []
         self.offerer = Side(
             Negotiation(
                 local=OFFERER,
@@ -134,10 +136,8 @@ class Pair:
                     for arriving in self.tamper(name, signal):
                         self.deliver(other, arriving)
 
-    def deliver(self, side: Side, signal: OutgoingSignal) -> None:
-        side.machine.receive_signal(
-            link=signal.link, gen=signal.gen, kind=signal.kind, data=signal.data, now=self.now
-        )
+    def deliver(self, side: Side, signal: Signal) -> None:
+        side.machine.receive_signal(signal, self.now)
 
     def tick(self, seconds: float) -> None:
         """Let time pass, and whatever is due happen."""
@@ -148,10 +148,16 @@ class Pair:
                 side.machine.handle_timer(self.now)
         self.run()
 
-    def sent(self, kind: str) -> list[tuple[str, OutgoingSignal]]:
+    def sent(self, kind: str) -> list[tuple[str, Signal]]:
         return [(name, signal) for name, signal in self.wire if signal.kind == kind]
 
 
-def altered(signal: OutgoingSignal, **changes: object) -> OutgoingSignal:
+def altered(signal: Signal, **changes: object) -> Signal:
     """The signal with other fields."""
-    return replace(signal, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(signal, **changes)
+
+
+def made(link: str, gen: int, kind: str, data: str) -> Signal:
+    """A signal of somebody; a kind that does not exist is one that the server lets through."""
+    known = SignalKind(kind) if kind in set(SignalKind) else kind
+    return Signal(to="", link=link, gen=gen, kind=known, data=data)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from peer.link.negotiation import (
     TakeCandidate,
 )
 from peer.security.pake import password_bytes
+from tests.support.links.negotiations import made
 
 from .files import Json
 
@@ -127,7 +128,7 @@ class Replay:
             case "signal":
                 signal = self.wire[step["take"]] if "take" in step else step["signal"]
                 signal = {key: signal[key] for key in ("link", "gen", "kind", "data")}
-                negotiation.receive_signal(**signal, now=now)
+                negotiation.receive_signal(made(**signal), now)
             case "answer_share":
                 negotiation.answer_share(now)
             case "refuse_share":
