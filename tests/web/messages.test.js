@@ -100,3 +100,8 @@ test('what the page sends has the fields that the server wants', () => {
     data: 'x',
   });
 });
+
+test('a message that nests deeper than it can be checked is malformed', () => {
+  const deep = `${'['.repeat(100_000)}"\\ud83d\\ude00"${']'.repeat(100_000)}`;
+  assert.throws(() => parseServer(`{"t":"ping","deep":${deep}}`), BadMessage);
+});

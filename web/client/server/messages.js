@@ -83,10 +83,25 @@ export function parseObject(text, longest) {
     throw new BadMessage('not JSON');
   }
   if (!isRecord(value)) throw new BadMessage('not an object');
-  // Half a character cannot be written in UTF-8: other languages refuse what escapes one.
-  if (/\\u[dD][89a-fA-F]/.test(text) && /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(value)))
+  if (/\\u[dD][89a-fA-F]/.test(text) && hasHalfCharacter(value))
     throw new BadMessage('half a character');
   return value;
+}
+
+/**
+ * Whether a text in a JSON value has half a character. It cannot be written in UTF-8: other languages
+ * refuse what escapes one.
+ *
+ * @param {object} value
+ */
+function hasHalfCharacter(value) {
+  try {
+    return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(value));
+  } catch (error) {
+    // `JSON.parse` takes any depth, `stringify` does not.
+    if (error instanceof RangeError) throw new BadMessage('nested too deeply');
+    throw error;
+  }
 }
 
 /**
