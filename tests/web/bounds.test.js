@@ -1,8 +1,10 @@
 // What the other side, strangers and the server can make a page keep, and what one of them can end.
 
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 
+import { LinkSetup } from '../../web/client/link/setup.js';
+import { Negotiation } from '../../web/client/link/negotiation.js';
 import { Room } from '../../web/client/room/room.js';
 import { World, once } from './support/world.js';
 
@@ -220,4 +222,70 @@ test('a server that reads nothing is given up', async () => {
   const told = once(host, 'error');
   socket.push({ t: 'ping' });
   assert.equal((await told).code, 'server_unreachable');
+});
+
+// The set-up of a link, which waits for WebCrypto and for the browser
+
+/** A set-up in a room without a password, of the side that came later or of the one that offers. */
+function setupOf({ local = '00000002', remote = '00000001', send = () => {} } = {}) {
+  const failed = [];
+  const setup = new LinkSetup({
+    ...{ local, remote, room: 'open', password: null, attempt: null, send },
+    ice: { servers: [], policy: 'all' },
+    onStage: () => {},
+    onConnection: () => {},
+    onFailed: ({ code }) => failed.push(code),
+  });
+  return { setup, failed };
+}
+
+test('signals without end do not put off the time by which there must be a description', async () => {
+  const { setup, failed } = setupOf();
+  const now = performance.now();
+  const clock = mock.method(performance, 'now', () => now + 16_000);
+  try {
+    for (let i = 0; i < 10 && failed.length === 0; i += 1) {
+      setup.receiveSignal({ t: 'signal', from: '00000001', link: 'L', gen: 0, kind: 'unknown', data: '' });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    clock.mock.restore();
+    setup.stop();
+  }
+  assert.deepEqual(failed, ['timeout']);
+});
+
+test('a fault in what the machine wants done ends the set-up', async () => {
+  const error = console.error;
+  const reported = [];
+  console.error = (thrown) => reported.push(thrown.message);
+  let sent = 0;
+  const send = () => {
+    sent += 1;
+    if (sent === 1) throw new TypeError('unforeseen');
+  };
+  const { setup, failed } = setupOf({ local: '00000001', remote: '00000002', send });
+  try {
+    await pause();
+  } finally {
+    console.error = error;
+    setup.stop();
+  }
+  assert.deepEqual([failed, reported], [['unexpected'], ['unforeseen']]);
+});
+
+test('a goodbye of the set-up that is still being opened does not end the link', async () => {
+  const machine = new Negotiation({
+    ...{ local: '00000002', remote: '00000001', room: 'open', password: null, link: null },
+    ...{ random: new Uint8Array(32), now: 0 },
+  });
+  const offer = { link: 'L', gen: 0, kind: 'offer', data: JSON.stringify({ sdp: 'x', commit: 'x' }) };
+  await machine.receiveSignal(offer, 0);
+  await machine.descriptionMade(0, 'answer', { random: new Uint8Array(32), now: 0 });
+  for (const [kind, data] of [['bye', '{}'], ['offer', 'nonsense']]) {
+    const opening = machine.receiveSignal({ link: 'L', gen: 0, kind, data }, 0);
+    machine.established();
+    await opening;
+    assert.equal(machine.stage, 'established', kind);
+  }
 });

@@ -142,9 +142,7 @@ export class Negotiation {
    * @param {number} now
    */
   async receiveSignal({ link, gen, kind, data }, now) {
-    if (this.stage === 'failed' || link === '') return;
-    // A link has its own goodbye, which waits for what is on its way.
-    if (this.stage === 'established' && !LATE_KINDS.includes(kind)) return;
+    if (link === '' || !this.#isHeard(kind)) return;
     if (this.#signals.link === '') {
       this.#signals.link = link;
       await this.#start();
@@ -407,7 +405,7 @@ export class Negotiation {
    */
   async #receiveBody(gen, kind, data, now) {
     const body = await this.#signals.open(kind, gen, data);
-    if (body === null) return;
+    if (body === null || !this.#isHeard(kind)) return; // the link came while it was opened
     const isCurrent = gen === this.gen;
     try {
       if (kind === 'offer' && !this.offerer)
@@ -492,6 +490,15 @@ export class Negotiation {
 
   get #isOver() {
     return this.stage === 'established' || this.stage === 'failed';
+  }
+
+  /**
+   * Whether a signal is listened to. A link has its own goodbye, which waits for what is on its way.
+   *
+   * @param {string} kind
+   */
+  #isHeard(kind) {
+    return !this.#isOver || (this.stage === 'established' && LATE_KINDS.includes(kind));
   }
 
   /**

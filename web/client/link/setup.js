@@ -163,11 +163,14 @@ export class LinkSetup {
       if (this.#isOver) return;
       try {
         await step();
+        // Not by the timer alone: signals without end would put it off for as long.
+        await this.#negotiation.handleTimer(now());
+        this.#carryOut();
       } catch (fault) {
         if (!(fault instanceof Problem)) console.error(fault); // a fault of ours: not to be lost
         await this.#negotiation.giveUp(asProblem(fault));
+        this.#carryOut();
       }
-      this.#carryOut();
     });
     return this.#queue;
   }
