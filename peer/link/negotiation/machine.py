@@ -357,7 +357,7 @@ class Negotiation:
         """A signal that is not sealed, while the password is not proved yet."""
         if kind == SignalKind.BYE and self._pake is not None:
             code = parse_bye(data).code
-            if code == _MISMATCH_CODE:
+            if code == _MISMATCH_CODE and not self._unproved:
                 self._fail(WrongCode(_MISMATCH))
             elif not (self._unproved or (self.offerer and code == _TOO_MANY_CODE)):
                 # It has seen nothing of us that could be wrong: it just leaves, whatever it says.

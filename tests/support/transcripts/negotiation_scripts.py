@@ -455,6 +455,12 @@ def goodbye_after_the_confirmation() -> Script:
 
 
 @script
+def guess_that_is_denied() -> Script:
+    it = Script("a goodbye after the answerer's confirmation that hides a guess").begin()
+    return it.take("answerer").signal("answerer", "bye", '{"code":"password_mismatch"}')
+
+
+@script
 def too_many_after_the_confirmation() -> Script:
     it = Script("too many guesses, told after our confirmation").begin().take("answerer")
     return it.signal("answerer", "bye", '{"code":"too_many_guesses"}')

@@ -342,7 +342,7 @@ export class Negotiation {
   async #receiveUnsealed(kind, data, now) {
     if (kind === 'bye' && this.#pake !== null) {
       const { code } = byeOf(data);
-      if (code === 'password_mismatch') {
+      if (code === 'password_mismatch' && !this.#unproved) {
         this.#fail(problem('wrong_code', { sentence: MISMATCH }));
       } else if (!this.#unproved && !(this.offerer && code === 'too_many_guesses')) {
         // It has seen nothing of us that could be wrong: it just leaves, whatever it says.
