@@ -30,7 +30,7 @@ RESULTS = HERE / "RESULTS.md"
 
 
 def machine() -> str:
-    """What this ran on."""
+    """Return a description of the computer and the software."""
     model = ""
     try:
         with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as info:

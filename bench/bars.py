@@ -19,7 +19,7 @@ class Group:
     values: Mapping[str, float]
     """By engine; any unit, the same in a group."""
     limit: float
-    """What the longest possible bar stands for."""
+    """Value of the longest possible bar."""
 
 
 def draw_bars(title: str, groups: list[Group], unit: str) -> str:

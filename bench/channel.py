@@ -22,7 +22,7 @@ def on_loopback(side: str, command: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What runs at one end."""
+    """The engine at one end."""
 
     name: str
     """One of `bench.engines.ENGINES`."""
@@ -33,7 +33,7 @@ class Engine:
 
 @dataclass(slots=True)
 class Figures:
-    """What one pairing did in one situation; medians over the runs."""
+    """Figures of one pairing in one situation, medians over the runs."""
 
     engine: str
     situation: str

@@ -26,7 +26,7 @@ LOW_WATER = 1 << 20
 
 
 class Side(Protocol):
-    """What the measurements need of an engine. Channels are numbered from 0."""
+    """Interface of an engine to the measurements. Channels are numbered from 0."""
 
     async def offer(self) -> str: ...
     async def answer(self, sdp: str) -> str: ...
@@ -157,8 +157,8 @@ class _Handler:
 class ChromiumSide:
     """A page in a real browser.
 
-    What arrives is counted there and told every few milliseconds: a call for each message would
-    cost more than the message. Its CPU time is not ours to see.
+    Received bytes are counted there and reported every few milliseconds: a call for each message
+    would cost more than the message. Its CPU time is not ours to see.
     """
 
     def __init__(self, channels: int, on_message: OnMessage) -> None:

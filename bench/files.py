@@ -165,7 +165,7 @@ def _copy(*command: str) -> Callable[[Path, Path, str, Wrap], float]:
 
 
 def many_tools() -> dict[str, Callable[[Path, Path, str, Wrap], float]]:
-    """What moves a folder here: both commands, and what copies it without a network."""
+    """Ways of moving a folder: both commands, and a local copy without a network."""
     tools: dict[str, Callable[[Path, Path, str, Wrap], float]] = {"peerline": peerline}
     if (BIN / "wormhole").exists():
         tools["magic-wormhole"] = wormhole

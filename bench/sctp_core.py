@@ -1,5 +1,4 @@
-"""
-What the association itself costs: two of them back to back in memory, no sockets, no DTLS.
+"""Cost of the association itself: two of them back to back in memory, no sockets, no DTLS.
 
     python bench/sctp_core.py [--megabytes 256] [--message 65536] [--datagram 1188] [--foreign]
 

@@ -1,4 +1,4 @@
-"""What `python -m bench` can measure: sections of tables, and of figures for programs."""
+"""Sections of `python -m bench`: tables, and figures for programs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SMALL_FILE = 100_000
 SMALL_RUNS = 3
 """For each run of the others: a lost packet shows in few of them."""
 TCP_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
-"""What magic-wormhole sends with: CUBIC as Linux comes, but some machines are set to BBR."""
+"""Congestion control of magic-wormhole: Linux uses CUBIC by default, some hosts BBR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Options:
 
 @dataclass(slots=True)
 class Section:
-    """What one section found."""
+    """The result of one section."""
 
     tables: list[Table]
     figures: list[Any]

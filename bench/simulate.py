@@ -1,5 +1,4 @@
-"""
-Judge congestion control in virtual time: a table, and plots of window, rate, RTT and queue.
+"""Judge congestion control in virtual time: a table, and plots of window, rate, RTT and queue.
 
     python -m bench.simulate [--controllers bbr,cubic,reno] [--only TEXT] [--seed 1]
 
@@ -111,7 +110,7 @@ SITUATIONS: tuple[Situation, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a situation led to. Rates are MB/s of payload, times milliseconds."""
+    """Result of a situation. Rates are MB/s of payload, times milliseconds."""
 
     situation: str
     controller: str

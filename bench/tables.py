@@ -59,7 +59,7 @@ def write_section(page: Path, name: str, origin: str, tables: list[Table]) -> No
     Args:
         page: Markdown.
         name: Of the section.
-        origin: What printed them, when and where: a sentence above them.
+        origin: A sentence above them: the program, the time and the computer.
         tables: In order.
 
     Raises:

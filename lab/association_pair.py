@@ -1,4 +1,4 @@
-"""Two associations, a virtual clock and a link that can be as bad as a test wants."""
+"""Two SCTP associations over an emulated link, in virtual time."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ class Direction:
 
 @dataclass
 class End:
-    """One association and what it has told and sent so far."""
+    """One association, its events and its datagrams so far."""
 
     association: Association
     events: list[Event] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
-    """Every datagram it has given out."""
+    """Every datagram that it has sent."""
     reads: bool = True
-    """Messages are consumed as they are told; a slow reader does not."""
+    """Whether messages are consumed when they arrive."""
 
     @property
     def tcb(self) -> TransmissionControlBlock:
-        """What the association keeps while it is established."""
+        """The transmission control block of the established association."""
         tcb = self.association._context.tcb
         assert tcb is not None
         return tcb
 
     @property
     def stream_reset(self) -> StreamReset:
-        """Its stream resets; the association is established with a peer that supports them."""
+        """Stream reset of the established association."""
         stream_reset = self.tcb.stream_reset
         assert stream_reset is not None
         return stream_reset
@@ -101,11 +101,11 @@ class AssociationPair:
 
     @property
     def established(self) -> bool:
-        """Both ends are established."""
+        """Whether both ends are established."""
         return all(end.association.state.value == "established" for end in (self.a, self.z))
 
     def flush(self, end: End) -> None:
-        """Put what an end has to send on its link, and collect its events."""
+        """Send the datagrams of an end, and collect its events."""
         direction = self.a_to_z if end is self.a else self.z_to_a
         target = self.z if end is self.a else self.a
         for _ in range(10_000):
@@ -141,7 +141,7 @@ class AssociationPair:
             heappush(self._queue, (at, self._count, target, carried))
 
     def step(self) -> bool:
-        """Go to the next moment at which something happens; tell whether there is one."""
+        """Advance to the next event; return whether there is one."""
         for end in (self.a, self.z):
             self.flush(end)
         moments = [end.association.get_timer() for end in (self.a, self.z)]

@@ -51,9 +51,10 @@ class BBRv1:
     def on_sent(
         self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
     ) -> None:
-        pass
+        """Take in a burst."""
 
     def on_ack(self, sample: AckSample) -> None:
+        """Take in a SACK."""
         round_start = sample.snapshot.delivered >= self._round_ends_at
         if round_start:
             self._rounds += 1
@@ -86,6 +87,7 @@ class BBRv1:
         self.quantum = max(min(int(self.pacing_rate * 0.001), 64_000), 2 * self._mss)
 
     def on_loss(self, sample: LossSample) -> None:
+        """Take in lost packets."""
         self._lost_in_phase = True
         if self._rounds > self._conserve_until:
             self._conserve_until = self._rounds + 1
@@ -93,16 +95,20 @@ class BBRv1:
             self.cwnd = max(sample.in_flight + self._mss, 4 * self._mss)
 
     def on_spurious_loss(self, *, now: float) -> None:
+        """Undo the last reduction."""
         self._conserve_until = -1
 
     def on_timeout(self, *, now: float, in_flight: int) -> None:
+        """React to T3-rtx."""
         self._cwnd_before = max(self._cwnd_before, self.cwnd)
         self.cwnd = 4 * self._mss
 
     def on_mss(self, mss: int) -> None:
+        """Take in a new packet size."""
         self._mss = mss
 
     def trace(self) -> dict[str, float | str]:
+        """Return internal variables by name."""
         return {"phase": self._state, "cwnd": self.cwnd, "rate": self.pacing_rate}
 
     @property

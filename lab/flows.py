@@ -28,10 +28,10 @@ class Sample:
     """Wire bytes acknowledged so far."""
     cwnd: int
     rate: float
-    """What the pacer lets out."""
+    """Pacing rate."""
     srtt: float
     queue_delay: float
-    """Of the bottleneck all flows share."""
+    """Of the shared bottleneck."""
     phase: str
 
 
@@ -44,7 +44,7 @@ class Flow:
     name: str
     started_at: float
     received: int = 0
-    """Payload bytes that the receiving application got."""
+    """Payload bytes that the receiving application has read."""
     budget: float = float("inf")
     """Payload bytes to send in all."""
     queued: int = 0
@@ -84,13 +84,13 @@ class Flow:
 
     @property
     def retransmitted(self) -> float:
-        """Share of the chunks sent that were sent before."""
+        """Retransmitted share of the chunks sent."""
         stats = self.sender.stats()
         return stats.chunks_retransmitted / max(stats.chunks_sent, 1)
 
 
 class Bottleneck:
-    """Two pipes that any number of flows share; data goes one way, SACKs the other."""
+    """Two pipes that any number of flows share, one for data and one for SACKs."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class Bottleneck:
         return flow
 
     def run(self, seconds: float, *, every: float = 0.01) -> None:
-        """Let time pass, and note how every flow is doing every so often."""
+        """Let time pass, and sample every flow at intervals of `every` seconds."""
         end = self.simulation.now + seconds
         while self.simulation.now < end:
             self.simulation.run(until=self.simulation.now + every)
@@ -175,10 +175,10 @@ class Bottleneck:
 
     @property
     def drop_rate(self) -> float:
-        """Share of the packets offered that the full queue refused."""
+        """Share of the packets that the full queue dropped."""
         return self.there.dropped / max(self.there.sent, 1)
 
 
 def jain(rates: Sequence[float]) -> float:
-    """Return Jain's index of fairness: 1 when all are equal, 1/n when one has everything."""
+    """Return Jain's index of fairness: 1 for equal rates, 1/n when one flow has everything."""
     return sum(rates) ** 2 / (len(rates) * sum(r * r for r in rates))

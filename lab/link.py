@@ -14,7 +14,7 @@ __all__ = ["Link"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """What happens to packets in one direction, and in the other unless `back` is given."""
+    """One direction of a link; the other is alike unless `back` is given."""
 
     name: str = ""
     """Shown in tables."""

@@ -1,6 +1,6 @@
-"""A UDP relay that loses, delays and measures: the path between two WebRTC stacks of a test.
+"""A UDP relay that loses and reorders datagrams between two WebRTC stacks of a test.
 
-Both sides are told the relay's address in place of each other's. To either, the packets of the
+Both sides get the relay's address in place of each other's. To either, the packets of the
 other come from addresses that were never announced: peer-reflexive candidates, as behind a NAT.
 """
 
@@ -31,19 +31,19 @@ _SUPPORTED = frozenset({"loss", "reorder", "reorder_delay", "mtu"})
 
 @dataclass(eq=False)
 class LossyRelay:
-    """What happens to each datagram in either direction, and what was seen."""
+    """A relay with one link for both directions, and counters."""
 
     link: Link = field(default_factory=Link)
     """`mtu` counts UDP payload bytes."""
     drop: Callable[[bytes, str], bool] = lambda data, whose: False
-    """Which datagrams vanish besides; told who they go to, "ours" or "theirs"."""
+    """Selects datagrams to drop; called with datagram and destination, "ours" or "theirs"."""
     seed: int = 1
     lost: int = 0
     overtaken: int = 0
     disturbed: Counter[str] = field(default_factory=Counter)
     """Datagrams that were lost or held back, by whom they went to."""
     largest: dict[str, int] = field(default_factory=dict)
-    """Bytes of the largest datagram that was let through, by whom it went to."""
+    """Bytes of the largest forwarded datagram, by destination."""
     _fronts: list[asyncio.DatagramTransport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class LossyRelay:
         return head + "".join(lines) + _ANY_CANDIDATE.sub("", tail)
 
     def carry(self, out: asyncio.DatagramTransport, data: bytes, to: Address, whose: str) -> None:
-        """Send a datagram on, or not."""
+        """Forward a datagram, or drop it."""
         link = self.link
         if out.is_closing() or (link.mtu is not None and len(data) > link.mtu):
             return
@@ -90,14 +90,14 @@ class LossyRelay:
             out.sendto(data, to)
 
     def rebind(self) -> None:
-        """Everybody gets another source address from now on, as when a NAT has forgotten them."""
+        """Use new source addresses from now on, as a NAT does that has lost its mappings."""
         for transport in self._fronts:
             protocol = transport.get_protocol()
             assert isinstance(protocol, _Front)
             protocol.rebind()
 
     async def close(self) -> None:
-        """Let go of every socket."""
+        """Close every socket."""
         for transport in self._fronts:
             protocol = transport.get_protocol()
             assert isinstance(protocol, _Front)
@@ -117,7 +117,7 @@ async def _open(address: Address, protocol: asyncio.DatagramProtocol) -> asyncio
 
 
 class _Front(asyncio.DatagramProtocol):
-    """Stands for one address; gives everybody who sends to it a socket of their own behind it."""
+    """Stands for one address, with a socket of its own for each sender."""
 
     def __init__(self, relay: LossyRelay, target: Address, whose: str) -> None:
         self._relay = relay
@@ -151,7 +151,7 @@ class _Front(asyncio.DatagramProtocol):
             self._relay.carry(transport, data, self._target, self._whose)
 
     def answer(self, data: bytes, addr: Address) -> None:
-        """A datagram from the target to somebody who has sent to it."""
+        """Forward a datagram of the target to the sender that it answers."""
         whose = "ours" if self._whose == "theirs" else "theirs"
         self._relay.carry(self.transport, data, addr, whose)
 

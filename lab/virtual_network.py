@@ -1,4 +1,4 @@
-"""A network in virtual time: seeded, deterministic, as fast as the machine can count.
+"""A network in virtual time, seeded and deterministic.
 
 A `Pipe` is one direction of a link: rate, drop-tail queue, delay, jitter, random or bursty loss,
 reordering, duplication, corruption. A `Simulation` moves datagrams of any number of sans-I/O
@@ -22,13 +22,17 @@ __all__ = ["Endpoint", "Livelock", "Pipe", "Simulation", "Stalls"]
 class Endpoint(Protocol):
     """The verbs of a sans-I/O protocol over datagrams."""
 
-    def receive_datagrams(self, datagrams: Sequence[bytes], now: float) -> None: ...
+    def receive_datagrams(self, datagrams: Sequence[bytes], now: float) -> None:
+        """Process datagrams that arrived together."""
 
-    def datagrams_to_send(self, now: float) -> list[bytes]: ...
+    def datagrams_to_send(self, now: float) -> list[bytes]:
+        """Return the datagrams that are due."""
 
-    def get_timer(self) -> float | None: ...
+    def get_timer(self) -> float | None:
+        """Return when to call `handle_timer`; None for never."""
 
-    def handle_timer(self, now: float) -> None: ...
+    def handle_timer(self, now: float) -> None:
+        """Handle the timers that are due."""
 
 
 _SUPPORTED = frozenset(
@@ -65,14 +69,14 @@ class Pipe:
         self._bytes_per_second = link.rate / 8
 
     def queue_length(self, now: float) -> int:
-        """Packets waiting or being sent."""
+        """Return the number of packets waiting or being sent."""
         departures = self._departures
         while departures and departures[0] <= now:
             departures.popleft()
         return len(departures)
 
     def queue_delay(self, now: float) -> float:
-        """Seconds that a packet offered now would wait for its turn."""
+        """Return the seconds that a packet sent now waits for its turn."""
         return max(0.0, self._busy_until - now)
 
     def _is_lost(self) -> bool:
@@ -87,7 +91,7 @@ class Pipe:
         return self._in_burst
 
     def send(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
-        """Put a packet in; return when what arrives of it arrives: 0, 1 or 2 copies."""
+        """Send a packet; return arrival time and bytes of its 0, 1 or 2 copies."""
         c, dice = self._link, self._random.random
         self.sent += 1
         arrival = now
@@ -119,7 +123,7 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """How an endpoint's machine takes the processor away from it, as a busy or shared one does."""
+    """Stalls of an endpoint, as on a busy or shared host."""
 
     every: float
     """Mean time between stalls, seconds; exponential."""
@@ -127,17 +131,17 @@ class Stalls:
     """Mean length of a stall, seconds; exponential."""
 
 
-class _Machine:
-    """When an endpoint gets to run."""
+class _Processor:
+    """The moments at which an endpoint runs."""
 
     def __init__(self, stalls: Stalls | None, seed: int, now: float) -> None:
         self._stalls = stalls
         self._random = random.Random(seed)
         self._ahead = deque([(now, now)])
-        """Stalls as their begin and end, in order; those behind are forgotten."""
+        """Begin and end of the coming stalls, in order."""
 
     def runs_at(self, at: float, now: float) -> float:
-        """The first moment from `at` on that is not in a stall; `now` never goes back."""
+        """Return the first moment from `at` on outside a stall; `now` never decreases."""
         stalls = self._stalls
         if stalls is None:
             return at
@@ -156,26 +160,26 @@ class _Node:
     out: Pipe
     peer: int
     drain: Callable[[float], None]
-    machine: _Machine
+    processor: _Processor
     timer: float | None = None
     waiting: list[bytes] = field(default_factory=list)
     """Arrived during a stall."""
 
     def due(self, now: float) -> float:
-        """When it has something to do next."""
+        """Return the time of its next work."""
         if self.waiting:
-            return self.machine.runs_at(now, now)
+            return self.processor.runs_at(now, now)
         if self.timer is None:
             return float("inf")
-        return self.machine.runs_at(max(now, self.timer), now)
+        return self.processor.runs_at(max(now, self.timer), now)
 
 
 class Livelock(AssertionError):
-    """Endpoints keep working without time passing."""
+    """Endpoints keep working while no time passes."""
 
 
 class Simulation:
-    """Endpoints, pipes, and the only clock there is."""
+    """Endpoints, pipes, and their common clock."""
 
     def __init__(
         self,
@@ -185,13 +189,13 @@ class Simulation:
         stalls: Stalls | None = None,
         seed: int = 1,
     ) -> None:
-        """Creates a network without links.
+        """Create a network without links.
 
         Args:
-            start: What the clock shows at first, seconds.
-            tick: Endpoints wake up together at multiples of this, as an event loop does that
-                rounds its timers and finds several datagrams waiting; 0 wakes them for each.
-            stalls: Every endpoint's machine stalls like this, each at its own times.
+            start: Initial time of the clock, seconds.
+            tick: Endpoints wake up together at multiples of this, as event loops do that round
+                their timers and find several datagrams waiting; 0 wakes them for each. Seconds.
+            stalls: Stalls of every endpoint, each at its own times.
             seed: Of the stalls.
         """
         self.now = start
@@ -212,15 +216,15 @@ class Simulation:
         drain_a: Callable[[float], None] = lambda now: None,
         drain_b: Callable[[float], None] = lambda now: None,
     ) -> None:
-        """Join two endpoints; `drain_*` is called after each touch, to take events and to send."""
+        """Join two endpoints; `drain_*` is called after each step, to take events and to send."""
         first = len(self._nodes)
         for node in ((a, there, first + 1, drain_a), (b, back, first, drain_b)):
-            machine = _Machine(self._stalls, self._seed + 7919 * len(self._nodes), self.now)
-            self._nodes.append(_Node(*node, machine))
+            processor = _Processor(self._stalls, self._seed + 7919 * len(self._nodes), self.now)
+            self._nodes.append(_Node(*node, processor))
         self.touch()
 
     def touch(self) -> None:
-        """Let every endpoint send what it has, after something was done to it from outside."""
+        """Let every endpoint send, after calls from outside."""
         for node in self._nodes:
             self._transmit(node)
 
@@ -234,7 +238,7 @@ class Simulation:
         node.timer = node.endpoint.get_timer()
 
     def step(self) -> bool:
-        """Go to the next thing that happens; False when nothing ever will."""
+        """Advance to the next event; return False without one."""
         at = min((node.due(self.now) for node in self._nodes), default=float("inf"))
         if self._arrivals:
             at = min(at, self._arrivals[0][0])
@@ -264,7 +268,7 @@ class Simulation:
         done: Callable[[], bool] = lambda: False,
         limit: int = 10_000_000,
     ) -> None:
-        """Run until `done`, until the clock shows `until`, or until nothing is left to happen.
+        """Run until `done`, until the time `until`, or until there is no further event.
 
         Raises:
             Livelock: The clock stood still for 100 000 steps, or `limit` steps were not enough.

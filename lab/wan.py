@@ -1,7 +1,7 @@
 """Two network namespaces joined by an emulated wide-area link, or by plain loopback.
 
 The link is `wanlink.c`: two TUN devices and a user-space emulator between them, because not
-every kernel has `netem`. Needs root, `ip` and a C compiler.
+every kernel can emulate one. Needs root, `ip` and a C compiler.
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ LINKS: tuple[Link, ...] = (
 
 
 def sh(*command: str) -> None:
-    """Run a command; its complaint is the error."""
+    """Run a command.
+
+    Raises:
+        RuntimeError: It failed, with its error output.
+    """
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
@@ -85,9 +89,8 @@ def emulator() -> Path:
 class EmulatedLink:
     """Context manager: namespaces A and B with one emulated link between them.
 
-    Addresses are `ADDRESS_A` and `ADDRESS_B`. Everything is removed on exit, also after an
-    error. `counters` holds the emulator's own counts after exit: forwarded, queue_drops, losses
-    per direction.
+    Addresses are `ADDRESS_A` and `ADDRESS_B`. Everything is removed on exit, also after an error.
+    After exit `counters` holds the emulator's counts: forwarded, queue_drops, losses per direction.
     """
 
     def __init__(self, link: Link, *, seed: int = 1) -> None:
@@ -138,7 +141,7 @@ class EmulatedLink:
         return [*_arguments(self.link, "a."), *_arguments(self.link.back, "b.")]
 
     def _coalesce(self, name: str) -> None:
-        """Receive as network cards do: packets of 50 us together, so that GRO sees them."""
+        """Coalesce packets of 50 us as network cards do, so that GRO applies."""
         for setting, value in (("gro_flush_timeout", 50_000), ("napi_defer_hard_irqs", 1)):
             sh("ip", "netns", "exec", name, "sh", "-c",
                f"echo {value} > /sys/class/net/{name}/{setting}")  # fmt: skip
@@ -160,6 +163,6 @@ class EmulatedLink:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
     def command(self, side: str, command: Sequence[str]) -> list[str]:
-        """`command` wrapped to run in namespace ``"a"`` or ``"b"``."""
+        """Return `command`, wrapped to run in namespace ``"a"`` or ``"b"``."""
         name = self.name_a if side == "a" else self.name_b
         return ["ip", "netns", "exec", name, *command]

@@ -39,17 +39,6 @@ UNDONE = (
     "peer/transfer/",
     "tests/peer/cli/",
     "tests/peer/transfer/",
-    # the engines
-    "bench/",
-    "lab/",
-    "peer/rtc/",
-    "peer/sctp/",
-    "peer/udp/",
-    "tests/interop/",
-    "tests/peer/rtc/",
-    "tests/peer/sctp/",
-    "tests/peer/udp/",
-    "tests/turn/",
     # the page and the client in JavaScript
     "tests/web/",
     "web/",

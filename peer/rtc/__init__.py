@@ -1,7 +1,7 @@
 """WebRTC, as the rest of Peerline sees it (floor 2): the one seam to aiortc and aioice.
 
-A `Connection` is one RTCPeerConnection, one generation of a link. What lies under its
-`DataChannel`s may be replaced without anybody above noticing.
+A `Connection` is one RTCPeerConnection, one generation of a link. The engine under its
+`DataChannel`s can be exchanged without a change above.
 """
 
 from __future__ import annotations

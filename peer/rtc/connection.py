@@ -47,36 +47,36 @@ logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT = 3.0
 FLUSH_INTERVAL = 0.01
 LEFT_OVER = 16 << 10
-"""Bytes of a window that may be left when the other side stops: less than its next packet. Of large
-windows a little more, since senders approach a full one ever more slowly."""
-# What aiortc's parsers raise when they are fed what they do not expect.
+"""Bytes of the window that may remain when the peer stops: less than its next packet. A little more
+of large windows remains, because senders approach a full one ever more slowly."""
+# Exceptions of aiortc's parsers for unexpected input.
 _PARSE_ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 _IMPOSTOR = "The certificate of the other machine is not the announced one."
 
 
 class ConnectionState(enum.Enum):
-    """Where a connection stands."""
+    """State of a connection."""
 
     NEW = "new"
     CONNECTED = "connected"
     """Its channels are open."""
     ENDED = "ended"
-    """It failed, broke, or was closed."""
+    """It failed, was lost, or was closed."""
 
 
 class Connection:
-    """One attempt to connect, and what comes of it.
+    """One attempt to connect, and the connection that results from it.
 
-    The order of calls: `create_channel` (for the channels both sides agreed on), then either
+    The order of calls: `create_channel` (for negotiated channels), then either
     `offer` and `accept_answer`, or `answer`; `add_candidate` at any time; `connected`; and
     always `close`.
 
     Attributes:
-        on_channel: called with each channel that the other side opens.
-        on_candidate: called with each candidate of ours found after the description was made;
-            None when there are no more.
-        on_ended: called once when the connection is over without `close` having been called.
-        on_heard: called when anything came from the other side, be it an acknowledgement.
+        on_channel: Called with each channel that the peer opens.
+        on_candidate: Called with each candidate of ours that is found after the description was
+            made; None when there are no more.
+        on_ended: Called once when the connection ends without a call of `close`.
+        on_heard: Called when any packet of the peer arrives, including acknowledgements.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class Connection:
 
         Args:
             servers: STUN and TURN servers to use.
-            policy: `relay`: show and use nothing but addresses of TURN servers.
-            hide_hosts: show no address of this machine's own interfaces, only what STUN and TURN
-                servers give.
-            times: how long the servers are waited for.
-            engine: what carries the channels; None: what the environment says, or ours.
-            receive_window: bytes that may wait to be consumed, where the engine has a choice.
+            policy: `relay` to offer and use only addresses of TURN servers.
+            hide_hosts: Offer no address of this host's interfaces, only those that STUN and TURN
+                servers return.
+            times: Time limits for the servers.
+            engine: Carries the channels; None for the one that the environment selects, or ours.
+            receive_window: Bytes that may be unread, where the engine has a choice.
         """
         relay_only = policy == "relay"
         engine = engine or chosen_engine()
@@ -106,7 +106,7 @@ class Connection:
         stock = engine == "aiortc"
         self._pc: RTCPeerConnection = (StockPeerConnection if stock else PeerConnection)(
             RTCConfiguration(
-                iceServers=[],  # the Gatherer asks them; None would mean Google's
+                iceServers=[],  # the Gatherer asks them; None selects Google's
                 iceTransportPolicy=RTCIceTransportPolicy.RELAY
                 if relay_only
                 else RTCIceTransportPolicy.ALL,
@@ -154,9 +154,9 @@ class Connection:
         """Open a data channel.
 
         Raises:
-            ValueError: if its id is taken.
-            ChannelError: if there is no room for another channel.
-            LinkLost: if the connection is over.
+            ValueError: Its id is taken.
+            ChannelError: There is no room for another channel.
+            LinkLost: The connection is over.
         """
         if self._state is ConnectionState.ENDED:
             raise LinkLost
@@ -170,31 +170,31 @@ class Connection:
 
     @property
     def receive_window(self) -> int:
-        """Bytes that may wait to be consumed; 0 if nothing bounds them but their user."""
+        """Bytes that may be unread; 0 if the engine does not bound them."""
         return self._engine.window
 
     @property
     def held_up(self) -> bool:
-        """Whether what arrived and was not consumed leaves the other side no room to send more."""
+        """Whether unread messages leave the peer no room to send more."""
         window = self._engine.window
         left_over = min(max(LEFT_OVER, window // 32), window // 8)
         return window > 0 and window - self._engine.unread <= left_over
 
     async def flush(self, patience: float) -> None:
-        """Wait until everything that was sent on any channel has been acknowledged.
+        """Wait until all data of all channels has been acknowledged.
 
         Returns at once when the connection is over.
 
         Args:
-            patience: seconds without any progress after which to give up.
+            patience: Seconds without progress after which to give up.
 
         Raises:
-            TimeoutError: the other side has acknowledged nothing for that long.
+            TimeoutError: The peer has acknowledged nothing for that long.
         """
         loop = asyncio.get_running_loop()
         before: object = None
         since = loop.time()
-        # Neither engine has an event for an empty queue: look from time to time.
+        # Neither engine reports an empty queue: poll.
         while self._is_alive() and (now := self._engine.backlog) is not None:
             if now != before:
                 before, since = now, loop.time()
@@ -205,20 +205,20 @@ class Connection:
     # Set-up
 
     async def offer(self) -> str:
-        """Make an offer: a complete description, candidates included.
+        """Return an offer, candidates included.
 
         Raises:
-            NoPath: if there is not a single candidate to offer.
+            NoPath: There is no candidate to offer.
         """
         await self._pc.setLocalDescription(await self._pc.createOffer())
         return self._local_description()
 
     async def answer(self, offer: str) -> str:
-        """Answer the other side's offer.
+        """Return the answer to the peer's offer.
 
         Raises:
-            ProtocolError: if the offer makes no sense.
-            NoPath: if there is not a single candidate to answer with.
+            ProtocolError: The offer is invalid.
+            NoPath: There is no candidate to answer with.
         """
         await self._apply(offer, "offer")
         try:
@@ -230,18 +230,19 @@ class Connection:
         return description
 
     async def accept_answer(self, answer: str) -> None:
-        """Take the other side's answer.
+        """Apply the peer's answer.
 
         Raises:
-            ProtocolError: if the answer makes no sense.
+            ProtocolError: The answer is invalid.
         """
         await self._apply(answer, "answer")
         self._verdict.begin()
 
     def add_candidate(self, candidate: str | None) -> None:
-        """Take one more candidate of the other side (`candidate:...`); nonsense is ignored.
+        """Add a candidate of the peer (`candidate:...`); an invalid one is ignored.
 
-        None: there are no more.
+        Args:
+            candidate: None when there are no more.
         """
         if candidate is None:
             self._verdict.heard_all()
@@ -256,29 +257,30 @@ class Connection:
         """Wait until the channels are open; bound it with `asyncio.timeout`.
 
         Raises:
-            NoPath: if ICE failed.
-            VerificationFailed: if the certificate at the other end is not the announced one.
-            LinkLost: if it was closed meanwhile.
+            NoPath: ICE failed.
+            VerificationFailed: The peer's certificate is not the announced one.
+            LinkLost: The connection was closed meanwhile.
         """
         await asyncio.shield(self._established)
 
     def no_path(self) -> NoPath:
-        """The error to raise when `connected` took too long: says what is known of the reasons."""
+        """Return the error for a timeout of `connected`, with the known reasons."""
         if self._pc.iceConnectionState == "completed":
             return NoPath(
                 "A network path was found, but the encrypted connection did not come up over it."
             )
         return NoPath(hint=self._hint(), conclusive=self._concluded)
 
-    # What is known once connected
+    # Properties of a connection
 
     @property
     def state(self) -> ConnectionState:
+        """Present state."""
         return self._state
 
     @property
     def path(self) -> NetworkPath | None:
-        """The path in use; None unless connected."""
+        """The network path in use; None unless connected."""
         pair = self._ice._nominated.get(1)
         if pair is None:
             return None
@@ -294,7 +296,7 @@ class Connection:
 
     @property
     def max_message_size(self) -> int:
-        """Largest message the other side accepts, in bytes."""
+        """Largest message that the peer accepts, bytes."""
         remote = self._remote
         return DEFAULT_MAX_MESSAGE_SIZE if remote is None else remote.max_message_size
 
@@ -307,13 +309,13 @@ class Connection:
 
     @property
     def remote_fingerprint(self) -> bytes:
-        """SHA-256 of the certificate with which DTLS verified the other side; empty before."""
+        """SHA-256 of the peer's certificate, as DTLS verified it; empty before."""
         return self._verified
 
     # End
 
     async def close(self) -> None:
-        """Close, at once; what is still queued is lost. Leaves no task and no socket behind."""
+        """Close at once, without sending queued data; ends all tasks and sockets."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="close connection")
         await asyncio.shield(self._closing)
@@ -327,8 +329,8 @@ class Connection:
         if self._gatherer is not None:
             await self._gatherer.close()
         await self._intake.close()
-        # aiortc closes it by itself, too, when the other side does. Both wait for one future, which
-        # must not be cancelled.
+        # aiortc closes it, too, when the peer does. Both wait for one future, which must not be
+        # cancelled.
         closing = asyncio.create_task(self._pc.close())
         await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
         if closing.done():
@@ -338,7 +340,7 @@ class Connection:
         await self._wait_for_stragglers()
 
     async def _wait_for_stragglers(self) -> None:
-        """Wait for the tasks that aiortc starts without keeping them, and which end now."""
+        """Wait for the tasks that aiortc starts without a reference, which end now."""
         owners: list[object] = [self._pc]
         if self._pc.sctp is not None:
             dtls = self._sctp.transport
@@ -406,13 +408,13 @@ class Connection:
             self._background(self._announce_end())
         else:
             self._verdict.told_all()
-        # In an answer it says that the offer's is accepted.
+        # In an answer it says that the INIT of the offer is accepted.
         proposes = self._remote is None or self._sctp_init_accepted
         sctp_init = self._engine.sctp_init if proposes else b""
         return replace(ours, complete=not waits, sctp_init=sctp_init).text()
 
     async def _announce_end(self) -> None:
-        """Tell that no more candidates come, once the last server has answered or given up."""
+        """Report the end of candidates, after the last server has answered or timed out."""
         assert self._gatherer is not None
         await self._gatherer.finished()
         self._verdict.told_all()
@@ -424,8 +426,8 @@ class Connection:
             self._sctp_init_accepted = self._engine.accept_sctp_init(remote.sctp_init)
             if kind == "answer" and not self._sctp_init_accepted:
                 raise ProtocolError("The other side's answer is not valid.")
-        # Candidates are added one by one, so that the lookup of a `.local` name cannot hold up the
-        # answer; and aioice would give up at their end while such a lookup still runs.
+        # Candidates are added singly, so that the lookup of a `.local` name cannot delay the
+        # answer; aioice would also give up at their end while such a lookup runs.
         bare = replace(remote, candidates=(), complete=False, sctp_init=b"").text()
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp=bare, type=kind))
@@ -459,14 +461,14 @@ class Connection:
             self._watch.close()
         if not self._established.done():
             self._established.set_exception(error)
-            self._established.exception()  # nobody may be waiting, and that is fine
+            self._established.exception()  # retrieved, because there may be no waiter
         if tell:
             self.on_ended(error)
 
     def _on_first_open(self) -> None:
         if self._state is not ConnectionState.NEW:
             return
-        # aiortc has compared them, too; but this is what people's words vouch for.
+        # aiortc has compared them, too, but the verification words depend on this check.
         verified = self._peer_certificate()
         if self._remote is None or verified != self._remote.fingerprint:
             self._end(VerificationFailed(_IMPOSTOR), tell=True)
@@ -478,7 +480,7 @@ class Connection:
         self._established.set_result(None)
 
     def _peer_certificate(self) -> bytes:
-        """SHA-256 of the certificate that the other side has proved to hold; empty if none."""
+        """Return the SHA-256 of the certificate that the peer has proved to hold, or b""."""
         connection = self._sctp.transport._ssl
         shown = connection and connection.get_peer_certificate(as_cryptography=True)
         return shown.fingerprint(SHA256()) if shown else b""

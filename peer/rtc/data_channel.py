@@ -1,4 +1,4 @@
-"""One data channel of one connection, behind the few calls that the rest of Peerline uses."""
+"""The interface of a data channel to the rest of Peerline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ChannelHandler", "ChannelState", "DataChannel"]
 
 
 class ChannelState(enum.Enum):
-    """Life of a data channel (W3C WebRTC section 6.2)."""
+    """Ready state of a data channel (W3C WebRTC, 6.2)."""
 
     CONNECTING = "connecting"
     OPEN = "open"
@@ -20,55 +20,55 @@ class ChannelState(enum.Enum):
 
 
 class ChannelHandler(Protocol):
-    """Whoever owns a data channel is told through these; none of them may raise or block."""
+    """Callbacks of the owner of a data channel; none of them may raise or block."""
 
     def channel_opened(self) -> None:
-        """It can send now."""
+        """The channel can send."""
 
     def channel_received(self, message: str | bytes) -> None:
-        """A whole message has arrived; once it is used, tell so with `DataChannel.consume`."""
+        """A message has arrived; call `DataChannel.consume` after processing it."""
 
     def channel_drained(self) -> None:
-        """No more than `low_water` bytes are buffered any longer."""
+        """The buffered bytes have fallen to `low_water` or below."""
 
     def channel_closed(self, clean: bool) -> None:
-        """It is over: closed by one of the sides (`clean`), or the connection broke."""
+        """The channel has ended: closed by either side (`clean`), or the connection broke."""
 
 
 class DataChannel(Protocol):
-    """One data channel. What comes before it has a handler waits for it."""
+    """One data channel. Messages wait until it has a handler."""
 
     parameters: ChannelParameters
 
     @property
     def id(self) -> int | None:
-        """Stream number; None until a channel opened in-band has got one."""
+        """Stream number; None until a channel opened in-band has been assigned one."""
 
     @property
     def state(self) -> ChannelState:
-        """Where it is in its life."""
+        """Ready state of the channel."""
 
     @property
     def buffered(self) -> int:
         """Bytes given to `send` that have not left yet."""
 
     def attach(self, handler: ChannelHandler, *, low_water: int) -> None:
-        """Name who is told from now on, and at how many buffered bytes it is `drained`."""
+        """Set the handler, and the buffered bytes at which `channel_drained` is called."""
 
     def send(self, message: str | bytes) -> None:
         """Queue a message.
 
         Raises:
-            ChannelClosed: if the channel is not open.
-            ValueError: if the message is larger than the other side accepts.
+            ChannelClosed: The channel is not open.
+            ValueError: The message is larger than the peer accepts.
         """
 
     def consume(self) -> None:
-        """Tell that the oldest message not yet consumed was used: the window opens by its size.
+        """Open the receive window by the size of the oldest message that was not consumed.
 
-        Only our own engine has a window that counts what waits; aiortc's ignores it. A channel
-        that is being closed, by whichever side, takes no share of it any longer.
+        Only our own engine counts unread messages in its window; aiortc does not. A channel that
+        is closing, on either side's request, no longer occupies the window.
         """
 
     def close(self) -> None:
-        """Start closing: what is queued is sent first (RFC 8831 section 6.7)."""
+        """Start to close, after queued messages have been sent (RFC 8831, 6.7)."""

@@ -1,10 +1,10 @@
-"""What a datagram is, decided before anything with a state reads it (pure functions).
+"""Classification of datagrams, before any stateful parser reads them (floor 1).
 
-Anybody may send to an open UDP port, under any source address. aioice's STUN reader raises all
-sorts of errors on attributes of the wrong length, and computes a checksum over the whole message
-for each `FINGERPRINT`; OpenSSL reads its BIO as one stream, so that a record which announces more
-than it has swallows the beginning of the next one. Here only shapes are looked at, in time linear
-in the size: what passes may still be a lie, but those readers are made for lies of this shape.
+Anyone can send to an open UDP port, from any source address. aioice's STUN parser raises various
+errors on attributes of the wrong length, and computes a checksum over the whole message for each
+`FINGERPRINT`; OpenSSL reads its BIO as one stream, so that a record with a false length swallows
+the beginning of the next one. This module checks formats only, in time linear in the size: contents
+may still be false, which those parsers handle.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from struct import Struct
 __all__ = ["StunClass", "are_records", "is_records", "is_stun", "stun_class"]
 
 MAX_STUN = 1500
-"""Bytes. A check has some 120; RFC 8489 section 6.1 wants messages to fit into a packet."""
+"""Bytes. A check has some 120; RFC 8489, 6.1 requires that messages fit into a packet."""
 MAX_ATTRIBUTES = 32
 MAX_RECORD = (1 << 14) + 2048
-"""Bytes of a protected record (RFC 5246 section 6.2.3, which RFC 6347 keeps)."""
+"""Bytes of a protected record (RFC 5246, 6.2.3, which RFC 6347 keeps)."""
 
 _HEADER = Struct("!HHI")
 _ATTRIBUTE = Struct("!HH")
@@ -45,7 +45,7 @@ _CHANGE_CIPHER_SPEC, _ALERT, _APPLICATION_DATA, _ACK = 20, 21, 23, 26
 
 
 class StunClass(enum.Enum):
-    """What a STUN message is (RFC 8489 section 5)."""
+    """Class of a STUN message (RFC 8489, 5)."""
 
     REQUEST = 0x000
     INDICATION = 0x010
@@ -54,16 +54,16 @@ class StunClass(enum.Enum):
 
 
 def stun_class(data: bytes | memoryview) -> StunClass | None:
-    """The class of what may be a STUN message, from its first two bytes; None if it is none."""
+    """Return the class of a possible STUN message by its first two bytes; None if it is not one."""
     if len(data) < _STUN_HEADER or data[0] > 3:
         return None
     return StunClass((data[0] & 1) << 8 | data[1] & 0x10)
 
 
 def is_stun(data: bytes | memoryview, limit: int = MAX_STUN) -> bool:
-    """Whether a datagram is a STUN message (RFC 8489 section 5) of at most `limit` bytes.
+    """Return whether a datagram is a STUN message (RFC 8489, 5) of at most `limit` bytes.
 
-    Attributes whose length is fixed have it, and `FINGERPRINT` is the last one.
+    Attributes of fixed length must have it, and `FINGERPRINT` must be the last one.
     """
     size = len(data)
     if not _STUN_HEADER <= size <= limit or data[0] > 3:
@@ -93,11 +93,11 @@ def _has_its_size(kind: int, length: int) -> bool:
 
 
 def is_records(data: bytes | memoryview) -> bool:
-    """Whether a datagram consists of whole DTLS records that may count (RFC 6347 section 4.1).
+    """Return whether a datagram consists of complete, acceptable DTLS records (RFC 6347, 4.1).
 
-    An alert that is not encrypted is none of them: anybody can write it, and OpenSSL ends a
-    handshake at its word (RFC 6347 section 4.1.2.7 lets it be dropped). DTLS 1.3 has records
-    with a short header (RFC 9147 section 4); connection ids are never agreed on.
+    An unencrypted alert is not acceptable: anyone can forge it, and OpenSSL ends a handshake
+    because of it (RFC 6347, 4.1.2.7 allows dropping it). DTLS 1.3 has records with a short header
+    (RFC 9147, 4); connection ids are never negotiated.
     """
     size = len(data)
     if not 0 < size <= _RECORD_HEADER + MAX_RECORD:
@@ -130,10 +130,10 @@ def is_records(data: bytes | memoryview) -> bool:
 
 
 def are_records(batch: memoryview, segment: int) -> bool:
-    """Whether `is_records` holds for each datagram of `segment` bytes; the last may be shorter.
+    """Return whether `is_records` holds for each `segment` bytes; the last may be shorter.
 
-    One look at a column of all headers instead of one at each header, where they are alike: data
-    of DTLS 1.2, one record a datagram.
+    Where all headers are alike (data of DTLS 1.2, one record per datagram), each header byte is
+    checked for all datagrams at once.
     """
     whole = len(batch) // segment
     length = segment - _RECORD_HEADER
@@ -151,5 +151,5 @@ def are_records(batch: memoryview, segment: int) -> bool:
 
 
 def _all(batch: memoryview, segment: int, whole: int, offset: int, byte: int) -> bool:
-    """Whether the first `whole` datagrams have `byte` at `offset`."""
+    """Return whether the first `whole` datagrams have `byte` at `offset`."""
     return batch[offset : whole * segment : segment].tobytes().count(byte) == whole

@@ -1,10 +1,10 @@
-"""Session descriptions (RFC 8866, 8839, 8841, 8842): the only reader of what the other side sent.
+"""Session descriptions (RFC 8866, 8839, 8841, 8842), parsed only here (floor 1).
 
-aiortc reads descriptions, too, and two readers may see two things in one text: a fingerprint that
-one of them passes over is a way in for a server in the middle. So a description is read once,
-here, by the grammar of its RFCs, and aiortc is given one that is written anew from what was read
-(`Description.text`). What nobody needs is left out; what is said twice, or not as the grammar has
-it, is refused. Our own descriptions take the same way out.
+aiortc parses descriptions, too, and two parsers may read one text differently: a fingerprint that
+one of them ignores would let a server in the middle in. So a description is parsed once, here, by
+the grammar of its RFCs, and aiortc gets one that is generated from the result (`Description.text`).
+Attributes that are not needed are omitted; repeated or malformed ones are rejected. Our own
+descriptions are generated in the same way.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MAX_SIZE: Final = 48 * 1024
 MAX_LINES: Final = 256
 MAX_LINE: Final = 1200
 MAX_CANDIDATES: Final = 64
-"""Candidates of a description that are looked at."""
+"""Candidates of a description that are used; others are ignored."""
 DEFAULT_MAX_MESSAGE_SIZE: Final = 65536
-"""What RFC 8841 section 6.1 says when `max-message-size` is not given."""
+"""Value of an absent `max-message-size` (RFC 8841, 6.1), bytes."""
 UNLIMITED_MESSAGE_SIZE: Final = 2**30
-"""Stands for `max-message-size:0`, no limit (RFC 8841 section 6), and for more than we count to."""
+"""Stands for `max-message-size:0`, no limit (RFC 8841, 6), and for larger values."""
 _DEFAULT_PORT: Final = 5000
 _FINGERPRINT_SIZE: Final = 32
 
@@ -50,25 +50,26 @@ _VALUES: Final = {
     "max-message-size": re.compile(r"[0-9]{1,19}"),
     "sctp-init": re.compile(r"[A-Za-z0-9+/]{4,1024}={0,2}"),
 }
-"""Attributes that are read, with the grammar of their values; each may be there once."""
+"""Attributes that are parsed, with the grammar of their values; each may appear once."""
 _MANDATORY: Final = ("ice-ufrag", "ice-pwd", "setup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A description of a connection with data channels, as far as it matters.
+    """The parsed parts of a description of a connection with data channels.
 
     Attributes:
-        mid: name of its one section.
-        ufrag, password: of ICE (RFC 8839, 5.4).
-        setup: role in DTLS: `actpass`, `active` or `passive` (RFC 8842, 5.3).
-        fingerprint: of the DTLS certificate, SHA-256, 32 bytes.
-        port: of SCTP.
-        max_message_size: largest message that is accepted, in bytes.
-        lite: whether it is an ICE-lite implementation.
-        candidates: at most `MAX_CANDIDATES`.
-        complete: whether no more candidates will come.
-        sctp_init: an SCTP INIT chunk (draft-hancke-tsvwg-snap); empty if there is none.
+        mid: Name of its only section.
+        ufrag: ICE user name fragment (RFC 8839, 5.4).
+        password: ICE password (RFC 8839, 5.4).
+        setup: Role in DTLS: `actpass`, `active` or `passive` (RFC 8842, 5.3).
+        fingerprint: SHA-256 of the DTLS certificate, 32 bytes.
+        port: SCTP port.
+        max_message_size: Largest message that is accepted, bytes.
+        lite: Whether it is an ICE-lite implementation.
+        candidates: At most `MAX_CANDIDATES`.
+        complete: Whether no more candidates follow.
+        sctp_init: SCTP INIT chunk (draft-hancke-tsvwg-snap); empty without one.
     """
 
     mid: str = "0"
@@ -85,10 +86,10 @@ class Description:
 
     @classmethod
     def parse(cls, text: str, kind: Literal["offer", "answer"] = "offer") -> Self:
-        """Read a description.
+        """Parse a description.
 
         Raises:
-            ProtocolError: if it is not one of a connection with data channels only.
+            ProtocolError: It does not describe a connection with data channels only.
         """
         values: dict[str, str] = {}
         prints: list[bytes] = []
@@ -135,7 +136,7 @@ class Description:
         )
 
     def text(self) -> str:
-        """The description as text: what `parse` reads, and nothing else."""
+        """Return the description as text, with only the attributes that `parse` reads."""
         size = 0 if self.max_message_size == UNLIMITED_MESSAGE_SIZE else self.max_message_size
         lines = [
             "v=0",
@@ -162,28 +163,28 @@ class Description:
 
 
 def candidate_lines(text: str) -> tuple[str, ...]:
-    """The candidates of a description, each as `candidate:...`.
+    """Return the candidates of a description, each as `candidate:...`.
 
     Raises:
-        ProtocolError: it is no description.
+        ProtocolError: It is not a valid description.
     """
     return tuple(candidate.text() for candidate in Description.parse(text).candidates)
 
 
 def fingerprint(text: str) -> bytes:
-    """The SHA-256 fingerprint of a description's certificate (RFC 8122), 32 bytes.
+    """Return the SHA-256 fingerprint of a description's certificate (RFC 8122), 32 bytes.
 
     Raises:
-        ProtocolError: it is no description.
+        ProtocolError: It is not a valid description.
     """
     return Description.parse(text).fingerprint
 
 
 def _attributes(text: str) -> Iterator[tuple[str, str | None]]:
-    """Names and values of all attributes; nothing else is of interest.
+    """Yield names and values of all attributes.
 
     Raises:
-        ProtocolError: the text is too long, is no description, or describes something else.
+        ProtocolError: The text is too long, is not a description, or describes other media.
     """
     if len(text) > MAX_SIZE:
         raise ProtocolError("The other side's description is too long.")
@@ -210,7 +211,7 @@ def _attributes(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _sha256(value: str) -> list[bytes]:
-    """The fingerprint of an attribute, if it is a SHA-256 one; others are nothing to us."""
+    """Return the fingerprint of an attribute, if it is SHA-256; others are ignored."""
     match = _FINGERPRINT.fullmatch(value)
     if match is None:
         raise _nonsense("fingerprint")

@@ -1,10 +1,10 @@
-"""What is lost while a connection comes up goes again sooner than the libraries do it.
+"""Earlier retransmission of STUN requests and DTLS flights while a connection is set up.
 
-OpenSSL repeats a DTLS flight after a second and aioice a STUN request after half of one, as
-their RFCs ask of programs that know nothing of the path: one lost packet in the middle of a
-set-up then takes longer than all the rest of it. Here the same datagrams are sent once more
-after a tenth of a second, which to the other side is a path that duplicates: STUN answers the
-same request again (RFC 8489, 6.3.1), DTLS drops a record that it has seen (RFC 6347, 4.1.2.6).
+OpenSSL retransmits a DTLS flight after 1 s and aioice a STUN request after 0.5 s, as their RFCs
+require without knowledge of the path: one lost packet then takes longer than the rest of the
+set-up. This module sends the same datagrams again after 100 ms. The peer sees a path that
+duplicates: STUN answers the same request again (RFC 8489, 6.3.1), DTLS drops a record that it has
+seen (RFC 6347, 4.1.2.6).
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from aiortc import RTCIceTransport
 __all__ = ["FlightRetransmitter", "retransmit_requests"]
 
 FIRST = 0.1
-"""Seconds until the first repeat; each later one waits twice as long."""
+"""Seconds until the first retransmission; the interval doubles each time."""
 FLIGHT_REPEATS = 5
 REQUEST_REPEATS = 2
-"""aioice's own begin after half a second."""
+"""aioice itself starts after 0.5 s."""
 PACE = 0.02
-"""Seconds more for each request under way: many candidates must not flood the path."""
+"""Additional seconds per outstanding request, so that many candidates do not flood the path."""
 _CHANGE_CIPHER_SPEC, _HANDSHAKE = 20, 22
-"""First bytes of the records that make up flights (RFC 6347, 4.1)."""
+"""Content types of the records in flights (RFC 6347, 4.1)."""
 
 
 class FlightRetransmitter:
-    """Repeats our last DTLS flight until the other side has plainly got it."""
+    """Retransmits our last DTLS flight until an answer shows that it arrived."""
 
     def __init__(self, transport: RTCIceTransport) -> None:
-        """
+        """Intercept the datagrams of the handshake.
+
         Args:
-            transport: What DTLS sends and receives through.
+            transport: The ICE transport under DTLS.
         """
         self._loop = asyncio.get_running_loop()
         self._ice = transport._connection
@@ -49,7 +50,7 @@ class FlightRetransmitter:
         self._ice.data_received = self._data_received  # type: ignore[method-assign]
 
     def stop(self) -> None:
-        """The other side has got it, or the connection is over."""
+        """Stop: the flight has arrived, or the connection is over."""
         self._flight = b""
         if self._timer is not None:
             self._timer.cancel()
@@ -68,7 +69,7 @@ class FlightRetransmitter:
             self._heard = data
             self.stop()
         elif self._flight and self._repeats < FLIGHT_REPEATS:
-            self._repeat()  # it repeats itself: ours was lost
+            self._repeat()  # the peer retransmits: our flight was lost
         self._receive_on(data, component)
 
     def _repeat(self) -> None:
@@ -86,12 +87,12 @@ class FlightRetransmitter:
 
 
 def retransmit_requests(protocol: StunProtocol) -> None:
-    """Repeat what a protocol asks of STUN and TURN servers and of the other side."""
+    """Retransmit the requests of a protocol to STUN and TURN servers and to the peer."""
     protocol.request = _Requests(protocol)  # type: ignore[method-assign]
 
 
 class _Requests:
-    """In the place of `StunProtocol.request`."""
+    """Replaces `StunProtocol.request`."""
 
     def __init__(self, protocol: StunProtocol) -> None:
         self._protocol = protocol

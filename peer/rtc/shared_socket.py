@@ -1,8 +1,8 @@
-"""A UDP socket that aioice and the data path share: STUN goes to the one, DTLS to the other.
+"""A UDP socket that aioice and the packet transport share: STUN for one, DTLS for the other.
 
-aioice's socket belongs to an asyncio transport that hands over one datagram at a time. It is
-taken over by public calls only: its descriptor duplicated, the transport closed, and this put in
-the transport's place, so that connectivity checks and consent (RFC 7675) go on as before.
+aioice's socket belongs to an asyncio transport that delivers one datagram at a time. `SharedSocket`
+takes it over by public calls only: it duplicates the descriptor, closes the transport and takes its
+place, so that connectivity checks and consent (RFC 7675) continue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["SharedSocket"]
 
 
 class SharedSocket(asyncio.DatagramTransport):
-    """Stands in for the transport of one `ice.IceProtocol`."""
+    """Replaces the transport of one `IceProtocol`; `endpoint` sends DTLS records."""
 
     def __init__(
         self,
@@ -32,14 +32,14 @@ class SharedSocket(asyncio.DatagramTransport):
         on_batches_end: Callable[[], None],
         on_writable: Callable[[], None],
     ) -> None:
-        """Take the socket of `protocol` over.
+        """Take over the socket of `protocol`.
 
         Args:
-            protocol: Of the nominated pair; gets all that is not DTLS.
+            protocol: Receives all datagrams but DTLS.
             on_records: Called with DTLS datagrams of equal length (the last may be shorter) in
                 one buffer that is reused after the call, and that length.
-            on_batches_end: See `UdpEndpoint`.
-            on_writable: See `UdpEndpoint`.
+            on_batches_end: As of `UdpEndpoint`.
+            on_writable: As of `UdpEndpoint`.
 
         Raises:
             NotImplementedError: The event loop cannot watch descriptors.
@@ -66,13 +66,13 @@ class SharedSocket(asyncio.DatagramTransport):
             batched.close()
             raise
         super().__init__({"socket": sock, "sockname": sock.getsockname()})
-        # From here on the old transport must neither read nor tell its protocol that it ended.
+        # The old transport must neither read nor report its end to the protocol.
         before.set_protocol(asyncio.DatagramProtocol())
         before.close()
         protocol.transport = self
 
     def _on_batch(self, data: memoryview, segment: int, address: Address) -> None:
-        """Cut a batch into records of the other side and what `IceProtocol` may take."""
+        """Divide a batch into records of the peer and datagrams for `IceProtocol`."""
         known = self._protocol.receiver.knows(address)
         if known and are_records(data, segment):
             self._on_records(data, segment)
@@ -87,19 +87,19 @@ class SharedSocket(asyncio.DatagramTransport):
     # For aioice
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
-        """See `asyncio.DatagramTransport.sendto`."""
+        """Send one datagram."""
         self.endpoint.send(bytes(data), len(data), addr)
 
     def is_closing(self) -> bool:
-        """See `asyncio.BaseTransport.is_closing`."""
+        """Return whether the socket is closed."""
         return self.endpoint.closed
 
     def close(self) -> None:
-        """Close the socket; the protocol hears of it in the loop's next turn."""
+        """Close the socket; the protocol is notified in the next turn of the loop."""
         if not self.endpoint.closed:
             self.endpoint.close()
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """See `asyncio.DatagramTransport.abort`."""
+        """Close the socket."""
         self.close()

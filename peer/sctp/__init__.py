@@ -2,7 +2,7 @@
 
 Bytes and the time go in, bytes and events come out.
 
-:class:`Association` is the door; ``README.md`` says which file does which RFC's section.
+:class:`Association` is the public class; ``README.md`` lists the RFC sections of each file.
 """
 
 from __future__ import annotations

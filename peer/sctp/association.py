@@ -1,8 +1,7 @@
-"""
-One SCTP association for WebRTC, sans-I/O: a table of contents of this package.
+"""One SCTP association for WebRTC, sans-I/O; it puts the other modules of this package together.
 
-Every call that takes ``now`` may change what there is to send and to tell. After each, the
-caller drains: ``datagrams_to_send(now)`` until it returns nothing, ``next_event()`` until
+Every call that takes ``now`` may produce packets and events. After each such call, the caller
+drains them: ``datagrams_to_send(now)`` until it returns nothing, ``next_event()`` until
 ``None``; then it asks ``get_timer()`` when to call ``handle_timer(now)``.
 """
 
@@ -56,7 +55,8 @@ class Association:
     """An association with one peer, and the data channels on it."""
 
     def __init__(self, config: SctpConfig, *, random: Callable[[int], bytes]) -> None:
-        """
+        """Prepare an association; nothing is sent before `connect`.
+
         Args:
             config: Settings.
             random: Returns that many unpredictable bytes (``os.urandom``).
@@ -73,7 +73,7 @@ class Association:
         )
         self._shutdown = Shutdown(self._context, self._end)
         self._shutdown_wanted = False
-        """The application wants it to end, if need be once it is established, or again."""
+        """The application wants a shutdown, which may have to wait for (re-)establishment."""
         self._heartbeat = Heartbeat(self._context, self._on_round_trip)
         chunk_handlers = ChunkHandlers(
             self._context,
@@ -92,12 +92,11 @@ class Association:
     # The five verbs
 
     def receive_datagram(self, data: bytes, now: float) -> None:
-        """Take in one packet from the peer, whatever it contains."""
+        """Process one packet from the peer, which may contain anything."""
         self.receive_datagrams((data,), now)
 
     def receive_datagrams(self, datagrams: Sequence[bytes], now: float) -> None:
-        """
-        Take in packets that arrived together; much cheaper than one by one.
+        """Process packets that arrived together; far cheaper than one call per packet.
 
         Args:
             datagrams: Packets, oldest first.
@@ -149,13 +148,12 @@ class Association:
             self._shutdown.on_data(now, cumulative=tcb.receiver.cumulative_wire, rto=tcb.rto)
 
     def datagrams_to_send(self, now: float) -> list[bytes]:
-        """
-        Return packets that should leave now, in order; at most about ``max_burst``.
+        """Return the packets that are due, in order; about ``max_burst`` at most.
 
         An empty list means that nothing is due before ``get_timer()``. Data packets of one
         call have the same size but for the last of a message, which suits segmentation offload.
-        A packet larger than ``stats().datagram_size`` is one that was cut before the path
-        shrank; it must be let through even if the network has to fragment it.
+        A packet larger than ``stats().datagram_size`` was cut before the path MTU fell; the
+        caller must allow the network to fragment it.
         """
         context = self._context
         packets, context.packets = context.packets, []
@@ -174,7 +172,7 @@ class Association:
             stream_reset.advance(now, tcb.rto, tcb.outstanding.base)
         packets += tcb.datagrams(now, may_send_data=machine.may_send_data)
         if stream_reset is not None and stream_reset.advance(now, tcb.rto, tcb.outstanding.base):
-            # Its messages had expired: no acknowledgement would have brought us here again.
+            # Its messages had expired: no acknowledgement would trigger another call.
             packets += tcb.datagrams(now, may_send_data=False)
         if machine.state is State.ESTABLISHED:
             packets += tcb.mtu_probes(now)
@@ -199,7 +197,7 @@ class Association:
         return deadline
 
     def handle_timer(self, now: float) -> None:
-        """Do what has become due. Harmless when called too early, or for pacing alone."""
+        """Handle the timers that are due. Harmless when called too early, or for pacing alone."""
         for timer in self._context.timers.pop_due(now):
             if self._context.machine.state is State.ENDED:
                 return
@@ -210,19 +208,18 @@ class Association:
         events = self._context.events
         return events.popleft() if events else None
 
-    # What the application asks
+    # Calls of the application
 
     def connect(self, now: float, *, sctp_inits: tuple[bytes, bytes] | None = None) -> None:
-        """
-        Begin the handshake. Both sides may, and in WebRTC both do.
+        """Start the handshake. Both sides may, and in WebRTC both do.
 
         Args:
             now: Monotonic time in seconds.
-            sctp_inits: What ``propose`` made for us, and what the peer's description had: both
-                go without a handshake then. The peer must do so, too.
+            sctp_inits: Our INIT chunk (``make_sctp_init``) and the one in the peer's description.
+                Both sides then skip the handshake.
 
         Raises:
-            LocalProtocolError: It has begun, or is over; or a proposal cannot be used.
+            LocalProtocolError: It has started or ended, or an INIT chunk is not usable.
         """
         if self.state is not State.CLOSED:
             raise LocalProtocolError(f"cannot connect: {self.state.value}")
@@ -244,20 +241,20 @@ class Association:
         stream_id: int | None = None,
         negotiated: bool = False,
     ) -> int:
-        """
-        Open a data channel, also before the association is established.
+        """Open a data channel, also before the association is established.
 
         Args:
-            label: For the other side to tell channels apart.
-            protocol: Name of what is spoken on it.
+            label: Name, for the application.
+            protocol: Name of the subprotocol.
             ordered: Messages arrive in the order in which they were sent.
-            max_retransmits, max_lifetime: Give a message up after so many times or seconds.
+            max_retransmits: Retransmissions after which a message is abandoned.
+            max_lifetime: Seconds after which a message is abandoned.
             priority: Share of the path against other channels (RFC 8831, 6.4).
             stream_id: ``None`` takes a free one; needed when ``negotiated``.
-            negotiated: Both sides open it with the same id; nothing is sent for it.
+            negotiated: Both sides open it with the same id; no DATA_CHANNEL_OPEN is sent.
 
         Returns:
-            The stream id, by which the channel is known.
+            The stream id, which identifies the channel.
 
         Raises:
             LocalProtocolError: The association has ended, or a parameter is not allowed.
@@ -269,17 +266,17 @@ class Association:
         return self._channels.open(parameters, stream_id=stream_id, negotiated=negotiated)
 
     def send_message(self, stream_id: int, message: str | bytes, now: float) -> None:
-        """Queue a message on a channel. Nothing bounds the queue but the caller's restraint.
+        """Queue a message on a channel; the caller bounds the queue.
 
         Raises:
-            LocalProtocolError: There is no such channel, or the peer takes no message so large.
+            LocalProtocolError: There is no such channel, or the message is larger than the peer
+                accepts.
         """
         self._check_open()
         self._push(self._channels.message(stream_id, message, now))
 
     def close_channel(self, stream_id: int) -> None:
-        """
-        Close a channel once everything queued on it has left (RFC 8831, 6.7).
+        """Close a channel after all its queued messages have been sent (RFC 8831, 6.7).
 
         Raises:
             LocalProtocolError: There is no such channel.
@@ -297,8 +294,7 @@ class Association:
         max_retransmits: int | None = None,
         max_lifetime: float | None = None,
     ) -> None:
-        """
-        Queue a message on a stream, with or without a channel.
+        """Queue a message on a stream, with or without a channel.
 
         Raises:
             LocalProtocolError: The message is empty or larger than the peer accepts, the
@@ -331,11 +327,10 @@ class Association:
             raise LocalProtocolError(f"the association takes no more data: {self.state.value}")
 
     def reset_stream(self, stream_id: int) -> None:
-        """
-        Number a stream without a channel from zero again, when its queue is empty (RFC 6525).
+        """Reset a stream without a channel when its queue is empty (RFC 6525).
 
         Raises:
-            LocalProtocolError: The association is not established, or the peer cannot.
+            LocalProtocolError: The association is not established, or the peer does not support it.
         """
         stream_reset = self._context.stream_reset
         if stream_reset is None:
@@ -343,11 +338,10 @@ class Association:
         stream_reset.reset(stream_id)
 
     def consume(self, stream_id: int, size: int) -> None:
-        """
-        Give the ``size`` of a received message back to the receive window.
+        """Return the ``size`` of a received message to the receive window.
 
         Args:
-            stream_id: Where it came.
+            stream_id: Stream of the message.
             size: Bytes; ``DataChannelMessage.size``, or less and the rest later.
 
         Raises:
@@ -361,7 +355,7 @@ class Association:
         tcb.receiver.consume(size)
 
     def buffered_amount(self, stream_id: int) -> int:
-        """Return the bytes queued on a stream that have not been sent for the first time."""
+        """Return the bytes queued on a stream that have never been sent."""
         stream = self._queue.streams.get(stream_id)
         return 0 if stream is None else stream.buffered
 
@@ -373,16 +367,16 @@ class Association:
 
     @property
     def all_acknowledged(self) -> bool:
-        """Nothing is queued, and the peer has everything that was."""
+        """Whether nothing is queued and the peer has acknowledged all data."""
         tcb = self._context.tcb
         return not self._queue.buffered if tcb is None else tcb.all_acked
 
     def set_buffered_amount_low_threshold(self, stream_id: int, size: int) -> None:
-        """Ask for ``BufferedAmountLow`` when the bytes queued fall to ``size`` or below."""
+        """Request ``BufferedAmountLow`` when the queued bytes fall to ``size`` or below."""
         self._queue.stream(stream_id).low_threshold = size
 
     def shutdown(self, now: float) -> None:
-        """End in order: everything queued on both sides is delivered first (RFC 9260, 9.2)."""
+        """Shut down: all queued data of both sides is delivered first (RFC 9260, 9.2)."""
         if self.state is State.CLOSED:
             self._end(Ending.SHUTDOWN, "")
         elif self.state is not State.ENDED:
@@ -391,29 +385,29 @@ class Association:
                 self._shutdown.start()
 
     def abort(self, reason: str = "") -> None:
-        """End now; what is queued is lost (RFC 9260, 9.1)."""
+        """Abort: queued data is lost (RFC 9260, 9.1)."""
         if self.state is not State.ENDED:
             text = cause(Cause.USER_ABORT, reason.encode()[:200])
             self._abort(text, Ending.ABORTED_BY_US, reason)
 
     @property
     def state(self) -> State:
-        """Where the association is in its life."""
+        """State of the association."""
         return self._context.machine.state
 
     def stats(self) -> Stats:
-        """Return a snapshot of the figures."""
+        """Return the present statistics."""
         tcb = self._context.tcb
         if tcb is None:
             return Stats(datagram_size=self._config.datagram_size, buffered=self._queue.buffered)
         return tcb.stats()
 
     def trace(self) -> dict[str, float | str]:
-        """Return the inner figures of congestion control, by name."""
+        """Return the internal variables of congestion control, by name."""
         tcb = self._context.tcb
         return {} if tcb is None else tcb.controller.trace()
 
-    # What the parts tell
+    # Callbacks of the parts
 
     def _on_established(self, now: float) -> None:
         context = self._context
@@ -431,7 +425,7 @@ class Association:
             self._shutdown.start()
 
     def _on_restart(self, now: float) -> None:
-        """The peer lost its memory: so does the data path (RFC 9260, 5.2.4.1)."""
+        """Forget all data, channels and timers: the peer restarted (RFC 9260, 5.2.4.1)."""
         self._context.timers.stop_all()
         self._context.control.clear()
         self._context.events.append(Restarted())
@@ -464,7 +458,9 @@ class Association:
         elif tcb is None:
             return
         elif timer is Timer.SACK:
-            self._context.timers.start(Timer.SACK, now)  # due: the next call sends it
+            self._context.timers.start(
+                Timer.SACK, now
+            )  # due: the next call of `datagrams_to_send` sends it
         elif timer is Timer.LOSS:
             tcb.retransmission.detect(now)
         elif timer is Timer.PROBE:
@@ -482,7 +478,7 @@ class Association:
         self._check_liveness()
 
     def _check_liveness(self) -> None:
-        """Give up when the peer has been silent for too long (RFC 9260, 8.1 and 8.2)."""
+        """Abort when the peer has been silent for too long (RFC 9260, 8.1 and 8.2)."""
         tcb = self._context.tcb
         if tcb is None:
             return

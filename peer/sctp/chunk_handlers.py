@@ -1,4 +1,4 @@
-"""What each chunk of the peer means to an association, established or not."""
+"""Handlers of the chunks that need a valid verification tag."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class ChunkHandlers:
-    """The handlers of the dispatcher."""
+    """Hands each chunk to the part of the association that it concerns."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ChunkHandlers:
         self._on_end = on_end
 
     def handlers(self) -> dict[int, Handler]:
-        """Return the handler of each chunk type that needs a valid tag."""
+        """Return the handlers by chunk type, for the dispatcher."""
         return {
             ChunkType.DATA: self._on_data,
             ChunkType.I_DATA: self._on_data,

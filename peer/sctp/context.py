@@ -1,4 +1,4 @@
-"""What the parts of one association share: its two sides, its timers, what waits to be sent."""
+"""State that the parts of one association share: INIT parameters, timers, pending chunks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_ANSWER_BYTES = 1 << 16
 
 
 class Context:
-    """Shared by the handshake, the shutdown, the resets and the association itself."""
+    """Shared by the handshake, the shutdown, stream reset and the association itself."""
 
     def __init__(self, config: SctpConfig, random: Callable[[int], bytes]) -> None:
         self.config = config
@@ -35,9 +35,9 @@ class Context:
         self.writer = PacketWriter(config.local_port, config.remote_port)
         self.events: deque[Event] = deque()
         self.control: list[bytes] = []
-        """Control chunks for the peer, in order; they share packets with each other and data."""
+        """Pending control chunks, in order; they share packets with each other and with data."""
         self.packets: list[bytes] = []
-        """Whole packets that leave as they are: handshake chunks, answers out of the blue."""
+        """Pending whole packets: handshake chunks, answers to packets out of the blue."""
         self.local: InitParameters | None = None
         self.peer: InitParameters | None = None
         self.tcb: TransmissionControlBlock | None = None
@@ -50,35 +50,30 @@ class Context:
 
     @property
     def streams(self) -> int:
-        """
-        Streams that we may send on: what we offer, or what the peer takes if that is less.
-
-        RFC 9260, 5.1.1.
-        """
+        """Streams that we may send on: the lower of our offer and the peer's (RFC 9260, 5.1.1)."""
         ours = self.config.streams
         return ours if self.peer is None else min(ours, self.peer.inbound_streams)
 
     def send(self, chunk: bytes) -> None:
-        """Queue a control chunk of our own accord."""
+        """Queue a control chunk."""
         self.control.append(chunk)
 
     def answer(self, chunk: bytes) -> None:
-        """Queue a control chunk that the peer has brought about, if there is room for it."""
+        """Queue a control chunk that answers the peer, if there is room for it."""
         if self.may_answer:
             self.control.append(chunk)
 
     def answer_packet(self, packet: bytes) -> None:
-        """Queue a whole packet that the peer has brought about, if there is room for it."""
+        """Queue a packet that answers the peer, if there is room for it."""
         if self.may_answer:
             self.packets.append(packet)
 
     @property
     def may_answer(self) -> bool:
-        """
-        Whether one more answer may wait to be sent.
+        """Whether one more answer may wait to be sent.
 
-        They wait while the path below takes nothing, and a peer may go on asking. All are asked
-        for again when they do not come, so what there is no room for is as good as lost.
+        Answers wait while the socket is full, and a peer may go on asking. The peer repeats every
+        request that it gets no answer to, so an answer may be dropped like a lost packet.
         """
         waiting = len(self.control) + len(self.packets)
         return waiting < _MAX_ANSWERS and (

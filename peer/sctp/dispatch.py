@@ -1,9 +1,7 @@
-"""
-A packet comes in: whose is it, and who handles each chunk? (RFC 9260, 8.4, 8.5 and 3.2)
+"""Validation of received packets, and dispatch of their chunks (RFC 9260, 3.2, 8.4 and 8.5)..
 
-Nothing here trusts the packet. What cannot be parsed or carries a wrong tag or checksum is
-discarded without a word; what breaks the protocol raises :exc:`RemoteProtocolError`, which the
-association turns into an ABORT.
+A packet that does not parse, or has a wrong tag or checksum, is discarded silently. One that
+violates the protocol raises :exc:`RemoteProtocolError`, which the association turns into an ABORT.
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ Handler = Callable[[RawChunk, float], None]
 """Called with a chunk and the time."""
 
 _CHECKED = frozenset({ChunkType.INIT, ChunkType.COOKIE_ECHO})
-"""RFC 9653, 5.3: a packet with one of these needs its checksum whatever was agreed."""
+"""RFC 9653, 5.3: packets with these chunks always need a checksum."""
 _SILENT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE, ChunkType.COOKIE_ACK,
                      ChunkType.ERROR})  # fmt: skip
-"""RFC 9260, 8.4: packets out of the blue with one of these get no answer."""
+"""RFC 9260, 8.4: packets out of the blue with these chunks get no answer."""
 _DATA = frozenset({ChunkType.DATA, ChunkType.I_DATA})
 _MAY_REFLECT = frozenset({ChunkType.ABORT, ChunkType.SHUTDOWN_COMPLETE})
 
@@ -45,12 +43,14 @@ class Dispatcher:
         on_init: Callable[[bytes, float], None],
         on_cookie_echo: Callable[[bytes, int, float], bool],
     ) -> None:
-        """
+        """Prepare to dispatch.
+
         Args:
-            context: The association's.
+            context: Of the association.
             handlers: By chunk type, for all chunks that need a valid tag.
             on_init: Called with value and time.
-            on_cookie_echo: Called with value, tag and time; whether the packet goes on.
+            on_cookie_echo: Called with value, tag and time; returns whether to handle the rest of
+                    the packet.
         """
         self._context = context
         self._handlers = handlers
@@ -58,14 +58,13 @@ class Dispatcher:
         self._on_cookie_echo = on_cookie_echo
 
     def receive(self, datagram: bytes, now: float) -> bool:
-        """
-        Take a packet in.
+        """Process a packet.
 
         Returns:
-            Whether it brought user data, in a state that takes data in.
+            Whether it contained user data, in a state that accepts data.
 
         Raises:
-            RemoteProtocolError: It breaks the protocol.
+            RemoteProtocolError: The packet violates the protocol.
         """
         context = self._context
         try:
@@ -108,18 +107,18 @@ class Dispatcher:
         return has_data
 
     def _has_good_checksum(self, datagram: bytes, kinds: set[int]) -> bool:
-        # RFC 9653, 5.3: we have offered to do without, so the peer may.
+        # RFC 9653, 5.3: we offered to do without a checksum, so the peer may.
         offered = self._context.config.zero_checksum and not kinds & _CHECKED
         if offered and datagram[8:12] == b"\0\0\0\0":
             return True
         return has_valid_checksum(datagram)
 
     def _is_out_of_the_blue(self, first: RawChunk) -> bool:
-        """Tell whether a packet belongs to no association of ours, whatever its tag (8.4)."""
+        """Return whether a packet belongs to no association of ours (8.4), whatever its tag."""
         context = self._context
         if context.local is None or context.machine.state is State.ENDED:
             return True
-        # 8.5.1 E: it answers an association that is no more.
+        # 8.5.1 E: it answers an earlier association.
         return first.kind == ChunkType.SHUTDOWN_ACK and context.machine.state in SETTING_UP
 
     def _has_good_tag(self, first: RawChunk, tag: int) -> bool:
@@ -140,7 +139,7 @@ class Dispatcher:
         context.answer_packet(context.writer.wrap_checked(answer, tag=tag))
 
     def _handle(self, chunk: RawChunk, now: float) -> bool:
-        """Hand a chunk to its handler; tell whether the rest of the packet is to be looked at."""
+        """Handle a chunk; return whether to handle the rest of the packet."""
         handler = self._handlers.get(chunk.kind)
         if handler is not None:
             try:

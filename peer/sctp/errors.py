@@ -1,10 +1,9 @@
-"""
-What goes wrong, and whose fault it is.
+"""Errors of the local user and of the peer.
 
-* :exc:`LocalProtocolError`: our caller's misuse. The only exception that leaves this package.
-* :exc:`RemoteProtocolError`: the peer's. Stays inside: it becomes an ABORT and an event.
+* :exc:`LocalProtocolError`: misuse by the caller; the only exception that leaves this package.
+* :exc:`RemoteProtocolError`: a violation by the peer; it becomes an ABORT and an event.
 
-  * :exc:`Malformed`: bytes that cannot be parsed; the packet is discarded silently
+  * :exc:`Malformed`: bytes that do not parse; the packet is discarded silently.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ __all__ = ["LocalProtocolError", "Malformed", "RemoteProtocolError"]
 
 
 class LocalProtocolError(PeerError):
-    """The caller asked for something that the association's state or limits do not allow."""
+    """The state or the limits of the association do not allow the call."""
 
 
 class RemoteProtocolError(Exception):
-    """The peer broke the protocol in a way that ends the association."""
+    """The peer violated the protocol in a way that ends the association."""
 
     def __init__(self, message: str, cause: bytes = b"") -> None:
         super().__init__(message)
         self.cause = cause
-        """Error causes to put into the ABORT (RFC 9260, 3.3.10), serialised."""
+        """Serialised error causes for the ABORT (RFC 9260, 3.3.10)."""
 
 
 class Malformed(RemoteProtocolError):
-    """Bytes that are not what they claim to be."""
+    """Bytes that do not parse."""

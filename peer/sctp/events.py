@@ -1,4 +1,4 @@
-"""What an association tells its user, in the order in which it happened."""
+"""Events of an association, in the order in which they occur."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = [
 
 
 class Established(msgspec.Struct, frozen=True):
-    """The association is up; queued messages start to leave."""
+    """The association is established; queued messages are sent."""
 
     same_implementation: bool
-    """The peer is this engine."""
+    """The peer runs this implementation."""
     interleaving: bool
     """I-DATA is in use."""
     zero_checksum: bool
@@ -35,23 +35,23 @@ class Established(msgspec.Struct, frozen=True):
 
 
 class DataChannelOpened(msgspec.Struct, frozen=True):
-    """A channel may be used: the peer opened it, or acknowledged ours, or both agreed before."""
+    """A channel is open: the peer opened or acknowledged it, or it was negotiated."""
 
     stream_id: int
     label: str
     protocol: str
     ordered: bool
     max_retransmits: int | None
-    """Transmissions after the first before a message is given up; ``None`` for no limit."""
+    """Retransmissions after which a message is abandoned; ``None`` for no limit."""
     max_lifetime: float | None
-    """Seconds before a message is given up; ``None`` for no limit."""
+    """Seconds after which a message is abandoned; ``None`` for no limit."""
     priority: int
     by_peer: bool
     """The peer opened it in-band."""
 
 
 class DataChannelClosed(msgspec.Struct, frozen=True):
-    """Both directions of the channel are reset; its stream id may be used again."""
+    """Both streams of the channel are reset; the stream id may be reused."""
 
     stream_id: int
 
@@ -65,38 +65,38 @@ class DataChannelMessage(msgspec.Struct, frozen=True, gc=False):
     data: bytes
     """The payload; empty for the two "empty" identifiers."""
     size: int
-    """Bytes to give back with ``consume``: the payload, and what it costs to keep a message."""
+    """Bytes to return with ``consume``: the payload, and the bookkeeping of a message."""
 
 
 class BufferedAmountLow(msgspec.Struct, frozen=True):
-    """The bytes queued on a stream fell to its threshold or below it."""
+    """The bytes queued on a stream fell to its threshold or below."""
 
     stream_id: int
 
 
 class Restarted(msgspec.Struct, frozen=True):
-    """The peer restarted the association (RFC 9260, 5.2.4.1): queued data and channels are gone."""
+    """The peer restarted the association (RFC 9260, 5.2.4.1): queued data and channels are lost."""
 
 
 class Ending(enum.Enum):
     """How an association ended."""
 
     SHUTDOWN = "shutdown"
-    """In order: everything queued on both sides was acknowledged."""
+    """All queued data of both sides was acknowledged."""
     ABORTED_BY_US = "aborted by us"
     ABORTED_BY_PEER = "aborted by peer"
     PROTOCOL_ERROR = "protocol error"
-    """The peer broke the protocol; we sent an ABORT."""
+    """The peer violated the protocol; we sent an ABORT."""
     UNREACHABLE = "unreachable"
-    """The peer did not answer for too long (RFC 9260, 8.1), or the path carries too little."""
+    """The peer did not answer for too long (RFC 9260, 8.1), or the path MTU is too small."""
 
 
 class AssociationEnded(msgspec.Struct, frozen=True):
-    """Nothing more will be sent, received or told."""
+    """The association has ended; this is its last event."""
 
     ending: Ending
     message: str
-    """For a log: what the peer or this engine said about it."""
+    """The reason that the peer or this implementation gave, for a log."""
 
 
 Event: TypeAlias = (

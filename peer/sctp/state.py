@@ -1,15 +1,14 @@
-"""
-The association's state machine as a table (RFC 9260, 4).
+r"""The association's state machine as a table (RFC 9260, 4).
 
-Rules: every change of state is a row of :data:`TRANSITIONS`; an event that has no row in the
-present state is a bug of this package, not of the peer (what a peer may send in which state is
-decided by the handlers, before they fire an event).
+Every change of state is a row of :data:`TRANSITIONS`. An event without a row in the present state
+is a bug of this package, not of the peer: the handlers decide which chunks a state accepts before
+they fire an event.
 
 ::
 
     CLOSED --connect--> COOKIE_WAIT --INIT ACK--> COOKIE_ECHOED --COOKIE ACK--> ESTABLISHED
        \\------------------------ COOKIE ECHO (from any of the three) ---------------^
-       \\------------------------ both sides known beforehand ----------------------^
+       \\------------------- INIT chunks exchanged by signaling --------------------^
 
     ESTABLISHED --shutdown()--> SHUTDOWN_PENDING --all acked--> SHUTDOWN_SENT --ACK--> CLOSED
     ESTABLISHED --SHUTDOWN--> SHUTDOWN_RECEIVED --all acked--> SHUTDOWN_ACK_SENT --> CLOSED
@@ -26,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
-    """States of RFC 9260, 4; ENDED is the CLOSED that comes after."""
+    """States of RFC 9260, 4; ENDED is the CLOSED state after the end."""
 
     CLOSED = "closed"
     COOKIE_WAIT = "cookie wait"
@@ -40,10 +39,10 @@ class State(enum.Enum):
 
 
 class StateEvent(enum.Enum):
-    """What moves an association from one state to the next."""
+    """Events that change the state."""
 
     CONNECT = "connect"
-    INITS_SIGNALED = "both sides known beforehand"
+    INITS_SIGNALED = "INIT chunks exchanged by signaling"
     INIT_ACK = "INIT ACK accepted"
     COOKIE_ECHO = "COOKIE ECHO accepted"
     COOKIE_ACK = "COOKIE ACK received"
@@ -106,16 +105,16 @@ TRANSITIONS: dict[State, dict[StateEvent, State]] = {
 
 
 class StateMachine:
-    """Holds the present state and moves it by the table."""
+    """Holds the present state and changes it by the table."""
 
     __slots__ = ("may_receive_data", "may_send_data", "state")
 
     def __init__(self) -> None:
         self.state = State.CLOSED
         self.may_send_data = False
-        """Data that was queued may leave (RFC 9260, 6: not before COOKIE ECHOED)."""
+        """Whether queued data may be sent (RFC 9260, 6)."""
         self.may_receive_data = False
-        """Data from the peer is taken in; elsewhere it is discarded (RFC 9260, 6 and 9.2)."""
+        """Whether data from the peer is accepted, or else discarded (RFC 9260, 6 and 9.2)."""
 
     def fire(self, event: StateEvent) -> State:
         """Move to the next state and return it."""

@@ -1,4 +1,4 @@
-"""Figures about an association, for people, plots and tests."""
+"""Statistics of an association, for people, plots and tests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["Stats"]
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """A snapshot. Bytes and seconds."""
+    """Statistics at one moment, in bytes and seconds."""
 
     chunks_sent: int = 0
     """Data chunks, retransmissions included."""
     chunks_retransmitted: int = 0
     spurious_losses: int = 0
-    """Chunks that were declared lost and had arrived."""
+    """Loss episodes whose chunks had all arrived (see ``send/spurious_loss.py``)."""
     timeouts: int = 0
     """Expiries of T3-rtx."""
     messages_abandoned: int = 0
@@ -25,13 +25,13 @@ class Stats:
     in_flight: int = 0
     """Wire bytes believed to be in the network."""
     unacked_chunks: int = 0
-    """Chunks sent or abandoned that the peer's cumulative TSN has not passed."""
+    """Chunks sent or abandoned above the peer's cumulative TSN."""
     buffered: int = 0
-    """Bytes queued and not sent for the first time."""
+    """Queued bytes that have never been sent."""
     unread: int = 0
-    """Bytes received that the application has not consumed, with an overhead per message."""
+    """Bytes received and not consumed, with the bookkeeping of each message."""
     reassembling: int = 0
-    """Bytes received of messages that cannot be handed up yet."""
+    """Bytes received of messages that cannot be delivered yet."""
     peer_window: int = 0
     srtt: float = 0.0
     min_rtt: float = 0.0

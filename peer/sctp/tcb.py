@@ -1,4 +1,4 @@
-"""Everything that exists only while the association is established, put together."""
+"""The transmission control block: all state that exists only while established (RFC 9260, 14)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ class TransmissionControlBlock:
     def __init__(
         self, context: Context, queue: SendQueue, channels: Channels, deliver: DeliverMessage
     ) -> None:
-        """
+        """Put sender and receiver together.
+
         Args:
             context: ``local`` and ``peer`` are known.
-            queue: What the application has queued, also before now.
-            channels: Are told of streams that are reset.
-            deliver: Takes the messages.
+            queue: Messages of the application, some queued before establishment.
+            channels: Are notified when streams are reset.
+            deliver: Called with each received message.
         """
         config = context.config
         local, peer = context.local, context.peer
@@ -80,8 +81,8 @@ class TransmissionControlBlock:
         )
         self.pmtu = PathMtu(
             base=config.datagram_size,
-            # Who is not known to read more may not be sent more, not even as a probe: libwebrtc
-            # reads a DTLS record into 2048 bytes, and a longer one ends its connection.
+            # Cap packets for unknown stacks, even probes: libwebrtc reads a DTLS record into
+            # 2048 bytes, and a longer one ends its connection.
             maximum=(
                 config.max_datagram_size
                 if self.features.same_implementation
@@ -148,7 +149,7 @@ class TransmissionControlBlock:
                 on_asked=channels.on_reset_wanted,
             )
         self.probes: list[OutgoingChunk] = []
-        """Chunks that leave next, whatever holds the others back."""
+        """Chunks that leave next, regardless of window and pacer."""
 
     @property
     def rto(self) -> float:
@@ -157,16 +158,15 @@ class TransmissionControlBlock:
 
     @property
     def all_acked(self) -> bool:
-        """Nothing is queued or waits for an acknowledgement."""
+        """Whether no data is queued or unacknowledged."""
         return not self.outstanding.unacked and not self.queue.buffered
 
     def datagrams(self, now: float, *, may_send_data: bool) -> list[bytes]:
-        """
-        Make the packets that are due: control chunks and a SACK first, then data.
+        """Return the packets that are due: control chunks and a SACK first, then data.
 
         Args:
             now: Monotonic time in seconds.
-            may_send_data: The state allows it.
+            may_send_data: Whether the state allows data.
         """
         context = self._context
         control, context.control = context.control, []
@@ -178,7 +178,7 @@ class TransmissionControlBlock:
                 control.append(forward)
                 context.timers.start(Timer.PROBE, now + self.rtt.rto())
         receiver = self.receiver
-        # RFC 9260, 6.1: DATA carries what is to be acknowledged, if it leaves room for that.
+        # RFC 9260, 6.1: bundle a SACK with DATA that leaves room for it.
         has_room = 0 < len(chunks) < _FEW and sum(len(c.packet) for c in chunks) < _SMALL
         if receiver.sack_goes_along(now) if has_room else receiver.sack_is_due(now):
             control.insert(0, receiver.make_sack(now))
@@ -192,27 +192,26 @@ class TransmissionControlBlock:
         return [wrap(chunks) for chunks in self.pmtu.probes(now, self.rtt.rto())]
 
     def on_round_trip(self, rtt: float, now: float) -> None:
-        """Something else than data was answered after ``rtt`` seconds (RFC 9260, 8.1 and 8.3)."""
+        """Take in the round trip of a HEARTBEAT or a probe, seconds (RFC 9260, 8.1 and 8.3)."""
         self.retransmission.errors = 0
         if self.rtt.smoothed == 0.0:
             self.rtt.update(rtt)
             self.retransmission.on_first_round_trip(now)
 
     def _on_mtu_changed(self) -> None:
-        """Use the packet size that path MTU discovery now allows."""
+        """Apply the packet size that path MTU discovery allows now."""
         self.transmission.set_datagram_size(self.pmtu.size)
         self.controller.on_mss(self.pmtu.size + self._context.config.overhead)
 
     def on_probe_timer(self, now: float) -> None:
-        """Handle ``PROBE``."""
+        """Handle the expiry of ``PROBE``."""
         self.probes = self.retransmission.on_probe_timer(now)
 
     def after_batch(self) -> None:
-        """
-        See to what a batch of packets may have brought about.
+        """Check limits and report errors after a batch of packets.
 
         Raises:
-            RemoteProtocolError: The peer has used more memory than granted.
+            RemoteProtocolError: The peer exceeds its memory limit.
         """
         reassembly = self.receiver.reassembly
         reassembly.check_limit()
@@ -222,7 +221,7 @@ class TransmissionControlBlock:
         reassembly.invalid_streams.clear()
 
     def stats(self) -> Stats:
-        """Return a snapshot of the figures."""
+        """Return the present statistics."""
         retransmission = self.retransmission
         return Stats(
             chunks_sent=self.transmission.sent,

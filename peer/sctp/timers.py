@@ -1,4 +1,4 @@
-"""Deadlines by name. Nothing here knows the time; ``now`` comes from outside."""
+"""Deadlines by name; the caller passes the time as ``now``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ __all__ = ["Timer", "Timers"]
 
 
 class Timer(enum.IntEnum):
-    """
-    Every reason an association may want to be woken.
+    """Timers of an association.
 
     Integers, because they are hashed several times per SACK, and Enum's hash is Python code.
     """
@@ -23,13 +22,13 @@ class Timer(enum.IntEnum):
     T5_SHUTDOWN_GUARD = 3
     """The shutdown takes too long since SHUTDOWN was sent: abort (RFC 9260, 9.2)."""
     PROBE = 4
-    """Nothing was acknowledged for a while: probe the tail, then T3-rtx (RFC 9260, 6.3.3)."""
+    """Nothing was acknowledged for too long: tail probes, then T3-rtx (RFC 9260, 6.3.3)."""
     LOSS = 5
     """A packet becomes late enough to count as lost (RFC 8985)."""
     SACK = 6
     """A delayed acknowledgement is due (RFC 9260, 6.2)."""
     HEARTBEAT = 7
-    """The path was idle: ask whether it is alive (RFC 9260, 8.3)."""
+    """The path is idle: send a HEARTBEAT (RFC 9260, 8.3)."""
     RECONFIG = 8
     """No answer to a stream reset: send it again (RFC 6525, 5.1.1)."""
     PMTU = 9
@@ -49,7 +48,7 @@ class Timers:
         self._deadlines[timer] = deadline
 
     def stop(self, timer: Timer) -> None:
-        """Stop a timer; no matter if it does not run."""
+        """Stop a timer, if it runs."""
         self._deadlines.pop(timer, None)
 
     def stop_all(self) -> None:

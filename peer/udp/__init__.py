@@ -3,7 +3,7 @@
 A system call moves many packets where the kernel supports it, and one elsewhere.
 
 `open_batch_socket` wraps a bound UDP socket; `UdpEndpoint` drives it from an asyncio or uvloop
-event loop. Nothing here knows what the datagrams mean.
+event loop. This package does not look into the datagrams.
 """
 
 from __future__ import annotations

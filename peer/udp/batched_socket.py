@@ -23,22 +23,22 @@ MAX_DATAGRAM = 65507
 """Largest UDP payload over IPv4, bytes; also the bound for one batch."""
 
 BUFFER_SIZE = 4 << 20
-"""What is asked of the kernel for each direction, bytes. The default (212 KB) holds some 90
-packets and overflows at the first burst."""
+"""Requested socket buffer of each direction, bytes. The default (212 KB) holds some 90 packets and
+overflows at the first burst."""
 
 
 class SegmentationRefused(OSError):
-    """The kernel took no batch; nothing was sent, and one by one it can be.
+    """The kernel refused a batch; nothing was sent, and single datagrams can be.
 
-    `max_segments` is 1 from now on where it will never take one.
+    `max_segments` is 1 from now on if it will never accept one.
     """
 
 
 class BatchSocket(Protocol):
-    """A non-blocking UDP socket that moves runs of equally long datagrams."""
+    """A non-blocking UDP socket for runs of equally long datagrams."""
 
     max_segments: int
-    """Datagrams that `send` takes in one call; 1 where the kernel has no batches."""
+    """Datagrams per call of `send`; 1 where the kernel has no batches."""
 
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
         """Send `data` as datagrams of `segment` bytes each, the last one may be shorter.
@@ -66,27 +66,27 @@ class BatchSocket(Protocol):
         """
 
     def allow_fragments(self, allow: bool) -> None:
-        """Whether IP may fragment what is sent; ignored where the system has no such choice."""
+        """Allow or forbid IP fragmentation; ignored where the system has no such option."""
 
     def fileno(self) -> int:
-        """The descriptor, for the event loop."""
+        """Return the descriptor, for the event loop."""
 
     def getsockname(self) -> Address:
-        """The socket's own address."""
+        """Return the socket's own address."""
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the socket."""
 
 
 @runtime_checkable
 class ReportingSocket(Protocol):
-    """A `BatchSocket` that can tell which destinations refused what was sent to them."""
+    """A `BatchSocket` that reports destinations whose port is closed."""
 
     def report_refusals(self) -> None:
-        """Begin to; from now on the descriptor is readable while there is something to tell."""
+        """Start to report; the descriptor is readable while there are refusals."""
 
     def refusals(self) -> list[Address]:
-        """Destinations whose machine says that the port is closed, since the last call."""
+        """Return the destinations with an ICMP port unreachable since the last call."""
 
 
 class PlainSocket:
@@ -98,32 +98,32 @@ class PlainSocket:
         self._sock = sock
 
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
-        """See `BatchSocket.send`."""
+        """Send one datagram."""
         self._sock.sendto(data, address)
 
     def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
-        """See `BatchSocket.receive`."""
+        """Receive one datagram."""
         length, address = self._sock.recvfrom_into(buffer)
         return length, length, cast(Address, address)
 
     def allow_fragments(self, allow: bool) -> None:
-        """See `BatchSocket.allow_fragments`."""
+        """Do nothing: the system has no such option."""
 
     def fileno(self) -> int:
-        """See `BatchSocket.fileno`."""
+        """Return the descriptor."""
         return self._sock.fileno()
 
     def getsockname(self) -> Address:
-        """See `BatchSocket.getsockname`."""
+        """Return the socket's own address."""
         return cast(Address, self._sock.getsockname())
 
     def close(self) -> None:
-        """See `BatchSocket.close`."""
+        """Close the socket."""
         self._sock.close()
 
 
 def open_batch_socket(sock: socket.socket) -> BatchSocket:
-    """Wrap a bound UDP socket (which is then owned by the result) in the best kind there is."""
+    """Wrap a bound UDP socket, which the result then owns, in the best available kind."""
     sock.setblocking(False)
     _enlarge_buffers(sock)
     if sys.platform == "linux":
@@ -136,7 +136,7 @@ def open_batch_socket(sock: socket.socket) -> BatchSocket:
 
 
 def _enlarge_buffers(sock: socket.socket) -> None:
-    """Ask for `BUFFER_SIZE` both ways; past the system's limit only a privileged process gets it.
+    """Request `BUFFER_SIZE` both ways; only a privileged process exceeds the system's limit.
 
     ``SO_SNDBUFFORCE`` (32) and ``SO_RCVBUFFORCE`` (33) are Linux's and have no name in `socket`.
     """

@@ -1,10 +1,10 @@
-"""When to read once a millisecond, and when at once.
+"""The choice between reading at once and reading once a millisecond.
 
-A wake-up costs several times what a datagram does, so while many come in a row they are left to
-gather, as network cards coalesce interrupts. One that is waited for must not be: a question and its
-answer are as frequent as a slow stream, but nothing gathers between them. That cannot be told
-beforehand. So it is tried, and given up when it brought little; and each time that it did, it takes
-twice as long before it is tried again.
+A wake-up costs several times as much as a datagram, so in a fast stream datagrams are left to
+gather, as network cards coalesce interrupts. A datagram that a peer waits for must not be delayed:
+requests and answers are as frequent as a slow stream, but nothing gathers between them. The two
+cannot be distinguished in advance. So gathering is tried, and ended when it yields little; each
+such failure doubles the time before the next trial.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ __all__ = ["INTERVAL", "Coalescing", "Taken"]
 INTERVAL = 0.001
 """Seconds between reads while datagrams are left to gather."""
 LITTLE = 8000
-"""Bytes of a turn. The kernel puts datagrams together by itself where more come."""
+"""Bytes of a turn below which to try it; the kernel coalesces larger amounts itself."""
 FIRST_TURNS = 8
-"""So many turns in a row that brought little and came soon after each other, to try it."""
+"""Small turns in quick succession before the first trial."""
 MOST_TURNS = 1 << 14
 WORTH_DATAGRAMS = 6
 WORTH_BYTES = 3600
-"""What an interval must bring at least: a stream of six megabytes a second ..."""
+"""Least yield of an interval, datagrams and bytes: a stream of 6 MB/s ..."""
 WORTH_SMALL = 16
-"""... or so many datagrams, however small."""
+"""... or this number of datagrams of any size."""
 
 
 class Taken(NamedTuple):
-    """What one turn of the loop took from the socket."""
+    """Datagrams that one turn of the loop took from the socket."""
 
     size: int
     """Bytes."""
     datagrams: int
     more: bool
-    """There may be more: the turn's limit ended it."""
+    """Whether there may be more: the turn's limit ended it."""
 
 
 class Coalescing:
-    """Decides for one socket. Times are seconds of the loop's clock."""
+    """The decision for one socket. Times are seconds of the loop's clock."""
 
     __slots__ = ("_read_at", "_turns", "_wanted")
 
@@ -48,14 +48,14 @@ class Coalescing:
         self._wanted = FIRST_TURNS
 
     def begin(self, taken: Taken, now: float) -> bool:
-        """Note a turn that read at once; tell whether to leave what comes next to gather."""
+        """Note a turn that read at once; return whether to let the next datagrams gather."""
         soon = taken.size < LITTLE and now - self._read_at < INTERVAL
         self._read_at = now
         self._turns = self._turns + 1 if soon else 0
         return self._turns >= self._wanted
 
     def go_on(self, taken: Taken) -> bool:
-        """Note what has gathered in an interval; tell whether to wait for another."""
+        """Note the yield of an interval; return whether to wait for another."""
         if (taken.datagrams >= WORTH_DATAGRAMS and taken.size >= WORTH_BYTES) or (
             taken.datagrams >= WORTH_SMALL
         ):

@@ -11,23 +11,23 @@ from .batched_socket import MAX_DATAGRAM, Address, BatchSocket, ReportingSocket,
 from .coalescing import INTERVAL, Coalescing, Taken
 
 RECEIVE_BYTES_PER_TURN = 200_000
-"""After so much the loop gets its turn, so that sending and timers are not starved."""
+"""Bytes after which the loop runs other callbacks, so that sending and timers do not starve."""
 
 RECEIVE_CALLS_PER_TURN = 32
 
 MAX_WAITING = 512
-"""Batches that wait for a full socket. An owner that makes no more while it is `blocked` never has
-so many; answers to what comes in may."""
+"""Batches that may wait for a full socket. An owner that sends nothing while it is `blocked` stays
+below it; answers to received datagrams may reach it."""
 
 _BROKEN_OFF = Taken(1, 1, True)
-"""What a turn took that a callback broke off by raising: the loop is told, and reading goes on."""
+"""Result of a turn that an exception of a callback interrupted; reading continues."""
 
 
 class UdpEndpoint:
-    """Reads batches as they come and writes batches without losing any to a full socket.
+    """Reads batches when they arrive, and writes batches without losing any to a full socket.
 
-    A batch that finds the socket full waits, in order; while `blocked` the owner should not
-    make more (it is told by `on_writable`). Everything runs in the loop's thread.
+    A batch for a full socket waits, in order; while `blocked` the owner should not send more, until
+    `on_writable` is called. All callbacks run in the loop's thread.
 
     Raises:
         NotImplementedError: From the constructor, on loops without `add_reader` (Windows'
@@ -49,14 +49,15 @@ class UdpEndpoint:
 
         Args:
             sock: Owned by the endpoint from here on.
+            loop: Watches the descriptor.
             on_batch: Called with the bytes received, the length of each datagram in them (the
                 last may be shorter) and the sender. The memory is reused after the call.
             on_batches_end: Called once after the batches of one turn of the loop: the place to
                 answer them all at once.
-            on_writable: Called when a full socket took everything that waited.
+            on_writable: Called when all waiting batches have been sent.
             on_error: Called with an error of the socket; the socket stays in use.
-            on_refused: Called with a destination whose machine says that its port is closed,
-                where the system tells. Anybody who knows both addresses can forge that.
+            on_refused: Called with a destination whose port is closed, where the system reports it.
+                Anyone who knows both addresses can forge that.
         """
         self._sock = sock
         self._loop = loop
@@ -69,9 +70,9 @@ class UdpEndpoint:
         self._closed = False
         self._coalescing = Coalescing()
         self._next_read: asyncio.TimerHandle | None = None
-        """While coalescing; the loop does not watch the socket for reading then."""
+        """Set while coalescing; the loop does not watch the socket for reading then."""
         self._on_refused = on_refused
-        # uvloop stops to watch a descriptor that has errors to tell.
+        # uvloop stops watching a descriptor with pending errors.
         watched = on_refused is not None and isinstance(loop, asyncio.SelectorEventLoop)
         self._reporting = sock if watched and isinstance(sock, ReportingSocket) else None
         if self._reporting is not None:
@@ -80,32 +81,32 @@ class UdpEndpoint:
 
     @property
     def max_segments(self) -> int:
-        """Datagrams worth handing to `send` at once."""
+        """Datagrams that one call of `send` should have."""
         return self._sock.max_segments
 
     @property
     def blocked(self) -> bool:
-        """True while batches wait for a full socket."""
+        """Whether batches wait for a full socket."""
         return bool(self._waiting)
 
     @property
     def closed(self) -> bool:
-        """True after `close`."""
+        """Whether `close` was called."""
         return self._closed
 
     def getsockname(self) -> Address:
-        """The socket's own address."""
+        """Return the socket's own address."""
         return self._sock.getsockname()
 
     def allow_fragments(self, allow: bool) -> None:
-        """Whether IP may fragment what is sent, where the system lets us choose."""
+        """Allow or forbid IP fragmentation, where the system has the option."""
         self._sock.allow_fragments(allow)
 
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
         """Send `data` as datagrams of `segment` bytes, at once or when the socket has room.
 
-        The caller may reuse the memory behind `data` after the call. A closed endpoint drops it,
-        and so does one where `MAX_WAITING` batches wait already.
+        The caller may reuse the memory of `data` after the call. A closed endpoint drops it, and so
+        does one with `MAX_WAITING` waiting batches.
         """
         if self._closed or not data:
             return
@@ -119,7 +120,7 @@ class UdpEndpoint:
             self._waiting.append((bytes(data), segment, address))
 
     def close(self) -> None:
-        """Stop reading, drop what waits, close the socket. May be called twice."""
+        """Stop reading, drop waiting batches, close the socket. May be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -131,10 +132,10 @@ class UdpEndpoint:
         self._sock.close()
 
     def _push(self, data: bytes | memoryview, segment: int, address: Address) -> int:
-        """Send what the socket takes now; return the bytes that need not be sent again.
+        """Send the datagrams that the socket accepts now; return the bytes that are done.
 
-        Errors other than a full socket are told and the datagrams dropped: the protocol above
-        retransmits, or finds the path dead, as it would had a router dropped them.
+        Errors other than a full socket are reported and the datagrams dropped: the protocol above
+        retransmits, or detects a dead path, as if a router had dropped them.
         """
         done = 0
         again = True
@@ -151,12 +152,14 @@ class UdpEndpoint:
                 if error.errno == errno.ENOBUFS:
                     break
                 if again and self._reporting is not None:
-                    again = False  # it may be that of an earlier datagram, which is cleared now
+                    again = False  # the error may concern an earlier datagram, and is cleared now
                     continue
                 if error.errno != errno.EMSGSIZE:
                     self._on_error(error)
                 elif (tail := len(data[done : done + step]) % segment) and step > segment:
-                    done += len(data[done : done + step]) - tail  # it is shorter, and may fit
+                    done += (
+                        len(data[done : done + step]) - tail
+                    )  # the last one is shorter, and may fit
                     step = segment
                     continue
             done += step
@@ -190,7 +193,7 @@ class UdpEndpoint:
         if self._closed:
             return
         if self._coalescing.go_on(taken):
-            # What is left over must not wait, or the turn's limit would be the path's.
+            # The rest must not wait, or the limit of a turn would limit the path.
             delay = 0 if taken.more else INTERVAL
             self._next_read = self._loop.call_later(delay, self._read_gathered)
         else:
@@ -203,7 +206,7 @@ class UdpEndpoint:
                 self._on_refused(address)
 
     def _read(self) -> Taken:
-        """Take what is there, up to a turn's worth."""
+        """Read the available datagrams, up to the limit of a turn."""
         total = datagrams = 0
         more = True
         try:
@@ -228,7 +231,7 @@ class UdpEndpoint:
                 if total >= RECEIVE_BYTES_PER_TURN:
                     break
         finally:
-            # What came before a batch whose callback raised is answered as ever.
+            # Batches before one whose callback raised are answered as usual.
             if not self._closed:
                 self._on_batches_end()
         return Taken(total, datagrams, more)

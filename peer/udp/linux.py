@@ -27,18 +27,18 @@ IP_MTU_DISCOVER = 10
 IPV6_MTU_DISCOVER = 23
 PMTUDISC_DONT = 0
 PMTUDISC_PROBE = 3
-"""Set "don't fragment" but ignore the kernel's idea of the path MTU: we probe for ourselves."""
+"""Set "don't fragment" but ignore the kernel's path MTU, because the association probes itself."""
 
 IP_RECVERR = 11
 IPV6_RECVERR = 25
 MAX_ERRORS = 64
-"""Of those that the kernel has kept, so many are looked at in one go."""
+"""Errors of the queue that one call reads."""
 
 _REFUSALS = {errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
 
 _SEGMENT = Struct("=H")
 _ERROR = Struct("=IB")
-"""``sock_extended_err``: the error, and where it comes from: 2 is ICMP, 3 is ICMPv6."""
+"""``sock_extended_err``: the error and its origin, 2 for ICMP, 3 for ICMPv6."""
 _REFUSED = ((errno.ECONNREFUSED, 2), (errno.ECONNREFUSED, 3))
 _ERROR_SPACE = 512
 _CONTROL_SPACE = socket.CMSG_SPACE(4)
@@ -66,7 +66,11 @@ class SegmentingSocket:
         self._refused = False
 
     def send(self, data: bytes | memoryview, segment: int, address: Address) -> None:
-        """See `BatchSocket.send`."""
+        """Send datagrams with ``UDP_SEGMENT``.
+
+        Raises:
+            SegmentationRefused: The kernel refused the batch.
+        """
         if len(data) <= segment:
             self._sock.sendto(data, address)
             return
@@ -82,7 +86,7 @@ class SegmentingSocket:
             raise SegmentationRefused(error.errno, "no batch of these") from error
 
     def receive(self, buffer: memoryview) -> tuple[int, int, Address]:
-        """See `BatchSocket.receive`."""
+        """Receive a run of datagrams with ``UDP_GRO``."""
         length, control, _flags, address = self._sock.recvmsg_into([buffer], _CONTROL_SPACE)
         segment = length
         for level, kind, value in control:
@@ -91,17 +95,17 @@ class SegmentingSocket:
         return length, segment, cast(Address, address)
 
     def allow_fragments(self, allow: bool) -> None:
-        """See `BatchSocket.allow_fragments`. The kernel never fragments the segments of a batch."""
+        """Allow or forbid IP fragmentation; the kernel never fragments segments of a batch."""
         set_fragments(self._sock, allow)
         self.max_segments = 1 if allow or self._refused else MAX_SEGMENTS
 
     def report_refusals(self) -> None:
-        """See `ReportingSocket.report_refusals`."""
+        """Start to report refusals through the socket's error queue."""
         level, option = self._errors
         self._sock.setsockopt(level, option, 1)
 
     def refusals(self) -> list[Address]:
-        """See `ReportingSocket.refusals`; other errors that the kernel has kept are dropped."""
+        """Return refused destinations; other errors in the queue are dropped."""
         refused: list[Address] = []
         for _ in range(MAX_ERRORS):
             try:
@@ -120,20 +124,20 @@ class SegmentingSocket:
         return socket.IPPROTO_IP, IP_RECVERR
 
     def fileno(self) -> int:
-        """See `BatchSocket.fileno`."""
+        """Return the descriptor."""
         return self._sock.fileno()
 
     def getsockname(self) -> Address:
-        """See `BatchSocket.getsockname`."""
+        """Return the socket's own address."""
         return cast(Address, self._sock.getsockname())
 
     def close(self) -> None:
-        """See `BatchSocket.close`."""
+        """Close the socket."""
         self._sock.close()
 
 
 def set_fragments(sock: socket.socket, allow: bool) -> None:
-    """Whether packets of `sock` may be fragmented; else one too big is lost, as probing wants."""
+    """Allow or forbid fragmentation of packets of `sock`; probing requires that it is forbidden."""
     if sock.family == socket.AF_INET6:
         level, option = socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER
     else:

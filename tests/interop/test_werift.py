@@ -3,7 +3,7 @@
 werift 0.24.4 has defects of its own, read in its source, that leave the following out:
 
 - It repeats DTLS records under their old sequence numbers, which every other stack takes for
-  replays (RFC 6347 section 4.1.2.6): the path is good until both are connected.
+  replays (RFC 6347, 4.1.2.6): the path is good until both are connected.
 - An empty message leaves no packet, but uses up a number of its stream, and whatever follows waits
   for ever: it is never asked for one.
 - It takes "no retransmissions" for "any number", and compares a lifetime in seconds with a deadline

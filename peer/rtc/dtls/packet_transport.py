@@ -1,4 +1,4 @@
-"""How SCTP packets travel: in batches over a UDP socket of ours, or one by one through aiortc."""
+"""Transports of SCTP packets: in batches over a UDP socket of ours, or singly through aiortc."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 128
-"""Packets that wait for aiortc to send them; while there are so many no more are made."""
+"""Packets that may wait for aiortc to send them; at this number the transport is blocked."""
 
 
 class PacketTransport(Protocol):
-    """Takes SCTP packets to the other side."""
+    """Sends SCTP packets to the peer."""
 
     @property
     def ended(self) -> bool:
-        """Whether the other side closed the encrypted connection."""
+        """Whether the peer closed DTLS."""
 
     @property
     def blocked(self) -> bool:
-        """True while packets wait; `_drive` is called when they have left."""
+        """Whether packets wait; the driver is called when they have been sent."""
 
     def send(self, packets: list[bytes]) -> None:
         """Send packets, in order."""
 
     async def close(self) -> None:
-        """Stop; what waits is sent if that takes no time."""
+        """Stop; waiting packets are sent if the socket takes them at once."""
 
 
 class SinglePacketTransport:
-    """Packets one by one through aiortc's DTLS transport, whatever lies under it."""
+    """Sends packets singly through aiortc's DTLS transport, on any ICE transport."""
 
     def __init__(self, dtls: RTCDtlsTransport, on_writable: Callable[[], None]) -> None:
         self.ended = False
@@ -63,13 +63,13 @@ class SinglePacketTransport:
 
     @property
     def blocked(self) -> bool:
-        """See `PacketTransport.blocked`."""
+        """Whether too many packets wait."""
         return len(self._waiting) >= MAX_WAITING
 
     def send(self, packets: list[bytes]) -> None:
-        """See `PacketTransport.send`."""
+        """Queue packets for a task that sends them in order."""
         self._waiting += packets
-        # A task may be done before it is kept: an eager one (Python 3.12) that never waited.
+        # An eager task (Python 3.12) may be done before it is stored.
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send(), name="send packets")
 
@@ -80,13 +80,13 @@ class SinglePacketTransport:
                 was_blocked = was_blocked or self.blocked
                 await self._dtls._send_data(self._waiting.popleft())
         except ConnectionError:
-            self._waiting.clear()  # DTLS is over; the connection finds out by itself
+            self._waiting.clear()  # DTLS has ended, which the connection detects
         if was_blocked:
-            # When this task is done, and the next packets get one of their own.
+            # After this task is done, so that the next packets start another.
             asyncio.get_running_loop().call_soon(self._on_writable)
 
     async def close(self) -> None:
-        """See `PacketTransport.close`."""
+        """Stop the task; waiting packets are sent if that takes no more than 0.1 s."""
         task = self._task
         if task is not None:
             await asyncio.wait({task}, timeout=0.1)
@@ -100,7 +100,7 @@ def batched_packet_transport(
     receive: Callable[[list[bytes]], None],
     drive: Callable[[], None],
 ) -> BatchedPacketTransport | None:
-    """Take the connection's sockets over; None where the nominated pair has none to take."""
+    """Take over the connection's sockets; None where the nominated pair has no UDP socket."""
     transport = BatchedPacketTransport(dtls, receive, drive)
     return transport if transport.follow_nomination() is not None else None
 
@@ -108,8 +108,8 @@ def batched_packet_transport(
 class BatchedPacketTransport:
     """Batches of DTLS records over the UDP socket of the pair that ICE has nominated.
 
-    All of the connection's sockets are taken over, not that one alone: the two sides need not
-    use the same pair, so records may come in where none go out.
+    All sockets of the connection are taken over: the two sides may use different pairs, so records
+    may arrive on a socket on which none are sent.
     """
 
     def __init__(
@@ -118,10 +118,11 @@ class BatchedPacketTransport:
         receive: Callable[[list[bytes]], None],
         drive: Callable[[], None],
     ) -> None:
-        """
+        """Take over the sockets of the connection.
+
         Args:
             dtls: Connected.
-            receive: Called with the packets of a turn of the loop.
+            receive: Called with the packets of one turn of the loop.
             drive: Called after that, and when a full socket has room again.
         """
         self._dtls = dtls
@@ -133,28 +134,28 @@ class BatchedPacketTransport:
         self._records: RecordLayer = record_layer(connection)
         self._single = SinglePacketTransport(dtls, drive)
         self._arrived: list[bytes] = []
-        """Packets of this turn of the loop."""
+        """Packets received in this turn of the loop."""
         self._pair: CandidatePair | None = None
         self._socket: SharedSocket | None = None
         for protocol in self._ice._protocols:
             self._take_over(cast(IceProtocol, protocol))
         self.max_segments = 64
-        """Packets of one send, if the socket takes so many."""
+        """Packets per send, if the socket accepts so many."""
 
     @property
     def ended(self) -> bool:
-        """See `PacketTransport.ended`."""
+        """Whether the peer closed DTLS."""
         return self._records.ended
 
     @property
     def blocked(self) -> bool:
-        """See `PacketTransport.blocked`."""
+        """Whether packets wait for a full socket."""
         if self._socket is not None:
             return self._socket.endpoint.blocked
         return self._single.blocked
 
     def follow_nomination(self) -> SharedSocket | None:
-        """The socket of the pair in use now; None where records cannot go out in batches.
+        """Return the socket of the present pair; None where records cannot be sent in batches.
 
         A controlling browser may nominate one pair and then a better one.
         """
@@ -185,12 +186,12 @@ class BatchedPacketTransport:
         return self._pair is not None and ":" in self._pair.remote_addr[0]
 
     def allow_fragments(self, allow: bool) -> None:
-        """Let IP fragment packets, or no more: only packets cut before the path shrank need it."""
+        """Allow or forbid IP fragmentation, for packets cut before the path MTU fell."""
         if self._socket is not None:
             self._socket.endpoint.allow_fragments(allow)
 
     def send(self, packets: list[bytes]) -> None:
-        """See `PacketTransport.send`."""
+        """Seal packets into records and send them in batches."""
         shared = self.follow_nomination()
         if shared is None or self._pair is None:
             self._single.send(packets)
@@ -203,15 +204,15 @@ class BatchedPacketTransport:
 
     def _on_records(self, records: memoryview, segment: int) -> None:
         packets = self._records.open(records, segment)
-        # Where the kernel does not put packets together, a turn's are still handled as one.
+        # Without GRO the packets of one turn are still handled together.
         self._arrived += packets
         if len(packets) * segment < len(records):
-            # Something else than data: OpenSSL may have an answer to it.
+            # A record without data: OpenSSL may have an answer to it.
             answer = self._records.pending()
             if answer and self._socket is not None and self._pair is not None:
                 self._socket.endpoint.send(answer, len(answer), self._pair.remote_addr)
             if self._records.ended:
-                self._ice._queue.put_nowait(None)  # aiortc's DTLS task learns that it is over
+                self._ice._queue.put_nowait(None)  # ends aiortc's DTLS task
 
     def _on_batches_end(self) -> None:
         arrived, self._arrived = self._arrived, []
@@ -220,5 +221,5 @@ class BatchedPacketTransport:
         self._drive()
 
     async def close(self) -> None:
-        """See `PacketTransport.close`; the sockets are aioice's to close."""
+        """Stop the single packets; aioice closes the sockets."""
         await self._single.close()

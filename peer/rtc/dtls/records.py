@@ -69,7 +69,7 @@ def early_packets(connection: SSL.Connection) -> list[bytes]:
 
 
 class NativeRecords:
-    """See the module: records through OpenSSL's own functions."""
+    """Records through OpenSSL's own functions (see the module)."""
 
     def __init__(self, connection: SSL.Connection) -> None:
         """Attach to an established connection.
@@ -93,7 +93,7 @@ class NativeRecords:
         self._sealed_view = memoryview(self._ffi.buffer(self._sealed, BUFFER))
 
     def seal(self, packets: Packets, max_segments: int) -> Iterator[tuple[memoryview | bytes, int]]:
-        """See `RecordLayer.seal`."""
+        """Seal packets with `SSL_write` into runs of records in one buffer."""
         ssl, write = self._ssl, self._write
         size = room = count = total = 0
         for packet in packets:
@@ -119,7 +119,7 @@ class NativeRecords:
         return self._sealed_view[:length], size + (length - total) // count
 
     def open(self, records: memoryview, segment: int) -> list[bytes]:
-        """See `RecordLayer.open`."""
+        """Open records with `SSL_read`; drop those that do not verify."""
         packets: list[bytes] = []
         ssl, read, plain, view = self._ssl, self._read, self._plain, self._plain_view
         step = max(1, MAX_UNREAD // segment) * segment
@@ -141,7 +141,7 @@ class NativeRecords:
         self._clear_error()
 
     def pending(self) -> bytes:
-        """See `RecordLayer.pending`."""
+        """Return records that OpenSSL sends on its own: flights, alerts."""
         length = self._bio_read(self._from, self._sealed, BUFFER)
         return self._sealed_view[:length].tobytes() if length > 0 else b""
 
@@ -154,7 +154,7 @@ class PlainRecords:
         self._connection = connection
 
     def seal(self, packets: Packets, max_segments: int) -> Iterator[tuple[memoryview | bytes, int]]:
-        """See `RecordLayer.seal`."""
+        """Seal packets one by one."""
         for packet in packets:
             try:
                 self._connection.send(packet)
@@ -164,7 +164,7 @@ class PlainRecords:
             yield record, len(record)
 
     def open(self, records: memoryview, segment: int) -> list[bytes]:
-        """See `RecordLayer.open`."""
+        """Open records one by one; drop those that do not verify."""
         packets: list[bytes] = []
         for start in range(0, len(records), segment):
             self._connection.bio_write(records[start : start + segment].tobytes())
@@ -177,7 +177,7 @@ class PlainRecords:
         return packets
 
     def pending(self) -> bytes:
-        """See `RecordLayer.pending`."""
+        """Return records that OpenSSL sends on its own: flights, alerts."""
         try:
             return self._connection.bio_read(BUFFER)
         except SSL.Error:

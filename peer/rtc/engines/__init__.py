@@ -1,1 +1,1 @@
-"""What carries data channels over DTLS (floor 2): our own SCTP association, or aiortc's."""
+"""Engines of data channels over DTLS (floor 2): our own SCTP association, or aiortc's."""

@@ -1,9 +1,9 @@
-"""Our SCTP association in the place of aiortc's: the driver between clock, DTLS and machine.
+"""The driver of our SCTP association, which takes the place of aiortc's.
 
-`AssociationTransport` is what an `RTCPeerConnection` believes to be its `RTCSctpTransport`. All
-that happens ends in `_drive`: take the association's events, send what it has to send, set its
-timer. Packets leave and arrive in batches where the nominated pair is a plain UDP socket of ours
-(`shared_socket`), and one by one through aiortc where it is not (TURN, TCP, odd event loops).
+`AssociationTransport` acts as the `RTCSctpTransport` of an `RTCPeerConnection`. Every input ends in
+`_drive`: it handles the association's events, sends its packets and sets its timer. Packets leave
+and arrive in batches where the nominated pair is a UDP socket of ours (`shared_socket`), and singly
+through aiortc elsewhere (TURN, TCP, event loops without `add_reader`).
 """
 
 from __future__ import annotations
@@ -55,28 +55,28 @@ logger = logging.getLogger(__name__)
 
 PORT = 5000
 EARLY_SHARE = 4
-"""What may wait for channels of an agreed id that our side has not opened: the window's fourth."""
+"""Divisor of the window for messages on negotiated channels that our side has not opened."""
 MAX_MESSAGE_SIZE = 16 << 20
-"""What our descriptions announce; a message is in memory as a whole."""
+"""Bytes, as our descriptions announce; a message is in memory as a whole."""
 OVERHEAD = 65
 """Bytes of DTLS 1.2 with GCM, UDP and IPv4 headers."""
 IPV6_EXTRA = 20
 MAX_DATAGRAM = 16_364
-"""Largest SCTP packet worth probing for: one DTLS record (RFC 8446, 5.1: 2^14 bytes)."""
+"""Largest SCTP packet to probe for: one DTLS record (RFC 8446, 5.1: 2^14 bytes)."""
 SINGLE_DATAGRAM = 1188
-"""SCTP packet size where the path below is aiortc's: never probed for more."""
+"""SCTP packet size through aiortc, without probing."""
 FRAGMENTING = 30.0
-"""Seconds for which packets may be fragmented after the path has shrunk. Less than the minute that
-path MTU discovery rests then: a probe that arrives in fragments would tell nothing."""
+"""Seconds for which packets may be fragmented after the path MTU fell: less than the minute before
+the next search, because a fragmented probe proves nothing."""
 FOREIGN_SEGMENTS = 16
-"""Packets of one send to other engines, whose sockets may buffer no more than some 90."""
+"""Packets per send to other implementations, whose sockets may buffer only some 90."""
 
 
 class PeerConnection(RTCPeerConnection):
     """An `RTCPeerConnection` whose SCTP transport is ours."""
 
     receive_window = SctpConfig().receive_window
-    """Bytes that may wait to be consumed; set it before the transport is asked for."""
+    """Bytes that may be unread; set it before the transport is created."""
 
     def _RTCPeerConnection__createSctpTransport(self) -> None:
         dtls = self._RTCPeerConnection__createDtlsTransport()  # type: ignore[attr-defined]
@@ -84,16 +84,16 @@ class PeerConnection(RTCPeerConnection):
 
     @property
     def transport(self) -> AssociationTransport:
-        """The transport, made when it is first asked for."""
+        """The transport, created at first access."""
         if self.sctp is None:
             self._RTCPeerConnection__createSctpTransport()
         return cast(AssociationTransport, self.sctp)
 
 
 class AssociationTransport:
-    """The engine of `engine.Engine`, and towards aiortc an SCTP transport."""
+    """An `Engine`, and toward aiortc an SCTP transport."""
 
-    # What RTCPeerConnection reads and sets.
+    # Attributes that RTCPeerConnection reads and sets.
     _outbound_streams_count = 65535
     _bundled = False
     mid: str | None = None
@@ -117,7 +117,7 @@ class AssociationTransport:
         self._early: list[AssociationChannel] = []
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
-        """When the timer fires; uvloop's cannot be asked."""
+        """When the timer fires; a timer of uvloop does not tell."""
         self._soon: asyncio.Handle | None = None
         self.peer_max_message_size = 0
         self._datagram_size = 0
@@ -127,15 +127,15 @@ class AssociationTransport:
 
     @classmethod
     def getCapabilities(cls) -> RTCSctpCapabilities:
-        """What the description announces."""
+        """Return the capabilities that the description announces."""
         return RTCSctpCapabilities(maxMessageSize=MAX_MESSAGE_SIZE)
 
     def setTransport(self, transport: RTCDtlsTransport) -> None:
-        """Another transport after bundling; a connection of data channels has only one."""
+        """Replace the transport after bundling; a connection of data channels has only one."""
         self.transport = transport
 
     async def start(self, caps: RTCSctpCapabilities | None, port: int) -> None:
-        """DTLS is up: begin the association. Both sides do (RFC 8841, 9.3)."""
+        """Start the association over DTLS, as both sides do (RFC 8841, 9.3)."""
         if self.state != "new":
             return
         self.state = "connecting"
@@ -143,7 +143,7 @@ class AssociationTransport:
         self._packet_transport = (
             batched if batched is not None else SinglePacketTransport(self.transport, self._drive)
         )
-        # RFC 8841, 6.1: not given is 64 KiB, 0 is no limit.
+        # RFC 8841, 6.1: 64 KiB if absent, 0 for no limit.
         self.peer_max_message_size = 65536 if caps is None else caps.maxMessageSize
         self.association = Association(
             SctpConfig(
@@ -161,7 +161,7 @@ class AssociationTransport:
         )
         self.transport._register_data_receiver(self)
         early, self._early = self._early, []
-        # Those that take any id last, or one of them may take what both sides agreed on.
+        # Open negotiated channels first, so that automatic ids cannot collide with theirs.
         for channel in sorted(early, key=lambda channel: channel.parameters.id is None):
             try:
                 self._open(channel)
@@ -178,7 +178,7 @@ class AssociationTransport:
         self._drive()
 
     async def _handle_data(self, data: bytes) -> None:
-        """A packet that aiortc received and decrypted: one that came through a relay, say.
+        """Process a packet that aiortc received and decrypted, for example through a relay.
 
         aiortc reads 1500 bytes of a record and leaves the rest to be read as the next one.
         """
@@ -189,7 +189,7 @@ class AssociationTransport:
         self._drive()
 
     async def stop(self) -> None:
-        """The connection closes: tell the other side and let go of everything."""
+        """Abort the association and release all resources."""
         association = self.association
         if association is not None and self._packet_transport is not None:
             association.abort()
@@ -202,7 +202,7 @@ class AssociationTransport:
     # For the connection
 
     def accept_sctp_init(self, sctp_init: bytes) -> bool:
-        """See `engine.Engine.accept_sctp_init`."""
+        """Take the INIT chunk of the peer's description; return whether it is usable."""
         try:
             parse_sctp_init(sctp_init)
         except LocalProtocolError as error:
@@ -213,12 +213,12 @@ class AssociationTransport:
 
     @property
     def unread(self) -> int:
-        """See `engine.Engine.unread`."""
+        """Bytes that were not consumed, bookkeeping of each message included."""
         return 0 if self.association is None else self.association.stats().unread
 
     @property
     def backlog(self) -> object:
-        """See `engine.Engine.backlog`."""
+        """None when all data has been acknowledged, else a value that changes with progress."""
         association = self.association
         if self.state != "connected" or association is None or association.all_acknowledged:
             return None
@@ -226,7 +226,13 @@ class AssociationTransport:
         return stats.bytes_delivered, stats.buffered
 
     def create_channel(self, parameters: ChannelParameters) -> DataChannel:
-        """See `engine.Engine.create_channel`."""
+        """Open a channel; before `start` it waits for the association.
+
+        Raises:
+            ValueError: Its id is taken.
+            ChannelError: There is no room for another channel.
+            aiortc.InvalidStateError: The transport is closed.
+        """
         if self.state == "closed":
             raise InvalidStateError
         taken = self._channels.keys() | {c.parameters.id for c in self._early}
@@ -237,7 +243,7 @@ class AssociationTransport:
             self._early.append(channel)
         else:
             self._open(channel)
-            self._take_events()  # one that both sides agreed on is open at once
+            self._take_events()  # a negotiated channel is open at once
             self.drive_soon()
         return channel
 
@@ -275,7 +281,7 @@ class AssociationTransport:
 
     def _receive(self, packets: list[bytes]) -> None:
         if self.association is not None:
-            self._flight_retransmitter.stop()  # whoever sends data has finished the handshake
+            self._flight_retransmitter.stop()  # a peer that sends data has finished the handshake
             self.association.receive_datagrams(packets, self._loop.time())
             self.on_heard()
 
@@ -289,7 +295,7 @@ class AssociationTransport:
             self._drive()
 
     def _drive(self) -> None:
-        """Take events, send, set the timer: the end of everything that touches the association."""
+        """Handle events, send packets, set the timer; runs after all calls of the association."""
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
@@ -310,7 +316,7 @@ class AssociationTransport:
             self._set_timer(association.get_timer(), now)
 
     def _watch_path_mtu(self, size: int) -> None:
-        """When the path has shrunk, let packets through that were cut for the larger one."""
+        """Allow fragmentation for a while after the path MTU fell, for packets cut before."""
         if size < self._datagram_size and isinstance(
             self._packet_transport, BatchedPacketTransport
         ):
@@ -324,14 +330,13 @@ class AssociationTransport:
         self._datagram_size = size
 
     def _set_timer(self, due: float | None, now: float) -> None:
-        """Wake at `due`. A timer that comes earlier is left alone: it does no harm."""
+        """Set the timer to `due`; an earlier timer stays, because it is harmless."""
         if due is None or (
             self._packet_transport is not None and self._packet_transport.blocked and due <= now
         ):
             return
         if due <= now:
-            # More to send right now, or a timer that a busy machine let pass meanwhile; the loop
-            # gets a turn in between to receive.
+            # There is more to send, or a timer is overdue on a busy host; the loop receives first.
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._on_due)
             return
@@ -392,7 +397,7 @@ class AssociationTransport:
         channel = AssociationChannel(
             self,
             ChannelParameters(
-                # A label from elsewhere may be anything; ours are ASCII.
+                # Labels of other implementations may be any text; ours are ASCII.
                 label=event.label.encode("ascii", "replace").decode("ascii"),
                 ordered=event.ordered,
                 max_retransmits=None if retransmits is None else min(retransmits, 65535),
@@ -413,7 +418,7 @@ class AssociationTransport:
         self.on_ended(reason)
 
     def _close(self) -> None:
-        """Everything is over; nothing is sent or told after this."""
+        """Release everything; nothing is sent or reported after this."""
         self.state = "closed"
         self.association = None
         self._flight_retransmitter.stop()

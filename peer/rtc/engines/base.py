@@ -1,4 +1,4 @@
-"""What carries data channels over a connection's DTLS: our association, or aiortc's."""
+"""The interface of engines, which carry data channels over the DTLS of a connection."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ VARIABLE: Final = "PEERLINE_ENGINE"
 
 
 def chosen_engine() -> EngineName:
-    """The engine that the environment asks for: ours, unless ``PEERLINE_ENGINE=aiortc``.
+    """Return the engine that the environment selects: ours, unless ``PEERLINE_ENGINE=aiortc``.
 
     Raises:
-        ValueError: it names one that does not exist.
+        ValueError: The environment names an unknown engine.
     """
     name = os.environ.get(VARIABLE) or "peerline"
     if name not in ENGINES:
@@ -30,37 +30,36 @@ class Engine(Protocol):
     """Data channels of one connection."""
 
     on_channel: Callable[[DataChannel], None]
-    """Called with each channel that the other side opens."""
+    """Called with each channel that the peer opens."""
     on_open: Callable[[], None]
     """Called whenever a channel of ours opens."""
     on_heard: Callable[[], None]
-    """Called when anything came from the other side, be it an acknowledgement."""
+    """Called when any packet of the peer arrives, including acknowledgements."""
     on_ended: Callable[[str], None]
-    """Called when the engine gave up, or the other side ended it, with the reason for a log."""
+    """Called when the engine or the peer ended the association, with the reason for a log."""
 
     sctp_init: bytes
-    """Goes with our description, so that there need be no handshake; empty if there must."""
+    """INIT chunk for our description, which saves the handshake; empty without one."""
 
     def accept_sctp_init(self, sctp_init: bytes) -> bool:
-        """Take what came with the other side's description; False if it cannot be used."""
+        """Take the INIT chunk of the peer's description; return whether it is usable."""
 
     window: int
-    """Bytes that may arrive and not be consumed before the other side has to wait; 0: any number,
-    for the engine's window does not count what its user holds."""
+    """Bytes that may be unread before the peer has to wait; 0 when the window ignores them."""
 
     @property
     def unread(self) -> int:
-        """Bytes that arrived and were not consumed, with something for each message."""
+        """Bytes that were not consumed, bookkeeping of each message included."""
 
     @property
     def backlog(self) -> object:
-        """None when everything sent has been acknowledged; else a value that progress changes."""
+        """None when all data has been acknowledged, else a value that changes with progress."""
 
     def create_channel(self, parameters: ChannelParameters) -> DataChannel:
         """Open a channel.
 
         Raises:
-            ValueError: its id is taken.
-            ChannelError: there is no room for another channel.
-            aiortc.InvalidStateError: the connection is closed.
+            ValueError: Its id is taken.
+            ChannelError: There is no room for another channel.
+            aiortc.InvalidStateError: The connection is closed.
         """

@@ -1,4 +1,4 @@
-"""aiortc's own SCTP under a connection: the fallback, and what ours is compared with."""
+"""aiortc's own SCTP under a connection: the fallback, and the reference for comparisons."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["StockEngine", "StockPeerConnection"]
 logger = logging.getLogger(__name__)
 
 KEPT_EARLY = 2 << 20
-"""Bytes kept for channels of an agreed id that our side has not opened."""
+"""Bytes kept for negotiated channels that our side has not opened."""
 MAX_REMEMBERED = 4096
-"""Streams that were reset before they had a channel here, about."""
+"""Approximate limit of streams that were reset before they had a channel here."""
 BOOKKEEPING = 256
-"""Bytes that keeping a message counts beside its own."""
+"""Bytes that a kept message counts beside its payload."""
 
 
 class StockPeerConnection(RTCPeerConnection):
@@ -44,10 +44,10 @@ class StockPeerConnection(RTCPeerConnection):
 
 
 class StockTransport(RTCSctpTransport):
-    """aiortc's transport, but for what comes for a channel before our side has opened it.
+    """aiortc's transport, with messages kept for channels that our side has not opened yet.
 
-    aiortc drops that. Here it is kept, as in `peer.sctp.receive.early_messages`; a
-    channel for which there is no room closes at once.
+    aiortc drops them. Here they are kept, as in `peer.sctp.receive.early_messages`; a channel for
+    which there is no room is closed at once.
     """
 
     def __init__(self, transport: RTCDtlsTransport) -> None:
@@ -75,7 +75,7 @@ class StockTransport(RTCSctpTransport):
             self._ended_early |= unknown
 
     def catch_up(self, channel: RTCDataChannel, stream_id: int) -> None:
-        """Tell a channel that was opened what had come for it before, be it its end."""
+        """Deliver the messages, or the reset, that arrived before a channel was opened."""
         for message in self._early.take(stream_id):
             channel.emit("message", decode_payload(message.ppid, message.data, errors="replace"))
         if stream_id in self._ended_early:
@@ -85,7 +85,7 @@ class StockTransport(RTCSctpTransport):
 
 
 class StockEngine:
-    """Data channels through aiortc. See `engine.Engine` for what each member means."""
+    """An `Engine` on aiortc's SCTP."""
 
     def __init__(self, pc: RTCPeerConnection) -> None:
         self._pc = pc
@@ -98,7 +98,7 @@ class StockEngine:
     sctp_init = b""
 
     def accept_sctp_init(self, sctp_init: bytes) -> bool:
-        """See `engine.Engine.accept_sctp_init`: aiortc knows none."""
+        """Return False: aiortc does not support it."""
         return False
 
     window = 0
@@ -106,7 +106,7 @@ class StockEngine:
 
     @property
     def backlog(self) -> object:
-        """See `engine.Engine.backlog`."""
+        """None when all data has been acknowledged, else a value that changes with progress."""
         sctp = self._pc.sctp
         if sctp is None:
             return None
@@ -117,7 +117,12 @@ class StockEngine:
         return (sctp._last_sacked_tsn, *(len(queue) for queue in queues))
 
     def create_channel(self, parameters: ChannelParameters) -> DataChannel:
-        """See `engine.Engine.create_channel`."""
+        """Open a channel.
+
+        Raises:
+            ValueError: Its id is taken.
+            aiortc.InvalidStateError: The connection is closed.
+        """
         lifetime = parameters.max_lifetime
         raw = self._pc.createDataChannel(
             parameters.label,
@@ -137,7 +142,7 @@ class StockEngine:
     def _on_channel(self, raw: RTCDataChannel) -> None:
         lifetime, retransmits = raw.maxPacketLifeTime, raw.maxRetransmits
         parameters = ChannelParameters(
-            # A label from elsewhere may be anything; ours are ASCII.
+            # Labels of other implementations may be any text; ours are ASCII.
             label=raw.label.encode("ascii", "replace").decode("ascii"),
             ordered=raw.ordered,
             max_retransmits=None if retransmits is None else min(retransmits, 65535),
@@ -161,7 +166,7 @@ class StockChannel:
         self._is_alive = is_alive
         self._handler: ChannelHandler | None = None
         self._untold: list[str | bytes] = []
-        """What came before there was a handler."""
+        """Messages that arrived before there was a handler."""
         raw.on("open", self._on_open)
         raw.on("message", self._on_message)
         raw.on("bufferedamountlow", self._on_low)
@@ -169,21 +174,21 @@ class StockChannel:
 
     @property
     def id(self) -> int | None:
-        """See `DataChannel.id`."""
+        """Stream number; None until aiortc has assigned one."""
         return self._raw.id
 
     @property
     def state(self) -> ChannelState:
-        """See `DataChannel.state`."""
+        """Ready state of the channel."""
         return ChannelState(self._raw.readyState)
 
     @property
     def buffered(self) -> int:
-        """See `DataChannel.buffered`."""
+        """Bytes given to `send` that have not left yet."""
         return self._raw.bufferedAmount
 
     def attach(self, handler: ChannelHandler, *, low_water: int) -> None:
-        """See `DataChannel.attach`."""
+        """Set the handler, and deliver what arrived before it."""
         self._handler = handler
         self._raw.bufferedAmountLowThreshold = low_water
         untold, self._untold = self._untold, []
@@ -193,17 +198,21 @@ class StockChannel:
             handler.channel_closed(self._is_alive())
 
     def send(self, message: str | bytes) -> None:
-        """See `DataChannel.send`."""
+        """Queue a message.
+
+        Raises:
+            ChannelClosed: The channel is not open.
+        """
         try:
             self._raw.send(message)
         except InvalidStateError:
             raise ChannelClosed from None
 
     def consume(self) -> None:
-        """See `DataChannel.consume`."""
+        """Do nothing: aiortc's window does not count unread messages."""
 
     def close(self) -> None:
-        """See `DataChannel.close`."""
+        """Start to close the channel."""
         self._raw.close()
 
     def _on_open(self) -> None:

@@ -1,4 +1,4 @@
-"""Noticing that the address a connection leaves this machine from is no longer its own."""
+"""Detection that this host has lost the source address of a connection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 __all__ = ["AddressWatch", "is_own"]
 
 INTERVAL = 0.5
-"""Seconds between two looks, some 20 microseconds each."""
+"""Seconds between two checks, some 20 microseconds each."""
 GONE_FOR = 2.0
-"""Seconds after which an address that has gone is not waited for: it may be taken away and given
-back when a lease is renewed, and the connection survives that."""
+"""Seconds for which a missing address is waited for: it may disappear while a lease is renewed, and
+the connection survives that."""
 
 
 def is_own(address: str) -> bool:
-    """Whether an address is one of this machine: whether a socket can be bound to it."""
+    """Return whether a socket can be bound to an address, so that it is one of this host."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -28,7 +28,7 @@ def is_own(address: str) -> bool:
 
 
 class AddressWatch:
-    """Looks from time to time; ends by itself once it has told that the address is gone."""
+    """Checks at intervals; stops after it has reported the loss."""
 
     def __init__(
         self,
@@ -36,23 +36,23 @@ class AddressWatch:
         on_gone: Callable[[str], None],
         check: Callable[[str], bool] = is_own,
     ) -> None:
-        """Begin.
+        """Start to check.
 
         Args:
-            address: Tells the address in use; None while there is none to watch.
-            on_gone: Told the address, once.
-            check: Whether an address is one of ours.
+            address: Returns the address in use; None while there is nothing to watch.
+            on_gone: Called once, with the address.
+            check: Returns whether an address is one of this host.
         """
         self._loop = asyncio.get_running_loop()
         self._address = address
         self._on_gone = on_gone
         self._check = check
         self._gone: tuple[str, float] | None = None
-        """What was missing at first, and since when."""
+        """The missing address, and since when."""
         self._timer = self._loop.call_later(INTERVAL, self._look)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop to check."""
         self._timer.cancel()
 
     def _look(self) -> None:

@@ -1,9 +1,9 @@
-"""aioice's connection and its sockets, made fit for what strangers send.
+"""aioice's connection and its sockets, hardened against datagrams of strangers.
 
-Each datagram is looked at (`datagrams`) before aioice or OpenSSL reads it; DTLS counts only from
-an address that is a candidate of the other side, told by it or learned from a check that carries
-our password. What such checks make aioice keep is bounded: who has seen one of them can repeat it
-from any source address (its integrity covers none).
+Each datagram is checked (`demultiplexing`) before aioice or OpenSSL reads it. DTLS is accepted only
+from a candidate address of the peer, signaled or learned from a check with our password. The state
+that such checks create in aioice is bounded: anyone who has seen one can replay it from any source
+address, which its integrity does not cover.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ __all__ = ["IceConnection", "IceProtocol", "adopt"]
 logger = logging.getLogger(__name__)
 
 CONSENT_EXPIRES = 30.0
-"""Seconds since the last answer (RFC 7675 section 5.1)."""
+"""Seconds since the last answer (RFC 7675, 5.1)."""
 CONSENT_REPEATS = 2
-"""Of each request, aioice's own count: it has 3.5 s to be answered, and several chances."""
+"""Retransmissions of each request, in aioice's count: 3.5 s for an answer."""
 DOUBT_PAUSE = 1.0
-"""Seconds from an answer to the next question that a doubt brings about."""
+"""Seconds from an answer to the next request that a doubt causes."""
 COMPONENT = 1
-"""The only one there is: everything goes over one socket (RFC 8843)."""
+"""The only component: all packets share one socket (RFC 8843)."""
 MAX_PAIRS = 100
-"""Pairs that are checked (RFC 8445 section 6.1.2.5 gives this number)."""
+"""Pairs that are checked (RFC 8445, 6.1.2.5)."""
 MAX_REFLEXIVE = 16
-"""Candidates of the other side that nobody told us; a newer one takes the place of the oldest."""
+"""Peer-reflexive candidates; a newer one replaces the oldest."""
 MAX_QUEUED = 4096
-"""DTLS datagrams that wait for aiortc; more are dropped as a full socket would drop them. A stream
-of a TURN server brings some hundreds at once, thousands of small ones."""
+"""DTLS datagrams that wait for aiortc; more are dropped, as by a full socket. The stream of a TURN
+server delivers some hundreds at once, or thousands of small ones."""
 
 MAX_FORGED = 200
-"""Checks that name us and lack our password; after so many, none from an address unknown is read
-until the second is over."""
+"""Checks per second with our user name and without our password, after which checks from unknown
+addresses are ignored for the rest of the second."""
 
 
 class IceConnection(AioiceConnection):
-    """An aioice connection of one component whose lists are bounded."""
+    """An aioice connection of one component, with bounded lists."""
 
     _known: frozenset[tuple[str, int]] = frozenset()
     _doubt = ""
     _doubted: asyncio.Event | None = None
     lost_because = ""
-    """Why the connection was given up, for people; empty if it is not known."""
+    """Reason of the loss, for people; empty if unknown."""
 
     def knows(self, address: tuple[Any, ...]) -> bool:
-        """Whether a socket address is a candidate of the other side."""
+        """Return whether a socket address is a candidate of the peer."""
         return address[:2] in self._known
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits to be read that more must be dropped."""
+        """Whether the queue is full, so that datagrams must be dropped."""
         return self._queue.qsize() >= MAX_QUEUED
 
     def doubt(self, protocol: StunProtocol, reason: str) -> None:
-        """Something says that nothing gets through a socket any more: ask the other side at once.
+        """Check consent at once: an ICMP message says that a socket no longer reaches the peer.
 
-        No more than a question, since anybody can write the ICMP message that says so.
+        It only triggers a check, because anyone can forge the ICMP message.
         """
         in_use = any(pair.protocol is protocol for pair in self._nominated.values())
         if in_use and self._doubted is not None and not self._doubt:
@@ -76,25 +76,24 @@ class IceConnection(AioiceConnection):
             self._doubted.set()
 
     async def lose(self, reason: str) -> None:
-        """The connection is lost, and this is why."""
+        """Close the connection as lost, with the reason."""
         self.lost_because = reason
         await self.close()
 
     async def query_consent(self) -> None:
-        """Ask again and again whether we may go on to send (RFC 7675).
+        """Check consent at intervals (RFC 7675).
 
-        On the controlling side with USE-CANDIDATE, unlike aioice: where a NAT in between gives
-        us another address, the other side learns a new pair by this request, and uses it only
-        if it is nominated.
+        The controlling side adds USE-CANDIDATE, unlike aioice: when a NAT changes our address, the
+        peer learns a new pair from this request, and uses it only if it is nominated.
         """
         if self._closing:
-            return  # closed while the checks that have led here were ending
+            return  # closed while the last checks were ending
         assert self.remote_password is not None, "checks have been made"
         loop = asyncio.get_running_loop()
         self._doubted = asyncio.Event()
         agreed_at = loop.time()
         while loop.time() - agreed_at < CONSENT_EXPIRES:
-            # Between 0.8 and 1.2 times, so that many connections do not ask at once.
+            # Between 0.8 and 1.2 times the interval, so that connections are not in step.
             interval = CONSENT_INTERVAL * (0.8 + 0.4 * random.random())
             self._doubt = ""
             with contextlib.suppress(TimeoutError):
@@ -127,10 +126,10 @@ class IceConnection(AioiceConnection):
         protocol: StunProtocol,
         error_code: tuple[int, str],
     ) -> None:
-        """Refuse a request; in silence if it is a stranger's.
+        """Reject a request; silently if it lacks our password.
 
-        RFC 8489 section 9.1.3 wants an answer to those, too, which makes whoever is named
-        as the source get more bytes than were sent.
+        RFC 8489, 9.1.3 requires an answer to those, too, which would send more bytes to a forged
+        source address than were received.
         """
         if error_code[0] in (400, 401):
             cast(IceProtocol, protocol).forged()
@@ -140,9 +139,9 @@ class IceConnection(AioiceConnection):
     def check_incoming(
         self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol
     ) -> None:
-        """Take a check that carries our password."""
+        """Process a check with our password."""
         if "PRIORITY" not in message.attributes:
-            return  # RFC 8445 section 7.1.1 demands it, and aioice expects it
+            return  # RFC 8445, 7.1.1 requires it, and aioice expects it
         known = self.knows(addr)
         if not known:
             self._forget_reflexive()
@@ -171,7 +170,7 @@ class IceConnection(AioiceConnection):
         self._known = frozenset((c._network_host, c.port) for c in self._remote_candidates)
 
     def _forget_reflexive(self) -> None:
-        """Make room for one more candidate that nobody told us."""
+        """Make room for one more peer-reflexive candidate."""
         used = {pair.remote_candidate for pair in self._nominated.values()}
         learned = [c for c in self._remote_candidates if c.type == "prflx" and c not in used]
         for candidate in learned[: max(0, len(learned) + 1 - MAX_REFLEXIVE)]:
@@ -181,7 +180,7 @@ class IceConnection(AioiceConnection):
         self._learn()
 
     def _forget_pairs(self, limit: int) -> None:
-        """Keep `limit` pairs: failed ones go first, then those not checked yet, worst first."""
+        """Keep `limit` pairs: drop failed ones first, then unchecked ones, worst first."""
         states = CandidatePair.State
         for state in (states.FAILED, states.FROZEN, states.WAITING):
             for pair in [p for p in reversed(self._check_list) if p.state is state]:
@@ -196,48 +195,48 @@ class IceConnection(AioiceConnection):
 
 
 def adopt(ice: AioiceConnection) -> IceConnection:
-    """Turn the connection that aiortc has just made for itself into one of ours.
+    """Turn the connection that aiortc has just created into one of ours.
 
-    aiortc makes it deep inside and takes no other; it has no state yet that ours would lack.
+    aiortc creates it internally and accepts no other; it has no state yet that ours lacks.
     """
     ice.__class__ = IceConnection
     return cast(IceConnection, ice)
 
 
 class IceProtocol(StunProtocol):
-    """One socket of an `IceConnection`; of datagrams, it lets through what has a known shape."""
+    """One socket of an `IceConnection`; it accepts datagrams of known formats only."""
 
     receiver: IceConnection
 
     _second = 0
     _forged = 0
-    """Checks without our password in that second."""
+    """Checks without our password in this second."""
 
     @property
     def is_ipv6(self) -> bool:
-        """Whether its own address is one of IPv6."""
+        """Whether its address is an IPv6 address."""
         return ":" in self.local_candidate.host
 
     @property
     def own_address(self) -> str | None:
-        """The address of this machine that its packets leave from, relayed or not."""
+        """Source address of its packets on this host, relayed or not."""
         carrier = getattr(self.transport, "carrier", self.transport)
         name = carrier.get_extra_info("sockname")
         return str(name[0]) if name else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.BaseProtocol.connection_made`."""
+        """Retransmit requests sooner on the new transport."""
         super().connection_made(transport)
         retransmit_requests(self)
 
     def refused(self, address: tuple[Any, ...]) -> None:
-        """The machine at an address says that nothing listens there."""
+        """Handle an ICMP port unreachable of an address."""
         pairs = self.receiver._nominated.values()
         if any(pair.protocol is self and pair.remote_addr == address[:2] for pair in pairs):
             self.receiver.doubt(self, "The program at the other end has stopped.")
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Take a datagram from anybody; raises nothing, whatever it is."""
+        """Process a datagram of any sender, without raising."""
         data = cast(bytes, data)
         kind = stun_class(data)
         if kind is not None:
@@ -247,9 +246,9 @@ class IceProtocol(StunProtocol):
             self.receiver.data_received(data, COMPONENT)
 
     def _concerns_us(self, kind: StunClass, data: bytes, addr: tuple[Any, ...]) -> bool:
-        """Whether to read a STUN message at all: a flood of what does not costs little.
+        """Return whether to parse a STUN message; a flood of others costs little.
 
-        A check names us (RFC 8445 section 7.2.2), an answer the question.
+        A check carries our user name (RFC 8445, 7.2.2), an answer the id of its request.
         """
         if kind is not StunClass.REQUEST:
             return data[8:20] in self.transactions
@@ -261,7 +260,7 @@ class IceProtocol(StunProtocol):
         return self._forged < MAX_FORGED or self.receiver.knows(addr)
 
     def forged(self) -> None:
-        """A check lacked our password."""
+        """Count a check without our password."""
         self._forged += 1
 
     def _take_stun(self, data: bytes, addr: tuple[Any, ...]) -> None:
@@ -275,6 +274,6 @@ class IceProtocol(StunProtocol):
         except ValueError:
             pass  # an unknown method, a wrong checksum, a name that is not UTF-8
         except Exception:
-            # The seam between strangers and aioice. An error would go on into the event loop,
-            # which loses the socket over it (uvloop) or prints it once for each such datagram.
+            # The boundary between strangers and aioice. An error would propagate to the event loop,
+            # which loses the socket (uvloop) or prints it for each such datagram.
             logger.debug("aioice cannot take a STUN message", exc_info=True)

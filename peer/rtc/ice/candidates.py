@@ -1,7 +1,7 @@
-"""ICE candidates as text (RFC 8839, 5.1): one strict reader, and writing them anew.
+"""ICE candidates as text (RFC 8839, 5.1): a strict parser and a generator (floor 1).
 
-A candidate decides where our packets go, so nothing but an address, a port and a few numbers
-gets through; what aiortc or a browser is given is built from those, never from the text.
+A candidate decides where our packets go, so only an address, a port and a few numbers are accepted;
+aiortc and browsers get text that is generated from those, never the original.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["Candidate", "CandidateType", "is_mdns_name"]
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
 
 MAX_LINE: Final = 512
-"""Characters of the longest line that is looked at; browsers' have some 200."""
+"""Characters of the longest accepted line; those of browsers have some 200."""
 
 _COMPONENT: Final = 1
-"""The only one there is without RTCP (RFC 8445, 13)."""
+"""The only component without RTCP (RFC 8445, 13)."""
 
 _LINE: Final = re.compile(
     r"candidate:(?P<foundation>[A-Za-z0-9+/]{1,32}) (?P<component>[0-9]{1,3})"
@@ -30,8 +30,8 @@ _LINE: Final = re.compile(
     r"(?: [!-~]+ [!-~]+)*"
 )
 
-# Random ones only (draft-ietf-mmusic-mdns-ice-candidates, 3.1.1): with any name, whoever offers
-# could have us find and reach devices of the local network.
+# Random names only (draft-ietf-mmusic-mdns-ice-candidates, 3.1.1): with other names, a peer could
+# make us find and reach devices of the local network.
 _NAME: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\.local")
 
 _MDNS_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,63}\.local")
@@ -42,12 +42,12 @@ class Candidate:
     """A UDP candidate.
 
     Attributes:
-        foundation: groups candidates of one origin.
+        foundation: Groups candidates of one origin.
         priority: 1 to 2^31 - 1.
-        address: an IP address in its usual form, or a name of the kind browsers make up.
+        address: An IP address in canonical form, or an mDNS name as browsers generate them.
         port: 1 to 65535.
-        type: how it was found.
-        related: address and port that it was found from; None if it does not say.
+        type: How it was found.
+        related: Related address and port; None without one.
     """
 
     foundation: str
@@ -59,7 +59,7 @@ class Candidate:
 
     @classmethod
     def parse(cls, line: str) -> Self | None:
-        """Read `candidate:...`; None for nonsense, and for what is of no use to us: TCP."""
+        """Parse `candidate:...`; return None for an invalid or unusable (TCP) one."""
         match = _LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if match is None or int(match["component"]) != _COMPONENT:
             return None
@@ -69,7 +69,7 @@ class Candidate:
             return None
         related = None
         if match["raddr"] is not None:
-            # It serves no purpose but diagnostics (RFC 8839, 5.1): an odd one does no harm.
+            # It serves diagnostics only (RFC 8839, 5.1): an invalid one is harmless.
             origin = _ip(match["raddr"])
             if origin is not None and int(match["rport"]) <= 65535:
                 related = (str(origin), int(match["rport"]))
@@ -77,7 +77,7 @@ class Candidate:
         return cls(match["foundation"], priority, address, int(port), kind, related)
 
     def text(self) -> str:
-        """The candidate as `candidate:...`."""
+        """Return the candidate as `candidate:...`."""
         related = "" if self.related is None else " raddr {} rport {}".format(*self.related)
         return (
             f"candidate:{self.foundation} {_COMPONENT} udp {self.priority}"
@@ -91,7 +91,7 @@ def is_mdns_name(host: str) -> bool:
 
 
 def _target(text: str) -> str | None:
-    """Where packets may be sent to: one machine's address, or the name that hides it."""
+    """Return a unicast address or an mDNS name; None for others."""
     if _NAME.fullmatch(text):
         return text
     address = _ip(text)
@@ -99,7 +99,7 @@ def _target(text: str) -> str | None:
         return None
     if address.version == 4:
         return None if address == ipaddress.IPv4Address("255.255.255.255") else str(address)
-    # An IPv4 address in disguise would be taken for one of another family.
+    # An IPv4-mapped address would be taken for one of the other family.
     return None if address.ipv4_mapped is not None else str(address)
 
 

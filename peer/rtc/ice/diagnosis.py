@@ -1,7 +1,7 @@
-"""Why two machines found no path, judged from the candidates that each told the other (pure).
+"""Reasons why there is no network path, derived from the candidates of both sides (floor 1).
 
-Both sides judge from the same lists, so both come to the same conclusion and say it from their
-own point of view.
+Both sides use the same lists, so both reach the same conclusion, each worded from its point of
+view.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ __all__ = ["GatheredCandidates", "advice", "changes_ports", "families", "hopeles
 
 @dataclass(frozen=True, slots=True)
 class GatheredCandidates:
-    """What is known of one side.
+    """Candidates that one side has gathered.
 
     Attributes:
-        candidates: what it told.
-        servers: whether it had STUN or TURN servers to ask; of the other side it is not known,
-            and taken for granted.
+        candidates: As signaled.
+        servers: Whether it had STUN or TURN servers; unknown for the peer, and assumed.
     """
 
     candidates: tuple[Candidate, ...]
@@ -31,7 +30,7 @@ class GatheredCandidates:
 
     @property
     def is_seen(self) -> bool:
-        """Whether it has an address that others see: a router's, or a public one of its own."""
+        """Whether one of them is public: a server-reflexive or a global host address."""
         return any(
             candidate.type == "srflx"
             or (
@@ -80,7 +79,7 @@ _CLOSED: Final = (
 
 
 def families(candidates: Iterable[Candidate]) -> set[str]:
-    """`IPv4`, `IPv6`: those of the addresses; both for a name, which may stand for either."""
+    """Return the families of the addresses, `IPv4` and `IPv6`; both for an mDNS name."""
     found: set[str] = set()
     for candidate in candidates:
         if is_mdns_name(candidate.address):
@@ -90,31 +89,31 @@ def families(candidates: Iterable[Candidate]) -> set[str]:
 
 
 def hopeless(ours: Iterable[Candidate], theirs: Iterable[Candidate]) -> bool:
-    """Whether no candidate of one side has a counterpart of its family on the other.
+    """Return whether no candidate of one side has a counterpart of its family on the other.
 
-    Of a side that told none, nothing is known: its checks may still show where it is.
+    False when a side has signaled no candidate: its checks may still reveal its address.
     """
     own, other = families(ours), families(theirs)
     return bool(own) and bool(other) and not own & other
 
 
 def changes_ports(candidates: Iterable[Candidate]) -> bool:
-    """Whether a router gives one socket another port for each destination.
+    """Return whether a NAT maps one socket to another port for each destination.
 
-    That is seen where two STUN servers saw the same socket under different ones (RFC 5780
-    section 4.3): address- and port-dependent mapping, "symmetric NAT".
+    Two STUN servers that see one socket under different ports show it (RFC 5780, 4.3):
+    address- and port-dependent mapping, "symmetric NAT".
     """
     seen: dict[tuple[str, int], set[tuple[str, int]]] = {}
     for candidate in candidates:
         base = candidate.related
-        # Browsers hide the base: one without a port says nothing of what belongs together.
+        # Browsers hide the base: one without a port does not identify a socket.
         if candidate.type == "srflx" and base is not None and base[1] not in (0, 9):
             seen.setdefault(base, set()).add((candidate.address, candidate.port))
     return any(len(addresses) > 1 for addresses in seen.values())
 
 
 def advice(ours: GatheredCandidates, theirs: GatheredCandidates) -> str:
-    """One or two sentences on why there is no path, and what would help; empty if unknown."""
+    """Return one or two sentences: the reason and a remedy; empty if unknown."""
     if not ours.candidates or not theirs.candidates:
         return ""
     if hopeless(ours.candidates, theirs.candidates):

@@ -1,10 +1,9 @@
-"""Gathering our ICE candidates: every listed STUN and TURN server at once, none waited for.
+"""Gathering of our ICE candidates, from every listed STUN and TURN server in parallel.
 
-aiortc hands aioice the first STUN and the first TURN server of a list and drops the rest, and
-aioice waits five seconds for one that is dead before there is an offer. Here the addresses
-of this machine are known at once, all STUN servers are asked in parallel from those same sockets,
-and what has answered within a moment goes into the description. What comes later is still
-used: it is sent after the description as a candidate of its own (trickle, RFC 8838).
+aiortc passes the first STUN and the first TURN server of a list to aioice, and aioice waits 5 s for
+a dead one before there is an offer. Here all STUN servers are asked in parallel from the host
+sockets, and the description contains the candidates found within a short time. Later ones are
+signaled after the description (trickle ICE, RFC 8838).
 """
 
 from __future__ import annotations
@@ -33,25 +32,25 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = ("127.0.0.1", "::1")
 HIGHEST = 65535
-"""The local preference of the best address (RFC 8445 section 5.1.2.1)."""
+"""The local preference of the best address (RFC 8445, 5.1.2.1)."""
 CARRIER_HEAD_START = 0.3
 """Seconds that TURN over UDP gets before TCP, and TCP before TLS."""
 OTHERS = 1.0
-"""Seconds that a STUN server's answers to our other sockets get after one has its own."""
+"""Seconds to wait for answers to other sockets after the first answer of a STUN server."""
 FORESEEN = (OSError, stun.TransactionError, KeyError)
-"""What comes of asking a server that is dead, or none."""
+"""Errors of requests to a dead server, or to a host that is not a server."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatheringTimes:
-    """How long servers are waited for, in seconds.
+    """Time limits for servers, seconds.
 
     Attributes:
-        grace: before the description is made without those that have not answered.
-        relay: before it, when only relayed candidates may be used: without one there is no point.
-        limit: before a server that has not answered is given up.
+        grace: Time before the description is made without those that have not answered.
+        relay: The same, when only relayed candidates may be used.
+        limit: Time before a server that has not answered is given up.
     """
 
     grace: float = 0.15
@@ -76,13 +75,13 @@ class Gatherer:
         """Prepare.
 
         Args:
-            ice: whose candidates are gathered.
-            stun_servers: endpoints that are asked for the address that others see.
-            turn_servers: of these, the first that answers relays for us.
-            relay_only: show nothing but the relayed address.
-            hide_hosts: show no address of this machine's own interfaces.
-            on_late_candidate: told candidates that are found after the description was made.
-            times: how long servers are waited for.
+            ice: The connection whose candidates are gathered.
+            stun_servers: Endpoints for server-reflexive candidates.
+            turn_servers: Endpoints for a relayed candidate; the first that answers is used.
+            relay_only: Offer only the relayed address.
+            hide_hosts: Offer no address of this host's interfaces.
+            on_late_candidate: Called with candidates found after the description was made.
+            times: Time limits for servers.
         """
         self._ice = ice
         self._stun = stun_servers
@@ -99,23 +98,23 @@ class Gatherer:
         self._found: list[Candidate] = []
         self._described = False
         self.problems: list[str] = []
-        """What went wrong with servers, one sentence each, for people."""
+        """Failures of servers, one sentence each, for people."""
         self.addresses: list[str] = []
-        """Our own addresses, as used for candidates."""
+        """Host addresses used for candidates."""
 
     @property
     def pending(self) -> bool:
-        """Whether servers are still being waited for."""
+        """Whether requests to servers are outstanding."""
         return any(not task.done() for task in self._tasks)
 
     async def gather(
         self, component: int, addresses: list[str], timeout: int = 5
     ) -> list[Candidate]:
-        """Gather; the signature is aioice's, which knows nothing of policies and patience."""
+        """Gather candidates, with aioice's signature."""
         if not addresses and not self._relay_only:
-            addresses = list(LOOPBACK)  # a machine that has no other: two programs on it
+            addresses = list(LOOPBACK)  # a host without other addresses: two programs on it
         self.addresses, self._bridges = ordered(addresses, interface_names(), default_interfaces())
-        # A socket that is being opened is in nobody's list: it must not be lost to a cancellation.
+        # A socket that is being opened is not listed yet: a cancellation must not lose it.
         self._own = asyncio.create_task(self._open_all(component), name="own sockets")
         await asyncio.shield(self._own)
         for endpoint in self._stun if not self._relay_only else ():
@@ -128,12 +127,12 @@ class Gatherer:
         return hosts + self._found
 
     async def finished(self) -> None:
-        """Wait until every server has answered or was given up."""
+        """Wait until every server has answered or timed out."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Stop asking; sockets and allocations belong to the connection, which ends them."""
+        """Stop requests; sockets and allocations belong to the connection, which ends them."""
         for task in self._tasks:
             task.cancel()
         running = self._tasks if self._own is None else {*self._tasks, self._own}
@@ -145,7 +144,7 @@ class Gatherer:
             await self._open(component, address, HIGHEST - n)
 
     async def _open(self, component: int, address: str, preference: int) -> None:
-        """Open a socket on one of our own addresses (RFC 8445 section 5.1.1.1)."""
+        """Open a socket on a host address (RFC 8445, 5.1.1.1)."""
         loop = asyncio.get_running_loop()
         try:
             transport, protocol = await loop.create_datagram_endpoint(
@@ -180,7 +179,7 @@ class Gatherer:
                     await self._news.wait()
 
     def _satisfied(self) -> bool:
-        """Whether each kind of server has given a candidate: a second adds little."""
+        """Return whether each kind of server has returned a candidate; a second adds little."""
         kinds = {candidate.type for candidate in self._found}
         wanted = set()
         if self._stun and not self._relay_only:
@@ -195,10 +194,10 @@ class Gatherer:
         self._tasks.add(task)
 
     async def _bounded(self, endpoint: Endpoint, asking: Coroutine[Any, Any, Result]) -> Result:
-        """Ask one server; a failure is noted.
+        """Ask one server within the time limit, and record a failure.
 
         Raises:
-            OSError: it failed, in whatever way.
+            OSError: It failed.
         """
         try:
             async with asyncio.timeout(self._times.limit):
@@ -217,7 +216,7 @@ class Gatherer:
         raise OSError(problem)
 
     def _use(self, candidate: Candidate) -> None:
-        # Two servers, or one asked twice, see the same address of ours.
+        # Several servers, or one asked twice, return the same address.
         known = [*self._ice.local_candidates, *self._found]
         if not self._hide_hosts:
             known += [protocol.local_candidate for protocol in self._hosts]
@@ -230,16 +229,16 @@ class Gatherer:
             self._on_late_candidate(candidate)
 
     async def _ask_stun(self, endpoint: Endpoint) -> None:
-        """Learn the addresses that others see our sockets under (RFC 8445 section 5.1.1.2)."""
+        """Gather the server-reflexive candidates of our sockets (RFC 8445, 5.1.1.2)."""
         with contextlib.suppress(OSError):
             await self._bounded(endpoint, self._ask_from_all(endpoint))
 
     async def _ask_from_all(self, endpoint: Endpoint) -> None:
-        """Ask from each socket that may lead to the server; one answer is enough.
+        """Ask from each socket of a suitable family; one answer suffices.
 
         Raises:
-            OSError: no address of the server's is of a family of ours.
-            aioice.stun.TransactionError: no socket of ours has got an answer.
+            OSError: No address of the server has a family of ours.
+            aioice.stun.TransactionError: No socket has received an answer.
         """
         addresses = await look_up(endpoint.host)
         asking = [
@@ -253,7 +252,7 @@ class Gatherer:
             unanswered = set(asking)
             while unanswered and not any(_has_answer(task) for task in asking):
                 _, unanswered = await asyncio.wait(unanswered, return_when=asyncio.FIRST_COMPLETED)
-            # What is asked from elsewhere, through a VPN say, may be lost without a word.
+            # Requests from other sockets, for example through a VPN, may be lost silently.
             if unanswered:
                 await asyncio.wait(unanswered, timeout=OTHERS)
         finally:
@@ -267,7 +266,7 @@ class Gatherer:
             raise (unforeseen or errors)[0]
 
     def _askers(self) -> list[IceProtocol]:
-        """The sockets whose addresses others may see differently: not those of bridges."""
+        """Return the sockets that may have server-reflexive addresses: not those of bridges."""
         outside = [p for p in self._hosts if p.local_candidate.host not in self._bridges]
         return outside or self._hosts
 
@@ -295,9 +294,9 @@ class Gatherer:
         )
 
     async def _ask_turn(self, component: int) -> None:
-        """Get an address on the first TURN server that answers (RFC 8656 section 7).
+        """Allocate an address on the first TURN server that answers (RFC 8656, 7).
 
-        Those over UDP get a head start: through TCP, a lost packet holds up all that follow.
+        Servers over UDP get a head start: through TCP, a lost packet delays all that follow.
         """
         attempts: list[tuple[float, Callable[[], Coroutine[Any, Any, IceProtocol]]]] = []
         previous = -1
@@ -310,7 +309,7 @@ class Gatherer:
             self._ice._protocols.append(relay)
             self._use(relay.local_candidate)
             if self._described:
-                # Checks may run already: pair what the other side has told so far.
+                # Checks may already run: pair the candidates that the peer has signaled so far.
                 for remote in self._ice.remote_candidates:
                     self._ice._pair_remote_candidate(remote)
                 self._ice.sort_check_list()
@@ -320,7 +319,7 @@ class Gatherer:
         host, port = relay.transport.get_extra_info("sockname")
         related = relay.transport.get_extra_info("related_address")
         if self._relay_only or self._hide_hosts:
-            # The related address would show what the policy hides (RFC 9429 section 3.5.3).
+            # The related address would reveal the hidden address (RFC 9429, 3.5.3).
             related = _hidden(host)
         relay.local_candidate = Candidate(
             foundation=candidate_foundation("relay", "udp", host),
@@ -337,7 +336,7 @@ class Gatherer:
 
 
 def local_preference(candidate: Candidate) -> int:
-    """What tells a candidate's priority from those of its type (RFC 8445 section 5.1.2.1)."""
+    """Return the local preference in a candidate's priority (RFC 8445, 5.1.2.1)."""
     return candidate.priority >> 8 & 0xFFFF
 
 
@@ -353,10 +352,10 @@ async def _ask(protocol: IceProtocol, address: tuple[str, int]) -> tuple[str, in
 
 
 def _cost(endpoint: Endpoint) -> int:
-    """Of what lies between us and the relay: 0 UDP, 1 TCP, 2 TLS."""
+    """Return the cost of the transport to the relay: 0 UDP, 1 TCP, 2 TLS."""
     return 2 if endpoint.tls else 1 if endpoint.transport == "tcp" else 0
 
 
 def _hidden(host: str) -> tuple[str, int]:
-    """What stands in the place of a related address (RFC 8839 section 5.1)."""
+    """Return the placeholder for a hidden related address (RFC 8839, 5.1)."""
     return ("::", 9) if ":" in host else ("0.0.0.0", 9)

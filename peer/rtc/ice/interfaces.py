@@ -1,4 +1,4 @@
-"""Which of this machine's addresses to offer, and in which order."""
+"""Selection and order of this host's addresses for candidates."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import ifaddr
 __all__ = ["MAX_HOSTS", "default_interfaces", "interface_names", "is_bridge", "ordered"]
 
 MAX_HOSTS: Final = 16
-"""Addresses that are offered; each costs a socket, and checks to each of the other side's."""
+"""Addresses that are offered; each costs a socket, and checks to each address of the peer."""
 
 _BRIDGES: Final = re.compile(
     r"docker|br-|veth|virbr|vnet|lxc|lxd|incus|cni|cali|flannel|podman|vmnet|vboxnet"
     r"|vEthernet \((?:Default Switch|WSL)|bridge1\d\d"
 )
-"""How programs that run containers and virtual machines name what they are reached by."""
+"""Names of interfaces of programs that run containers and virtual machines."""
 _ROUTES: Final = Path("/proc/thread-self/net/route")
 
 
 def interface_names() -> dict[str, str]:
-    """The name of the interface of each of this machine's addresses."""
+    """Return the interface name of each address of this host."""
     return {
         ip.ip if isinstance(ip.ip, str) else ip.ip[0]: str(adapter.nice_name)
         for adapter in ifaddr.get_adapters()
@@ -33,7 +33,7 @@ def interface_names() -> dict[str, str]:
 
 
 def default_interfaces() -> set[str]:
-    """The interfaces that default routes of IPv4 lead through, where the system shows them."""
+    """Return the interfaces of IPv4 default routes, where the system shows them."""
     if sys.platform != "linux":
         return set()
     try:
@@ -44,9 +44,9 @@ def default_interfaces() -> set[str]:
 
 
 def is_bridge(name: str, defaults: Iterable[str]) -> bool:
-    """Whether an interface leads to nothing but containers and virtual machines of this machine.
+    """Return whether an interface leads only to containers and virtual machines of this host.
 
-    Where a default route goes through it (a router's `br-lan`, a container's `veth`), it does not.
+    An interface with a default route (a router's `br-lan`, a container's `veth`) leads elsewhere.
     """
     return name not in defaults and _BRIDGES.match(name) is not None
 
@@ -54,10 +54,10 @@ def is_bridge(name: str, defaults: Iterable[str]) -> bool:
 def ordered(
     addresses: Iterable[str], names: Mapping[str, str], defaults: set[str]
 ) -> tuple[list[str], set[str]]:
-    """Addresses in the order of preference, at most `MAX_HOSTS`, and those of bridges among them.
+    """Return at most `MAX_HOSTS` addresses by preference, and those of bridges among them.
 
-    Those that default routes lead through come first, and bridges last: nobody else is behind
-    them, and two machines with Docker both have the same address there.
+    Interfaces of default routes come first, and bridges last: no other host is behind them, and two
+    hosts with Docker have the same address there.
     """
 
     def rank(address: str) -> int:

@@ -1,10 +1,10 @@
-"""Finding the address behind a `.local` candidate (RFC 6762).
+"""Resolution of `.local` candidates (RFC 6762).
 
-Browsers hide their local addresses behind random names
-(draft-ietf-mmusic-mdns-ice-candidates). aioice can look them up, but with dnspython 2.9.1
-and later it cannot parse Chromium's answers, which compress a name in an NSEC record
-(RFC 6762 section 18.14 allows it), and it asks once only, which Firefox often misses. This
-module asks several times, on every interface, and reads nothing but the A and AAAA records.
+Browsers hide their local addresses behind random names (draft-ietf-mmusic-mdns-ice-candidates).
+aioice can look them up, but with dnspython 2.9.1 and later it cannot parse Chromium's answers,
+which compress a name in an NSEC record (RFC 6762, 18.14 allows it), and it asks only once, which
+Firefox often misses. This module asks several times, on every interface, and reads only A and AAAA
+records.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ QUERY_TIMES = (0.0, 0.25, 0.5, 1.0)
 """Seconds after the start of a lookup at which the question is sent."""
 LOOKUP_TIMEOUT = 3.0
 MAX_DATAGRAM = 9000
-"""Bytes of a message (RFC 6762 section 17)."""
+"""Bytes of a message (RFC 6762, 17)."""
 MAX_RECORDS = 64
 MAX_NAME = 255
-"""Bytes of a name (RFC 1035 section 2.3.4); a chain of pointers has no more links either."""
+"""Bytes of a name (RFC 1035, 2.3.4); a chain of pointers has no more links either."""
 
 TYPE_A = 1
 TYPE_AAAA = 28
@@ -39,7 +39,7 @@ CLASS_IN = 1
 
 
 def build_query(name: str, record: int = TYPE_A) -> bytes:
-    """One question, for a multicast answer (RFC 6762 section 5.2, RFC 1035 section 4)."""
+    """Return one question for a multicast answer (RFC 6762, 5.2; RFC 1035, 4)."""
     labels = b"".join(
         bytes([len(label)]) + label.encode("ascii") for label in name.rstrip(".").split(".")
     )
@@ -47,9 +47,9 @@ def build_query(name: str, record: int = TYPE_A) -> bytes:
 
 
 def parse_answers(datagram: bytes) -> Iterator[tuple[str, str]]:
-    """The (name in lower case, address) pairs of a response.
+    """Yield the (name in lower case, address) pairs of a response.
 
-    Anything that is not a well-formed response yields nothing from where it goes wrong.
+    A malformed response yields nothing from its first error on.
     """
     if not 12 <= len(datagram) <= MAX_DATAGRAM:
         return
@@ -66,7 +66,7 @@ def parse_answers(datagram: bytes) -> Iterator[tuple[str, str]]:
             position += 10
             data = datagram[position : position + length]
             position += length
-            # The top bit of the class asks to flush caches (RFC 6762 section 10.2).
+            # The top bit of the class asks to flush caches (RFC 6762, 10.2).
             if rdclass & 0x7FFF != CLASS_IN:
                 continue
             if kind == TYPE_A and len(data) == 4:
@@ -90,7 +90,7 @@ def _skip_name(datagram: bytes, position: int) -> int:
 
 
 def _read_name(datagram: bytes, position: int) -> tuple[str, int]:
-    """Read a name, following compression pointers backwards only (RFC 1035 section 4.1.4)."""
+    """Read a name, following compression pointers backwards only (RFC 1035, 4.1.4)."""
     end = _skip_name(datagram, position)
     labels: list[str] = []
     limit = position
@@ -113,10 +113,10 @@ def _read_name(datagram: bytes, position: int) -> tuple[str, int]:
 
 
 class MdnsResolver(asyncio.DatagramProtocol):
-    """Asks the local network for addresses; opens its socket with the first question."""
+    """Resolves names on the local network; the first call opens its socket."""
 
     def __init__(self, interfaces: Sequence[str]) -> None:
-        """Make a resolver that asks on the interfaces with these IPv4 addresses."""
+        """Create a resolver for the interfaces with these IPv4 addresses."""
         self._interfaces = [address for address in interfaces if "." in address]
         self._waiters: dict[str, set[asyncio.Future[str]]] = {}
         self._transport: asyncio.DatagramTransport | None = None
@@ -125,7 +125,7 @@ class MdnsResolver(asyncio.DatagramProtocol):
         self._closed = False
 
     async def resolve(self, name: str) -> str | None:
-        """Look a name up; None if nobody answers within a few seconds, or after `close`."""
+        """Return the address of a name; None without an answer within `LOOKUP_TIMEOUT`."""
         try:
             await self._open()
         except OSError as error:
@@ -151,7 +151,7 @@ class MdnsResolver(asyncio.DatagramProtocol):
                 self._waiters.pop(key, None)
 
     async def close(self) -> None:
-        """Close the socket; lookups that still run must have been cancelled before."""
+        """Close the socket; cancel running lookups before."""
         self._closed = True
         async with self._opening:
             if self._transport is not None and self._lost is not None:
@@ -162,19 +162,22 @@ class MdnsResolver(asyncio.DatagramProtocol):
     # asyncio.DatagramProtocol
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Deliver the addresses of a response to the lookups that wait for them."""
         if not self._waiters:
-            return  # the socket stays open, and others' answers come all the time
+            return  # the socket stays open, and receives answers to other hosts
         for name, address in parse_answers(data):
             if ipaddress.ip_address(address).is_multicast:
-                continue  # checks would go to everybody
+                continue  # checks would be sent to every host
             for waiter in self._waiters.get(name, ()):
                 if not waiter.done():
                     waiter.set_result(address)
 
     def error_received(self, exc: Exception) -> None:
+        """Log an error of the socket."""
         logger.debug("mDNS: %s", exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Report the end of the socket to `close`."""
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 

@@ -1,4 +1,4 @@
-"""Trying several ways to the same thing, one after the other without waiting for failures."""
+"""Staggered parallel attempts (RFC 8305, 5)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ async def race(
 ) -> Result:
     """Return what the first attempt that succeeds returns.
 
-    Each begins when all before it have failed, or have had a head start (RFC 8305 section 5 does
-    so with connections). When this ends, in whatever way, all of them have ended, too.
+    Each starts when all before it have failed, or have had a head start (RFC 8305, 5). All of them
+    have ended when this function returns or raises.
 
     Args:
-        attempts: Seconds of head start that those before get, and what to do.
-        foreseen: Errors that mean that an attempt has failed.
-        discard: Called with what came of an attempt that succeeded beside the first.
+        attempts: Head start of the earlier attempts in seconds, and the function to call.
+        foreseen: Errors of a failed attempt.
+        discard: Called with the result of an attempt that succeeded in addition to the first.
 
     Raises:
-        Exception: One of `foreseen`, of the last that failed; `OSError` if there was none.
+        Exception: One of `foreseen`, of the last failure; `OSError` without any attempt.
     """
     running: set[asyncio.Task[Result]] = set()
     waiting = list(attempts)[::-1]
@@ -64,7 +64,7 @@ def _winner(
     running: set[asyncio.Task[Result]],
     foreseen: tuple[type[Exception], ...],
 ) -> tuple[asyncio.Task[Result] | None, Exception | None]:
-    """One that succeeded, or the error of one that failed; those are no longer running."""
+    """Return a task that succeeded, or the error of one that failed."""
     error: Exception | None = None
     for task in done:
         try:

@@ -1,6 +1,6 @@
 """Allocations on TURN servers (RFC 8656), with aioice's clients.
 
-What a server or a peer behind it sends is looked at before aioice reads it, as on our own sockets.
+Datagrams of a server, or of a peer behind it, are checked before aioice reads them.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ __all__ = ["RelayTransport", "allocate"]
 logger = logging.getLogger(__name__)
 
 DELETE_TIMEOUT = 1.0
-"""Seconds that giving an allocation back to a TURN server may take (a dead one never answers)."""
+"""Time limit for deleting an allocation, seconds; a dead server never answers."""
 HEAD_START = 0.1
-"""Seconds that an address of a server gets before the next one is tried beside it."""
+"""Head start of an address of a server before the next one is tried, seconds."""
 MIN_LIFETIME = 30
-"""Seconds of an allocation, whatever the server says."""
+"""Lower bound for the lifetime of an allocation, seconds."""
 MAX_MESSAGE = 65535
-"""Bytes of a STUN message of a server, which may carry a whole datagram."""
+"""Bytes of a STUN message of a server, which may contain a whole datagram."""
 
 _FRAME = Struct("!HH")
 
 
 class _Client:
-    """What both kinds of clients do otherwise than aioice's."""
+    """Differences of both kinds of clients from aioice's."""
 
     async def delete(self) -> None:
-        """Give the allocation back within a bounded time, also to a dead server."""
+        """Delete the allocation within a time limit."""
         try:
             async with asyncio.timeout(DELETE_TIMEOUT):
                 await super().delete()  # type: ignore[misc]  # of the aioice class mixed in
@@ -49,7 +49,7 @@ class _Client:
             logger.info("the TURN server did not confirm the end of the allocation")
 
     async def request(self, request: stun.Message) -> tuple[stun.Message, tuple[str, int]]:
-        """Ask the server; a lifetime of nothing would have it asked again without a pause."""
+        """Send a request; raise a zero lifetime, which would cause refreshes without pause."""
         result: tuple[stun.Message, tuple[str, int]] = await super().request(request)  # type: ignore[misc]
         attributes = result[0].attributes
         if "LIFETIME" in attributes:
@@ -57,7 +57,7 @@ class _Client:
         return result
 
     def abandon(self) -> None:
-        """Give back what the server may have granted meanwhile, without waiting for an answer."""
+        """Delete an allocation that the server may have granted, without waiting for an answer."""
         client = cast(turn.TurnClientMixin, self)
         if client.integrity_key is None or client.refresh_task is not None:
             return
@@ -70,22 +70,22 @@ class _Client:
         client._send(bytes(request))
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
-        """Take what claims to be the server's; raises nothing, whatever it is."""
+        """Process a datagram from the address of the server, without raising."""
         data = cast(bytes, data)
         if not (len(data) >= 4 and turn.is_channel_data(data)) and not is_stun(data, MAX_MESSAGE):
             return
         try:
             super().datagram_received(data, addr)  # type: ignore[misc]
         except Exception:
-            # The seam between strangers and aioice, as in `ice.IceProtocol`.
+            # The boundary between strangers and aioice, as in `IceProtocol`.
             logger.debug("aioice cannot take what a TURN server sent", exc_info=True)
 
 
 class UdpClient(_Client, turn.TurnClientUdpProtocol):
-    """A client that talks to its server over UDP."""
+    """A client over UDP."""
 
     def error_received(self, exc: Exception) -> None:
-        """The system says that the server's port is closed."""
+        """Handle an ICMP port unreachable of the server."""
         receiver = self.receiver
         if isinstance(exc, ConnectionRefusedError) and isinstance(receiver, IceProtocol):
             receiver.receiver.doubt(
@@ -94,14 +94,14 @@ class UdpClient(_Client, turn.TurnClientUdpProtocol):
 
 
 class TcpClient(_Client, turn.TurnClientTcpProtocol):
-    """A client that talks to its server over TCP or TLS."""
+    """A client over TCP or TLS."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._stream = bytearray()
 
     def data_received(self, data: bytes) -> None:
-        """Cut the stream into messages (RFC 8656 section 12.5, RFC 8489 section 6.2.2)."""
+        """Cut the stream into messages (RFC 8656, 12.5; RFC 8489, 6.2.2)."""
         self._stream += data
         at = 0
         while len(self._stream) - at >= _FRAME.size and not self.transport.is_closing():
@@ -120,7 +120,7 @@ class TcpClient(_Client, turn.TurnClientTcpProtocol):
 
 
 class RelayTransport(turn.TurnTransport):
-    """aioice's transport over an allocation, with the method of transports that it lacks."""
+    """aioice's transport over an allocation, with `is_closing`, which it lacks."""
 
     def __init__(self, client: UdpClient | TcpClient) -> None:
         super().__init__(client)
@@ -128,21 +128,21 @@ class RelayTransport(turn.TurnTransport):
         self._was_closed = False
 
     def is_closing(self) -> bool:
-        """See `asyncio.BaseTransport.is_closing`."""
+        """Return whether the allocation or its carrier is closed."""
         return self._was_closed or self.carrier.is_closing()
 
     def close(self) -> None:
-        """See `aioice.turn.TurnTransport.close`."""
+        """Close, and delete the allocation."""
         self._was_closed = True
         super().close()
 
 
 async def allocate(endpoint: Endpoint, ice: IceConnection) -> IceProtocol:
-    """Get an allocation on a TURN server, through whichever of its addresses answers first.
+    """Return an allocation on a TURN server, through the first of its addresses that answers.
 
     Raises:
-        OSError: the server cannot be reached, or its answer lacks what it must have.
-        aioice.stun.TransactionError: it refuses, or does not answer.
+        OSError: The server cannot be reached, or its answer is incomplete.
+        aioice.stun.TransactionError: It refuses, or does not answer.
     """
     addresses = await look_up(endpoint.host)
     return await race(
@@ -186,7 +186,7 @@ async def _allocate_at(endpoint: Endpoint, host: str, ice: IceConnection) -> Ice
         protocol = IceProtocol(ice)
         await RelayTransport(inner)._connect(protocol)
     except BaseException:
-        # A refusal, or another server was faster: neither a socket nor an allocation may stay.
+        # Refused, or another server was faster: release the socket and the allocation.
         inner.abandon()
         carrier.close()
         raise

@@ -1,4 +1,4 @@
-"""Taking the other side's candidates: in order, so many and no more, `.local` names looked up."""
+"""Intake of the peer's candidates: bounded, with lookup of `.local` names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Intake"]
 logger = logging.getLogger(__name__)
 
 MAX_EARLY = 64
-"""Candidates that are kept until there is a description that they belong to."""
+"""Candidates that are kept until their description is applied."""
 MAX_CANDIDATES = 256
-"""Candidates that are tried; each costs packets to wherever it says."""
+"""Candidates that are tried; each causes packets to its address."""
 MAX_NAMES = 16
-"""Names among them that are looked up; each costs packets to everybody on the local network."""
-# What aiortc raises when it is fed what it does not expect, or when it is closed.
+"""Names that are looked up; each causes multicasts on the local network."""
+# Exceptions of aiortc for unexpected input, or after it is closed.
 _ERRORS = (ValueError, AssertionError, LookupError, AttributeError, TypeError)
 
 
 class Intake:
-    """Hands candidates on to one connection; each lookup runs beside the others."""
+    """Adds candidates to one connection; lookups run in parallel."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Intake:
         addresses: Callable[[], list[str]],
         on_candidate: Callable[[Candidate], None],
     ) -> None:
-        """Begin to keep them.
+        """Prepare; candidates are kept until `begin`.
 
         Args:
-            pc: What they are handed on to.
-            relay_only: Names are not looked up: a TURN server must not learn what they hide.
-            addresses: Tells this machine's addresses, whose networks are asked for names.
-            on_candidate: Told each that is handed on.
+            pc: The connection.
+            relay_only: Do not look names up: a TURN server must not learn the hidden addresses.
+            addresses: Returns this host's addresses, on whose networks names are looked up.
+            on_candidate: Called with each candidate that is added.
         """
         self._pc = pc
         self._relay_only = relay_only
@@ -56,7 +56,7 @@ class Intake:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, candidate: Candidate) -> None:
-        """Hand one on, once `begin` has been called."""
+        """Add a candidate, or keep it until `begin`."""
         if self._mid is None:
             if len(self._early) < MAX_EARLY:
                 self._early.append(candidate)
@@ -68,7 +68,7 @@ class Intake:
             task.add_done_callback(self._tasks.discard)
 
     def begin(self, mid: str) -> None:
-        """The description was applied: its section has this name."""
+        """Add the kept candidates: the description was applied, with this `mid`."""
         self._mid = mid
         early, self._early = self._early, []
         for candidate in early:
@@ -107,9 +107,9 @@ class Intake:
             logger.info("ignoring a candidate: %s", error)
 
     async def _resolve(self, name: str) -> str | None:
-        """The address behind a `.local` name; None if it cannot be found.
+        """Return the address of a `.local` name; None if it cannot be resolved.
 
-        Nothing is lost then: the other side reaches us and we learn its address from that.
+        The peer may still reach us, which reveals its address.
         """
         self._names.add(name)
         if self._relay_only or len(self._names) > MAX_NAMES:

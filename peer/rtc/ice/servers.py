@@ -1,4 +1,4 @@
-"""STUN and TURN servers as endpoints to talk to, and looking up their addresses."""
+"""Endpoints of STUN and TURN servers, and lookup of their addresses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Endpoint", "ServerEntry", "endpoints", "in_turn", "look_up"]
 MAX_ADDRESSES = 6
 """Addresses of one name that are tried."""
 MAX_ENDPOINTS = 8
-"""Endpoints of each kind that are asked. Browsers warn from five on; more only slow things down."""
+"""Endpoints of each kind that are asked; browsers warn from five on."""
 
 _URL = re.compile(
     r"(?P<scheme>stun|turn|turns):(?P<host>\[[^\]]+\]|[^:?\[\]]+)(?::(?P<port>\d+))?"
@@ -28,14 +28,19 @@ _URL = re.compile(
 
 
 class ServerEntry(Protocol):
-    """One entry of the list that the signaling server hands out."""
+    """One entry of the list that the signaling server returns."""
 
     @property
-    def urls(self) -> tuple[str, ...]: ...
+    def urls(self) -> tuple[str, ...]:
+        """URLs (RFC 7064, RFC 7065)."""
+
     @property
-    def username(self) -> str | None: ...
+    def username(self) -> str | None:
+        """User name for TURN."""
+
     @property
-    def credential(self) -> str | None: ...
+    def credential(self) -> str | None:
+        """Password for TURN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Endpoint:
     """One address and transport of a STUN or TURN server (RFC 7064, RFC 7065).
 
     Attributes:
-        url: as it was listed, for people.
+        url: As listed, for people.
     """
 
     url: str
@@ -57,9 +62,9 @@ class Endpoint:
 
 
 def endpoints(servers: Iterable[ServerEntry]) -> tuple[list[Endpoint], list[Endpoint]]:
-    """Sort the listed servers into STUN and TURN endpoints, without repetitions.
+    """Return the STUN and the TURN endpoints of the listed servers, without duplicates.
 
-    URLs that aioice cannot speak to (`stuns:`, `turns:` over UDP) are left out.
+    URLs that aioice does not support (`stuns:`, `turns:` over UDP) are omitted.
     """
     found: dict[Literal["stun", "turn"], dict[Endpoint, None]] = {"stun": {}, "turn": {}}
     for server in servers:
@@ -89,13 +94,13 @@ def _endpoint(url: str, username: str | None, credential: str | None) -> Endpoin
 
 
 async def look_up(host: str) -> list[str]:
-    """Find the addresses of a host, those of both families in turn (RFC 8305 section 4).
+    """Return the addresses of a host, alternating between families (RFC 8305, 4).
 
     The system's resolver can block for many seconds when the network is gone. In the event
     loop's own thread pool that would delay `asyncio.run` at exit; hence a daemon thread.
 
     Raises:
-        OSError: if the name has no address.
+        OSError: The name has no address.
     """
     try:
         return [str(ipaddress.ip_address(host))]
@@ -121,7 +126,7 @@ async def look_up(host: str) -> list[str]:
             result = error
         except UnicodeError:
             result = OSError(f"{host!r} is not a host name")
-        # The loop may have been closed meanwhile: nobody waits for the answer then.
+        # The loop may have been closed meanwhile; then nothing waits for the answer.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, result)
 
@@ -130,7 +135,7 @@ async def look_up(host: str) -> list[str]:
 
 
 def in_turn(addresses: Iterable[str]) -> list[str]:
-    """One address of each family after the other, at most `MAX_ADDRESSES`, each once.
+    """Alternate between address families; return at most `MAX_ADDRESSES` distinct addresses.
 
     The first one stays the first: the system has sorted them (RFC 6724).
     """

@@ -1,4 +1,4 @@
-"""When to stop looking for a path: once both sides have told all their candidates in vain."""
+"""The decision to give up ICE, after both sides have signaled all candidates."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .diagnosis import GatheredCandidates, advice, hopeless
 __all__ = ["Verdict"]
 
 CHECKS = 6.5
-"""Seconds that checks get in all: each is sent six times by then, and so are the other side's."""
+"""Seconds for all checks; each side has sent each check six times by then."""
 SETTLED = 2.5
-"""Seconds they get after the last candidate, or after the news that it was the last."""
+"""Seconds for checks after the last candidate, or after its announcement."""
 AT_ONCE = 0.5
-"""Seconds where no candidate has a counterpart: the other side may know one of ours by a check."""
+"""Seconds when no candidate has a counterpart: a check may still reveal one."""
 MAX_KEPT = 256
-"""Candidates of one side that are kept to judge from."""
+"""Candidates of one side that are kept."""
 
 
 class Verdict:
-    """Collects what both sides tell, and calls once it is certain that nothing will come of it."""
+    """Collects the candidates of both sides, and reports when no path is possible."""
 
     def __init__(self, is_open: Callable[[], bool], on_no_path: Callable[[], None]) -> None:
-        """Begin to collect.
+        """Start to collect.
 
         Args:
-            is_open: Whether there is no path yet, and no check has been answered either.
-            on_no_path: Called once, when there will be none.
+            is_open: Returns whether there is neither a path nor an answered check yet.
+            on_no_path: Called once, when no path is possible.
         """
         self._loop = asyncio.get_running_loop()
         self._is_open = is_open
@@ -41,38 +41,38 @@ class Verdict:
         self._timer: asyncio.TimerHandle | None = None
 
     def told(self, *candidates: Candidate) -> None:
-        """We have told these."""
+        """Add signaled candidates of ours."""
         self._ours += candidates[: MAX_KEPT - len(self._ours)]
         self._consider()
 
     def heard(self, *candidates: Candidate) -> None:
-        """The other side has told these."""
+        """Add candidates of the peer."""
         self._theirs += candidates[: MAX_KEPT - len(self._theirs)]
         self._consider()
 
     def told_all(self) -> None:
-        """We have told that no more come."""
+        """Note that we have no more candidates."""
         self._we_ended = True
         self._consider()
 
     def heard_all(self) -> None:
-        """The other side has told that no more come."""
+        """Note that the peer has no more candidates."""
         self._they_ended = True
         self._consider()
 
     def begin(self) -> None:
-        """Both descriptions are known: checks run from now on."""
+        """Start the time limits: both descriptions are known, so checks run."""
         self._began_at = self._loop.time()
         self._consider()
 
     def close(self) -> None:
-        """Judge no more."""
+        """Stop."""
         if self._timer is not None:
             self._timer.cancel()
         self._began_at = None
 
     def advice(self, *, servers: bool) -> str:
-        """Why there is no path, for people; see `diagnosis.advice`."""
+        """Return the reason and a remedy, for people (`diagnosis.advice`)."""
         return advice(
             GatheredCandidates(tuple(self._ours), servers), GatheredCandidates(tuple(self._theirs))
         )

@@ -1,4 +1,4 @@
-"""Congestion control as a plug: see :mod:`peer.sctp.congestion.base`."""
+"""Exchangeable congestion control; :mod:`peer.sctp.congestion.base` is the interface."""
 
 from __future__ import annotations
 

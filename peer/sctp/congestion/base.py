@@ -1,9 +1,8 @@
-"""
-The seam between the association and congestion control.
+"""The interface between the association and congestion control.
 
-The association finds out what was delivered and what was lost; a controller turns that into
-two numbers it may read at any time, a window and a rate. A controller never sees chunks,
-timers or datagrams, so each can be driven by hand in a test.
+The association reports deliveries and losses; a controller derives a window and a rate, which the
+association may read at any time. A controller sees no chunks, timers or datagrams, so a test can
+drive it by hand.
 
 All sizes are **wire bytes**: the SCTP datagram plus ``SctpConfig.overhead`` (DTLS, UDP and IP
 headers), because that is what a link's queue counts. All times are monotonic seconds.
@@ -30,8 +29,7 @@ __all__ = [
 
 @dataclass(slots=True, eq=False)
 class SendSnapshot:
-    """
-    What all packets of one burst share: the connection's counters when it was sent.
+    """The connection's counters when a burst was sent, which all its packets share.
 
     One record per burst, not five fields per packet (draft-ietf-ccwg-bbr, 4.1.1.2.2: the
     per-packet state of delivery rate estimation).
@@ -50,20 +48,20 @@ class SendSnapshot:
     lost: int
     """Bytes declared lost since the association began."""
     app_limited: bool
-    """The rate measured over this burst shows what the application offered, not the path."""
+    """Whether a rate measured over this burst reflects the application's offer, not the path."""
 
 
 @dataclass(slots=True, eq=False)
 class AckSample:
-    """One SACK that delivered something for the first time."""
+    """The effect of one SACK that acknowledged data for the first time."""
 
     now: float
     acked: int
     """Bytes delivered for the first time by this SACK."""
     lost: int
-    """Bytes this SACK made us declare lost (already told by ``on_loss``)."""
+    """Bytes declared lost because of this SACK (already reported by ``on_loss``)."""
     in_flight: int
-    """Bytes in flight after this SACK, losses taken out."""
+    """Bytes in flight after this SACK, without the lost ones."""
     prior_in_flight: int
     """Bytes in flight before this SACK."""
     delivered: int
@@ -71,7 +69,7 @@ class AckSample:
     lost_total: int
     """Bytes declared lost since the association began."""
     snapshot: SendSnapshot
-    """The burst of the most recently sent packet that this SACK delivered."""
+    """Snapshot of the most recently sent packet that this SACK acknowledged."""
     rate: float
     """Delivery rate over that packet's round trip, bytes per second; 0.0 when unknown."""
     rtt: float
@@ -81,7 +79,7 @@ class AckSample:
     min_rtt: float
     """Lowest round trip since the association began; ``inf`` before the first measurement."""
     app_limited: bool
-    """The application (or the peer's window), not the path, limits what is sent now."""
+    """Whether the application or the peer's window, not the path, limits sending now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,58 +90,52 @@ class LossSample:
     lost: int
     """Bytes declared lost now."""
     in_flight: int
-    """Bytes in flight after taking the lost ones out."""
+    """Bytes in flight without the lost ones."""
     lost_total: int
     """Bytes declared lost since the association began, these included."""
     delivered: int
     """Bytes delivered since the association began."""
     snapshot: SendSnapshot
-    """The burst of the most recently sent of the lost packets."""
+    """Snapshot of the most recently sent of the lost packets."""
 
 
 class CongestionController(Protocol):
-    """Decides how much may be in flight and how fast it may leave."""
+    """Decides how much data may be in flight and how fast it leaves."""
 
     name: str
     cwnd: int
-    """Bytes that may be in flight. Read before every burst; may be overshot by one packet."""
+    """Bytes that may be in flight. Read before every burst; one packet may exceed it."""
     pacing_rate: float
-    """Bytes per second to leave at; ``inf`` leaves pacing out. Read before every burst."""
+    """Sending rate, bytes per second; ``inf`` disables pacing. Read before every burst."""
     quantum: int
-    """Bytes worth waking up for: the pacer lets packets out in bursts of about this size."""
+    """Size of a paced burst, bytes."""
     slack: float
-    """Bytes that may be made up, a little faster than the rate, after the machine stalled us."""
+    """Bytes that may be sent a little faster than the rate after this process was stalled."""
 
     def on_sent(
         self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
     ) -> None:
-        """
-        Fires once after each burst of first transmissions and retransmissions.
+        """Take in a burst that was sent, of first transmissions and retransmissions.
 
         Args:
             now: Monotonic time in seconds.
             sent: Bytes of the burst.
-            in_flight: Bytes in flight before the burst; 0 means that the path was idle.
+            in_flight: Bytes in flight before the burst; 0 when the path was idle.
             app_limited: The burst ended because there was nothing more to send.
-            late: Our machine stalled us, and we are making up for it (see ``slack``).
+            late: The process was stalled, and makes up for it (see ``slack``).
         """
 
     def on_ack(self, sample: AckSample) -> None:
-        """Fires once for each SACK that delivered something for the first time."""
+        """Take in a SACK that acknowledged data for the first time."""
 
     def on_loss(self, sample: LossSample) -> None:
-        """Fires when packets are declared lost by time or by later deliveries."""
+        """Take in packets that are declared lost, by time or by later deliveries."""
 
     def on_spurious_loss(self, *, now: float) -> None:
-        """
-        Fires when everything declared lost since the last reduction was delivered after all.
-
-        The controller restores what it had before that reduction.
-        """
+        """Undo the last reduction: everything declared lost since then has arrived."""
 
     def on_timeout(self, *, now: float, in_flight: int) -> None:
-        """
-        Fires when T3-rtx expires (RFC 9260, 6.3.3): nothing was heard through several probes.
+        """React to the expiry of T3-rtx (RFC 9260, 6.3.3), after several probes without answer.
 
         Args:
             now: Monotonic time in seconds.
@@ -151,15 +143,15 @@ class CongestionController(Protocol):
         """
 
     def on_mss(self, mss: int) -> None:
-        """Fires when path MTU discovery changed the size of a full packet."""
+        """Take in a new size of a full packet, wire bytes."""
 
     def trace(self) -> dict[str, float | str]:
-        """What a plot or a log would show of the inner state, by name."""
+        """Return internal variables by name, for a plot or a log."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathProfile:
-    """What a controller may know when it is made."""
+    """The parameters of a new controller."""
 
     mss: int
     """Wire bytes of a full packet."""
@@ -169,8 +161,8 @@ class PathProfile:
     stay small (about 16 packets), because their socket buffers may hold only some 90 packets.
     """
     random: Callable[[int], bytes]
-    """Returns that many random bytes (for probing at times nobody else picks)."""
+    """Returns that many random bytes (for probing at times that other flows do not pick)."""
 
 
 ControllerFactory = Callable[[PathProfile], CongestionController]
-"""Makes the controller of an association, when it is established."""
+"""Called when an association is established; returns its controller."""

@@ -1,5 +1,4 @@
-"""
-BBR, version 3 (draft-ietf-ccwg-bbr): sends at the bandwidth it measured, and probes for more.
+"""BBR, version 3 (draft-ietf-ccwg-bbr): sends at the measured bandwidth, and probes for more.
 
 Theory of operation. `STARTUP` doubles the rate each round trip until the measured bandwidth stops
 growing or a round loses too much; `DRAIN` empties the queue this made. Then four phases take
@@ -10,8 +9,9 @@ turns, about every two to three seconds (:mod:`.probe_bw`)::
     REFILL (x1.0)  forgets short-term bounds and fills the pipe
     UP    (x1.25)  looks for more, until loss or a full pipe says stop
 
-`PROBE_RTT` drops the window for a moment when no low round trip was seen for five seconds. What
-is known of the path lives in :class:`.path_model.PathModel`, the departures from the draft too.
+`PROBE_RTT` drops the window for a moment when no low round trip was seen for five seconds.
+:class:`.path_model.PathModel` holds the estimates of the path, and documents the departures from
+the draft.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from .probe_bw import ProbeBandwidth
 __all__ = ["BBR"]
 
 PACING_MARGIN = 0.99
-"""Stay a little below the estimate, so that queues drain (draft, 5.6.2)."""
+"""Share of the estimate to send at, so that queues drain (draft, 5.6.2)."""
 PROBE_RTT_DURATION = 0.1
 """Seconds with a small window; half of the draft's, for links that must stay 95 % full."""
 SLACK_TIME = 0.05
-"""Longest stall of our machine that is made up for, seconds."""
+"""Longest stall of this process to make up for, seconds."""
 MIN_PIPE_PACKETS = 4
 FALSE_LOSS_ROUNDS = 3
-"""Round trips in which losses that ended STARTUP may prove to be none."""
+"""Round trips in which losses that ended STARTUP may prove spurious."""
 INITIAL_PACKETS = 32
 INITIAL_RTT = 0.005
 """Before a round trip is known the initial window leaves over this time, seconds."""
 
 
 class BBR:
-    """The default controller. Deterministic but for the random bytes of its profile."""
+    """The default controller, deterministic except for the random bytes of its profile."""
 
     name = "bbr"
 
@@ -67,7 +67,7 @@ class BBR:
 
     @property
     def phase(self) -> Phase:
-        """What we are doing."""
+        """The present phase."""
         return self._outside or self._cycle.phase
 
     # Hooks of `CongestionController`
@@ -75,6 +75,7 @@ class BBR:
     def on_sent(
         self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
     ) -> None:
+        """Take in a burst."""
         if late:
             self.model.was_late = True
         if in_flight == 0 and self._outside is None and self.model.known:
@@ -82,6 +83,7 @@ class BBR:
             self.pacing_rate = PACING_MARGIN * self.model.bw
 
     def on_ack(self, sample: AckSample) -> None:
+        """Take in a SACK."""
         model = self.model
         model.update(sample)
         if not model.known:
@@ -116,25 +118,30 @@ class BBR:
         self._set_cwnd(sample)
 
     def on_loss(self, sample: LossSample) -> None:
+        """Take in lost packets."""
         if self._outside is None:
             self._cycle.on_loss(sample, self.cwnd)
 
     def on_spurious_loss(self, *, now: float) -> None:
+        """Undo the last reduction."""
         self.model.restore_bounds()
         if self.model.rounds <= self._left_for_loss_in + FALSE_LOSS_ROUNDS:
             self._reenter_startup()
 
     def on_timeout(self, *, now: float, in_flight: int) -> None:
+        """React to T3-rtx."""
         self.model.save_bounds()
         self.cwnd = MIN_PIPE_PACKETS * self._mss
 
     def on_mss(self, mss: int) -> None:
+        """Take in a new packet size."""
         self._mss = self._cycle.mss = mss
         self._initial_cwnd = INITIAL_PACKETS * mss
         self.cwnd = max(self.cwnd, MIN_PIPE_PACKETS * mss)
         self._set_quantum()
 
     def trace(self) -> dict[str, float | str]:
+        """Return internal variables by name."""
         return {
             "phase": self.phase.value,
             "cwnd": self.cwnd,
@@ -162,7 +169,7 @@ class BBR:
             self._outside = Phase.DRAIN
 
     def _reenter_startup(self) -> None:
-        """Losses that ended STARTUP were none: the path reorders (draft, 5.5.10.1)."""
+        """Resume STARTUP: the losses that ended it were spurious (draft, 5.5.10.1)."""
         self._left_for_loss_in = -math.inf
         self.model.inflight_hi = math.inf
         self._pipe.reset(self.model.max_bw)
@@ -234,10 +241,9 @@ class BBR:
         self.slack = self._slack()
 
     def _slack(self) -> float:
-        """
-        Bytes of lateness to make up: what the path is known to hold beyond its product.
+        """Return the bytes to make up after a stall: the known queue beyond the product.
 
-        None where the queue is short; UP, which is there to find out how much it is, may try.
+        0 where the queue is short; UP may exceed it, because it measures the queue.
         """
         model = self.model
         product = model.bdp(model.max_bw)

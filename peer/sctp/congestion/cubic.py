@@ -1,5 +1,4 @@
-"""
-CUBIC (RFC 9438) with HyStart++ (RFC 9406): what most of the internet's TCP does.
+"""CUBIC (RFC 9438) with HyStart++ (RFC 9406), as most TCP stacks use it.
 
 For comparison and for tests of fairness; it needs a loss-free path to be fast.
 """
@@ -56,9 +55,10 @@ class Cubic:
     def on_sent(
         self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
     ) -> None:
-        pass
+        """Take in a burst."""
 
     def on_ack(self, sample: AckSample) -> None:
+        """Take in a SACK."""
         in_recovery = sample.snapshot.sent_at <= self._recovery_started_at
         if not in_recovery and not sample.app_limited:
             if self.cwnd < self.ssthresh:
@@ -111,6 +111,7 @@ class Cubic:
                     self.ssthresh = self.cwnd
 
     def on_loss(self, sample: LossSample) -> None:
+        """Take in lost packets."""
         if sample.snapshot.sent_at <= self._recovery_started_at:
             return
         self._recovery_started_at = sample.now
@@ -126,6 +127,7 @@ class Cubic:
         self._epoch = None
 
     def on_spurious_loss(self, *, now: float) -> None:
+        """Undo the last reduction."""
         if self._undo is not None:
             cwnd, self.ssthresh, self._w_max = self._undo
             self.cwnd = max(self.cwnd, cwnd)
@@ -134,11 +136,13 @@ class Cubic:
             self._epoch = None
 
     def on_timeout(self, *, now: float, in_flight: int) -> None:
+        """React to T3-rtx."""
         self._reduce()
         self.cwnd = self._mss
         self._recovery_started_at = now
 
     def on_mss(self, mss: int) -> None:
+        """Take in a new packet size."""
         self.cwnd = max(self.cwnd, 2 * mss)
         self._mss = mss
         self._set_quantum()
@@ -149,6 +153,7 @@ class Cubic:
             self.quantum = max(quantum, 2 * self._mss)
 
     def trace(self) -> dict[str, float | str]:
+        """Return internal variables by name."""
         return {
             "cwnd": self.cwnd,
             "ssthresh": self.ssthresh,

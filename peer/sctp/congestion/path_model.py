@@ -1,39 +1,40 @@
-"""
-What BBR believes of the path: its bandwidth, its round trip, and how much it holds.
+"""BBR's model of the path: bandwidth, round trip, and the volume that it holds.
 
-The measuring half of draft-ietf-ccwg-bbr (BBRv3, sections 5.5 and 5.6); :mod:`.bbr` is the half
+The measuring half of draft-ietf-ccwg-bbr (BBRv3, 5.5 and 5.6); :mod:`.bbr` is the half
 that acts on it. Rates are bytes per second, volumes wire bytes, times monotonic seconds.
 
 Departures from the draft, each for a measured reason (figures: ``bench/simulate.py``):
 
-- **What counts as congestion.** There any loss in a round lowers the short-term bounds and 2 % of
-  a flight lowers the long-term one, so paths that lose 2 to 5 % at random are given up (5 % over
-  100 Mbit: 14 % of the link). Here a loss counts by itself only while a *queue stands*: the round
-  trip is well above the lowest. Without one it counts by what it exceeds the path's background
-  loss, the rate seen while nothing queued (5 %: 95 % of what the link lets through).
-  Single long round trips are no queue, all of them for a while are: our machine may have stalled.
-- **Whose losses.** There a loss counts in the round that hears of it. Here what left before the
-  phase that gives back, in STARTUP or UP, does not count against the rate after it; other stacks'
-  SACKs tell of few gaps at a time and so of some losses rounds later (queue of 50 packets, to
-  libwebrtc: 80 to 88 % of the link).
-- **Not falling for ever.** There each such round takes 30 % until probing begins again. Here seven
-  tenths are kept until then, unless a tenth is lost (a third of both processors taken away, 1 %
-  of loss: 45 to 87 % of the link).
-- **Giving way.** The draft's flows meet only in losses, and a queue that somebody keeps standing
-  is left to stand. Here, while not probing, each round that never saw the queue empty lowers the
-  bandwidth acted on a little (two flows' queue: 29 to 11 ms, their shares after 10 s: 67:33 to
-  57:43), each that saw none takes some back (used of the link by two flows: 92 to 97 %), and
-  overfilling a queue while probing cuts it until the next time, as CUBIC would be (beside CUBIC,
-  queue of 0.4 bandwidth-delay products: 80 to 63 %). A queue that we made ourselves, making up
-  for a stall, is not taken for somebody else's.
-  Version 1 of BBR, the kernels' own, answers no loss, so giving way leaves us a sixth of a link
-  whose queue it can overfill. Insisting too was tried twice. The second time only after eight
+- **Congestion signal.** In the draft any loss in a round lowers the short-term bounds, and a loss
+of
+  2 % of the data in flight lowers the long-term bound, so paths that lose 2 to 5 % at random are
+  given up (5 % over 100 Mbit: 14 % of the link). Here a loss counts by itself only while a *queue
+  stands*: the round trip is well above the lowest. Without a queue only the excess over the path's
+  background loss counts, which is the rate seen while nothing queued (5 %: 95 % of what the link
+  lets through). Single long round trips are no queue, because this process may have stalled; all
+  round trips of a period are.
+- **Attribution of losses.** In the draft a loss counts in the round in which it is reported. Here
+  data sent before a DOWN phase, in STARTUP or UP, does not count against the rate after it; SACKs
+  of other stacks list few gaps at a time, and report some losses rounds later (queue of 50 packets,
+  to libwebrtc: 80 to 88 % of the link).
+- **Bounded decrease.** In the draft each such round takes 30 % until probing begins again. Here
+  seven tenths are kept until then, unless a tenth is lost (a third of both processors taken away,
+  1 % of loss: 45 to 87 % of the link).
+- **Yielding.** The draft's flows interact only through losses, and leave a standing queue of
+others.
+  Here, outside probing, each round that never saw the queue empty lowers the bandwidth acted on a
+  little (queue of two flows: 29 to 11 ms, their shares after 10 s: 67:33 to 57:43), each round
+  without a queue raises it (link used by two flows: 92 to 97 %), and overfilling a queue while
+  probing cuts it until the next probing, as CUBIC would (beside CUBIC, queue of 0.4 bandwidth-delay
+  products: 80 to 63 %). A queue that results from making up for a stall of ours does not count. BBR
+  version 1, as in kernels, does not react to loss, so yielding leaves us a sixth of a link whose
+  queue it can overfill. Insistence was tried twice. The second variant insisted only after eight
   lossy rounds that lost a tenth, and an examination (half the rate until the queue is empty) after
-  which losses came back; with another one every 10 to 20 s, which frees two of ours from each
-  other. Queues of a half and one product, begun together: 57 and 47 % in virtual time, but 23 to 29
-  and 33 % beside real kernels, for twice the loss and up to a sixth of our packets; and where we
-  begin ten seconds later it sees too little loss to notice (13 %). Asking for less loss makes
-  crowds of ours insist against each other. Not worth its risk.
+  which losses returned, and repeated the examination every 10 to 20 s, which frees two of our flows
+  from each other. Queues of a half and one product, started together: 57 and 47 % in virtual time,
+  but 23 to 29 and 33 % beside real kernels, for twice the loss and up to a sixth of our packets;
+  started ten seconds later it sees too little loss to notice (13 %). A lower threshold makes many
+  of our flows insist against each other. The gain does not justify the risk.
 """
 
 from __future__ import annotations
@@ -49,32 +50,32 @@ BETA = 0.7
 LOSS_THRESHOLD = 0.02
 """Loss beyond the background that means "too much in flight", as a share of what was sent."""
 MAX_BACKGROUND_LOSS = 0.06
-"""Never is more than this taken for the path's own loss: beyond, somebody floods a queue."""
+"""Upper bound of the path's own loss; a higher loss means that a queue overflows."""
 STARTUP_LOSS = 0.1
 """As `LOSS_THRESHOLD`, without a queue and before the path's own loss can be known."""
 CUT = 0.75
-"""What is left of the bounds after probing overfilled a queue."""
+"""Factor for the bounds after probing overfilled a queue."""
 YIELD_STEP = 0.95
 YIELD_FLOOR = 0.7
-"""Per round with a standing queue, and at most in a cycle, the bandwidth is lowered to this."""
+"""Factors for the bandwidth: per round with a standing queue, and the lowest in a cycle."""
 REGAIN_STEP = 1.01
-"""And raised to this per round that saw no queue."""
+"""Factor for the bandwidth per round without a queue."""
 FLOOD_LOSS = 0.1
-"""Loss in a round from which on nothing holds the bounds above what is delivered."""
+"""Loss in a round above which the bounds may fall to the delivered rate."""
 QUEUE_SHARE = 0.125
 QUEUE_MIN = 0.003
-"""A round trip longer than the lowest by this share and these seconds shows a standing queue."""
+"""Excess of a round trip over the lowest, as a share and in seconds, that shows a queue."""
 RECENT = 0.25
 """
 Part of a round trip over which the lowest one counts, when a queue is looked for. A machine that
 stalls makes single round trips long; only a queue makes all of them long.
 """
 QUEUE_LOSS = 8192
-"""Bytes a round may lose in a queue beyond the path's own loss."""
+"""Bytes that a round may lose in a queue beyond the path's own loss."""
 HEADROOM = 0.15
 """Share of the long-term bound left to others while cruising (draft, 2.8)."""
 MIN_RTT_WINDOW = 5.0
-"""A round trip that was the lowest seen is believed for so long (draft, 2.11)."""
+"""Lifetime of the lowest round trip, seconds (draft, 2.11)."""
 MIN_RTT_CONFIRMED = 1.02
 """Round trips up to this multiple of the lowest confirm it: no need for PROBE_RTT then."""
 
@@ -89,17 +90,17 @@ class _Losses:
         self.lost = 0
 
     def add(self, acked: int, lost: int) -> None:
-        """Count what one SACK told."""
+        """Count the bytes of one SACK."""
         self.moved += acked + lost
         self.lost += lost
 
     @property
     def share(self) -> float:
-        """Lost, of what was sent."""
+        """Lost share of the bytes sent."""
         return self.lost / self.moved if self.moved else 0.0
 
     def beyond(self, share: float) -> float:
-        """Bytes lost beyond such a share."""
+        """Return the bytes lost beyond such a share."""
         return self.lost - share * self.moved
 
 
@@ -107,8 +108,7 @@ class PathModel:
     """Filters over the samples of all SACKs."""
 
     def __init__(self, rtt_floor: float) -> None:
-        """
-        Start with no knowledge.
+        """Start with no knowledge.
 
         Args:
             rtt_floor: Round trips below this are counted as this: event loops and stretch SACKs
@@ -132,16 +132,16 @@ class PathModel:
         self._recent_since = 0.0
         self._lost_seen = 0
         self.was_late = False
-        """In this round we made up for a stall of our machine, which makes a queue too."""
+        """Whether this round made up for a stall of this process, which makes a queue, too."""
         self._late_before = self._round_was_late = False
         self._queued = _Losses()
         self._calm = _Losses()
         self._lowest_rtt = math.inf
         self.round_min_rtt = 0.0
         self.round_queued = _Losses()
-        """What the last full round moved and lost while a queue stood."""
+        """Bytes that the last full round moved and lost while a queue stood."""
         self.round_calm = _Losses()
-        """And without one."""
+        """The same, without a queue."""
         self.round_loss = 0.0
         """Share of the bytes of the last full round that was lost."""
         self.round_bytes = 0
@@ -163,12 +163,12 @@ class PathModel:
 
     @property
     def bw(self) -> float:
-        """Bandwidth to act on: the measured one, unless recent loss or queues say less."""
+        """Bandwidth to act on: the measured one, unless recent loss or queues lower it."""
         return min(self.max_bw, self.bw_lo, self._bw_yielded)
 
     @property
     def known(self) -> bool:
-        """Both a bandwidth and a round trip were measured."""
+        """Whether a bandwidth and a round trip have been measured."""
         return self.max_bw > 0 and self.min_rtt < math.inf
 
     @property
@@ -178,11 +178,11 @@ class PathModel:
 
     @property
     def inflight_with_headroom(self) -> float:
-        """The long-term bound, less a share for flows that may want to come in."""
+        """The long-term bound, less a share for flows that may start."""
         return self.inflight_hi * (1 - HEADROOM)
 
     def bdp(self, bw: float) -> float:
-        """Bytes that `bw` keeps on the way."""
+        """Return the bandwidth-delay product of `bw`, bytes."""
         return bw * max(self.min_rtt, self._rtt_floor)
 
     def update(self, sample: AckSample) -> None:
@@ -254,11 +254,11 @@ class PathModel:
         self._extra_acked[1] = max(self._extra_acked[1], ahead)
 
     def min_rtt_expired(self, now: float) -> bool:
-        """The lowest round trip is old enough to be doubted."""
+        """Return whether the lowest round trip is too old to rely on."""
         return self.min_rtt < math.inf and now > self.min_rtt_at + MIN_RTT_WINDOW
 
     def forget_min_rtt(self, rtt: float, now: float) -> None:
-        """Believe `rtt`, measured with an empty queue, instead of an older and lower one."""
+        """Replace the lowest round trip by `rtt`, measured with an empty queue."""
         if 0 < rtt < math.inf:
             self.min_rtt = rtt
         self.min_rtt_at = now
@@ -281,60 +281,60 @@ class PathModel:
 
     @property
     def tolerated_loss(self) -> float:
-        """Share of a flight that may be lost before it counts as congestion."""
+        """Share of the data in flight whose loss does not count as congestion."""
         return LOSS_THRESHOLD + min(1.5 * self.background_loss, MAX_BACKGROUND_LOSS)
 
     @property
     def queue_threshold(self) -> float:
-        """A longer round trip shows a queue, seconds."""
+        """Round trip above which a queue stands, seconds."""
         expected = max(self.min_rtt, self._rtt_floor)
         return expected + max(expected * QUEUE_SHARE, QUEUE_MIN)
 
     @property
     def round_in_queue(self) -> bool:
-        """A queue stood all through the last full round, and not for our own lateness."""
+        """Whether a queue stood throughout the last full round, not because of a stall of ours."""
         return self.round_min_rtt > self.queue_threshold and not self._round_was_late
 
     def give_way(self) -> None:
-        """A queue stands though we do not probe: others send too, so leave some to them."""
+        """Lower the bandwidth acted on: a queue outside probing means that other flows send."""
         bw = YIELD_STEP * min(self.max_bw, self._bw_yielded)
         self._bw_yielded = max(YIELD_FLOOR * self.max_bw, bw)
 
     def regain(self) -> None:
-        """The queue is gone: take back some of what was left to others."""
+        """Raise the bandwidth acted on: the queue is gone."""
         self._bw_yielded *= REGAIN_STEP
         if self._bw_yielded >= self.max_bw:
             self._bw_yielded = math.inf
 
     def cut_bounds(self, inflight: int) -> None:
-        """Probing filled a queue until it dropped: do with less until the next time."""
+        """Lower the bounds until the next probing: it overfilled a queue."""
         self.bw_lo = min(self.bw_lo, CUT * self.max_bw)
         self.inflight_lo = min(self.inflight_lo, CUT * inflight)
 
     @property
     def lost_too_much(self) -> bool:
-        """The last round, in which we did not probe, lost more than the path does by itself."""
+        """Whether the last round, outside probing, lost more than the path's own loss."""
         if self.round_queued.beyond(1.5 * self.background_loss) > QUEUE_LOSS:
             return True
         return (self.round_loss - self.tolerated_loss) * self.round_bytes > 8192
 
     @property
     def startup_lost_too_much(self) -> bool:
-        """The last round of STARTUP lost more than 2 % in a queue, or too much without one."""
+        """Whether the last round of STARTUP lost more than 2 % in a queue, or too much without."""
         queued = self.round_queued
         if queued.lost > max(LOSS_THRESHOLD * self.round_bytes, 8192):
             return True
         return self.round_loss > STARTUP_LOSS and self.round_loss * self.round_bytes > 8192
 
     def is_inflight_too_high(self, snapshot: SendSnapshot, lost_total: int, delivered: int) -> bool:
-        """More was lost since `snapshot` was sent than a path of this kind loses by itself."""
+        """Return whether more was lost since `snapshot` than the path's own loss."""
         lost = lost_total - snapshot.lost
         volume = max(snapshot.in_flight, delivered - snapshot.delivered + lost)
         # A few packets say nothing about a rate; 8 KiB is some six of them.
         return lost > max(self.tolerated_loss * volume, 8192)
 
     def lower_bounds(self) -> None:
-        """A round outside probing lost too much: believe what was delivered, not more."""
+        """Lower the bounds to what was delivered: a round outside probing lost too much."""
         bw, inflight = 0.0, 0.0
         if self.round_loss < FLOOD_LOSS:
             bw = YIELD_FLOOR * self.max_bw
@@ -354,16 +354,16 @@ class PathModel:
         self._inflight_latest = sample.delivered - sample.snapshot.delivered
 
     def reset_lower_bounds(self) -> None:
-        """Probing begins: the short-term bounds have served."""
+        """Drop the short-term bounds: probing begins."""
         self.bw_lo = self._bw_yielded = math.inf
         self.inflight_lo = math.inf
 
     def save_bounds(self) -> None:
-        """Remember the bounds, in case the loss that changes them proves false."""
+        """Save the bounds, in case the loss that changes them proves spurious."""
         self._saved = (self.bw_lo, self.inflight_lo, self.inflight_hi)
 
     def restore_bounds(self) -> None:
-        """The loss was false: take back what it changed."""
+        """Restore the saved bounds: the loss was spurious."""
         bw_lo, inflight_lo, inflight_hi = self._saved
         self.bw_lo = max(self.bw_lo, bw_lo)
         self.inflight_lo = max(self.inflight_lo, inflight_lo)

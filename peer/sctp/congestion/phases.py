@@ -1,4 +1,4 @@
-"""The phases of BBR, what each does to rate and window, and when a pipe is full."""
+"""The phases of BBR, their gains, and the detection of a full pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["GAINS", "FullPipe", "Phase"]
 
 
 class Phase(Enum):
-    """What the controller is doing (draft-ietf-ccwg-bbr, 3.4)."""
+    """Phases of the controller (draft-ietf-ccwg-bbr, 3.4)."""
 
     STARTUP = "startup"
     DRAIN = "drain"
@@ -38,7 +38,7 @@ _FLAT_ROUNDS = 3
 
 
 class FullPipe:
-    """Notices that sending more no longer delivers more (draft, 5.3.1.2)."""
+    """Detects that sending more no longer delivers more (draft, 5.3.1.2)."""
 
     __slots__ = ("_bw", "_flat_rounds")
 
@@ -52,7 +52,7 @@ class FullPipe:
         self._flat_rounds = 0
 
     def check(self, model: PathModel, sample: AckSample) -> bool:
-        """Tell whether the bandwidth stayed flat for three rounds; call once per SACK."""
+        """Return whether the bandwidth stayed flat for three rounds; call once per SACK."""
         if model.round_start and not sample.snapshot.app_limited:
             if model.max_bw >= self._bw * _GROWTH:
                 self.reset(model.max_bw)

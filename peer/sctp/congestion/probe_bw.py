@@ -1,5 +1,4 @@
-"""
-BBR's cycle: DOWN, CRUISE, REFILL, UP (draft-ietf-ccwg-bbr, 5.3.3).
+"""BBR's cycle: DOWN, CRUISE, REFILL, UP (draft-ietf-ccwg-bbr, 5.3.3).
 
 Every two to three seconds, or as often as Reno would meet a loss, it fills the pipe and looks
 for more than the path was known to hold. Departure from the draft: where it found much more, and
@@ -22,14 +21,15 @@ RENO_ROUNDS = 63
 GREW = 1.2
 """UP found so many times the bandwidth from before it: most likely there is still more."""
 UP_INFLIGHT = 1.25
-"""UP is over when this much of the bandwidth-delay product is in flight."""
+"""Multiple of the bandwidth-delay product in flight at which UP ends."""
 
 
 class ProbeBandwidth:
-    """Where the cycle is, and what probing teaches the model."""
+    """The position in the cycle, and the updates of the model that follow from probing."""
 
     def __init__(self, model: PathModel, random: Callable[[int], bytes], mss: int) -> None:
-        """
+        """Begin with DOWN.
+
         Args:
             model: Gets its bounds and its bandwidth filter moved.
             random: Returns that many random bytes.
@@ -47,7 +47,7 @@ class ProbeBandwidth:
         self._wait = 0.0
         self._rounds = 0
         self._judging = False
-        """Losses now tell about what UP put in flight."""
+        """Whether losses now concern the data that UP put in flight."""
         self._heard_last_of_up = True
         self._held_back = False
         self._bw_before_up = math.inf
@@ -115,7 +115,7 @@ class ProbeBandwidth:
         return self._pipe.check(model, sample)
 
     def enter_down(self, sample: AckSample | LossSample) -> None:
-        """Give back what probing put into queues, and draw when to probe next."""
+        """Drain the queues that probing made, and draw the time of the next probing."""
         self.phase = Phase.DOWN
         self._phase_began_at = self._began_at = sample.now
         self._down_since = sample.delivered
@@ -149,10 +149,10 @@ class ProbeBandwidth:
     # The long-term bound
 
     def on_loss(self, sample: LossSample, cwnd: int) -> None:
-        """Stop UP when it lost too much, and remember how much in flight that was (5.5.10.2)."""
+        """Stop UP when it lost too much, and set the long-term bound (draft, 5.5.10.2)."""
         model = self._model
         if sample.snapshot.delivered < self._down_since:
-            model.excuse(sample.lost)  # tells about the rate of then, not of now
+            model.excuse(sample.lost)  # concerns the rate of then, not of now
         if not self._judging or not model.is_inflight_too_high(
             sample.snapshot, sample.lost_total, sample.delivered
         ):

@@ -1,4 +1,4 @@
-"""NewReno: the window of RFC 9260, section 7.2, paced over the round trip."""
+"""NewReno: the congestion window of RFC 9260, 7.2, paced over the round trip."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ class NewReno:
     def on_sent(
         self, *, now: float, sent: int, in_flight: int, app_limited: bool, late: bool
     ) -> None:
-        pass
+        """Take in a burst."""
 
     def on_ack(self, sample: AckSample) -> None:
+        """Take in a SACK."""
         in_recovery = sample.snapshot.sent_at <= self._recovery_started_at
         # RFC 9260, 7.2.1: the window grows only when it was in full use.
         if not in_recovery and not sample.app_limited:
@@ -54,6 +55,7 @@ class NewReno:
             self._set_quantum()
 
     def on_loss(self, sample: LossSample) -> None:
+        """Take in lost packets."""
         # RFC 9260, 7.2.4: one reduction per window of data.
         if sample.snapshot.sent_at <= self._recovery_started_at:
             return
@@ -64,6 +66,7 @@ class NewReno:
         self._partial = 0
 
     def on_spurious_loss(self, *, now: float) -> None:
+        """Undo the last reduction."""
         if self._undo is not None:
             cwnd, self.ssthresh = self._undo
             self.cwnd = max(self.cwnd, cwnd)
@@ -71,6 +74,7 @@ class NewReno:
             self._recovery_started_at = -math.inf
 
     def on_timeout(self, *, now: float, in_flight: int) -> None:
+        """React to T3-rtx."""
         # RFC 9260, 7.2.3.
         self._undo = (self.cwnd, self.ssthresh)
         self.ssthresh = max(self.cwnd // 2, 4 * self._mss)
@@ -79,6 +83,7 @@ class NewReno:
         self._recovery_started_at = now
 
     def on_mss(self, mss: int) -> None:
+        """Take in a new packet size."""
         self.cwnd = max(self.cwnd, 2 * mss)
         self._mss = mss
         self._set_quantum()
@@ -90,4 +95,5 @@ class NewReno:
             self.quantum = max(quantum, 2 * self._mss)
 
     def trace(self) -> dict[str, float | str]:
+        """Return internal variables by name."""
         return {"cwnd": self.cwnd, "ssthresh": self.ssthresh, "rate": self.pacing_rate}

@@ -1,1 +1,1 @@
-"""Everything but user data: handshake, shutdown, stream reset, heartbeats, path MTU, channels."""
+"""Handshake, shutdown, stream reset, heartbeats, path MTU discovery and data channels."""

@@ -1,9 +1,8 @@
-"""
-Data channels on streams (RFC 8831, 6; RFC 8832, 6).
+"""Data channels on streams (RFC 8831, 6; RFC 8832, 6).
 
 A channel is a pair of streams of the same number, one each way. It is opened in-band by a
 DATA_CHANNEL_OPEN, or known to both beforehand ("negotiated"); it is closed when both of its
-streams are reset, by whoever began.
+streams are reset, whichever side starts.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ __all__ = ["ChannelEntry", "Channels", "EntryState"]
 _INFINITY = float("inf")
 _MAX_TEXT = 0xFFFF
 _MAX_REMEMBERED = 4096
-"""Streams without a channel that something is known of: more refusals than these are not told."""
+"""Limit of the lists of streams without a channel; further refusals are not sent."""
 
 
 class EntryState(enum.Enum):
-    """Where a channel is in its life."""
+    """State of a channel."""
 
     OPENING = "opening"
-    """Ours, and not acknowledged yet. Messages may be sent already (RFC 8832, 6)."""
+    """Opened by us and not acknowledged yet; messages may be sent (RFC 8832, 6)."""
     OPEN = "open"
     CLOSING = "closing"
     """At least one direction is being reset, or is reset."""
@@ -41,20 +40,20 @@ class EntryState(enum.Enum):
 
 @dataclass(slots=True)
 class ChannelEntry:
-    """One channel."""
+    """A data channel, as the association keeps it."""
 
     stream_id: int
     parameters: dcep.DataChannelOpen
     state: EntryState
     by_peer: bool = False
     announced: bool = False
-    """Its ``DataChannelOpened`` was told."""
+    """Whether its ``DataChannelOpened`` was reported."""
     incoming_reset: bool = False
     outgoing_reset: bool = False
     held: int = 0
-    """Bytes of OPENs of the peer that are kept for it."""
+    """Bytes of the peer's OPEN messages that are kept for it."""
     next_open: bytes = b""
-    """An OPEN that has come before the answer to our reset, for when that is here."""
+    """An OPEN that arrived before the answer to our reset, and waits for it."""
 
 
 class Channels:
@@ -66,12 +65,12 @@ class Channels:
         self._channels: dict[int, ChannelEntry] = {}
         self._next_id = 0 if context.config.client else 1
         self._held = 0
-        """Bytes of OPENs of the peer: labels and protocols, which are no data in the window."""
+        """Bytes of the peer's OPEN messages, which do not count in the window."""
         self._early = EarlyMessages(context.config.keep_early)
         self._refused: set[int] = set()
         """Streams of the peer whose messages are dropped until it has reset them."""
         self._ended_early: set[int] = set()
-        """Streams that the peer has reset while they had no channel here."""
+        """Streams that the peer reset while they had no channel here."""
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -80,18 +79,17 @@ class Channels:
         """Return the channel, or ``None``."""
         return self._channels.get(stream_id)
 
-    # Ours
+    # Calls of the application
 
     def open(
         self, parameters: dcep.DataChannelOpen, *, stream_id: int | None, negotiated: bool
     ) -> int:
-        """
-        Open a channel.
+        """Open a channel.
 
         Args:
             parameters: Label, protocol and reliability.
             stream_id: ``None`` to take a free one of our parity.
-            negotiated: The other side opens it too; nothing is sent.
+            negotiated: The peer opens it, too; no DATA_CHANNEL_OPEN is sent.
 
         Returns:
             The stream id.
@@ -127,7 +125,7 @@ class Channels:
         return stream_id
 
     def _catch_up(self, channel: ChannelEntry) -> None:
-        """Tell what has come for a channel before it was opened here, be it its end."""
+        """Report messages, or the reset, that arrived for a channel before it was opened here."""
         self._context.events += self._early.take(channel.stream_id)
         if channel.stream_id in self._ended_early:
             self._ended_early.discard(channel.stream_id)
@@ -135,11 +133,10 @@ class Channels:
             self._start_closing(channel)
 
     def _free_id(self) -> int:
-        """
-        Return an id of our parity that was not used for as long as possible.
+        """Return the id of our parity that has been unused for longest.
 
-        A peer forgets its channel when it hears our answer to its reset. That answer may be
-        lost, and stock aiortc fails an assertion when the id comes back before the repetition.
+        A peer forgets its channel when our answer to its reset arrives. The answer may be lost,
+        and stock aiortc fails an assertion when the id is reused before the repetition.
         """
         limit = self._context.streams
         first = 0 if self._context.config.client else 1
@@ -158,8 +155,7 @@ class Channels:
         self._queue.push(Message(stream_id, ppid, data, 0, False, _INFINITY, _INFINITY))
 
     def message(self, stream_id: int, message: str | bytes, now: float) -> Message:
-        """
-        Make the message that carries ``message`` on a channel, by the channel's rules.
+        """Return the queue entry for ``message`` on a channel.
 
         Raises:
             LocalProtocolError: There is no such channel, or it is closing.
@@ -177,8 +173,7 @@ class Channels:
         )  # fmt: skip
 
     def close(self, stream_id: int) -> None:
-        """
-        Close a channel when everything queued on it has left.
+        """Close a channel after its queue is empty.
 
         Raises:
             LocalProtocolError: There is no such channel.
@@ -195,7 +190,7 @@ class Channels:
         if stream_reset is not None:
             stream_reset.reset(channel.stream_id)
         elif self._context.tcb is not None:
-            # The peer cannot reset streams: all that can be done is to forget the channel.
+            # The peer cannot reset streams: forgetting the channel is all that is possible.
             self._forget(channel)
 
     def _forget(self, channel: ChannelEntry) -> None:
@@ -215,13 +210,12 @@ class Channels:
             )
         )  # fmt: skip
 
-    # The association's
+    # Calls of the association
 
     def on_established(self) -> None:
-        """
-        Announce negotiated channels, and close those that were closed meanwhile.
+        """Report negotiated channels as open, and reset those that were closed meanwhile.
 
-        Those whose stream the peer does not take can never open, and are closed, too.
+        Channels on streams that the peer does not accept are closed, too.
         """
         for channel in list(self._channels.values()):
             if channel.stream_id >= self._context.streams:
@@ -232,21 +226,20 @@ class Channels:
                 self._start_closing(channel)
 
     def clear(self) -> None:
-        """Forget every channel and tell so: the peer has restarted."""
+        """Forget and report every channel as closed: the peer restarted."""
         for channel in list(self._channels.values()):
             self._forget(channel)
         self._early.clear()
         self._refused.clear()
         self._ended_early.clear()
 
-    # The peer's
+    # Messages and resets of the peer
 
     def on_message(self, message: DataChannelMessage) -> int:
-        """
-        Tell a message to the channel it is for, now or when that is opened here.
+        """Deliver a message, at once or when its channel is opened here.
 
         Returns:
-            Bytes to give back to the receive window: of what is refused.
+            Bytes of refused messages, to return to the receive window.
         """
         stream_id = message.stream_id
         channel = self._channels.get(stream_id)
@@ -260,7 +253,7 @@ class Channels:
         return message.size + sum(kept.size for kept in self._early.take(stream_id))
 
     def _refuse(self, stream_id: int) -> None:
-        """Take nothing more on a stream until the peer has reset it, and say so (RFC 8832, 6)."""
+        """Drop messages of a stream until the peer resets it, and request that (RFC 8832, 6)."""
         if len(self._refused) < _MAX_REMEMBERED:
             self._refused.add(stream_id)
             stream_reset = self._context.stream_reset
@@ -270,7 +263,7 @@ class Channels:
     def on_dcep(self, stream_id: int, data: bytes) -> None:
         """Handle a message with the identifier 50 (RFC 8832, 6)."""
         if stream_id >= self._context.streams:
-            return  # the peer takes nothing on it: no answer, and no reset
+            return  # the peer accepts nothing on it: neither answer nor reset
         channel = self._channels.get(stream_id)
         if data[0] == dcep.ACK_TYPE:
             if channel is not None and channel.state is EntryState.OPENING:
@@ -312,10 +305,10 @@ class Channels:
         self._send(stream_id, Ppid.DCEP, dcep.ACK)
 
     def on_reset_wanted(self, stream_id: int) -> None:
-        """The peer wants our stream reset (RFC 6525, 5.2.3): with it goes its channel."""
+        """Reset our stream on the peer's request (RFC 6525, 5.2.3), and close its channel."""
         channel = self._channels.get(stream_id)
         if channel is None:
-            # A stream that was never used, or not since it was last reset, needs none.
+            # A stream that was not used since its last reset needs no reset.
             stream_reset = self._context.stream_reset
             if stream_reset is not None and stream_id in self._queue.streams:
                 stream_reset.reset(stream_id)
@@ -323,7 +316,7 @@ class Channels:
             self._start_closing(channel)
 
     def on_incoming_reset(self, stream_ids: frozenset[int] | None) -> None:
-        """The peer will send no more on these streams (RFC 8831, 6.7): reset ours too."""
+        """Reset our streams, too: the peer has reset its own (RFC 8831, 6.7)."""
         for stream_id in list(self._channels) if stream_ids is None else stream_ids:
             channel = self._channels.get(stream_id)
             if stream_id in self._refused:
@@ -342,7 +335,7 @@ class Channels:
             self._finish(channel)
 
     def on_outgoing_reset(self, stream_ids: frozenset[int] | None) -> None:
-        """The peer has heard that we send no more on these streams."""
+        """Note that the peer has acknowledged the reset of these streams."""
         for stream_id in stream_ids or ():
             channel = self._channels.get(stream_id)
             if channel is not None:

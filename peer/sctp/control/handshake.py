@@ -1,5 +1,4 @@
-"""
-Setting the association up (RFC 9260, 5).
+"""Association setup (RFC 9260, 5).
 
 ::
 
@@ -12,8 +11,8 @@ In WebRTC both sides send INIT (RFC 8831, 6.1), so the collision of 5.2.1 is the
 each answers the other's INIT with the tag and TSN of its own, and whichever COOKIE ECHO
 arrives first establishes the association (5.2.4, action B or D).
 
-Both need two round trips. Where the session descriptions carried INIT chunks, each side knows
-all of the other, and there is no handshake (``side``).
+The handshake takes two round trips. When the session descriptions carry INIT chunks, each side
+knows the INIT parameters of the other, and there is no handshake (``wire/init_parameters.py``).
 """
 
 from __future__ import annotations
@@ -48,12 +47,13 @@ class Handshake:
         on_restart: Callable[[float], None],
         on_failed: Callable[[str], None],
     ) -> None:
-        """
+        """Prepare; nothing is sent before `connect`.
+
         Args:
             context: ``local`` and ``peer`` are set here.
             on_established: Called with the time when data may flow.
-            on_restart: Called before that when the peer forgot an existing association.
-            on_failed: Called when the peer never answers.
+            on_restart: Called before ``on_established`` when the peer restarted.
+            on_failed: Called when the peer does not answer.
         """
         self._context = context
         self._on_established = on_established
@@ -61,9 +61,9 @@ class Handshake:
         self._on_failed = on_failed
         self._secret = context.random(32)
         self._attempts = 0
-        """Times that the present INIT or COOKIE ECHO was sent again."""
+        """Retransmissions of the present INIT or COOKIE ECHO."""
         self._restarts = 0
-        """Times that we began anew because our cookie was stale."""
+        """Restarts because of a stale cookie."""
         self._cookie = b""
 
     def connect(self, now: float) -> None:
@@ -75,7 +75,7 @@ class Handshake:
         self._send_init(now)
 
     def skip(self, local: InitParameters, peer: InitParameters, now: float) -> None:
-        """Begin with both sides known beforehand: data may flow at once."""
+        """Establish from INIT chunks exchanged by signaling: data may flow at once."""
         self._context.local, self._context.peer = local, peer
         self._context.machine.fire(StateEvent.INITS_SIGNALED)
         self._on_established(now)
@@ -112,10 +112,10 @@ class Handshake:
         else:
             self._send_cookie_echo(now)
 
-    # The peer's side of it
+    # Chunks of the peer
 
     def on_init(self, value: bytes, now: float) -> None:
-        """Answer an INIT with a cookie, in whatever state (5.1 B, 5.2.1, 5.2.2)."""
+        """Answer an INIT with a cookie, in any state (5.1 B, 5.2.1, 5.2.2)."""
         context = self._context
         state = context.machine.state
         peer, _, unrecognised = InitParameters.parse(value)
@@ -151,11 +151,10 @@ class Handshake:
         context.answer_packet(context.writer.wrap_checked(chunk, tag=peer.tag))
 
     def on_init_ack(self, value: bytes, now: float) -> None:
-        """
-        Return the cookie (5.1 C). An INIT ACK in any other state is discarded (5.2.3).
+        """Return the cookie (5.1 C). An INIT ACK in any other state is discarded (5.2.3).
 
         Raises:
-            RemoteProtocolError: There is no cookie in it, or a field is not allowed.
+            RemoteProtocolError: It has no cookie, or a field with an invalid value.
         """
         context = self._context
         if context.machine.state is not State.COOKIE_WAIT or context.local is None:
@@ -166,7 +165,7 @@ class Handshake:
             abort = serialize_chunk(ChunkType.ABORT, TAG_REFLECTED)
             context.packets.append(context.writer.wrap_checked(abort, tag=context.local.tag))
             raise RemoteProtocolError("INIT ACK with a zero tag", cause(Cause.INVALID_PARAMETER))
-        context.peer = peer  # from here on an ABORT finds its way
+        context.peer = peer  # an ABORT can reach the peer from here on
         context.writer.set_peer(peer.tag, zero_checksum=False)
         peer.check()
         cookies = [p.value for p in params if p.kind == ParamType.STATE_COOKIE]
@@ -187,8 +186,7 @@ class Handshake:
             )
 
     def on_cookie_echo(self, value: bytes, tag: int, now: float) -> bool:
-        """
-        Take our cookie back (5.1 D, 5.2.4).
+        """Handle a COOKIE ECHO (5.1 D, 5.2.4).
 
         Args:
             value: The cookie.
@@ -237,7 +235,7 @@ class Handshake:
             self._on_restart(now)
             self._establish(cookie, now)
         else:
-            return False  # action C: a cookie that came late
+            return False  # action C: a late cookie
         context.answer(serialize_chunk(ChunkType.COOKIE_ACK))
         return True
 
@@ -248,7 +246,7 @@ class Handshake:
         self._finish(now)
 
     def on_cookie_ack(self, now: float) -> None:
-        """The peer is established (5.1 E); elsewhere a COOKIE ACK is discarded (5.2.5)."""
+        """Finish the handshake (5.1 E); in other states a COOKIE ACK is discarded (5.2.5)."""
         if self._context.machine.state is State.COOKIE_ECHOED:
             self._context.machine.fire(StateEvent.COOKIE_ACK)
             self._finish(now)
@@ -259,7 +257,7 @@ class Handshake:
         self._on_established(now)
 
     def on_stale_cookie(self, now: float) -> None:
-        """Our COOKIE ECHO took too long: begin again, so often as an INIT may be sent (5.2.6)."""
+        """Start again after a stale cookie, as often as an INIT may be sent (5.2.6)."""
         if self._context.machine.state is not State.COOKIE_ECHOED:
             return
         self._restarts += 1

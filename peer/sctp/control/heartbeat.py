@@ -1,8 +1,7 @@
-"""
-Is the path alive when nothing is sent on it? (RFC 9260, 8.1 and 8.3)
+"""Liveness of an idle path (RFC 9260, 8.1 and 8.3)..
 
-Unanswered HEARTBEATs and T3-rtx expiries count together; too many in a row, and the path is
-broken. Any answer, to data or to a HEARTBEAT, sets the count to zero.
+Unanswered HEARTBEATs and T3-rtx expiries count together; too many in a row end the association. Any
+answer, to data or to a HEARTBEAT, resets the count.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ _NONCE_SIZE = 8
 
 
 class Heartbeat:
-    """Asks now and then, and takes round trips from the answers."""
+    """Sends HEARTBEATs, and measures round trips from the answers."""
 
     def __init__(self, context: Context, on_round_trip: Callable[[float, float], None]) -> None:
-        """
+        """Prepare; `start` arms the timer.
+
         Args:
             context: For sending and for the timer ``HEARTBEAT``.
-            on_round_trip: Told the seconds an answer took, and the time.
+            on_round_trip: Called with the round trip in seconds, and the time.
         """
         self._context = context
         self._on_round_trip = on_round_trip
@@ -37,7 +37,7 @@ class Heartbeat:
         self._heard_at = 0.0
 
     def start(self, now: float) -> None:
-        """The association is established."""
+        """Arm the timer: the association is established."""
         self._heard_at = now
         self._arm(now)
 
@@ -48,16 +48,15 @@ class Heartbeat:
         self._context.timers.start(Timer.HEARTBEAT, at + interval * (0.75 + 0.5 * jitter))
 
     def on_answer(self, now: float) -> None:
-        """The peer acknowledged something: the path is not idle, and alive."""
+        """Note that the peer acknowledged data: the path is alive and not idle."""
         self._heard_at = now
         self.missed = 0
 
     def on_timer(self, now: float) -> bool:
-        """
-        Ask, unless there was an answer lately.
+        """Send a HEARTBEAT, unless an answer arrived lately.
 
         Returns:
-            Whether the last question is still unanswered.
+            Whether the last HEARTBEAT is unanswered.
         """
         interval = self._context.config.heartbeat_interval
         if now - self._heard_at < 0.5 * interval:
@@ -72,11 +71,10 @@ class Heartbeat:
         return unanswered
 
     def on_ack(self, info: bytes, now: float) -> bool:
-        """
-        Handle a HEARTBEAT ACK.
+        """Handle a HEARTBEAT ACK.
 
         Returns:
-            Whether it answers our last question.
+            Whether it answers our last HEARTBEAT.
         """
         if len(info) != _INFO.size:
             return False

@@ -1,21 +1,20 @@
-"""
-How large a packet the path carries (RFC 8899, with padded HEARTBEATs as its section 6.2 says).
+"""Packetization layer path MTU discovery (RFC 8899, with padded HEARTBEATs as in 6.2).
 
-A probe is a HEARTBEAT and a PAD chunk (RFC 4820) that fill one packet of the size in question;
-its HEARTBEAT ACK, which is small, proves that the size got through. Data is sent larger only
-after that, so a lost probe costs nothing. Several sizes are probed at a time: the first round
-asks for the largest (loopback, and equal peers on jumbo frames) and for what common paths carry,
-so that one round trip is enough on most; later rounds narrow down what is left.
+A probe is a HEARTBEAT and a PAD chunk (RFC 4820) that fill one packet of the probed size; its
+HEARTBEAT ACK, which is small, proves that the size got through. Data packets grow only after that,
+so a lost probe costs nothing. Several sizes are probed at a time: the first round probes the
+largest (loopback, and the same implementation on jumbo frames) and the sizes of common paths, so
+that one round trip suffices on most; later rounds narrow the range down.
 
-A path may shrink, and swallow what is too large for it without a word: a black hole (4.3). It
-is suspected when packets larger than the base size are lost in one round trip after another and
-none so large arrives, though smaller ones that were sent no earlier do. Where nothing arrives at
-all, the path is down: that says nothing of its size. So that a path which carries nothing but
-large packets is not taken for one, a HEARTBEAT goes beside what is lost.
+The path MTU may fall, so that large packets vanish silently: a black hole (4.3). It is assumed when
+packets above the base size are lost in several round trips in a row and none of that size arrives,
+although smaller ones that were sent no earlier do. When nothing arrives at all, the path is down,
+which says nothing about its MTU. A small HEARTBEAT accompanies each loss, so that the rule also
+works on a path with only large packets.
 
-The base size is used then, until a new search succeeds. What was cut before cannot be cut again,
-because its TSN is taken: when the network does not fragment it either, it is stuck, and so is the
-association.
+After a black hole the base size is used until a new search succeeds. Chunks that were cut before
+keep their size, because their TSNs are assigned; when the network does not fragment them either,
+the association is stuck.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ __all__ = ["PathMtu"]
 _SIZES = (1232, 1252, 1332, 1380, 1404, 1412, 1424, 1432, 1440, 2040, 4092, 8176, 8928, 16364)
 """SCTP packets that fill common links once IP, UDP and DTLS headers are added; all % 4 == 0."""
 _LIKELY = (1332, 1404, 1432)
-"""What fits through most tunnels, through PPPoE and the like, and through Ethernet."""
+"""Sizes that fit most tunnels, PPPoE, and Ethernet."""
 _AT_ONCE = 4
 """Sizes probed in one round."""
 _MAX_PROBES = 3
@@ -41,11 +40,11 @@ _MAX_PROBES = 3
 _RAISE_AFTER = 600.0
 """RFC 8899, 5.1.1: PMTU_RAISE_TIMER, seconds."""
 _SEARCH_AGAIN_AFTER = 60.0
-"""Seconds from a black hole to the next search. For a while the layer below may let the network
-fragment packets that were cut before, and a probe that is fragmented proves nothing."""
+"""Seconds from a black hole to the next search. The layer below may let the network fragment
+earlier packets for a while, and a fragmented probe proves nothing."""
 _MIN_PROBE_TIMEOUT = 0.25
 _BLACK_HOLE_ROUNDS = 3
-"""Rounds of loss in a row, of large packets alone, that make a black hole."""
+"""Rounds in a row with loss of large packets alone that indicate a black hole."""
 _MAX_QUESTIONS = 4
 _INFO_SIZE = 8
 _HEARTBEAT_SIZE = 8 + _INFO_SIZE
@@ -65,15 +64,16 @@ class PathMtu:
         on_change: Callable[[], None],
         on_round_trip: Callable[[float, float], None],
     ) -> None:
-        """
+        """Start at the base size.
+
         Args:
-            base: SCTP packet size that is taken for granted, bytes.
+            base: SCTP packet size that every path carries, bytes.
             maximum: Largest size to try, bytes.
             max_retransmissions: Of a chunk that is too large for the path.
             timers: ``PMTU`` is ours.
             random: Returns that many unpredictable bytes.
             on_change: Called when ``size`` has changed.
-            on_round_trip: Told the seconds that the answer to a probe took, and the time.
+            on_round_trip: Called with the round trip of a probe in seconds, and the time.
         """
         maximum -= maximum % 4
         self._max_retransmissions = max_retransmissions
@@ -92,9 +92,9 @@ class PathMtu:
         self._round: list[int] = []
         """Indices of the sizes that are being probed, and not confirmed yet; ascending."""
         self._attempts = 0
-        """How often those were sent."""
+        """Transmissions of the probes of this round."""
         self._sent: dict[bytes, tuple[int, float]] = {}
-        """Of each unanswered probe of the round, by its nonce: index and time."""
+        """Index and time of each unanswered probe of the round, by its nonce."""
         self._rounds_lost = 0
         """Rounds in which large packets were lost since one of their size arrived."""
         self._smallest_lost = 0
@@ -105,11 +105,11 @@ class PathMtu:
         self._arrived = -math.inf
         """When the latest of what has arrived was sent."""
         self._asks = False
-        """A small packet is to be sent, to see whether the path carries that."""
+        """Whether to send a small HEARTBEAT, to see whether the path carries that."""
         self._questions: dict[bytes, float] = {}
-        """When the last few of them were sent, by their nonce."""
+        """Times of the last few small HEARTBEATs, by their nonce."""
         self.stuck = False
-        """A chunk too large for the path was sent as often as it may be, and has not arrived."""
+        """Whether a chunk too large for the path has used up its retransmissions."""
 
     @property
     def size(self) -> int:
@@ -117,8 +117,7 @@ class PathMtu:
         return self._sizes[self._confirmed]
 
     def probes(self, now: float, rto: float) -> list[bytes]:
-        """
-        Return the chunks of the probes that are due: of each what fills one packet.
+        """Return the probes that are due: the chunks of one packet each.
 
         Args:
             now: Monotonic time in seconds.
@@ -150,7 +149,7 @@ class PathMtu:
         return [heartbeat(nonce)]
 
     def _choose(self) -> list[int]:
-        """Choose what to probe next, among what is larger than confirmed and has not failed."""
+        """Choose the sizes to probe next: above the confirmed one and below the failed one."""
         first, end = self._confirmed + 1, self._failed
         if self._confirmed == 0 and end == len(self._sizes):
             return [i for i in range(first, end) if self._sizes[i] in _LIKELY or i == end - 1]
@@ -175,7 +174,7 @@ class PathMtu:
             self._end_round(now)
 
     def on_timer(self, now: float) -> None:
-        """Handle ``PMTU``: probes were lost, or it is time to look for more."""
+        """Handle ``PMTU``: probes were lost, or a new search is due."""
         if not self._round:
             self._failed = len(self._sizes)
         elif self._attempts >= _MAX_PROBES:
@@ -189,13 +188,12 @@ class PathMtu:
         if self._failed - self._confirmed <= 1 and self._failed < len(self._sizes):
             self._timers.start(Timer.PMTU, now + _RAISE_AFTER)
 
-    # What the loss of data says
+    # Evidence from data
 
     def on_lost(self, chunks: Iterable[OutgoingChunk], now: float) -> None:
-        """
-        Take in what was declared lost, or is missed, at one moment.
+        """Take in chunks that were declared lost, or are missed, at one moment.
 
-        Timeouts alone would not show a black hole: small packets may be acknowledged all along.
+        Timeouts alone do not show a black hole: small packets may be acknowledged all along.
         """
         base, size = self._sizes[0], self.size
         lost = []
@@ -219,7 +217,7 @@ class PathMtu:
         self._count(now)
 
     def on_delivered(self, chunks: Sequence[OutgoingChunk], now: float) -> None:
-        """Take in what has arrived: where one large packet gets through, others do."""
+        """Take in chunks that have arrived: one large packet proves that the path carries it."""
         for chunk in (chunks[0], chunks[-1]) if chunks else ():
             self._arrived = max(self._arrived, chunk.snapshot.sent_at)
         if not self._rounds_lost and self._pending is None:
@@ -231,7 +229,7 @@ class PathMtu:
             self._count(now)
 
     def _count(self, now: float) -> None:
-        """Count a round of loss once something that was sent no earlier has arrived."""
+        """Count a round of loss once a packet that was sent no earlier has arrived."""
         if self._pending is None or self._arrived < self._pending:
             return
         self._pending = None

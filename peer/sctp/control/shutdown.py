@@ -1,5 +1,4 @@
-"""
-Ending in order (RFC 9260, 9.2).
+"""Orderly shutdown (RFC 9260, 9.2).
 
 ::
 
@@ -39,8 +38,7 @@ class Shutdown:
         self._context.machine.fire(StateEvent.SHUTDOWN_REQUESTED)
 
     def advance(self, now: float, *, cumulative: int, rto: float) -> None:
-        """
-        Everything is acknowledged, and nothing is queued: go on if the state waited for that.
+        """Advance the state after all data is acknowledged.
 
         Args:
             now: Monotonic time in seconds.
@@ -64,7 +62,7 @@ class Shutdown:
         context.timers.start(Timer.T2_SHUTDOWN, now + rto * (1 << min(self._attempts, 8)))
 
     def on_timer(self, now: float, *, cumulative: int, rto: float) -> None:
-        """Handle T2: say it again, or give up."""
+        """Handle T2: retransmit, or give up."""
         self._attempts += 1
         if self._attempts > self._context.config.max_retransmissions:
             self._on_end(Ending.UNREACHABLE, "the other side does not answer the shutdown")
@@ -72,7 +70,7 @@ class Shutdown:
             self._send(now, cumulative, rto)
 
     def on_shutdown(self, now: float, *, cumulative: int, rto: float) -> None:
-        """Handle SHUTDOWN. What it acknowledges is taken in by the caller."""
+        """Handle SHUTDOWN; the caller processes its cumulative TSN."""
         machine = self._context.machine
         if machine.state in (State.ESTABLISHED, State.SHUTDOWN_PENDING):
             machine.fire(StateEvent.SHUTDOWN_RECEIVED)
@@ -84,7 +82,7 @@ class Shutdown:
             self._send(now, cumulative, rto)
 
     def on_data(self, now: float, *, cumulative: int, rto: float) -> None:
-        """Answer data that comes while we wait for SHUTDOWN ACK with another SHUTDOWN."""
+        """Answer data that arrives before SHUTDOWN ACK with another SHUTDOWN."""
         if self._context.machine.state is State.SHUTDOWN_SENT:
             self._send(now, cumulative, rto)
 

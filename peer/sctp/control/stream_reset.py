@@ -1,12 +1,12 @@
-"""
-Numbering streams from zero again (RFC 6525), by which WebRTC closes channels (RFC 8831, 6.7).
+"""Stream reset (RFC 6525), by which WebRTC closes channels (RFC 8831, 6.7).
 
-Outgoing: a stream is reset when its queue is empty and the peer has all that was in it: aiortc and
-werift do not look at the TSN that the request names, and lose what is sent again after it. Between
-equals it need not have all of it yet. Nothing leaves on the stream until the peer has answered. One
-request is under way at a time.
-Incoming: a request is granted when everything up to that TSN has arrived; before that the
-answer is "in progress", and the peer asks again.
+Outgoing: a stream is reset when its queue is empty and the peer has acknowledged all its data:
+aiortc and werift ignore the TSN in the request and lose later retransmissions. The same
+implementation does not need that acknowledgement. Nothing is sent on the stream until the peer has
+answered. One request is outstanding at a time.
+
+Incoming: a request is granted when all data up to its TSN has arrived; before that the answer is
+"in progress", and the peer asks again.
 """
 
 from __future__ import annotations
@@ -50,17 +50,18 @@ class StreamReset:
         on_incoming: StreamsReset,
         on_asked: Callable[[int], None],
     ) -> None:
-        """
+        """Prepare; no request is outstanding.
+
         Args:
             context: For sending and for the timer ``RECONFIG``.
             queue: Our streams.
             receiver: The peer's streams.
             local_tsn: Our initial TSN: the first request number (RFC 6525, 4.1).
-            peer_tsn: The peer's.
-            same_implementation: The peer is this engine.
-            on_outgoing: Told when streams of ours are reset.
-            on_incoming: Told when streams of the peer are reset.
-            on_asked: Told a stream of ours that the peer wants reset.
+            peer_tsn: The initial TSN of the peer.
+            same_implementation: The peer runs this implementation.
+            on_outgoing: Called when streams of ours are reset.
+            on_incoming: Called when streams of the peer are reset.
+            on_asked: Called with a stream of ours whose reset the peer requests.
         """
         self._context = context
         self._queue = queue
@@ -73,31 +74,30 @@ class StreamReset:
         self._wanted: set[int] = set()
         """Streams to reset whose queue is not empty yet."""
         self._emptied: dict[int, Tsn] = {}
-        """Streams to reset, and the last TSN that may be of them."""
+        """Streams to reset, and the last TSN that they may have used."""
         self._request: OutgoingReset | None = None
         self.attempts = 0
-        """Times the present request was sent without an answer."""
+        """Retransmissions of the present request."""
         self._expected = peer_tsn
         self._last_result: int = Result.NOTHING_TO_DO
         self._deferred: OutgoingReset | None = None
         self._in_progress = False
-        """That was the answer to the present request."""
+        """Whether the present request was answered by "in progress"."""
 
     # Outgoing
 
     def reset(self, stream_id: int) -> None:
-        """Reset a stream of ours when everything queued on it has left."""
+        """Reset a stream of ours after its queue is empty."""
         self._queue.stream(stream_id).closing = True
         self._wanted.add(stream_id)
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is asked of ``advance``."""
+        """Whether ``advance`` has nothing to do."""
         return not self._wanted and not self._emptied and self._deferred is None
 
     def advance(self, now: float, rto: float, unacked: Tsn) -> bool:
-        """
-        Send the request that has become possible, and grant one that has.
+        """Send a request, and grant the peer's, when they have become possible.
 
         Args:
             now: Monotonic time in seconds.
@@ -149,7 +149,7 @@ class StreamReset:
             self._context.timers.start(Timer.RECONFIG, now + patience)
 
     def on_timer(self, now: float, rto: float) -> None:
-        """Ask again."""
+        """Retransmit the request."""
         request = self._request
         if request is None:
             return
@@ -170,7 +170,7 @@ class StreamReset:
             self._context.timers.start(Timer.RECONFIG, now + rto)
             return
         self._request = None
-        # Or the next request, if it is lost, would be asked again under another number.
+        # Otherwise a lost next request would be repeated under another number.
         self._in_progress = False
         self._context.timers.stop(Timer.RECONFIG)
         for stream_id in request.streams:
@@ -184,8 +184,7 @@ class StreamReset:
     # Incoming
 
     def on_params(self, params: list[Param], now: float, rto: float) -> None:
-        """
-        Handle the parameters of a RE-CONFIG chunk (RFC 6525, 5.2).
+        """Handle the parameters of a RE-CONFIG chunk (RFC 6525, 5.2).
 
         Raises:
             Malformed: One of them does not parse.
@@ -203,7 +202,7 @@ class StreamReset:
                     self._answer(request, Result.DENIED)
 
     def _is_new(self, request: int) -> bool:
-        """Tell whether a request is the expected one; answer it here if it is not (5.2.1)."""
+        """Return whether a request is the expected one; answer it here if it is not (5.2.1)."""
         if request == self._expected:
             return True
         if request == (self._expected - 1) & MASK32:
@@ -238,7 +237,7 @@ class StreamReset:
         self._on_incoming(streams)
 
     def _on_incoming_request(self, request: IncomingReset) -> None:
-        """The peer asks that we reset streams of ours (5.2.3)."""
+        """Handle the peer's request to reset streams of ours (5.2.3)."""
         if not self._is_new(request.request):
             return
         for stream_id in request.streams or tuple(self._queue.streams):

@@ -1,17 +1,16 @@
-"""
-Messages out of DATA chunks: runs of consecutive TSNs between B and E (RFC 9260, 6.9).
+"""Assembly of messages from DATA chunks: runs of consecutive TSNs between B and E (RFC 9260, 6.9).
 
 A run is found by its first and by its last TSN. A fragment extends the run that ends just
 before it, the one that starts just after it, or joins the two; the shorter is copied into the
 longer, so no order of arrival costs more than a logarithm.
 
-A message ends before the next one begins, and its TSNs have no gap. So two runs that touch are of
-one message or meet at its border, and at or below the cumulative TSN there is one run at most,
-the one that ends with it: a fragment whose predecessor has passed and is not here is of a message
-that was given up, and never completes another.
+A message ends before the next one begins, and its TSNs have no gap. So two adjacent runs belong to
+one message or to two successive ones, and at or below the cumulative TSN there is at most one run,
+which ends with it: a fragment whose predecessor was skipped belongs to an abandoned message, and
+never completes another.
 
-The run that ends at the cumulative TSN is the one that in-order data continues. The fast path
-(``inbound.py``) takes it out with :meth:`DataAssembler.open_run` and puts it back with
+In-order data continues the run that ends at the cumulative TSN. The loop for plain data packets
+(``data_packets.py``) takes it out with :meth:`DataAssembler.open_run` and puts it back with
 :meth:`DataAssembler.close_run`.
 """
 
@@ -44,16 +43,15 @@ class Run:
         self.number = chunk.message
         self.ppid = chunk.ppid
         self.parts: list[bytes] | deque[bytes] = [chunk.payload]
-        """A list while it has grown at its end only: a deque costs three quarters of a KiB."""
+        """A list until it grows at its start: a deque costs three quarters of a KiB."""
         self.size = DATA_HEADER.size + len(chunk.payload)
         """Bytes of its chunks, headers included."""
 
     def continues(self, other: Run) -> bool:
-        """
-        Tell whether this run is the sequel of ``other``, which ends just before it.
+        """Return whether this run continues ``other``, which ends just before it.
 
         Raises:
-            RemoteProtocolError: It is neither that nor the begin of another message (6.9).
+            RemoteProtocolError: It neither continues it nor begins another message (6.9).
         """
         if other.end and self.begin:
             return False
@@ -76,7 +74,7 @@ class DataAssembler:
 
     def __init__(self) -> None:
         self.buffered = 0
-        """Bytes of the chunks of unfinished messages, headers included."""
+        """Bytes of the chunks of incomplete messages, headers included."""
         self._by_first: dict[Tsn, Run] = {}
         self.unfinished = self._by_first
         self._by_last: dict[Tsn, Run] = {}
@@ -84,11 +82,10 @@ class DataAssembler:
     def add(
         self, chunk: DataChunk, tsn: Tsn, *, in_order: bool = False
     ) -> tuple[int, bytes] | None:
-        """
-        Take in a fragment; return identifier and data when its message is complete.
+        """Add a fragment; return payload protocol identifier and data of a complete message.
 
         Raises:
-            RemoteProtocolError: It contradicts one that is here.
+            RemoteProtocolError: It contradicts an earlier fragment.
         """
         if not self._by_first and chunk.flags & (BEGIN | END) == BEGIN | END:
             return chunk.ppid, chunk.payload
@@ -131,12 +128,10 @@ class DataAssembler:
         del self._by_last[run.last]
 
     def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
-        """
-        Forget what the peer has given up (RFC 3758, 3.6).
+        """Forget abandoned messages (RFC 3758, 3.6).
 
-        Up to ``reached`` everything is here or will never be, so every run there is dead but one
-        that ends with it and has its begin. That one is, too, when it is around ``forwarded``, an
-        abandoned TSN.
+        No more data up to ``reached`` will arrive. So every run there is dropped, except one that
+        ends with ``reached`` and has its begin, unless ``forwarded``, an abandoned TSN, is in it.
         """
         passed = [self._by_last[left]] if left in self._by_last else []
         if reached - left > len(self._by_first):
@@ -149,11 +144,10 @@ class DataAssembler:
         )
 
     def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
-        """
-        Forget the unfinished messages of these streams; ``None`` for all.
+        """Forget the incomplete messages of these streams; ``None`` for all.
 
-        No run at or below ``reached`` is left but the one that ends with it, and what is above was
-        sent after the reset.
+        At or below ``reached`` there is only the run that ends with it; data above was sent after
+        the reset.
         """
         run = self._by_last.get(reached)
         if run is not None and (stream_ids is None or run.stream_id in stream_ids):
@@ -166,7 +160,7 @@ class DataAssembler:
 
 
 def _join(left: Run, right: Run) -> Run:
-    """Return the run of both; one of them is used up."""
+    """Join two adjacent runs; one of them is consumed."""
     if len(left.parts) >= len(right.parts):
         left.parts.extend(right.parts)
     else:

@@ -1,11 +1,9 @@
-"""
-The receiver's hottest loop: datagrams that hold one data chunk and nothing else.
+"""The receiver's hottest loop: datagrams that hold one data chunk and nothing else.
 
-Bulk data is a stream of such packets, each the sequel of the one before, also above a hole that
-a lost packet has left. They are recognised by comparing bytes, and their payload is appended
-without making any object but the payload itself. Whatever differs (other chunks, a new hole, with
-DATA also the begin or the end of a message) goes to the code that everything else uses, so this
-file decides nothing.
+Bulk data is a sequence of such packets, also above a hole that a lost packet has left. The loop
+recognises them by comparing bytes, and appends their payload without making any other object. All
+other packets (other chunks, a new hole, and with DATA the begin or the end of a message) go to the
+general code, so this module makes no protocol decision.
 """
 
 from __future__ import annotations
@@ -39,12 +37,13 @@ _I_DATA_OFFSET = PACKET_HEADER_SIZE + I_DATA_HEADER.size
 
 
 class DataPacketReader:
-    """Takes runs of plain data packets into a receiver."""
+    """Reads runs of plain data packets into a receiver."""
 
     def __init__(self, receiver: Receiver, header: bytes, checksum: int, *, zero: bool) -> None:
-        """
+        """Choose the loop for the chunk type in use.
+
         Args:
-            receiver: Where the data goes.
+            receiver: Receives the data.
             header: Ports, tag and a zero checksum: the 12 bytes such packets begin with.
             checksum: CRC32c of ``header``.
             zero: Packets may come without a checksum (RFC 9653).
@@ -60,11 +59,10 @@ class DataPacketReader:
         return datagram[:8] == self._prefix and datagram[8:12] == crc.to_bytes(4, "little")
 
     def _take_data(self, datagrams: Sequence[bytes], start: int) -> int:
-        """
-        Take in datagrams from ``start`` on, up to the first that is not plain data.
+        """Read DATA packets from ``start`` on, up to the first that is not plain data.
 
         Returns:
-            The index of that one, or the number of datagrams.
+            The index of the first other datagram, or the number of datagrams.
         """
         receiver = self._receiver
         tsns = receiver.tsns
@@ -77,7 +75,7 @@ class DataPacketReader:
         expected = (tsns.cumulative + 1) & MASK32
         index = start
         run = None if receiver.is_full else assembler.open_run(tsns.cumulative)
-        # Of the run that is open: what its next fragment looks like, where its payload goes.
+        # Of the open run: the fields of its next fragment, and the list for its payload.
         flags_, stream_, number_ = (run.unordered, run.stream_id, run.number) if run else (-1, 0, 0)
         append = run.parts.append if run else None
         before = 0
@@ -127,7 +125,7 @@ class DataPacketReader:
         return len(datagrams)
 
     def _take_i_data(self, datagrams: Sequence[bytes], start: int) -> int:
-        """As ``_take_data``, for I-DATA."""
+        """Read I-DATA packets, as ``_take_data`` reads DATA packets."""
         receiver = self._receiver
         tsns = receiver.tsns
         reassembly = receiver.reassembly
@@ -202,14 +200,14 @@ class DataPacketReader:
                 stream_ = stream_id
                 number_ = number
                 if message.last >= 0:
-                    message = None  # its end is known: the general code must see it complete
+                    message = None  # its end is known: the general code completes it
         if blocks:
             receiver.immediate = True  # RFC 9260, 6.2: a SACK at once while there is a hole
         return len(datagrams)
 
 
 def _close_run(assembler: DataAssembler, run: Run, last: Tsn, added: int) -> None:
-    """Put a run back that the loop has made longer."""
+    """Put back a run that the loop has extended."""
     run.last = last
     run.size += added
     assembler.buffered += added

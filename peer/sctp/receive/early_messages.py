@@ -1,10 +1,9 @@
-"""
-Messages on streams that have no channel here yet.
+"""Messages on streams that have no channel here yet.
 
-With ids that both sides agreed on, nothing says when the other side has opened its end, and the
-first messages may be here before ours is. So may those of a channel whose number is used again
-before the answer to the reset of the one before it. They are kept, in the receive window, until
-our end opens; what there is no room for is refused with all of its stream.
+A negotiated channel may be open at the peer, and its first messages may arrive, before our side has
+opened it. The same happens when a stream id is reused before the answer to the reset of the earlier
+channel arrives. Such messages are kept, in the receive window, until our side opens the channel;
+when there is no room for one, its stream is refused.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ class EarlyMessages:
     __slots__ = ("_limit", "_streams", "size")
 
     def __init__(self, limit: int) -> None:
-        """
+        """Start empty.
+
         Args:
-            limit: Bytes, as they count in the receive window: what keeping a message costs is
-                part of each, which bounds their number, too.
+            limit: Bytes as they count in the receive window, bookkeeping of each message
+                included, which bounds the number of messages, too.
         """
         self._limit = limit
         self._streams: dict[int, list[DataChannelMessage]] = {}
@@ -33,7 +33,7 @@ class EarlyMessages:
         """Bytes kept."""
 
     def keep(self, message: DataChannelMessage) -> bool:
-        """Keep a message; tell whether there was room."""
+        """Keep a message; return whether there was room."""
         if self.size + message.size > self._limit:
             return False
         self.size += message.size
@@ -41,12 +41,12 @@ class EarlyMessages:
         return True
 
     def take(self, stream_id: int) -> Sequence[DataChannelMessage]:
-        """Return what was kept of a stream, oldest first, and keep it no longer."""
+        """Return the messages of a stream, oldest first, and forget them."""
         messages = self._streams.pop(stream_id, ())
         self.size -= sum(message.size for message in messages)
         return messages
 
     def clear(self) -> None:
-        """Forget everything: the peer has restarted."""
+        """Forget all messages: the peer has restarted."""
         self._streams.clear()
         self.size = 0

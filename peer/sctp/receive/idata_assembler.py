@@ -1,9 +1,8 @@
-"""
-Messages out of I-DATA chunks: by message and fragment number (RFC 8260, 2.2.3).
+"""Assembly of messages from I-DATA chunks, by message and fragment number (RFC 8260, 2.2.3).
 
-Fragments in order are appended; those that came early wait beside and are drained when the
-gap before them closes, so every fragment is touched twice at most. The unfinished messages of
-a stream are listed by number, for what is skipped or reset to be found without a search.
+Fragments in order are appended; early ones wait apart until the gap before them closes, so every
+fragment is touched twice at most. The incomplete messages of a stream are listed by number, so that
+a skip or a reset finds them without a search.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from peer.sctp.wire.serial import MASK32, Tsn, unwrap32
 __all__ = ["IDataAssembler", "PartialMessage"]
 
 _MAX_MESSAGES = 1 << 16
-"""Unfinished messages at once."""
+"""Incomplete messages at once."""
 _FRAGMENT_BOOKKEEPING = 64
-"""Bytes that a fragment counts more than its chunk when one before it is missing."""
+"""Bytes that an early fragment counts beside its chunk."""
 
 
 class PartialMessage:
@@ -48,7 +47,7 @@ class IDataAssembler:
 
     def __init__(self) -> None:
         self.buffered = 0
-        """Bytes of the chunks of unfinished messages, headers included."""
+        """Bytes of the chunks of incomplete messages, headers included."""
         self.messages: dict[tuple[int, int, int], PartialMessage] = {}
         """By stream id, U bit and message identifier (as on the wire)."""
         self.unfinished = self.messages
@@ -58,8 +57,7 @@ class IDataAssembler:
     def add(
         self, chunk: DataChunk, tsn: Tsn, *, in_order: bool = False
     ) -> tuple[int, bytes] | None:
-        """
-        Take in a fragment; return identifier and data when its message is complete.
+        """Add a fragment; return payload protocol identifier and data of a complete message.
 
         Raises:
             RemoteProtocolError: The fragment contradicts an earlier one.
@@ -98,11 +96,10 @@ class IDataAssembler:
         return self.complete(key) if message.last == len(parts) - 1 else None
 
     def begin(self, key: tuple[int, int, int], ppid: int, payload: bytes) -> PartialMessage | None:
-        """
-        Take in the first fragment of a message (as in ``messages``) of which none has arrived.
+        """Add the first fragment of a message (a key of ``messages``) that is new.
 
         Returns:
-            The message; None when ``add`` has to decide, because some of it is here.
+            The message; None when ``add`` must decide, because other fragments are here.
         """
         if key in self.messages or len(self.messages) >= _MAX_MESSAGES:
             return None
@@ -125,7 +122,7 @@ class IDataAssembler:
         return message
 
     def complete(self, key: tuple[int, int, int]) -> tuple[int, bytes]:
-        """Forget a message that is whole; return its identifier and data."""
+        """Remove a complete message; return its payload protocol identifier and data."""
         message = self.messages.pop(key)
         self.buffered -= message.size
         numbers = self._numbers[key[:2]]
@@ -136,7 +133,7 @@ class IDataAssembler:
         return message.ppid, b"".join(message.parts)
 
     def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
-        """Forget unfinished messages up to the skipped ones (RFC 8260, 2.3.1)."""
+        """Forget incomplete messages up to the skipped ones (RFC 8260, 2.3.1)."""
         for stream_id, unordered, last in skipped:
             key = (stream_id, UNORDERED if unordered else 0)
             numbers = self._numbers.get(key)
@@ -144,7 +141,7 @@ class IDataAssembler:
                 self._forget(key, bisect_right(numbers, unwrap32(last, numbers[-1])))
 
     def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
-        """Forget the unfinished messages of these streams; ``None`` for all."""
+        """Forget the incomplete messages of these streams; ``None`` for all."""
         keys = (
             list(self._numbers)
             if stream_ids is None
@@ -154,7 +151,7 @@ class IDataAssembler:
             self._forget(key, len(self._numbers.get(key, ())))
 
     def _forget(self, key: tuple[int, int], count: int) -> None:
-        """Forget the first unfinished messages of a stream."""
+        """Forget the first incomplete messages of a stream."""
         numbers = self._numbers.get(key, [])
         for number in numbers[:count]:
             self.buffered -= self.messages.pop((*key, number & MASK32)).size

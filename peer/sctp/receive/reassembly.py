@@ -1,14 +1,13 @@
-"""
-Fragments become messages, messages become ordered (RFC 9260, 6.5, 6.6 and 6.9; RFC 8260, 2.2).
+"""Reassembly and ordering of messages (RFC 9260, 6.5, 6.6 and 6.9; RFC 8260, 2.2).
 
-Two ways of finding the fragments of a message, one for each chunk type:
+Each chunk type has its own way of matching the fragments of a message:
 
 * DATA: a message is a run of consecutive TSNs between a B and an E bit. Runs grow at both
-  ends and merge; they are found by their first and last TSN (``runs.py``).
-* I-DATA: fragments say their message and their place in it (``interleaved.py``).
+  ends and merge; they are found by their first and last TSN (``data_assembler.py``).
+* I-DATA: fragments carry message and fragment numbers (``idata_assembler.py``).
 
-A complete unordered message is handed up at once, whatever is missing before it. A complete
-ordered one waits for its turn in its stream alone, never for another stream.
+A complete unordered message is delivered at once. A complete ordered one waits for its turn in its
+own stream only.
 """
 
 from __future__ import annotations
@@ -29,17 +28,15 @@ from .idata_assembler import IDataAssembler
 __all__ = ["BOOKKEEPING", "Assembler", "DeliverMessage", "Reassembly"]
 
 BOOKKEEPING = 256
-"""
-Bytes that a message which waits, and one that is unfinished, counts beside what it carries.
-Python needs about as much to keep it, and a peer may well send a byte at a time.
-"""
+"""Bytes that a waiting, unread or incomplete message counts beside its payload: about what Python
+needs to keep it. A peer may send a byte at a time."""
 
 DeliverMessage = Callable[[int, int, bytes], None]
 """Called with stream id, payload protocol identifier and data of each message, in turn."""
 
 _MAX_REPORTS = 16
 _MAX_WAITING_PER_STREAM = 1 << 15
-"""Half of the sequence number space: what is farther ahead cannot be told from the past."""
+"""Half of the sequence number space; numbers farther ahead are ambiguous."""
 
 
 class Assembler(Protocol):
@@ -48,11 +45,10 @@ class Assembler(Protocol):
     buffered: int
     """Bytes of the chunks of unfinished messages, headers included."""
     unfinished: Sized
-    """Unfinished messages, or pieces of them that have not met."""
+    """Incomplete messages, or pieces of them that are not joined yet."""
 
     def add(self, chunk: DataChunk, tsn: Tsn, *, in_order: bool) -> tuple[int, bytes] | None:
-        """
-        Take in a fragment; return identifier and data when its message is complete.
+        """Add a fragment; return payload protocol identifier and data of a complete message.
 
         Args:
             chunk: The fragment.
@@ -64,14 +60,14 @@ class Assembler(Protocol):
         """
 
     def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
-        """Forget the unfinished messages that the peer has given up."""
+        """Forget the incomplete messages that the peer has abandoned."""
 
     def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
-        """Forget the unfinished messages of these streams; ``None`` for all."""
+        """Forget the incomplete messages of these streams; ``None`` for all."""
 
 
 class _Waiting:
-    """Complete messages of a stream that came before their turn."""
+    """Complete messages of a stream that wait for their turn."""
 
     __slots__ = ("messages", "order")
 
@@ -82,17 +78,18 @@ class _Waiting:
 
 
 class Reassembly:
-    """From data chunks in any order to messages in the right one."""
+    """Turns data chunks in any order into messages in the right order."""
 
     def __init__(
         self, *, interleaving: bool, streams: int, limit: int, max_message_size: int
     ) -> None:
-        """
+        """Start empty.
+
         Args:
-            streams: Incoming streams that we offered.
             interleaving: I-DATA was agreed on.
-            limit: Bytes of unfinished and waiting messages, overhead included, that end the
-                association.
+            streams: Incoming streams that we offered.
+            limit: Bytes of incomplete and waiting messages, bookkeeping included, above which
+                the association ends.
             max_message_size: Bytes of the largest message we accept.
         """
         self.assembler: DataAssembler | IDataAssembler = (
@@ -103,30 +100,29 @@ class Reassembly:
         self._turns: dict[int, int] = {}
         """Unwrapped sequence number of the next ordered message, by stream."""
         self._early: dict[int, _Waiting] = {}
-        """By stream; a peer may use all of them, so there is something only where it must be."""
+        """By stream; only for streams where messages wait, because a peer may use all streams."""
         self._waiting = 0
         """Bytes of complete messages that wait for their turn."""
         self._waiting_count = 0
         self._stream_count = streams
         self.invalid_streams: list[int] = []
-        """Streams that do not exist and were used, to be reported (RFC 9260, 6.5)."""
+        """Used streams that do not exist, to be reported (RFC 9260, 6.5)."""
         self._limit = limit
         self._max_message_size = max_message_size
         self.deliver: DeliverMessage = _nobody
 
     @property
     def buffered(self) -> int:
-        """Bytes that are here but not handed up yet."""
+        """Bytes received and not delivered yet."""
         return self.assembler.buffered + self._waiting
 
     @property
     def bookkeeping(self) -> int:
-        """Bytes that it costs to keep the messages that are here but not handed up yet."""
+        """Bytes that the messages received and not delivered yet count beside their payload."""
         return BOOKKEEPING * (len(self._unfinished) + self._waiting_count)
 
     def add(self, chunk: DataChunk, tsn: Tsn, *, in_order: bool) -> None:
-        """
-        Take in a chunk that is not a duplicate, and hand up what it completes.
+        """Add a chunk that is not a duplicate, and deliver the message that it completes.
 
         Args:
             chunk: Any data chunk.
@@ -134,18 +130,17 @@ class Reassembly:
             in_order: Everything before it had arrived or was given up.
 
         Raises:
-            RemoteProtocolError: The peer sends more than it may.
+            RemoteProtocolError: The peer exceeds a limit.
         """
         message = self.assembler.add(chunk, tsn, in_order=in_order)
         if message is not None:
             self.finish(chunk.stream_id, chunk.flags & UNORDERED, chunk.message, *message)
 
     def check_limit(self) -> None:
-        """
-        Hold the peer to the memory granted to it; called after every batch of datagrams.
+        """Check the memory limit of the peer; called after every batch of datagrams.
 
         Raises:
-            RemoteProtocolError: More is unfinished or waiting than we allow.
+            RemoteProtocolError: Incomplete and waiting messages exceed it.
         """
         if self.buffered + self.bookkeeping > self._limit:
             raise RemoteProtocolError(
@@ -154,11 +149,10 @@ class Reassembly:
             )
 
     def finish(self, stream_id: int, unordered: int, number: int, ppid: int, data: bytes) -> None:
-        """
-        Hand up a complete message, or keep it for its turn.
+        """Deliver a complete message, or keep it for its turn.
 
         Args:
-            stream_id: Where it came.
+            stream_id: Its stream.
             unordered: Its U bit; anything but zero is set.
             number: Stream sequence number or message identifier, as on the wire.
             ppid: Payload protocol identifier.
@@ -188,7 +182,7 @@ class Reassembly:
                 self._advance(stream_id, turn + 1)
         elif number > turn:
             self._keep(stream_id, number, ppid, data)
-        # A number that was already delivered or given up: the message is dropped.
+        # A number that was already delivered or abandoned: the message is dropped.
 
     def _keep(self, stream_id: int, number: int, ppid: int, data: bytes) -> None:
         waiting = self._early.get(stream_id)
@@ -204,7 +198,7 @@ class Reassembly:
         self._waiting_count += 1
 
     def _advance(self, stream_id: int, turn: int) -> None:
-        """Go on to ``turn``: hand up what waited for a turn up to it, and what follows at once."""
+        """Advance to ``turn``: deliver messages up to it, and those that follow without a gap."""
         waiting = self._early.get(stream_id)
         if waiting is not None:
             order = waiting.order
@@ -220,8 +214,7 @@ class Reassembly:
         self._turns[stream_id] = turn
 
     def skip(self, left: Tsn, forwarded: Tsn, reached: Tsn, skipped: tuple[Skipped, ...]) -> None:
-        """
-        Obey a FORWARD-TSN (RFC 3758, 3.6) or I-FORWARD-TSN (RFC 8260, 2.3.1).
+        """Obey a FORWARD-TSN (RFC 3758, 3.6) or I-FORWARD-TSN (RFC 8260, 2.3.1).
 
         Messages up to the skipped one that are complete are handed up; then the stream goes on.
 
@@ -241,12 +234,11 @@ class Reassembly:
                 self._advance(stream_id, number + 1)
 
     def reset_streams(self, stream_ids: frozenset[int] | None, reached: Tsn) -> None:
-        """
-        Number these streams (``None``: all) from zero again (RFC 6525, 5.2.2).
+        """Reset the numbers of these streams (``None``: all) to zero (RFC 6525, 5.2.2).
 
         Args:
-            stream_ids: The peer has reset them.
-            reached: The cumulative TSN, unwrapped; what was sent before the reset has arrived.
+            stream_ids: Streams that the peer has reset.
+            reached: The cumulative TSN, unwrapped; all data before the reset has arrived.
         """
         self.assembler.reset_streams(stream_ids, reached)
         for stream_id in {*self._turns, *self._early} if stream_ids is None else stream_ids:

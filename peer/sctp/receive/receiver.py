@@ -1,11 +1,9 @@
-"""
-The receiving side: data chunks in, messages and SACKs out (RFC 9260, 6.2).
+"""The receiving side: data chunks in, messages and SACKs out (RFC 9260, 6.2).
 
-The advertised window is what is left of ``receive_window`` after data above a hole, messages that
-the application has not taken, and what it costs to keep a message at all: many tiny ones fill it,
-too. Fragments of a message that arrive in order do not count: otherwise no message larger than
-the window could ever be completed. Their memory is bounded by ``max_message_size`` instead (see
-``reassembly.py``).
+The advertised window is ``receive_window`` less data above a hole, messages that the application
+has not consumed, and the bookkeeping of each message, so that many tiny ones fill it, too.
+Fragments that arrive in order do not count: otherwise no message larger than the window could be
+completed. Their memory is bounded by ``max_message_size`` instead (``reassembly.py``).
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ from .tsn_tracker import TsnTracker
 __all__ = ["Receiver"]
 
 _SACK_EVERY = 2
-"""Packets per SACK toward others: their windows grow per SACK (RFC 9260, 6.2)."""
+"""Packets per SACK toward other implementations, whose windows grow per SACK (RFC 9260, 6.2)."""
 _SACK_OVERHEAD = 16
 
 
 class Receiver:
-    """Takes data chunks in and knows when to acknowledge."""
+    """Accepts data chunks and schedules acknowledgements."""
 
     def __init__(
         self,
@@ -41,14 +39,15 @@ class Receiver:
         same_implementation: bool,
         deliver: DeliverMessage,
     ) -> None:
-        """
+        """Start with an empty window.
+
         Args:
             config: Settings of the association.
             timers: ``SACK`` is ours.
             initial_tsn: The first TSN of the peer.
             interleaving: I-DATA was agreed on.
-            same_implementation: The peer is this engine.
-            deliver: Takes each message; its bytes stay in the window until ``consume``.
+            same_implementation: The peer runs this implementation.
+            deliver: Called with each message, which fills the window until ``consume``.
         """
         self._timers = timers
         self._limit = config.receive_window
@@ -62,17 +61,17 @@ class Receiver:
         self.reassembly = Reassembly(
             interleaving=interleaving,
             streams=config.streams,
-            # A quarter for the headers of small fragments and the overhead of messages.
+            # A quarter for the headers of small fragments and the bookkeeping of messages.
             limit=(config.receive_window + config.max_message_size) * 5 // 4,
             max_message_size=config.max_message_size,
         )
         self.reassembly.deliver = self._on_message
         self.unread = 0
-        """Bytes of messages that the application has not taken, overhead included."""
+        """Bytes of messages that the application has not consumed, bookkeeping included."""
         self.packets = 0
         """Packets with data since the last SACK."""
         self.immediate = False
-        """The peer should hear of this now: a hole, a duplicate, a closed window."""
+        """Whether to send a SACK at once: for a hole, a duplicate, or a closed window."""
         self._advertised = self._limit
         self._last_sack_at = -1.0
 
@@ -86,7 +85,7 @@ class Receiver:
 
     @property
     def is_full(self) -> bool:
-        """New data is dropped unless it fills the first hole."""
+        """Whether new data is dropped unless it fills the first hole."""
         return self.unread + self.tsns.out_of_order + self.reassembly.bookkeeping >= self._limit
 
     def _on_message(self, stream_id: int, ppid: int, data: bytes) -> None:
@@ -94,7 +93,7 @@ class Receiver:
         self._deliver(stream_id, ppid, data)
 
     def consume(self, size: int) -> None:
-        """Give ``size`` bytes back to the window, and tell the peer if it may be waiting."""
+        """Return ``size`` bytes to the window, and send a SACK if the peer may wait for it."""
         self.unread -= size
         grown = self.window - self._advertised
         if self._advertised < self._limit // 2 and grown >= self._limit // 4:
@@ -103,11 +102,10 @@ class Receiver:
     # Data in
 
     def on_data(self, chunk: DataChunk) -> None:
-        """
-        Take in one chunk (RFC 9260, 6.2). The caller counts ``packets``.
+        """Process one chunk (RFC 9260, 6.2); the caller counts ``packets``.
 
         Raises:
-            RemoteProtocolError: It is one that ends the association.
+            RemoteProtocolError: The chunk ends the association.
         """
         if chunk.interleaved is not self.interleaving:
             # RFC 8260, 2.2.1: never both kinds in one association.
@@ -137,7 +135,7 @@ class Receiver:
         self.reassembly.add(chunk, tsn, in_order=tsn <= tsns.cumulative)
 
     def on_forward_tsn(self, chunk: ForwardTsn) -> None:
-        """Stop waiting for what the peer gave up (RFC 3758, 3.6)."""
+        """Skip abandoned TSNs (RFC 3758, 3.6)."""
         left = self.tsns.cumulative
         tsn = unwrap32(chunk.new_cumulative_tsn, left)
         self.packets += 1
@@ -147,16 +145,16 @@ class Receiver:
             self.immediate = True
 
     def on_reset(self, stream_ids: frozenset[int] | None) -> None:
-        """The peer numbers these streams from zero again; ``None`` for all (RFC 6525, 5.2.2)."""
+        """Reset these streams of the peer; ``None`` for all (RFC 6525, 5.2.2)."""
         self.reassembly.reset_streams(stream_ids, self.tsns.cumulative)
 
     def has_received(self, wire_tsn: int) -> bool:
-        """Tell whether everything up to a TSN of the peer has arrived."""
+        """Return whether all data up to a TSN of the peer has arrived."""
         return unwrap32(wire_tsn, self.tsns.cumulative) <= self.tsns.cumulative
 
     @property
     def cumulative_wire(self) -> int:
-        """The cumulative TSN as it stands in a SACK or SHUTDOWN."""
+        """The cumulative TSN as on the wire, for a SACK or SHUTDOWN."""
         return self.tsns.cumulative & MASK32
 
     @property
@@ -167,7 +165,7 @@ class Receiver:
     # SACKs out
 
     def schedule_sack(self, now: float) -> None:
-        """Decide when the next SACK is due; called after every batch of datagrams."""
+        """Schedule the next SACK; called after every batch of datagrams."""
         if not self.packets and not self.immediate:
             return
         if self.same_implementation:
@@ -185,18 +183,18 @@ class Receiver:
             self._timers.start(Timer.SACK, due)
 
     def sack_is_due(self, now: float) -> bool:
-        """Tell whether a SACK should leave now."""
+        """Return whether a SACK is due."""
         deadline = self._timers.deadline(Timer.SACK)
         return deadline is not None and deadline <= now
 
     def sack_goes_along(self, now: float) -> bool:
-        """Tell whether a SACK that is not due yet should share a packet that leaves anyway."""
+        """Return whether to bundle a SACK, due or not, with a packet that leaves anyway."""
         if self.same_implementation and now < self._last_sack_at + self._stretch_delay:
-            return False  # taking one in costs more than a packet of its own now and then
+            return False  # processing one costs the peer more than an occasional packet of its own
         return self.packets > 0 or self.sack_is_due(now)
 
     def make_sack(self, now: float) -> bytes:
-        """Return a SACK chunk for what has arrived so far."""
+        """Return a SACK chunk for the data received so far."""
         self._timers.stop(Timer.SACK)
         self.packets = 0
         self.immediate = False

@@ -1,5 +1,4 @@
-"""
-Which TSNs have arrived, and the SACK that says so (RFC 9260, 6.2).
+"""Received TSNs, and the SACKs that report them (RFC 9260, 6.2).
 
 The log is the cumulative TSN and the sorted list of blocks above it. In-order data touches
 only the former; the number of blocks, not of packets, is what anything here costs.
@@ -16,9 +15,9 @@ from peer.sctp.wire.serial import MASK32, Tsn
 __all__ = ["TsnTracker"]
 
 _MAX_OFFSET = 0xFFFF
-"""Gap edges have 16 bits; what is farther ahead could not be acknowledged."""
+"""Gap edges have 16 bits; TSNs farther ahead cannot be acknowledged."""
 _MAX_BLOCKS = 4096
-"""More holes than any honest window has; beyond it, data that opens a new one is dropped."""
+"""Limit of holes, far above that of honest senders; data that opens another is dropped."""
 _MAX_DUPLICATES = 20
 _last = itemgetter(1)
 
@@ -30,11 +29,11 @@ class TsnTracker:
 
     def __init__(self, cumulative: Tsn) -> None:
         self.cumulative = cumulative
-        """Everything up to this TSN has arrived or was given up by the peer."""
+        """All TSNs up to this one have arrived or were abandoned by the peer."""
         self.blocks: list[list[int]] = []
         """[first, last, bytes] of each run above, ascending, never touching."""
         self.duplicates: list[int] = []
-        """Wire TSNs that came again, for the next SACK."""
+        """Wire TSNs that arrived repeatedly, for the next SACK."""
         self.out_of_order = 0
         """Bytes in ``blocks``."""
 
@@ -56,7 +55,7 @@ class TsnTracker:
         self.out_of_order += size
 
     def is_duplicate(self, tsn: Tsn) -> bool:
-        """Tell whether ``tsn`` arrived before, and note it for the next SACK if so."""
+        """Return whether ``tsn`` arrived before, and note it for the next SACK if so."""
         blocks = self.blocks
         if tsn > self.cumulative:
             if not blocks or tsn > blocks[-1][1]:
@@ -69,14 +68,13 @@ class TsnTracker:
         return True
 
     def may_add(self, tsn: Tsn) -> bool:
-        """Tell whether a new ``tsn`` is near enough to be kept."""
+        """Return whether a new ``tsn`` is near enough to be kept."""
         return tsn - self.cumulative <= _MAX_OFFSET and (
             len(self.blocks) < _MAX_BLOCKS or tsn == self.cumulative + 1
         )
 
     def add(self, tsn: Tsn, size: int) -> None:
-        """
-        Log ``tsn``, which is neither a duplicate nor too far ahead.
+        """Log ``tsn``, which is neither a duplicate nor too far ahead.
 
         Args:
             tsn: Unwrapped.
@@ -112,7 +110,7 @@ class TsnTracker:
             blocks.insert(index, [tsn, tsn, size])
 
     def forward(self, tsn: Tsn) -> bool:
-        """Stop waiting for anything up to ``tsn`` (RFC 3758, 3.6); tell whether that is news."""
+        """Skip all TSNs up to ``tsn`` (RFC 3758, 3.6); return whether the cumulative TSN moved."""
         if tsn <= self.cumulative:
             return False
         self.cumulative = tsn
@@ -120,7 +118,7 @@ class TsnTracker:
         return True
 
     def _absorb(self) -> None:
-        """Take blocks that the cumulative TSN has reached out of the list."""
+        """Remove blocks that the cumulative TSN has reached."""
         blocks = self.blocks
         cumulative = self.cumulative
         count = 0
@@ -136,12 +134,11 @@ class TsnTracker:
             self.cumulative = cumulative
 
     def sack(self, window: int, max_blocks: int) -> Sack:
-        """
-        Make the SACK for the present moment; duplicates are reported once.
+        """Return the present SACK; duplicates are reported once.
 
         Args:
             window: a_rwnd, bytes.
-            max_blocks: Gap blocks and duplicates that fit the packet; the rest is cut off.
+            max_blocks: Gap blocks and duplicates that fit the packet; others are omitted.
         """
         cumulative = self.cumulative
         gaps: list[int] = []

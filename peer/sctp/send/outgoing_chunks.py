@@ -1,4 +1,4 @@
-"""What travels from ``send`` to the wire: messages, streams, chunks with a TSN."""
+"""Outgoing data: messages, streams, and chunks with a TSN."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FLAGS_AT = PACKET_HEADER_SIZE + 1
 
 
 class Message(msgspec.Struct, gc=False, eq=False):
-    """A message that waits, or is being cut."""
+    """A message that waits, or is being cut into chunks."""
 
     stream_id: int
     ppid: int
@@ -27,11 +27,11 @@ class Message(msgspec.Struct, gc=False, eq=False):
     unordered: int
     """The U bit."""
     limited: bool
-    """It may be given up (RFC 3758)."""
+    """Whether it may be abandoned (RFC 3758)."""
     max_retransmits: float
-    """Times a fragment may be sent again; ``inf`` for no limit."""
+    """Retransmissions of a fragment after which it is abandoned; ``inf`` for no limit."""
     expires_at: float
-    """Monotonic time after which it is given up; ``inf`` for never."""
+    """Monotonic time after which it is abandoned; ``inf`` for never."""
     number: int = -1
     """Wire sequence number or message identifier; -1 before the first fragment."""
     position: int = 0
@@ -40,14 +40,13 @@ class Message(msgspec.Struct, gc=False, eq=False):
     """Fragments cut so far."""
     abandoned: bool = False
     stand_in: Tsn = -1
-    """TSN that stands for the rest of it, when it was given up half cut; -1 for none."""
+    """TSN that stands for the rest of it, when it was abandoned half cut; -1 otherwise."""
     tsns: list[Tsn] = []
     """TSNs of its fragments, when ``limited``."""
 
 
 class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
-    """
-    A fragment with a TSN, from its first transmission until it is cumulatively acknowledged.
+    """A fragment with a TSN, from its first transmission until it is cumulatively acknowledged.
 
     A msgspec struct is made twice as fast as a class with ``__slots__``, and without garbage
     collector tracking; there is one for each packet.
@@ -55,44 +54,42 @@ class OutgoingChunk(msgspec.Struct, gc=False, eq=False):
 
     tsn: Tsn
     packet: bytes
-    """
-    A packet with nothing but this chunk, padded, its checksum zero: most chunks leave in one, and
-    what is built whole is copied once.
-    """
+    """A packet with only this chunk, padded, its checksum zero. Most chunks leave in such a packet,
+    and it is built with one copy of the payload."""
     size: int
-    """Payload bytes: what the peer's window counts."""
+    """Payload bytes, as the peer's window counts."""
     wire: int
-    """Bytes it takes on the path, its share of headers included."""
+    """Wire bytes, its share of headers included."""
     sequence: int
-    """Place in the order of transmission; a retransmission takes a new one."""
+    """Position in the order of transmission; a retransmission gets a new one."""
     snapshot: SendSnapshot
-    """The burst it last left in."""
+    """Snapshot of the burst in which it was last sent."""
     message: Message | None = None
-    """Its message, when that may be given up."""
+    """Its message, when that may be abandoned."""
     retransmissions: int = 0
     acked: bool = False
     lost: bool = False
-    """Waits to be sent again."""
+    """Whether it waits for retransmission."""
     abandoned: bool = False
     unreported: bool = False
-    """Too old to be in flight, but a cut SACK did not say whether it arrived."""
+    """Whether it is too old to be in flight, and a truncated SACK does not report it."""
     shared: int = 0
-    """Bytes of the packet that it last left in, up to its own end, if it was not the first."""
+    """Bytes of the packet in which it was last sent, up to its own end, if bundled."""
 
     @property
     def body(self) -> bytes:
-        """The chunk in wire form, for a packet that it shares."""
+        """The chunk in wire form, for a packet with other chunks."""
         return self.packet[PACKET_HEADER_SIZE:]
 
     def ask_for_sack(self) -> None:
-        """Set the I bit: the peer should acknowledge without delay (RFC 7053, 4)."""
+        """Set the I bit, to request a SACK without delay (RFC 7053, 4)."""
         packet = self.packet
         flags = packet[_FLAGS_AT] | IMMEDIATE
         self.packet = packet[:_FLAGS_AT] + bytes((flags,)) + packet[_FLAGS_AT + 1 :]
 
     @property
     def packet_size(self) -> int:
-        """Bytes that had to get through for it to arrive, when it last left."""
+        """Bytes of the packet that had to get through for it to arrive."""
         return self.shared or len(self.packet)
 
 
@@ -109,14 +106,14 @@ class OutgoingStream:
         self.buffered = 0
         """Bytes queued and not cut yet."""
         self.low_threshold = 0
-        """``buffered`` falling to this is worth an event."""
+        """Value of ``buffered`` at or below which an event is reported."""
         self.next_ordered = 0
         self.next_unordered = 0
         self.weight = NORMAL_PRIORITY
         self.virtual_time = 0.0
         self.queued = False
-        """It is in the scheduler's heap."""
+        """Whether it is in the scheduler's heap."""
         self.paused = False
-        """A reset is under way: nothing leaves before it is done (RFC 6525, 5.1.2)."""
+        """Whether a reset is under way, during which nothing is sent (RFC 6525, 5.1.2)."""
         self.closing = False
-        """No more messages are taken; the reset follows when the queue is empty."""
+        """Whether the queue accepts no more messages; the reset follows when it is empty."""

@@ -1,10 +1,9 @@
-"""
-What is in flight, and what a SACK says about it (RFC 9260, 6.2.1 and 6.3).
+"""Data in flight, and the effect of SACKs on it (RFC 9260, 6.2.1 and 6.3).
 
 TSNs that are not cumulatively acknowledged are in a dict. A SACK's gap blocks are compared with
-those of the SACK before it, so the work is proportional to what is new in it, never to the
-window. Chunks acknowledged by a gap block stay in the dict until the cumulative TSN passes
-them: the peer may still change its mind ("renege"), which T3-rtx finds out.
+those of the SACK before it, so the work is proportional to the new blocks, never to the window.
+Chunks acknowledged by a gap block stay in the dict until the cumulative TSN passes them: the peer
+may renege, which is detected when T3-rtx expires.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .outgoing_chunks import OutgoingChunk
 __all__ = ["Outstanding"]
 
 _CUT_BLOCKS = 20
-"""dcsctp lists at most 20 gap blocks. Above the last one listed nothing is known then."""
+"""dcsctp lists at most 20 gap blocks, and says nothing about TSNs above the last one listed."""
 _NOTHING_CUT = 1 << 80
 
 
@@ -33,16 +32,15 @@ class Outstanding:
         self.unacked: dict[Tsn, OutgoingChunk] = {}
         """From ``base`` on, in order of TSN."""
         self.in_flight = 0
-        """Wire bytes that are believed to be in the network: what congestion control counts."""
+        """Wire bytes presumed in the network, as congestion control counts."""
         self.payload = 0
-        """Payload bytes not acknowledged in any way: what the peer's window counts."""
+        """Payload bytes not acknowledged in any way, as the peer's window counts."""
         self.reported_to: Tsn = _NOTHING_CUT
         """The last SACK says nothing about TSNs above this."""
         self._blocks: list[tuple[Tsn, Tsn]] = []
 
     def collect(self, cumulative: Tsn, gaps: Sequence[int], top: Tsn) -> list[OutgoingChunk]:
-        """
-        Find the chunks that a SACK acknowledges for the first time, and mark them.
+        """Mark and return the chunks that a SACK acknowledges for the first time.
 
         Args:
             cumulative: The SACK's cumulative TSN, not below ``base - 1``, not above ``top``.
@@ -74,7 +72,7 @@ class Outstanding:
     def _collect_gaps(
         self, cumulative: Tsn, gaps: Sequence[int], top: Tsn, newly: list[OutgoingChunk]
     ) -> None:
-        """Go through the gap blocks, skipping what the previous SACK had in its blocks."""
+        """Process the gap blocks, without the TSNs that the previous SACK had in its blocks."""
         previous = self._blocks
         count = len(previous)
         index = 0
@@ -84,8 +82,8 @@ class Outstanding:
         for i in range(0, len(gaps) - 1, 2):
             first = cumulative + gaps[i]
             last = cumulative + gaps[i + 1]
-            # Blocks of an honest SACK ascend and do not touch what is cumulatively acked. The
-            # rest of any other is ignored, or overlapping blocks would cost quadratic time.
+            # Blocks of a valid SACK ascend and do not touch the cumulatively acked range. Ignore
+            # the rest of an invalid one: overlapping blocks would cost quadratic time.
             if first < reached or last < first or last > top:
                 break
             reached = last + 1
@@ -111,10 +109,9 @@ class Outstanding:
         self.reported_to = blocks[-1][1] if len(blocks) >= _CUT_BLOCKS else _NOTHING_CUT
 
     def take_back(self) -> None:
-        """
-        Forget gap acknowledgements that the last SACK did not repeat (RFC 9260, 6.2.1, D iii).
+        """Revert gap acknowledgements that the last SACK did not repeat (RFC 9260, 6.2.1, D iii).
 
-        Done when T3-rtx expires: until then a SACK that was overtaken looks the same.
+        Called when T3-rtx expires: before that, a reordered SACK looks the same.
         """
         blocks = iter(self._blocks)
         block = next(blocks, None)

@@ -1,5 +1,4 @@
-"""
-Spaces bursts in time: a token bucket filled at the controller's rate, emptied in quanta.
+"""Pacing of bursts: a token bucket filled at the controller's rate, emptied in quanta.
 
 One wake-up per quantum (about a millisecond's worth of packets), never one per packet: the
 cost of sending in Python is per call, and a paced sender that wakes for each packet spends
@@ -11,22 +10,22 @@ from __future__ import annotations
 __all__ = ["Pacer"]
 
 _MIN_WAIT = 0.001
-"""Event loops round timers to a millisecond; asking for less makes them spin."""
+"""Event loops round timers to a millisecond; shorter waits make them spin."""
 _BURST_TIME = 0.003
-"""What a wake-up is late by leaves with the next burst, up to this many seconds' worth."""
+"""Lateness of a wake-up that the next burst makes up for, seconds."""
 _CATCH_UP = 0.5
-"""Share of the rate at which a longer lateness is made up, on top of it."""
+"""Share of the rate at which a longer lateness is made up for, in addition."""
 
 
 class Pacer:
-    """Says how many bytes may leave now, and when to ask again."""
+    """Decides how many bytes may leave now, and when to ask again."""
 
     __slots__ = ("_behind", "_credit", "_refilled_at", "next_send_at")
 
     def __init__(self) -> None:
         self._credit = 0.0
         self._behind = 0.0
-        """Bytes that should have left while the machine did not let us run."""
+        """Bytes that should have left while this process was stalled."""
         self._refilled_at = 0.0
         self.next_send_at: float | None = None
         """When the next quantum is due; ``None`` when sending does not wait for the pacer."""
@@ -34,15 +33,14 @@ class Pacer:
     def allowance(
         self, *, now: float, rate: float, quantum: int, slack: float, idle: bool
     ) -> float:
-        """
-        Return the bytes that may leave now; 0 when it is better to wait for a full quantum.
+        """Return the bytes that may leave now; 0 to wait for a full quantum.
 
         Args:
             now: Monotonic time in seconds.
             rate: Bytes per second; ``inf`` for no pacing.
-            quantum: Bytes worth waking up for.
-            slack: Bytes of lateness to make up, not at once but at half the rate again.
-            idle: Nothing is in flight: send without delay.
+            quantum: Bytes of a burst.
+            slack: Bytes of lateness to make up for, at half the rate in addition.
+            idle: Whether nothing is in flight; then a quantum leaves at once.
         """
         was_due = self.next_send_at is not None
         self.next_send_at = None
@@ -54,7 +52,7 @@ class Pacer:
         behind = self._behind - repaid
         cap = rate * _BURST_TIME + quantum
         if credit > cap:
-            # Silence for want of data or of window is nothing to make up.
+            # Make up for lateness only, not for a lack of data or of window.
             behind = behind + credit - cap if was_due else 0.0
             credit = cap
         self._behind = min(behind, slack)
@@ -69,19 +67,18 @@ class Pacer:
 
     @property
     def is_late(self) -> bool:
-        """Whether we are making up for a stall."""
+        """Whether a stall is being made up for."""
         return self._behind > 0
 
     def on_sent(self, *, now: float, sent: int, rate: float, quantum: int, more: bool) -> None:
-        """
-        Take a burst out of the bucket.
+        """Subtract a burst from the bucket.
 
         Args:
             now: Monotonic time in seconds.
             sent: Bytes that left.
             rate: Bytes per second; ``inf`` for no pacing.
-            quantum: Bytes worth waking up for.
-            more: There is more to send and only the allowance stopped it.
+            quantum: Bytes of a burst.
+            more: Whether there is more to send and only the allowance stopped it.
         """
         if rate == float("inf"):
             return

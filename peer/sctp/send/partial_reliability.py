@@ -1,9 +1,8 @@
-"""
-Giving messages up, and telling the peer not to wait for them (RFC 3758, 3.5; RFC 8260, 2.3).
+"""Partial reliability: abandoning messages, and FORWARD-TSN (RFC 3758, 3.5; RFC 8260, 2.3).
 
-A message is abandoned as a whole: its fragments in flight no longer count and are not sent
-again, the rest of it leaves the queue. The *advanced peer ack point* is how far the peer may
-skip; a FORWARD-TSN says so, and again once per round trip until the cumulative TSN is there.
+A message is abandoned as a whole: its fragments in flight no longer count and are not
+retransmitted, the rest of it leaves the queue. The *advanced peer ack point* is the TSN up to which
+the peer may skip; a FORWARD-TSN carries it, once per round trip until the cumulative TSN is there.
 """
 
 from __future__ import annotations
@@ -37,20 +36,20 @@ class PartialReliability:
         self._point: Tsn = outstanding.base - 1
         self._sent_at = 0.0
         self.abandoned = 0
-        """Messages given up so far."""
+        """Messages abandoned so far."""
         self._last: Tsn = outstanding.base - 1
         """Highest TSN that was abandoned."""
         self._seen_base: Tsn = 0
 
     def must_abandon(self, chunk: OutgoingChunk, now: float) -> bool:
-        """Tell whether a lost chunk must be given up instead of sent again."""
+        """Return whether a lost chunk must be abandoned instead of retransmitted."""
         message = chunk.message
         return message is not None and (
             chunk.retransmissions >= message.max_retransmits or message.expires_at <= now
         )
 
     def abandon(self, message: Message) -> None:
-        """Give a message up: what is in flight, and what is still queued."""
+        """Abandon a message: its chunks in flight, and the part that is queued."""
         if message.abandoned:
             return
         message.abandoned = True
@@ -72,11 +71,11 @@ class PartialReliability:
         self._sent_at = 0.0
 
     def stand_in(self, message: Message) -> OutgoingChunk:
-        """Return the chunk that is never sent and stands for the rest of a message."""
+        """Return the chunk, never sent, that stands for the rest of a message."""
         return OutgoingChunk(message.stand_in, b"", 0, 0, 0, _NEVER_SENT, message, abandoned=True)
 
     def repeat(self) -> None:
-        """Send the FORWARD-TSN again: a probe timer expired."""
+        """Repeat the FORWARD-TSN: a probe timer expired."""
         self._sent_at = 0.0
 
     def _is_later(self, number: int, other: int) -> bool:
@@ -84,16 +83,15 @@ class PartialReliability:
         return 0 < (number - other) & ((1 << bits) - 1) < 1 << (bits - 1)
 
     def forward_tsn(self, *, now: float, interval: float) -> bytes | None:
-        """
-        Return the chunks that are due, or ``None``.
+        """Return the chunks that are due, or ``None``.
 
-        dcsctp (Chromium, Firefox) and aiortc drop what they hold of a stream up to the number
-        that is named, whole messages too. So there is a chunk for each run of abandoned ones:
-        what arrived between two runs is delivered at the first, before the second is read.
+        dcsctp (Chromium, Firefox) and aiortc drop all that they hold of a stream up to the number
+        in the chunk, complete messages, too. So there is a chunk for each run of abandoned TSNs:
+        messages between two runs are delivered at the first, before the second is read.
 
         Args:
             now: Monotonic time in seconds.
-            interval: Seconds before the same is said again.
+            interval: Seconds between repetitions.
         """
         outstanding = self._outstanding
         if outstanding.base > self._last:
@@ -109,7 +107,7 @@ class PartialReliability:
         size = 8
         while size < _MAX_SIZE and (chunk := unacked.get(tsn + 1)) is not None:
             if not chunk.abandoned:
-                # Rule C2. What arrived does not stop the point, but the point never rests on it.
+                # Rule C2: the point passes TSNs that arrived, but does not stop at one.
                 if not chunk.acked:
                     break
                 arrived = True
@@ -126,7 +124,7 @@ class PartialReliability:
             unordered = bool(message.unordered)
             if self._interleaving or not unordered:
                 key = (message.stream_id, unordered)
-                # The TSN that stands for the rest of a message may come after later messages.
+                # The TSN that stands for the rest of a message may follow later messages.
                 if key not in skipped or self._is_later(message.number, skipped[key]):
                     skipped[key] = message.number
                     size += 8

@@ -1,10 +1,9 @@
-"""
-What is lost, what to send again, and what that tells congestion control.
+"""Loss detection, retransmission, and their reports to congestion control.
 
-Loss is judged by order of transmission and by time, as in RACK and QUIC (RFC 8985, 6.2;
-RFC 9002, 6.1), not by counting reports per TSN: a chunk is lost when something sent
-sufficiently later has arrived, whatever its TSN, so a lost retransmission is noticed too.
-When nothing arrives at all, two tail probes (RFC 8985, 7) precede T3-rtx (RFC 9260, 6.3.3).
+Loss is detected by order of transmission and by time, as in RACK and QUIC (RFC 8985, 6.2;
+RFC 9002, 6.1), not by counting reports per TSN: a chunk is lost when another chunk that was sent
+sufficiently later has arrived, regardless of its TSN, so a lost retransmission is detected, too.
+When nothing arrives, two tail probes (RFC 8985, 7) precede T3-rtx (RFC 9260, 6.3.3).
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from .spurious_loss import LossEpisode, ReorderingTolerance
 __all__ = ["Retransmission"]
 
 _TIME_MARGIN = 0.001
-"""Both ends work in millisecond rounds: earlier is never certain."""
+"""Both ends work in rounds of a millisecond, so finer differences mean nothing. Seconds."""
 _PROBES = 2
 """Tail probes before T3-rtx expires."""
 _SAME_IMPLEMENTATION_ACK_DELAY = 0.03
 _ACK_DELAY = 0.2
-"""RFC 9260, 6.2: a receiver waits 200 ms for a second packet."""
+"""RFC 9260, 6.2: a receiver waits 200 ms for a second packet. Seconds."""
 _TOO_SOON = 0.9
-"""An answer in less than this part of the minimum round trip is to an earlier transmission."""
+"""Share of the minimum round trip within which an answer is to an earlier transmission."""
 
 
 class Retransmission:
@@ -56,18 +55,19 @@ class Retransmission:
         window: int,
         same_implementation: bool,
     ) -> None:
-        """
+        """Start with nothing in flight.
+
         Args:
-            queue: Gives out TSNs.
-            outstanding: What is in flight.
-            partial_reliability: What may be given up.
-            controller: Is told of deliveries and losses.
-            pmtu: Is told of them too.
-            rtt: Is told of round trips.
-            delivery_rate: Is told of deliveries and losses.
+            queue: Assigns TSNs.
+            outstanding: Data in flight.
+            partial_reliability: Decides which messages may be abandoned.
+            controller: Takes in deliveries and losses.
+            pmtu: Takes in deliveries and losses.
+            rtt: Takes in round trips.
+            delivery_rate: Takes in deliveries and losses.
             timers: ``PROBE`` and ``LOSS`` are ours.
             window: The peer's a_rwnd from its INIT or INIT ACK.
-            same_implementation: The peer is this engine.
+            same_implementation: The peer runs this implementation.
         """
         self._queue = queue
         self._outstanding = outstanding
@@ -79,39 +79,39 @@ class Retransmission:
         self._timers = timers
         self._same_implementation = same_implementation
         self.peer_window = window
-        """The last a_rwnd; ``outstanding.payload`` is not taken off."""
+        """The last a_rwnd, without subtracting ``outstanding.payload``."""
         self._order: deque[OutgoingChunk] = deque()
-        """By transmission, oldest first; also holds chunks that are acked since."""
+        """By transmission, oldest first; may hold chunks that have been acked."""
         self._unreported: deque[OutgoingChunk] = deque()
-        """Old chunks on which a cut SACK was silent, in order of transmission."""
+        """Old chunks that a truncated SACK does not report, in order of transmission."""
         self.lost: deque[OutgoingChunk] = deque()
-        """To be sent again, oldest first; also holds chunks that are acked since."""
+        """Chunks to retransmit, oldest first; may hold chunks that have been acked."""
         self._episode = LossEpisode()
         self._delivered_up_to = 0
-        """Highest place in the order of transmission that was delivered."""
+        """Highest position in the order of transmission that was delivered."""
         self._tolerance = ReorderingTolerance()
         self.expiries = 0
-        """Probe timeouts since something was last acknowledged."""
+        """Probe timeouts since the last acknowledgement of new data."""
         self.errors = 0
-        """As ``expiries``, but a peer that answers with a closed window is not silent."""
+        """As ``expiries``, but answers of a peer with a closed window reset it, too."""
         self.retransmitted = 0
         self.timeouts = 0
         self.spurious = 0
 
-    # What was sent
+    # Sending
 
     def on_sent(self, chunks: list[OutgoingChunk], now: float) -> None:
-        """Log chunks that have just left, in the order in which they did."""
+        """Log chunks that were just sent, in order."""
         self._order.extend(chunks)
         self._timers.start(Timer.PROBE, now + self._probe_timeout())
 
     def on_first_round_trip(self, now: float) -> None:
-        """Now that it is known how long an answer takes, do not wait for RTO.Initial."""
+        """Replace the timeout of RTO.Initial: the round trip is known."""
         if self._timers.deadline(Timer.PROBE) is not None:
             self._timers.start(Timer.PROBE, now + self._probe_timeout())
 
     def next_lost(self, now: float) -> OutgoingChunk | None:
-        """Take the next chunk that has to be sent again; give up those that may not be."""
+        """Remove and return the next chunk to retransmit; abandon those that may not be."""
         while self.lost:
             chunk = self.lost.popleft()
             if chunk.acked or chunk.abandoned:
@@ -126,24 +126,23 @@ class Retransmission:
             return chunk
         return None
 
-    # What the peer says
+    # Acknowledgements
 
     def on_sack(
         self, cumulative: int, window: int, gaps: Sequence[int], duplicates: Sequence[int],
         now: float,
     ) -> bool:  # fmt: skip
-        """
-        Take in a SACK (RFC 9260, 6.2.1).
+        """Process a SACK (RFC 9260, 6.2.1).
 
         Args:
             cumulative: Cumulative TSN, as on the wire.
             window: a_rwnd, bytes.
             gaps: Start, end, ... offsets.
-            duplicates: Wire TSNs that the peer got more than once.
+            duplicates: Wire TSNs that the peer received more than once.
             now: Monotonic time in seconds.
 
         Returns:
-            Whether it is valid and not older than what is known.
+            Whether it is valid and not older than an earlier one.
         """
         outstanding = self._outstanding
         base = outstanding.base
@@ -153,7 +152,7 @@ class Retransmission:
             return False
         prior_in_flight = outstanding.in_flight
         if self.peer_window == 0 and window > 0:
-            # What was sent to probe the closed window was most likely dropped: ask again soon.
+            # Probes of the closed window were most likely dropped: retransmit soon.
             self.expiries = 0
             self._timers.stop(Timer.PROBE)
         self.peer_window = window
@@ -199,7 +198,7 @@ class Retransmission:
                         self._on_spurious(chunk.tsn, now)
                         continue
                     if elapsed < 0.5 * rtt.smoothed:
-                        continue  # which transmission it answers is anybody's guess
+                        continue  # ambiguous: it may answer either transmission
                 best_sequence = chunk.sequence
                 best = chunk
         outstanding.in_flight -= taken
@@ -226,17 +225,17 @@ class Retransmission:
         )  # fmt: skip
 
     def _on_spurious(self, tsn: Tsn, now: float) -> None:
-        """A chunk that was declared lost has arrived."""
+        """Handle the arrival of a chunk that was declared lost."""
         if not self._episode.on_spurious(tsn):
             return
         self.spurious += 1
         self._controller.on_spurious_loss(now=now)
         self._tolerance.on_spurious(self._outstanding.base, self._queue.next_tsn)
 
-    # What is lost
+    # Loss detection
 
     def detect(self, now: float) -> int:
-        """Declare lost what is late by order or by time; return wire bytes (RFC 9002, 6.1)."""
+        """Declare chunks lost by order or by time; return their wire bytes (RFC 9002, 6.1)."""
         outstanding = self._outstanding
         reported_to = outstanding.reported_to
         unreported = self._unreported
@@ -257,12 +256,12 @@ class Retransmission:
                 continue
             if chunk.sequence >= self._delivered_up_to:
                 break
-            # One sum decides and is the timer's deadline: two would differ in the last bit, and
-            # a timer that fires a bit too early is set to the same moment for ever.
+            # The same sum decides and sets the timer: two sums could differ in the last bit, and
+            # a timer that fires slightly early would be set to the same moment for ever.
             late_at = chunk.snapshot.sent_at + window
             if chunk.tsn > reported_to:
-                # A cut SACK is silent about it. Once it is old it has left the network either
-                # way, so it must not hold the window shut.
+                # A truncated SACK does not report it. Once it is old it has left the network in
+                # either case, so it must not fill the window.
                 if late_at > now:
                     deadline = late_at
                     break
@@ -316,7 +315,7 @@ class Retransmission:
         self._pmtu.on_lost(chunks, now)
         return size
 
-    # When nothing is heard
+    # Timeouts
 
     def _probe_timeout(self) -> float:
         rtt = self._rtt
@@ -330,13 +329,12 @@ class Retransmission:
         return (rtt.smoothed + max(4 * rtt.variation, 0.005) + delay) * (1 << self.expiries)
 
     def on_probe_timer(self, now: float) -> list[OutgoingChunk]:
-        """
-        Handle the expiry of ``PROBE``: a tail probe, and from the third time on T3-rtx.
+        """Handle the expiry of ``PROBE``: a tail probe, and from the third time on T3-rtx.
 
         Returns:
-            Chunks to send at once, whatever the window and the pacer say. They keep their place
-            in the order of transmission: then an acknowledgement of the last one says, under
-            FIFO, that all before it is acked or lost, and that of the first condemns nothing.
+            Chunks to send at once, regardless of window and pacer. They keep their positions in
+            the order of transmission: then, under FIFO, an acknowledgement of the last one shows
+            that all chunks before it are acked or lost, and that of the first shows nothing.
         """
         outstanding = self._outstanding
         if not outstanding.unacked:
@@ -349,7 +347,7 @@ class Retransmission:
             self._on_timeout(now)
             return []
         if self.expiries > _PROBES:
-            # With a closed window there is no T3-rtx; what may not be sent again goes now.
+            # With a closed window there is no T3-rtx: abandon what may not be retransmitted.
             for chunk in list(outstanding.unacked.values()):
                 if (
                     chunk.message is not None
@@ -364,7 +362,7 @@ class Retransmission:
                 break
         for chunk in reversed(self._order):
             if self.peer_window == 0:
-                break  # only to hear whether the window has opened
+                break  # one probe asks whether the window has opened
             if self._may_probe(chunk, now):
                 if chunk not in probes:
                     probes.append(chunk)
@@ -377,7 +375,7 @@ class Retransmission:
         return probes
 
     def _may_probe(self, chunk: OutgoingChunk, now: float) -> bool:
-        """Tell whether a chunk may go out once more; one that must be given up waits for T3."""
+        """Return whether to retransmit a chunk as a probe; one to abandon waits for T3-rtx."""
         return not (
             chunk.acked
             or chunk.abandoned
@@ -386,7 +384,7 @@ class Retransmission:
         )
 
     def _on_timeout(self, now: float) -> None:
-        """T3-rtx: everything is lost (RFC 9260, 6.3.3, E1 to E4, and 7.2.3)."""
+        """Handle T3-rtx: all chunks are lost (RFC 9260, 6.3.3, E1 to E4, and 7.2.3)."""
         outstanding = self._outstanding
         self.timeouts += 1
         in_flight = outstanding.in_flight

@@ -1,4 +1,4 @@
-"""Round-trip times and the timeouts made of them (RFC 9260, 6.3.1)."""
+"""Round-trip times and the retransmission timeout (RFC 9260, 6.3.1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RttEstimator:
         self.latest = 0.0
 
     def update(self, rtt: float) -> None:
-        """Take in a measurement (rules C2 and C3). Never of a retransmitted chunk (C5, Karn)."""
+        """Take in a measurement (rules C2 and C3), never of a retransmitted chunk (C5, Karn)."""
         self.latest = rtt
         if rtt < self.minimum:
             self.minimum = rtt
@@ -38,8 +38,7 @@ class RttEstimator:
         self.smoothed += (rtt - self.smoothed) * _ALPHA
 
     def rto(self, doublings: int = 0) -> float:
-        """
-        Return RTO, doubled for each expiry since the last answer (rules C1, C6, C7 and E2).
+        """Return RTO, doubled for each expiry since the last answer (rules C1, C6, C7 and E2).
 
         Args:
             doublings: Expiries in a row.

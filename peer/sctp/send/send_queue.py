@@ -1,14 +1,13 @@
-"""
-What waits to be sent: messages per stream, fair between streams, cut into chunks.
+"""The send queue: messages per stream, scheduled fairly and cut into chunks.
 
 Streams share the path by weight (RFC 8831, 6.4; RFC 8260, 3.5): each has a virtual time that
 advances by bytes sent over weight, and the one that is furthest behind is next. A stream that
-was silent starts at the present virtual time, so a short message on a quiet channel leaves
-next, however much the others have queued. With I-DATA that holds inside a big message too;
-with DATA a message that began must end first (RFC 9260, 6.9).
+was idle starts at the present virtual time, so a short message on a quiet channel leaves next,
+regardless of the queues of others. With I-DATA that holds inside a large message, too; with DATA a
+message that began must end first (RFC 9260, 6.9).
 
-TSNs, sequence numbers and message identifiers are given out here, when a fragment is cut,
-never earlier: what is abandoned before its first fragment leaves no trace on the wire.
+TSNs, sequence numbers and message identifiers are assigned here when a fragment is cut, never
+earlier: a message abandoned before its first fragment leaves no trace on the wire.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .outgoing_chunks import Message, OutgoingChunk, OutgoingStream
 __all__ = ["SendQueue"]
 
 _HEAD_START = 1 << 14
-"""Bytes that a stream which was silent may send before the others, so that it need not wait."""
+"""Bytes that a stream may send before the others after it was idle."""
 _SLICE = 8
 """Fragments of one message in a row when another stream waits and interleaving is on."""
 _I_DATA = int(ChunkType.I_DATA)
@@ -35,10 +34,11 @@ _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class SendQueue:
-    """All our streams."""
+    """The queues of all our streams."""
 
     def __init__(self, *, datagram_size: int, overhead: int) -> None:
-        """
+        """Start empty.
+
         Args:
             datagram_size: Bytes of the largest SCTP packet.
             overhead: Bytes that the layers below add to a packet.
@@ -61,15 +61,15 @@ class SendQueue:
         self.drained: list[OutgoingStream] = []
         """Streams whose ``buffered`` fell to the threshold since this was last emptied."""
         self.expired: list[Message] = []
-        """Messages whose time ran out before they were cut, since this was last emptied."""
+        """Messages that expired before they were cut, since this was last emptied."""
         self.cut_wire = 0
         """Wire bytes cut so far."""
         self.cut_payload = 0
         """Payload bytes cut so far."""
         self.next_tsn: Tsn = 0
-        """What the next fragment gets."""
+        """TSN of the next fragment."""
         self.ending = False
-        """Nothing more is queued on any stream: the association shuts down."""
+        """Whether the association shuts down, so that no message is queued any more."""
 
     def begin(
         self,
@@ -79,13 +79,12 @@ class SendQueue:
         partial_reliability: bool = True,
         header: bytes = bytes(PACKET_HEADER_SIZE),
     ) -> None:
-        """
-        The association is up: cut fragments from now on.
+        """Configure the queue for an established association.
 
         Args:
-            interleaving: I-DATA instead of DATA.
-            initial_tsn: The first fragment gets this.
-            partial_reliability: The peer can be told to skip what has a TSN (RFC 3758).
+            interleaving: Use I-DATA instead of DATA.
+            initial_tsn: TSN of the first fragment.
+            partial_reliability: Whether the peer supports FORWARD-TSN (RFC 3758).
             header: The common header of our packets, with a zero checksum.
         """
         self._interleaving = interleaving
@@ -102,7 +101,7 @@ class SendQueue:
         self.payload_size = room - room % 4
 
     def stream(self, stream_id: int) -> OutgoingStream:
-        """Return the stream, made if need be."""
+        """Return the stream; create it if it does not exist."""
         stream = self.streams.get(stream_id)
         if stream is None:
             stream = self.streams[stream_id] = OutgoingStream(stream_id)
@@ -119,7 +118,7 @@ class SendQueue:
             self.activate(stream)
 
     def activate(self, stream: OutgoingStream) -> None:
-        """Let a stream take part that has messages and is not paused."""
+        """Schedule a stream, if it has messages and is not paused."""
         if stream.queued or stream.paused or not stream.messages:
             return
         present = self._virtual_time
@@ -134,20 +133,19 @@ class SendQueue:
         heappush(self._heap, (stream.virtual_time, self._entries, stream))
 
     def has_data(self) -> bool:
-        """Tell whether anything could be cut now."""
+        """Return whether any fragment can be cut now."""
         return self._current is not None or bool(self._heap)
 
     def cut(
         self, *, budget: float, max_chunks: int, sequence: int, snapshot: SendSnapshot, now: float
     ) -> list[OutgoingChunk]:
-        """
-        Cut the next fragments, in the order in which they should leave.
+        """Cut the next fragments, in the order in which they should leave.
 
         Args:
-            budget: Wire bytes to cut; overshot by one fragment at most.
+            budget: Wire bytes to cut; the last fragment may exceed it.
             max_chunks: Fragments to cut at most.
-            sequence: Place of the first in the order of transmission.
-            snapshot: The burst they will leave in.
+            sequence: Position of the first in the order of transmission.
+            snapshot: Of the burst that they belong to.
             now: Monotonic time in seconds.
         """
         chunks: list[OutgoingChunk] = []
@@ -167,7 +165,7 @@ class SendQueue:
         return chunks
 
     def _next_stream(self, now: float) -> OutgoingStream | None:
-        """Take the stream that is furthest behind out of the heap."""
+        """Remove the stream that is furthest behind from the heap."""
         while self._heap:
             stream = heappop(self._heap)[2]
             while stream.messages:
@@ -206,18 +204,18 @@ class SendQueue:
         flags = message.unordered
         tracked = message if message.limited else None
         interleaving = self._interleaving
-        # Fragments of one size, not full ones and a rest: as many packets, and a batch of equal
-        # packets costs one system call.
+        # Fragments of one size instead of full ones and a rest: as many packets, and a batch of
+        # packets of one size costs one system call.
         count = -(-(total - position) // self.payload_size)
         size = -(-(total - position) // (4 * count)) * 4
         length = self._header_size + size
         wire = PACKET_HEADER_SIZE + length + self._overhead
         if budget < limit * wire:
             limit = max(1, int(-(-budget // wire)))
-        # Cut out of a view, so that the payload is copied once, into the packet.
+        # Slice a view, so that the payload is copied once, into the packet.
         source = memoryview(data) if count > 1 else data
         header = self._header
-        # RFC 7053, 4: the end of a stream that is closed when it is acknowledged asks for that.
+        # RFC 7053, 4: request a SACK for the last data before a stream reset.
         at_end = END | IMMEDIATE if stream.closing and len(stream.messages) == 1 else END
         tsn = self.next_tsn
         append = chunks.append
@@ -275,9 +273,9 @@ class SendQueue:
         return spent
 
     def _give_number(self, stream: OutgoingStream, message: Message) -> None:
-        """Number a message that is about to be cut, and so to take TSNs."""
+        """Assign a number to a message before its first fragment."""
         if not self._partial_reliability:
-            # RFC 3758, 3.3: the peer waits for every TSN, so it is never given up from now on.
+            # RFC 3758, 3.3: the peer waits for every TSN, so the message may not be abandoned.
             message.limited = False
             message.expires_at = _INFINITY
         if not message.unordered:
@@ -290,16 +288,15 @@ class SendQueue:
             message.number = 0
 
     def discard(self, message: Message) -> None:
-        """
-        Take what is left of a message out of the queue, if it is there.
+        """Remove the rest of a message from the queue, if it is there.
 
-        When some of it was cut, a TSN is taken to stand for the rest: all that was sent may
-        arrive, and then there would be nothing to tell the peer to skip. It is taken now,
-        before another message begins, because TSNs of a DATA message must be consecutive.
+        When a part of it was cut, a TSN is assigned to the rest: all chunks that were sent may
+        arrive, and the peer must have a TSN to skip. It is assigned now, before another message
+        begins, because TSNs of a DATA message must be consecutive.
         """
         stream = self.streams.get(message.stream_id)
         if stream is None or not stream.messages or stream.messages[0] is not message:
-            return  # all of it was cut: only the first message of a stream is ever in the making
+            return  # all of it was cut: only the first message of a stream can be partly cut
         stream.messages.popleft()
         if self._current is stream and message.position > 0:
             self._current = None
@@ -318,7 +315,7 @@ class SendQueue:
             self.drained.append(stream)
 
     def clear(self) -> None:
-        """Forget everything: the association begins anew, or has ended."""
+        """Forget everything: the association restarts or has ended."""
         self.streams.clear()
         self._heap.clear()
         self._current = None
@@ -327,7 +324,7 @@ class SendQueue:
         self.expired.clear()
 
     def limit_streams(self, count: int) -> None:
-        """Forget what was queued before the peer said that it takes only ``count`` streams."""
+        """Forget messages on streams beyond the ``count`` that the peer accepts."""
         for stream_id in [number for number in self.streams if number >= count]:
             stream = self.streams.pop(stream_id)
             self.buffered -= stream.buffered
@@ -335,13 +332,13 @@ class SendQueue:
             stream.messages.clear()
 
     def resume_stream(self, stream_id: int) -> None:
-        """Let a paused stream go on with the numbers it had: the reset was denied."""
+        """Resume a paused stream with its present numbers: the reset was denied."""
         stream = self.stream(stream_id)
         stream.paused = stream.closing = False
         self.activate(stream)
 
     def reset_stream(self, stream_id: int) -> None:
-        """Number the messages of a stream from zero again, and let it go on (RFC 6525, 5.2.7)."""
+        """Reset the numbers of a stream to zero and resume it (RFC 6525, 5.2.7)."""
         stream = self.streams.get(stream_id)
         if stream is None:
             return

@@ -24,13 +24,13 @@ _MAX_PACKETS = 200
 _FACTOR = 1.125
 _MAX_FACTOR = 2.0
 _FACTOR_STEP = 0.125
-"""A path that reorders by much of a round trip is given more of it (RFC 8985, 6.2, step 4)."""
+"""Steps for paths that reorder by a large part of a round trip (RFC 8985, 6.2, step 4)."""
 _RECOVERIES = 16
-"""RFC 8985, 6.2, step 4; there all is taken back at once, to be learned anew by false losses."""
+"""RFC 8985, 6.2, step 4, which resets the threshold at once instead of by one step."""
 
 
 class LossEpisode:
-    """The TSNs for which the window was last reduced, less those that proved to have arrived."""
+    """The TSNs for which the window was last reduced, without those that proved to arrive."""
 
     __slots__ = ("_pending", "_started_at")
 
@@ -39,13 +39,12 @@ class LossEpisode:
         self._started_at = -math.inf
 
     def on_lost(self, tsns: Iterable[Tsn], *, now: float, sent_at: float) -> bool:
-        """
-        Add TSNs that are declared lost; begin a new episode when they left after the last began.
+        """Add TSNs that are declared lost; begin a new episode if they left after the last began.
 
         Args:
-            tsns: What is declared lost.
+            tsns: TSNs that are declared lost.
             now: Monotonic time in seconds.
-            sent_at: When the most recent of them was sent.
+            sent_at: Send time of the most recent of them.
 
         Returns:
             Whether a new episode begins.
@@ -58,7 +57,7 @@ class LossEpisode:
         return begins
 
     def on_spurious(self, tsn: Tsn) -> bool:
-        """Tell whether with ``tsn`` the last loss of the episode has proved to be none."""
+        """Return whether ``tsn`` is the last loss of the episode to prove spurious."""
         if tsn not in self._pending:
             return False
         self._pending.remove(tsn)
@@ -72,19 +71,18 @@ class ReorderingTolerance:
 
     def __init__(self) -> None:
         self.packets = _PACKETS
-        """A chunk is lost when one sent so many later has arrived."""
+        """Number of chunks by which a later one must precede for a chunk to be lost."""
         self.factor = _FACTOR
-        """Or when one sent later has, and so many round trips have passed since it left."""
+        """Round trips after which a chunk is lost, when one sent later has arrived."""
         self._raised_at: Tsn = 0
         self._recoveries = 0
 
     def on_spurious(self, base: Tsn, next_tsn: Tsn) -> None:
-        """
-        A loss was none: wait for more evidence from now on.
+        """Raise the thresholds after a spurious loss, once per round trip.
 
         Args:
-            base: Everything below is acknowledged.
-            next_tsn: Of the next new chunk: what is sent before is still judged as before.
+            base: Lowest TSN that is not acknowledged.
+            next_tsn: TSN of the next new chunk.
         """
         self._recoveries = 0
         if base > self._raised_at:
@@ -93,7 +91,7 @@ class ReorderingTolerance:
             self.factor = min(self.factor + _FACTOR_STEP, _MAX_FACTOR)
 
     def on_episode(self) -> None:
-        """Something was lost, the first in a round trip: so far it counts as real."""
+        """Count a new loss episode, which is presumed real."""
         self._recoveries += 1
         if self._recoveries > _RECOVERIES:
             self._recoveries = 0

@@ -1,10 +1,9 @@
-"""
-One burst: what may leave now, in packets (RFC 9260, 6.1 and 6.10).
+"""Transmission of bursts in packets (RFC 9260, 6.1 and 6.10).
 
-Four things hold it back: the pacer, the congestion window, the peer's window and the number of
-packets a call may make. First goes what was lost, then what is new; chunks that fill a packet
-go alone, small ones share. A packet that was lost may have been too large for the path, so what
-is sent again, and control chunks, share one of the base size only.
+The pacer, the congestion window, the peer's window and a maximum per call limit a burst.
+Retransmissions leave before new data; chunks that fill a packet are alone in it, small ones are
+bundled. A lost packet may have been too large for the path, so retransmissions and control chunks
+are bundled up to the base size only.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["Transmission"]
 
 
 class Transmission:
-    """Fills datagrams from the queue and from what was lost."""
+    """Fills datagrams from the queue and from lost chunks."""
 
     def __init__(
         self,
@@ -58,11 +57,11 @@ class Transmission:
 
     @property
     def next_send_at(self) -> float | None:
-        """When ``burst`` is worth another call; ``None`` when only a SACK or ``send`` helps."""
+        """When to call ``burst`` again; ``None`` when only a SACK or ``send`` helps."""
         return 0.0 if self._more else self._pacer.next_send_at
 
     def burst(self, now: float) -> list[OutgoingChunk]:
-        """Choose the chunks that leave now and count them as in flight."""
+        """Return the chunks that leave now, counted as in flight."""
         controller = self._controller
         outstanding = self._outstanding
         retransmission = self._retransmission
@@ -114,8 +113,8 @@ class Transmission:
         self._more = waiting and left > 0 and len(chunks) >= self._max_burst
         blocked = sent >= window or app_limited
         if fresh and (blocked if waiting else len(chunks) > 1 or queue.ending):
-            # RFC 7053, 4: where only a SACK lets more leave, and for the last packet of many or of
-            # all. A lone message is not asked for: its answer may well carry the SACK.
+            # RFC 7053, 4: where only a SACK lets more leave, and for the last packet of several or
+            # of all. Not for a lone message: its answer may carry the SACK.
             chunks[-1].ask_for_sack()
         paced = waiting and not self._more and not app_limited and allowance <= window
         self._pacer.on_sent(now=now, sent=sent, rate=rate, quantum=controller.quantum, more=paced)
@@ -139,16 +138,15 @@ class Transmission:
         now: float,
         chunks: list[OutgoingChunk],
     ) -> tuple[int, bool]:
-        """
-        Add new chunks to ``chunks``.
+        """Add new chunks to ``chunks``.
 
         Returns:
             Their wire bytes, and whether the application or the peer's window ended the burst.
         """
         outstanding = self._outstanding
         queue = self._queue
-        # RFC 9260, 6.1 A: nothing new that the peer has no room for, but one chunk may be in
-        # flight to find out whether it still has none.
+        # RFC 9260, 6.1 A: no new data beyond the peer's window, except one chunk in flight that
+        # probes a closed window.
         room = (self._retransmission.peer_window - outstanding.payload) // queue.payload_size
         if room <= 0:
             if outstanding.payload:
@@ -174,7 +172,7 @@ class Transmission:
         return wire, limited and wire < left
 
     def _register_with_stand_ins(self, fresh: list[OutgoingChunk]) -> None:
-        """Register what was cut between messages that had run out of time, in order of TSN."""
+        """Register chunks that were cut between expired messages, in order of TSN."""
         expired = self._queue.expired
         stand_ins = [self._partial_reliability.stand_in(m) for m in expired if m.stand_in >= 0]
         for chunk in sorted([*fresh, *stand_ins], key=attrgetter("tsn")):
@@ -184,12 +182,11 @@ class Transmission:
         expired.clear()
 
     def pack(self, control: list[bytes], chunks: list[OutgoingChunk]) -> list[bytes]:
-        """
-        Put chunks into packets, in order.
+        """Return packets with these chunks, in order.
 
         Args:
-            control: Chunks to begin the first packet with.
-            chunks: What ``burst`` or a probe returned.
+            control: Control chunks, which begin the first packet.
+            chunks: Chunks that ``burst`` or a probe returned.
         """
         packets: list[bytes] = []
         append = packets.append
@@ -215,7 +212,7 @@ class Transmission:
                 append(packet if bare else finish(packet))
                 packet = chunk.packet
                 if limit != full and not chunk.retransmissions:
-                    limit = full  # what was lost goes first: all that follows is new
+                    limit = full  # retransmissions are first: all that follow are new
         if packet:
             append(finish(packet))
         return packets

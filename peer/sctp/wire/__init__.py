@@ -1,4 +1,4 @@
-"""What travels in SCTP packets: codecs without state.
+"""Stateless codecs of SCTP packets.
 
-Nothing here decides anything; the other folders of `peer.sctp` import from here, never the reverse.
+The other folders of `peer.sctp` import from here, never the reverse.
 """

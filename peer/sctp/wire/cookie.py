@@ -1,8 +1,7 @@
-"""
-The state cookie: what the answering side knows, kept by the asking side (RFC 9260, 5.1.3).
+"""The state cookie: state of the answering side, kept by the initiating side (RFC 9260, 5.1.3).
 
-It is signed with a secret of this association, so that one that comes back is ours and whole,
-and it says when it was made. Its form is nobody's business but ours::
+A MAC with a secret of this association proves that a returned cookie is ours and unchanged; the
+cookie contains the time when it was made. Its format is local::
 
     +-------------------+-------------------+-----------------+----------------+---------+
     | local tag .. TSN  | peer tag .. TSN   | tie-tags (2*4)  | created (8)    | MAC(16) |
@@ -45,12 +44,12 @@ def _unpack_side(
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """Both sides as they will be when the cookie comes back."""
+    """INIT parameters of both sides, as they apply when the cookie returns."""
 
     local: InitParameters
     peer: InitParameters
     local_tie_tag: int
-    """Tag of the association that existed when it was made; 0 for none (5.2.2)."""
+    """Tag of the association that existed when it was made; 0 without one (5.2.2)."""
     peer_tie_tag: int
     created: float
     """Monotonic time in seconds."""
@@ -68,7 +67,7 @@ class Cookie:
 
     @classmethod
     def parse(cls, data: bytes, secret: bytes) -> Cookie | None:
-        """Return the cookie, or ``None`` when it is not one of ours."""
+        """Return the cookie, or ``None`` when we did not make it."""
         body, mac = data[:-_MAC_SIZE], data[-_MAC_SIZE:]
         if len(body) != _FORM.size or not hmac.compare_digest(mac, _mac(secret, body)):
             return None

@@ -16,10 +16,10 @@ def crc32c(data: bytes) -> int:
 
 
 extend = google_crc32c.extend
-"""``extend(crc, data)``: the CRC32c of what gave ``crc``, followed by ``data``."""
+"""``extend(crc, data)``: the CRC32c of the bytes behind ``crc`` followed by ``data``."""
 
 
 def has_valid_checksum(datagram: bytes) -> bool:
-    """Tell whether bytes 8 to 12 of ``datagram`` are its checksum."""
+    """Return whether bytes 8 to 12 of ``datagram`` are its checksum."""
     crc: int = extend(crc32c(datagram[:8] + _ZERO), datagram[12:])
     return datagram[8:12] == crc.to_bytes(4, "little")

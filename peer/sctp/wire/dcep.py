@@ -1,5 +1,4 @@
-"""
-The two messages that open a channel in-band (RFC 8832, 5).
+"""The two messages that open a channel in-band (RFC 8832, 5).
 
 DATA_CHANNEL_OPEN::
 
@@ -53,11 +52,10 @@ class DataChannelOpen:
 
     @classmethod
     def parse(cls, data: bytes) -> DataChannelOpen:
-        """
-        Parse the whole message.
+        """Parse the whole message.
 
         Raises:
-            Malformed: It is none, or asks for an unknown channel type.
+            Malformed: It is not a DATA_CHANNEL_OPEN, or has an unknown channel type.
         """
         if len(data) < _FIXED.size or data[0] != OPEN_TYPE:
             raise Malformed("not a DATA_CHANNEL_OPEN")
@@ -77,7 +75,7 @@ class DataChannelOpen:
             ordered=not kind & _UNORDERED,
             max_retransmits=reliability if kind & 3 == _MAX_RETRANSMITS else None,
             max_lifetime=reliability / 1000 if kind & 3 == _MAX_LIFETIME else None,
-            # aiortc and Firefox write 0 for "none given", not for "after everything else".
+            # aiortc and Firefox write 0 for "not given".
             priority=priority or NORMAL_PRIORITY,
         )
 

@@ -1,4 +1,4 @@
-"""Extensions: what each side offers in INIT and INIT ACK, and what follows from both offers."""
+"""Extensions: the offers in INIT and INIT ACK, and the features that both sides support."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KNOWN = frozenset(ParamType)
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one side offers."""
+    """The extensions that one side offers."""
 
     partial_reliability: bool = False
     """RFC 3758."""
@@ -29,13 +29,13 @@ class Features:
     interleaving: bool = False
     """RFC 8260."""
     zero_checksum: bool = False
-    """RFC 9653: it accepts packets without a checksum, over DTLS."""
+    """RFC 9653: it accepts packets without a checksum over DTLS."""
     same_implementation: bool = False
-    """It is this engine."""
+    """It runs this implementation."""
 
     @classmethod
     def ours(cls, config: SctpConfig) -> Features:
-        """Return what we offer."""
+        """Return our offer."""
         return cls(
             partial_reliability=True,
             reset=True,
@@ -46,8 +46,7 @@ class Features:
 
     @classmethod
     def parse(cls, params: Iterable[Param]) -> tuple[Features, list[Param]]:
-        """
-        Return what the peer offers, and the parameters to report as unrecognised (3.2.2).
+        """Return the peer's offer, and the parameters to report as unrecognised (3.2.2).
 
         Args:
             params: Of its INIT or INIT ACK, in order.
@@ -76,7 +75,7 @@ class Features:
         return features, unrecognised
 
     def params(self) -> list[Param]:
-        """Return the parameters that say so."""
+        """Return the parameters of this offer."""
         chunks: list[int] = []
         params: list[Param] = []
         if self.partial_reliability:
@@ -94,19 +93,19 @@ class Features:
         return params
 
     def known_to_all(self) -> Features:
-        """
-        Return what can be said to an implementation that refuses parameters it does not know.
+        """Return the offer for an implementation that rejects parameters it does not know.
 
-        RFC 9260, 3.2.1 has them skipped, but pion/sctp up to 1.8.8 drops the whole chunk. Whatever
-        decides how data chunks look stays, or two sides that heard different INITs would differ.
+        RFC 9260, 3.2.1 has them skipped, but pion/sctp up to 1.8.8 drops the whole chunk. The
+        extensions that decide the format of data chunks stay, so that sides that received
+        different INITs still agree.
         """
         return replace(self, zero_checksum=False, same_implementation=False)
 
     def in_answer_to(self, other: Features) -> Features:
-        """Return what to say to a side that has said of itself ``other``: nothing it may not know.
+        """Return the answer to the offer ``other``, without parameters that it may not know.
 
-        That a checksum is not needed is its own affair on each side (RFC 9653, 4), but there is no
-        use in telling whoever does not seem to know of it.
+        Each side declares on its own that it needs no checksum (RFC 9653, 4), but a side that does
+        not declare it would not use it.
         """
         return replace(
             self,
@@ -115,7 +114,7 @@ class Features:
         )
 
     def agreed(self, other: Features) -> Features:
-        """Return what both offer."""
+        """Return the features that both offer."""
         return Features(
             partial_reliability=self.partial_reliability and other.partial_reliability,
             reset=self.reset and other.reset,
@@ -137,7 +136,7 @@ class Features:
 
 
 _ADDRESSES = frozenset({5, 6, 11, 12})
-"""IPv4, IPv6, host name, supported address types (RFC 9260, 3.3.2.1): void over DTLS."""
+"""IPv4, IPv6, host name, supported address types (RFC 9260, 3.3.2.1): unused over DTLS."""
 
 
 def unrecognised_params(params: Iterable[Param]) -> list[Param]:

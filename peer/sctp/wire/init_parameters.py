@@ -1,9 +1,7 @@
-"""
-What one side says of itself, in INIT or INIT ACK (RFC 9260, 3.3.2 and 3.3.3).
+"""Parameters of one side, as in its INIT or INIT ACK (RFC 9260, 3.3.2 and 3.3.3).
 
-The chunk may also travel with a session description, as ``a=sctp-init``: then each side knows
-all of the other before there is a path, and the handshake is left out
-(draft-hancke-tsvwg-snap).
+A session description may carry the chunk as ``a=sctp-init``: then each side knows the parameters of
+the other before there is a path, and the handshake is skipped (draft-hancke-tsvwg-snap).
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ class InitParameters:
     """One side of an association."""
 
     tag: int
-    """Packets toward it carry this verification tag."""
+    """Verification tag of packets toward this side."""
     initial_tsn: int
     window: int
     """a_rwnd, bytes."""
@@ -40,7 +38,7 @@ class InitParameters:
 
     @classmethod
     def new(cls, config: SctpConfig, random: Callable[[int], bytes]) -> InitParameters:
-        """Return what we say, with a tag and a TSN that nobody can guess (RFC 9260, 5.3.1)."""
+        """Return our parameters, with unpredictable tag and TSN (RFC 9260, 5.3.1)."""
         return cls(
             tag=int.from_bytes(random(4), "big") or 1,
             initial_tsn=int.from_bytes(random(4), "big"),
@@ -52,11 +50,10 @@ class InitParameters:
 
     @classmethod
     def parse(cls, value: bytes) -> tuple[InitParameters, tuple[Param, ...], list[Param]]:
-        """
-        Parse the value of an INIT or INIT ACK.
+        """Parse the value of an INIT or INIT ACK.
 
         Returns:
-            Its sender, all parameters, and those of them to report as unrecognised.
+            The side, all parameters, and those of them to report as unrecognised.
 
         Raises:
             Malformed: It does not parse.
@@ -74,11 +71,10 @@ class InitParameters:
         return side, init.params, unrecognised
 
     def check(self) -> None:
-        """
-        Check the fields (3.3.2, 3.3.3), but for the tag: what a zero means depends on the chunk.
+        """Check the fields (3.3.2, 3.3.3) except the tag: the meaning of zero depends on the chunk.
 
         Raises:
-            RemoteProtocolError: One has a value that is not allowed.
+            RemoteProtocolError: A field has an invalid value.
         """
         if not self.outbound_streams or not self.inbound_streams:
             raise RemoteProtocolError("INIT with no streams", cause(Cause.INVALID_PARAMETER))
@@ -90,13 +86,12 @@ class InitParameters:
     def serialize(
         self, kind: ChunkType, extra: Iterable[Param] = (), *, told: Features | None = None
     ) -> bytes:
-        """
-        Return it as a chunk.
+        """Return the chunk in wire form.
 
         Args:
             kind: INIT or INIT ACK.
-            extra: Parameters beside those of the features.
-            told: What to say of our features; ``None`` for all.
+            extra: Parameters in addition to those of the features.
+            told: Features to announce; ``None`` for all.
         """
         return Init(
             self.tag,
@@ -109,22 +104,20 @@ class InitParameters:
 
 
 def make_sctp_init(config: SctpConfig, random: Callable[[int], bytes]) -> bytes:
-    """
-    Return an INIT chunk of ours, to go with a session description.
+    """Return an INIT chunk of ours for a session description.
 
     Args:
-        config: Settings of the association that will be.
+        config: Settings of the future association.
         random: Returns that many unpredictable bytes (``os.urandom``).
     """
     return InitParameters.new(config, random).serialize(ChunkType.INIT)
 
 
 def parse_sctp_init(chunk: bytes) -> InitParameters:
-    """
-    Return what an INIT chunk says that came with a session description.
+    """Return the parameters in an INIT chunk of a session description.
 
     Raises:
-        LocalProtocolError: It is none, or one that no association can begin with.
+        LocalProtocolError: It is not an INIT chunk that can establish an association.
     """
     kind, _, length = HEADER.unpack_from(chunk.ljust(HEADER.size, b"\0"))
     if kind != ChunkType.INIT or not HEADER.size <= length <= len(chunk):

@@ -1,5 +1,4 @@
-"""
-The common header, and how chunks become packets.
+"""The common header, and packets of chunks.
 
 ::
 
@@ -34,8 +33,7 @@ _ZERO = b"\0\0\0\0"
 
 
 def parse_header(datagram: bytes) -> tuple[int, int, int]:
-    """
-    Return source port, destination port and verification tag.
+    """Return source port, destination port and verification tag.
 
     Raises:
         Malformed: It is shorter than a header and a chunk.
@@ -47,8 +45,7 @@ def parse_header(datagram: bytes) -> tuple[int, int, int]:
 
 
 def split_chunks(datagram: bytes) -> list[RawChunk]:
-    """
-    Cut the chunks out of a packet whose header was checked.
+    """Cut the chunks out of a packet whose header was checked.
 
     Raises:
         Malformed: A chunk's length does not fit the packet (RFC 9260, 3.2).
@@ -95,8 +92,7 @@ class PacketWriter:
         return packet if self.zero_checksum else self.wrap(packet[PACKET_HEADER_SIZE:])
 
     def wrap_checked(self, body: bytes, tag: int | None = None) -> bytes:
-        """
-        Return the packet with its checksum whatever was agreed.
+        """Return the packet with its checksum whatever was agreed.
 
         RFC 9653, 5.2: INIT, COOKIE ECHO and answers to packets of no association carry one.
 

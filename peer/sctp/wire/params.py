@@ -1,5 +1,4 @@
-"""
-Parameters: the type-length-value records inside INIT, RE-CONFIG, ERROR and others.
+r"""Parameters: the type-length-value records inside INIT, RE-CONFIG, ERROR and others.
 
 ::
 
@@ -93,8 +92,7 @@ def pad(data: bytes) -> bytes:
 
 
 def parse_params(data: bytes) -> list[Param]:
-    """
-    Split ``data`` into parameters, in order.
+    """Split ``data`` into parameters, in order.
 
     Raises:
         Malformed: A length does not fit, or there are too many.
@@ -113,8 +111,7 @@ def parse_params(data: bytes) -> list[Param]:
 
 
 def serialize_params(params: Iterable[tuple[int, bytes]]) -> bytes:
-    """
-    Return the wire form of ``params``, each padded but the last.
+    """Return the wire form of ``params``, each padded but the last.
 
     The padding of the last one belongs to the chunk and is not in the chunk's length (3.2).
     """

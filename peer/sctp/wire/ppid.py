@@ -1,5 +1,4 @@
-"""
-Payload protocol identifiers of WebRTC (RFC 8831, 8).
+"""Payload protocol identifiers of WebRTC (RFC 8831, 8).
 
 SCTP cannot carry a message of no bytes, so an empty string or an empty binary message is one
 zero byte under an identifier of its own. The "partial" identifiers are deprecated but named by
@@ -14,7 +13,7 @@ __all__ = ["Ppid", "decode_payload", "encode_payload"]
 
 
 class Ppid(enum.IntEnum):
-    """What a message is."""
+    """Payload protocol identifiers of WebRTC messages."""
 
     DCEP = 50
     STRING = 51
@@ -37,13 +36,12 @@ def encode_payload(message: str | bytes) -> tuple[int, bytes]:
 
 
 def decode_payload(ppid: int, data: bytes, *, errors: str = "strict") -> str | bytes:
-    """
-    Return the message that ``data`` carries.
+    """Return the message that ``data`` carries.
 
     Args:
-        ppid: What it is.
+        ppid: Payload protocol identifier.
         data: Its payload.
-        errors: What to do about a string that is not UTF-8, as for ``bytes.decode``.
+        errors: Treatment of a string that is not UTF-8, as for ``bytes.decode``.
 
     Raises:
         UnicodeDecodeError: A string is not UTF-8, and ``errors`` is "strict".

@@ -1,5 +1,4 @@
-"""
-Serial numbers (RFC 9260, 1.6; RFC 1982): wrapped on the wire, plain growing ints inside.
+"""Serial numbers (RFC 9260, 1.6; RFC 1982): wrapped on the wire, growing integers inside.
 
 A TSN is *unwrapped* as soon as it is parsed, against the number nearest to it that we already
 know. Inside the association TSNs therefore compare, subtract and index like any int, and only

@@ -6,7 +6,7 @@ import { RTCPeerConnection } from 'werift';
 import { servant } from '../../support/stacks/verbs.mjs';
 
 // werift throws at a chunk of a type that it does not know, where nobody catches it: by default
-// that is the end of the process. RFC 9260 section 3.2 says to skip it. Here it is PAD (RFC 4820),
+// that is the end of the process. RFC 9260, 3.2 says to skip it. Here it is PAD (RFC 4820),
 // with which we probe how large packets may be; the whole probe is lost on werift.
 process.on('unhandledRejection', (error) => {
   if (error.message !== 'unknown') throw error;

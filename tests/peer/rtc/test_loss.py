@@ -1,4 +1,4 @@
-"""What a connection survives, and what it takes as proof that it is lost."""
+"""Losses that a connection survives, and evidence that it is lost."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_one_for_the_session_and_one_for_the_section_are_two() -> None:
             Description.parse(described(*CREDENTIALS, theirs, head=(FINGERPRINT,)))
 
 
-# What makes no sense
+# Invalid descriptions
 
 NONSENSE = {
     "nothing": "",
@@ -319,7 +319,7 @@ def test_a_candidate_that_makes_no_sense_or_is_of_no_use_is_none(line: str) -> N
     assert Candidate.parse(line) is None
 
 
-# Whatever comes
+# Any input
 
 
 @given(st.text(max_size=300))

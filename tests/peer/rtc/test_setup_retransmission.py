@@ -17,7 +17,7 @@ STUN_SIZE = 20
 
 
 def what(data: bytes) -> str:
-    """What a datagram is: STUN's kind and transaction, or the bytes of a DTLS flight."""
+    """Identity of a datagram: STUN's kind and transaction, or the bytes of a DTLS flight."""
     if data[0] < 4:
         return f"STUN {data[:STUN_SIZE].hex()}"
     return data.hex()

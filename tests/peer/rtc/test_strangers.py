@@ -284,7 +284,7 @@ async def test_unknown_senders_get_no_answer() -> None:
 
 
 async def test_checks_repeated_from_everywhere_fill_no_list() -> None:
-    """Whoever has seen one check can send it again from any address."""
+    """Anyone who has seen one check can replay it from any address."""
     async with pair("peerline", []) as (one, other, ours, theirs):
         await connect(one, other)
         ice = one._ice
@@ -365,7 +365,7 @@ async def test_a_candidate_that_leads_nowhere_is_left_out(candidate: str) -> Non
 
 
 class Receiver:
-    """What a shared socket needs of the rest."""
+    """The parts of a connection that a shared socket needs."""
 
     def __init__(self) -> None:
         self.receiver = self

@@ -1,4 +1,4 @@
-"""What a peer can make an association keep: answers, while the path takes none, and all else.
+"""Bounds of the state that a peer can make an association keep, pending answers included.
 
 The association under attack is given packets and never asked what it has to send, as when the
 socket below is full; it is the worst that can happen to its answers.
@@ -26,7 +26,7 @@ from peer.sctp.wire.params import Param, ParamType, serialize_params
 C = ChunkType
 PACKETS = 1500
 MAX_BYTES = 300_000
-"""What the answers to a flood may take: 64 KiB, and what Python needs beside it."""
+"""Memory for the answers to a flood: 64 KiB, and Python's own needs."""
 
 
 class Attack:
@@ -172,7 +172,7 @@ def test_acknowledgements_for_others_do_not_pile_up() -> None:
     assert len(attack.victim._context.packets) <= 256
     sent = attack.victim.datagrams_to_send(attack.pair.now)
     last = [c for p in sent for c in split_chunks(p) if c.kind == C.SACK][-1]
-    # What the first SACKs said is in the last one, too.
+    # The last SACK repeats the content of the first ones.
     cumulative = Sack.parse(last.flags, last.value).cumulative_tsn
     assert cumulative == attack.tcb.receiver.cumulative_wire
 

@@ -208,7 +208,7 @@ def test_what_tiny_chunks_cost_is_bounded_in_bytes_of_real_memory(flood: str) ->
             break
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # What nobody has read stays with the application; everything else is gone with an ABORT.
+    # Unread messages stay with the application; everything else ends with an ABORT.
     assert peak < 4 * size + (1 << 20)
 
 

@@ -1,4 +1,4 @@
-"""What a packet costs does not grow with what waits: counted in steps of the interpreter."""
+"""The cost of a packet does not grow with waiting data, counted in steps of the interpreter."""
 
 from __future__ import annotations
 

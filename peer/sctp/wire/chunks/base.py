@@ -1,5 +1,4 @@
-"""
-What all chunks share.
+r"""Common parts of all chunks.
 
 ::
 

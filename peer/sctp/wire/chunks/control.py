@@ -1,5 +1,4 @@
-"""
-Chunks of one or no field: HEARTBEAT, ABORT, ERROR, SHUTDOWN and their answers.
+"""Chunks of one or no field: HEARTBEAT, ABORT, ERROR, SHUTDOWN and their answers.
 
 HEARTBEAT and HEARTBEAT ACK (RFC 9260, 3.3.5 and 3.3.6) carry one parameter that only its
 sender understands::
@@ -68,8 +67,7 @@ def heartbeat(info: bytes) -> bytes:
 
 
 def heartbeat_info(value: bytes) -> bytes:
-    """
-    Return what the HEARTBEAT that this HEARTBEAT ACK answers carried.
+    """Return what the HEARTBEAT that this HEARTBEAT ACK answers carried.
 
     Raises:
         Malformed: There is no such parameter.
@@ -91,8 +89,7 @@ def shutdown(cumulative_tsn: int) -> bytes:
 
 
 def parse_shutdown(value: bytes) -> int:
-    """
-    Return the cumulative TSN of a SHUTDOWN.
+    """Return the cumulative TSN of a SHUTDOWN.
 
     Raises:
         Malformed: It is missing.

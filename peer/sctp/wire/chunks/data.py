@@ -1,5 +1,4 @@
-"""
-User data: DATA (RFC 9260, 3.3.1) and I-DATA (RFC 8260, 2.1).
+"""User data: DATA (RFC 9260, 3.3.1) and I-DATA (RFC 8260, 2.1).
 
 DATA numbers messages with a 16-bit stream sequence number; the fragments of a message carry
 consecutive TSNs, so one message must leave completely before the next one starts::
@@ -72,7 +71,7 @@ _I_DATA_VALUE = Struct("!LHHLL")
 
 
 class DataChunk(msgspec.Struct, gc=False):
-    """DATA or I-DATA. A struct because out-of-order ones are made and kept by the thousand."""
+    """DATA or I-DATA. A struct, because receivers may keep thousands of them."""
 
     tsn: int
     """On the wire: modulo 2**32."""
@@ -90,8 +89,7 @@ class DataChunk(msgspec.Struct, gc=False):
 
     @classmethod
     def parse(cls, kind: int, flags: int, value: bytes) -> DataChunk:
-        """
-        Parse the value of a DATA or I-DATA chunk.
+        """Parse the value of a DATA or I-DATA chunk.
 
         Raises:
             Malformed: The header does not fit.
@@ -109,7 +107,7 @@ class DataChunk(msgspec.Struct, gc=False):
         return cls(tsn, stream_id, mid, fragment, ppid, flags, payload, interleaved=True)
 
     def serialize(self) -> bytes:
-        """Return the wire form. The sender's fast path packs headers itself (send_queue.py)."""
+        """Return the wire form. ``send_queue.py`` packs headers itself."""
         if not self.interleaved:
             head = _DATA_VALUE.pack(self.tsn, self.stream_id, self.message, self.ppid)
             return serialize_chunk(ChunkType.DATA, self.flags, head + self.payload)

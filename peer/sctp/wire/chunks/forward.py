@@ -1,5 +1,4 @@
-"""
-FORWARD-TSN and I-FORWARD-TSN: "do not wait for these" (RFC 3758, 3.2; RFC 8260, 2.3.1).
+"""FORWARD-TSN and I-FORWARD-TSN (RFC 3758, 3.2; RFC 8260, 2.3.1).
 
 ::
 
@@ -59,8 +58,7 @@ class ForwardTsn:
 
     @classmethod
     def parse(cls, kind: int, value: bytes) -> ForwardTsn:
-        """
-        Parse the value of a FORWARD-TSN or I-FORWARD-TSN.
+        """Parse the value of a FORWARD-TSN or I-FORWARD-TSN.
 
         Raises:
             Malformed: It is not a TSN and whole entries.

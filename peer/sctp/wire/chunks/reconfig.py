@@ -1,5 +1,4 @@
-"""
-RE-CONFIG and its parameters (RFC 6525, 3 and 4).
+"""RE-CONFIG and its parameters (RFC 6525, 3 and 4).
 
 ::
 
@@ -73,20 +72,19 @@ def _streams(value: bytes, offset: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingReset:
-    """The sender will number these of its streams from zero again."""
+    """Request of a sender that resets streams of its own."""
 
     request: int
     response: int
     """The request of the other side that this one answers, or one less than the next expected."""
     last_tsn: int
-    """Nothing on these streams was sent after this TSN."""
+    """The last TSN that may belong to these streams."""
     streams: tuple[int, ...]
     """Empty for all."""
 
     @classmethod
     def parse(cls, value: bytes) -> OutgoingReset:
-        """
-        Parse the parameter's value.
+        """Parse the parameter's value.
 
         Raises:
             Malformed: It does not fit.
@@ -104,7 +102,7 @@ class OutgoingReset:
 
 @dataclass(frozen=True, slots=True)
 class IncomingReset:
-    """The sender asks that the receiver reset these of the receiver's streams."""
+    """Request that the receiver reset streams of its own."""
 
     request: int
     streams: tuple[int, ...]
@@ -112,8 +110,7 @@ class IncomingReset:
 
     @classmethod
     def parse(cls, value: bytes) -> IncomingReset:
-        """
-        Parse the parameter's value.
+        """Parse the parameter's value.
 
         Raises:
             Malformed: It does not fit.
@@ -138,8 +135,7 @@ class Response:
 
     @classmethod
     def parse(cls, value: bytes) -> Response:
-        """
-        Parse the parameter's value.
+        """Parse the parameter's value.
 
         Raises:
             Malformed: It does not fit.

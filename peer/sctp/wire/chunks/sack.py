@@ -1,5 +1,4 @@
-"""
-SACK: what has arrived (RFC 9260, 3.3.4).
+"""SACK: selective acknowledgement (RFC 9260, 3.3.4).
 
 ::
 
@@ -59,8 +58,7 @@ class Sack(msgspec.Struct, gc=False):
 
     @classmethod
     def parse(cls, flags: int, value: bytes) -> Sack:
-        """
-        Parse the value of a SACK chunk.
+        """Parse the value of a SACK chunk.
 
         Raises:
             Malformed: The counts do not fit the length.
@@ -90,18 +88,17 @@ class Sack(msgspec.Struct, gc=False):
 
 
 def drop_outdated(datagrams: Sequence[bytes]) -> Sequence[bytes]:
-    """
-    Leave out SACKs that say less than the packet after them.
+    """Leave out SACKs that the next packet supersedes.
 
     A peer that acknowledges every second packet (RFC 9260, 6.2) sends hundreds of thousands in a
-    GB, and each costs us as much as a packet of data. One that arrives together with a later one,
-    and reports no duplicates (they are told once), might as well have been lost on the way.
+    GB, and each costs as much time as a packet of data. One that arrives together with a later one
+    and reports no duplicates (which are reported once) may be dropped as if lost.
 
     Args:
         datagrams: SCTP packets that arrived together, oldest first.
     """
     if not (_is_sack(datagrams[0]) or _is_sack(datagrams[-1])):
-        return datagrams  # bulk data: a look at two of them is enough
+        return datagrams  # bulk data: two of the packets are representative
     kept: list[bytes] = []
     outdated = False
     for datagram in datagrams:
@@ -114,7 +111,7 @@ def drop_outdated(datagrams: Sequence[bytes]) -> Sequence[bytes]:
 
 
 def _is_sack(datagram: bytes) -> bool:
-    """A SACK without duplicates, and nothing else."""
+    """Return whether a packet holds only a SACK, without duplicates."""
     return (
         len(datagram) >= _PACKET_SIZE
         and datagram[12] == ChunkType.SACK

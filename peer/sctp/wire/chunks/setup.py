@@ -1,5 +1,4 @@
-"""
-INIT and INIT ACK: what each side proposes (RFC 9260, 3.3.2 and 3.3.3).
+"""INIT and INIT ACK (RFC 9260, 3.3.2 and 3.3.3).
 
 ::
 
@@ -53,8 +52,7 @@ class Init:
 
     @classmethod
     def parse(cls, flags: int, value: bytes) -> Init:
-        """
-        Parse the value of an INIT or INIT ACK.
+        """Parse the value of an INIT or INIT ACK.
 
         Raises:
             Malformed: The fixed part or a parameter does not fit.

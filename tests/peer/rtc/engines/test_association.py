@@ -101,7 +101,7 @@ async def test_packets_go_in_batches_on_a_plain_socket_and_grow_with_the_path() 
 
 
 def test_a_stream_survives_that_the_path_shrinks_under_it() -> None:
-    """What was cut for the larger path goes in IP fragments, what is cut later does not."""
+    """Packets cut for the larger path MTU leave in IP fragments, later ones do not."""
 
     async def story() -> None:
         async with pair_of("peerline", "peerline") as (a, b):
@@ -274,7 +274,7 @@ async def test_a_channel_that_the_other_side_has_reset_says_that_it_is_closed() 
         raised: list[Exception] = []
 
         def speak() -> None:
-            """What came may be the reset; the channel is told at the end of the turn."""
+            """Send at once: the channel learns of a reset only at the end of the turn."""
             if not a.closed.is_set() and not raised:
                 try:
                     a.channel.send("one more")

@@ -172,7 +172,7 @@ async def test_candidates_that_come_before_the_description_are_kept() -> None:
 
 
 async def test_a_complete_offer_whose_name_cannot_be_resolved_is_answered_with_candidates() -> None:
-    """What Firefox sends: only `.local` names, and `a=end-of-candidates`."""
+    """A description of Firefox: only `.local` names, and `a=end-of-candidates`."""
     offerer, answerer = Connection(), Connection()
     offerer.create_channel(CONTROL)
     answerer.create_channel(CONTROL)

@@ -212,7 +212,7 @@ class TestPathModel:
             rounds.model.was_late = late
             rounds.round(rtt=0.07)
             seen.append(rounds.model.round_in_queue)
-        # What was late is answered a round trip later.
+        # Late data is acknowledged a round trip later.
         assert seen == [True, False, False, True]
 
     def test_bounds_do_not_fall_for_ever_unless_a_tenth_is_lost(self) -> None:

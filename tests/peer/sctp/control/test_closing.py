@@ -186,7 +186,7 @@ def test_every_channel_that_a_side_closes_ends_on_both(
         else:
             side.close(which)
         world.simulation.touch()
-    # Whatever is open now is closed by the one, the other, or both at once. What had been opened
+    # Open channels are closed by either side, or both at once. A channel that was opened
     # a moment ago is not known to the other side yet.
     world.wait(PATIENCE)
     for place, stream_id in enumerate(sorted({i for side in world.sides for i in side.live})):

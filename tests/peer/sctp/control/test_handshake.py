@@ -1,4 +1,4 @@
-"""RFC 9260, 5: setting up, with every collision, loss and forgery of section 5.2."""
+"""RFC 9260, 5: setting up, with every collision, loss and forgery of 5.2."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_a_black_hole_is_noticed_while_small_packets_get_through() -> None:
 
 
 def test_small_packets_are_not_lost_with_large_ones_again_and_again() -> None:
-    """4.3: what was lost goes again in a packet that every path carries."""
+    """4.3: what was lost is retransmitted in a packet that every path carries."""
     pair = _wide()
     pair.a_to_z.change(mtu=1200)
     # Less than a full packet, so that there is room behind it for something small.

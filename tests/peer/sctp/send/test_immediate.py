@@ -31,7 +31,7 @@ def opened(pair: AssociationPair) -> None:
 
 
 def leave(pair: AssociationPair, end: End) -> list[RawChunk]:
-    """What an end sends now, chunk by chunk; it is on its way then."""
+    """Return the chunks that an end sends now."""
     before = len(end.sent)
     pair.flush(end)
     return [chunk for packet in end.sent[before:] for chunk in split_chunks(packet)]
