@@ -21,8 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lab.wan import HERE, LINKS, OUT
+from lab.wan import LINKS
 
+from . import HERE, OUT
 from .sections import SECTIONS, Options
 from .tables import console, write_section
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.link import Link
-from lab.wan import ADDRESS_A, ADDRESS_B, HERE, LINKS, OUT, EmulatedLink
+from lab.wan import ADDRESS_A, ADDRESS_B, LINKS, EmulatedLink
 
-from . import files
+from . import HERE, OUT, files
 from .bars import Group, write_bars
 from .channel import Engine, Figures, Wrap, measure, on_loopback
 from .roundtrips import Delays, measure_delays

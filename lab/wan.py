@@ -16,8 +16,8 @@ from typing import Self
 
 from lab.link import Link
 
-HERE = Path(__file__).resolve().parent
-OUT = HERE / "out"
+_HERE = Path(__file__).resolve().parent
+_OUT = _HERE / "out"
 
 ADDRESS_A = "10.91.0.1"
 ADDRESS_B = "10.91.0.2"
@@ -79,8 +79,8 @@ def sh(*command: str) -> None:
 
 def emulator() -> Path:
     """Compile the emulator if its source is newer, and return the program."""
-    OUT.mkdir(exist_ok=True)
-    source, program = HERE / "wanlink.c", OUT / "wanlink"
+    _OUT.mkdir(exist_ok=True)
+    source, program = _HERE / "wanlink.c", _OUT / "wanlink"
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         sh("cc", "-O2", "-o", str(program), str(source))
     return program
