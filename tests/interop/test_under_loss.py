@@ -18,6 +18,7 @@ from peer.config import ChannelParameters
 from peer.rtc import Connection
 from tests.support.links.connections import CONTROL, RecordingHandler, recorded
 from tests.support.stacks.libwebrtc import Foreign, ForeignChannel, Meeting
+from tests.support.stacks.remote import ETHERNET
 
 pytestmark = pytest.mark.interop
 
@@ -31,8 +32,6 @@ RELIABLE = (
     ChannelParameters(label="unordered", ordered=False),
     ChannelParameters(label="negotiated", id=20),
 )
-ETHERNET = 1472
-"""UDP payload bytes of a packet of 1500."""
 
 
 @contextlib.asynccontextmanager

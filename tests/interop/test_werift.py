@@ -30,7 +30,8 @@ import pytest_asyncio
 from lab.link import Link
 from lab.lossy_relay import LossyRelay
 from peer.config import ChannelParameters
-from tests.support.stacks.npm import Werift, werift
+from tests.support.stacks.npm import werift
+from tests.support.stacks.program import Program
 from tests.support.stacks.remote import (
     ETHERNET,
     Meeting,
@@ -55,14 +56,14 @@ MODES = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def other() -> AsyncIterator[Werift]:
+async def other() -> AsyncIterator[Program]:
     async with werift() as other:
         yield other
 
 
 @contextlib.asynccontextmanager
 async def lossy_meeting(
-    other: Werift, we_offer: bool, *, loss: float = 0.02, settings: dict[str, Any] | None = None
+    other: Program, we_offer: bool, *, loss: float = 0.02, settings: dict[str, Any] | None = None
 ) -> AsyncIterator[Meeting]:
     """We and werift, connected by a path that loses and reorders from then on."""
     path = LossyRelay(Link(mtu=ETHERNET))
@@ -75,7 +76,7 @@ both_offers = pytest.mark.parametrize("we_offer", [True, False], ids=["we offer"
 
 
 @both_offers
-async def test_messages_of_every_size_come_and_go(other: Werift, we_offer: bool) -> None:
+async def test_messages_of_every_size_come_and_go(other: Program, we_offer: bool) -> None:
     async with lossy_meeting(other, we_offer, settings=LARGE) as met:
         assert met.ours.max_message_size == 262_144
         await met.control.come_back(*(pieces(size, size, 1)[0] for size in SIZES))
@@ -87,7 +88,7 @@ async def test_messages_of_every_size_come_and_go(other: Werift, we_offer: bool)
 
 
 @both_offers
-async def test_channels_of_every_mode_carry_messages(other: Werift, we_offer: bool) -> None:
+async def test_channels_of_every_mode_carry_messages(other: Program, we_offer: bool) -> None:
     async with meeting(other, we_offer, LossyRelay(Link(mtu=ETHERNET))) as met:
         assert met.ours.max_message_size == 65_536
         with pytest.raises(ValueError, match="65536"):
@@ -97,7 +98,7 @@ async def test_channels_of_every_mode_carry_messages(other: Werift, we_offer: bo
 
 
 @both_offers
-async def test_streams_arrive_whole_both_ways_at_once(other: Werift, we_offer: bool) -> None:
+async def test_streams_arrive_whole_both_ways_at_once(other: Program, we_offer: bool) -> None:
     async with lossy_meeting(other, we_offer) as met:
         await met.stream_both_ways(PIECE, PIECES)
     assert met.path.lost > 10 and met.path.overtaken > 10  # it was as bad as that
@@ -105,7 +106,7 @@ async def test_streams_arrive_whole_both_ways_at_once(other: Werift, we_offer: b
 
 @both_offers
 async def test_messages_that_we_do_not_send_again_are_lost_alone(
-    other: Werift, we_offer: bool
+    other: Program, we_offer: bool
 ) -> None:
     async with lossy_meeting(other, we_offer, loss=0.0) as met:
         for ordered in (True, False):
@@ -125,14 +126,16 @@ async def test_messages_that_we_do_not_send_again_are_lost_alone(
 
 @both_offers
 async def test_messages_of_ours_that_outlive_their_lifetime_never_arrive(
-    other: Werift, we_offer: bool
+    other: Program, we_offer: bool
 ) -> None:
     async with lossy_meeting(other, we_offer, loss=0.0) as met:
         await met.outlive(LIFETIME)
 
 
 @both_offers
-async def test_closing_from_either_side_brings_what_was_sent(other: Werift, we_offer: bool) -> None:
+async def test_closing_from_either_side_brings_what_was_sent(
+    other: Program, we_offer: bool
+) -> None:
     async with lossy_meeting(other, we_offer) as met:
         pairs = [
             (by_us, await met.channel(ChannelParameters(label="short"), opened_by_us=opened_by_us))
@@ -146,7 +149,7 @@ async def test_closing_from_either_side_brings_what_was_sent(other: Werift, we_o
 
 
 @both_offers
-async def test_a_closed_channels_number_is_free_again(other: Werift, we_offer: bool) -> None:
+async def test_a_closed_channels_number_is_free_again(other: Program, we_offer: bool) -> None:
     agreed, told = ChannelParameters(label="again", id=30), ChannelParameters(label="told")
     async with meeting(other, we_offer, LossyRelay(Link(mtu=ETHERNET))) as met:
 
@@ -167,7 +170,7 @@ async def test_a_closed_channels_number_is_free_again(other: Werift, we_offer: b
 
 
 @both_offers
-async def test_our_leaving_ends_werifts_channels(other: Werift, we_offer: bool) -> None:
+async def test_our_leaving_ends_werifts_channels(other: Program, we_offer: bool) -> None:
     async with meeting(other, we_offer, LossyRelay()) as met:
         await met.ours.close()
         await met.control.call("closed")

