@@ -9,7 +9,7 @@
 // It knows no clock, no timer and no randomness. WebCrypto answers later, so most calls return a
 // promise: a call begins when the one before has settled (`setup.js` sees to that).
 
-import { BadMessage, parseObject } from '../server/messages.js';
+import { BadMessage, MAX_SIGNAL_DATA, parseObject } from '../server/messages.js';
 import { Pake } from '../security/pake.js';
 import { problem } from '../problems.js';
 import { SealedSignals } from './sealed_signals.js';
@@ -409,9 +409,9 @@ export class Negotiation {
     const isCurrent = gen === this.gen;
     try {
       if (kind === 'offer' && !this.offerer)
-        this.#receiveOffer(gen, parseObject(body, body.length), now);
+        this.#receiveOffer(gen, parseObject(body, MAX_SIGNAL_DATA), now);
       else if (kind === 'answer' && this.offerer && isCurrent)
-        this.#receiveAnswer(parseObject(body, body.length));
+        this.#receiveAnswer(parseObject(body, MAX_SIGNAL_DATA));
       else if (kind === 'candidate' && isCurrent) this.#receiveCandidate(body);
       else if (kind === 'end_of_candidates' && isCurrent)
         this.#events.push({ type: 'take_candidate', gen, candidate: null });
@@ -456,7 +456,7 @@ export class Negotiation {
   /** @param {string} body that makes no sense is dropped: another candidate may do */
   #receiveCandidate(body) {
     try {
-      const candidate = textOf(parseObject(body, body.length).candidate);
+      const candidate = textOf(parseObject(body, MAX_SIGNAL_DATA).candidate);
       this.#events.push({ type: 'take_candidate', gen: this.gen, candidate });
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error;
