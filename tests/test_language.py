@@ -34,11 +34,6 @@ UNDONE = (
     "tests/peer/server/",
     "tests/signaling/",
     "tests/support/",
-    # transfers and the command
-    "peer/cli/",
-    "peer/transfer/",
-    "tests/peer/cli/",
-    "tests/peer/transfer/",
     # the page and the client in JavaScript
     "tests/web/",
     "web/",

@@ -27,12 +27,12 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command and exit with its status; ``argv`` defaults to the process's own."""
-    hide_secrets()  # before anything that takes time
+    """Run the command and exit with its status; `argv` defaults to that of the process."""
+    hide_secrets()  # first, because other users can read the arguments until then
     import gc
 
-    # Modules stay: to go through them again and again while they load takes 40 ms, and some more
-    # at the end. A transfer leaves the collector next to nothing to do.
+    # Modules are never freed: collecting them while they load takes 40 ms, and more at the end. A
+    # transfer makes almost no cycles.
     gc.set_threshold(100_000)
 
     from .app import run

@@ -1,4 +1,4 @@
-"""``python -m peer.cli`` is ``peerline``."""
+"""`python -m peer.cli` runs `peerline`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The group of commands: names and one-line helps here, everything else imported on call."""
+"""The group of commands, with names and one-line helps; the rest is imported on call."""
 
 from __future__ import annotations
 
@@ -111,14 +111,14 @@ def peerline(ctx: click.Context) -> None:
     \b
     On one machine:        peerline send film.mkv
     On the other machine:  peerline receive, and then the code: 7-guitar-ocean
-    """
+    """  # noqa: D301 -- click needs the control character itself
     from .settings import config_path, load
 
     ctx.default_map = load(config_path(), required=bool(os.environ.get("PEERLINE_CONFIG")))
 
 
 def _misused(error: click.ClickException) -> int:
-    """Say what is wrong with the command line, by way of stderr alone."""
+    """Print what is wrong with the command line to stderr."""
     import sys
 
     context = getattr(error, "ctx", None)

@@ -1,7 +1,7 @@
-"""Where an error becomes one plain sentence and an exit status. The only such place.
+"""Maps every error to one plain sentence and an exit status.
 
-Every command body runs inside `run`: it owns the event loop, turns signals into a clean
-end, and maps what was raised with `outcome`.
+Every command body runs inside `run`, which owns the event loop, turns signals into a clean end, and
+maps exceptions with `outcome`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "Outcome", "UsageProblem", "outcome", "run"]
 
 _LONGEST = 4000
-"""Characters of a sentence: some quote what another machine said."""
+"""Longest sentence, in characters: some quote another machine."""
 _DISK_ERRNOS = {
     errno.EACCES,
     errno.EDQUOT,
@@ -44,11 +44,11 @@ _DISK_ERRNOS = {
 
 
 class UsageProblem(Exception):
-    """What was asked for makes no sense; the text says what to do instead."""
+    """The command line is not usable; the text says what to do instead."""
 
 
 class Interrupted(Exception):
-    """The person pressed Ctrl-C where the terminal makes a key of it and not a signal."""
+    """The person pressed Ctrl-C while the terminal passes it as a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Outcome:
     status: int
     """The exit status of the process."""
     sentence: str
-    """What the person reads; empty when there is nothing left to say."""
+    """Message for the person; may be empty."""
 
 
 def outcome(error: BaseException) -> Outcome:
-    """Map what was raised to the status and the sentence of the design's table."""
+    """Map an exception to its exit status and sentence."""
     if isinstance(error, BaseExceptionGroup):
         return _worst(error)
     from asyncio import CancelledError
@@ -80,7 +80,7 @@ def outcome(error: BaseException) -> Outcome:
     if isinstance(error, SignalingError):
         return Outcome(ExitCode.SERVER, _sentence(error))
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output went away (`peerline ... | head`): nothing to tell anyone.
+        # The reader of our output has ended (`peerline ... | head`).
         return Outcome(ExitCode.UNEXPECTED, "")
     if isinstance(error, OSError) and error.errno in _DISK_ERRNOS:
         where = f"{safe_line(str(error.filename))}: " if error.filename else ""
@@ -98,10 +98,10 @@ def run(body: Callable[[], Coroutine[Any, Any, int | None]], *, verbose: bool = 
     Ctrl-C ends at once. SIGTERM and SIGHUP end as cleanly.
 
     Args:
-        body: The command; returning means success, unless it returns another status.
-        verbose: Print the traceback of what went wrong before the sentence.
+        body: The command; returns None for success, or an exit status.
+        verbose: Print the traceback of an error before the sentence.
     """
-    # Here and below: `peerline --help` comes through this module and must not load asyncio.
+    # Imported here: `peerline --help` loads this module and must not load asyncio.
     import asyncio
 
     _set_up_logging(verbose)
@@ -113,9 +113,9 @@ def run(body: Callable[[], Coroutine[Any, Any, int | None]], *, verbose: bool = 
 
 
 def report(error: BaseException, *, verbose: bool) -> int:
-    """Print what went wrong on stderr and return the exit status."""
+    """Print the sentence of an error to stderr and return the exit status."""
     ending = outcome(error)
-    # stderr may be the very pipe that broke.
+    # stderr may be the broken pipe.
     with contextlib.suppress(OSError, ValueError):
         if verbose:
             import traceback
@@ -134,13 +134,13 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 
 def _set_up_logging(verbose: bool) -> None:
-    """Log to stderr when asked to; otherwise keep what only a developer understands away."""
+    """Log to stderr if `verbose`; otherwise log nothing."""
     import logging
 
     if verbose:
         log_to_stderr(logging.INFO)
     else:
-        # Without any handler, the standard library prints warnings in the middle of the screen.
+        # Without a handler, the standard library prints warnings onto the screen.
         logging.getLogger().addHandler(logging.NullHandler())
 
 
@@ -190,7 +190,7 @@ def _hook(loop: asyncio.AbstractEventLoop, number: int, callback: Callable[[], N
 
 
 def _worst(group: BaseExceptionGroup[BaseException]) -> Outcome:
-    """Pick what matters from a task group: a named error before an unexpected one."""
+    """Pick the outcome of a task group: a known error before an unexpected one."""
     outcomes = [outcome(error) for error in group.exceptions]
     named = [each for each in outcomes if each.status != ExitCode.UNEXPECTED]
     return (named or outcomes)[0]
@@ -202,7 +202,7 @@ def _sentence(error: BaseException) -> str:
 
 
 def _silence_broken_stdout() -> None:
-    """Keep the interpreter from complaining about an unwritable stdout while it exits."""
+    """Prevent an error message of the interpreter about a broken stdout at exit."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

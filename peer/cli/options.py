@@ -1,4 +1,4 @@
-"""The flags that several commands share, each with its environment variable."""
+"""Flags that several commands share, each with its environment variable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where two people meet: the server they were told, one of their own, or one on the network."""
+"""The server on which two people meet: a given one, an own one, or one on the network."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ __all__ = ["Invitation", "Reach", "invite", "join", "locate"]
 logger = logging.getLogger(__name__)
 
 _LAN_PATIENCE = 3.0
-"""Seconds to wait for the sender's machine to answer on the local network."""
+"""Seconds to wait for an answer of the sender on the local network."""
 _CONNECT_PATIENCE = 1.5
-"""Seconds for each of its addresses."""
+"""Seconds to connect to each of its addresses."""
 _MOST_ADDRESSES = 8
-"""Addresses of an announcement, which may be anybody's, that are tried."""
+"""Addresses of an announcement that are tried; anybody can announce."""
 _LONGEST_ANSWER = 4096
-"""Bytes that are read of an answer."""
+"""Bytes of an answer that are read."""
 _NUMBER_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How a command reaches other people: the flags that `options.reaching` adds."""
+    """Checked values of the flags that `options.reaching` adds."""
 
     server: ServerAddress | None
-    """None: a server of our own, or one found on the network."""
+    """None: an own server, or one found on the network."""
     name: str
     lan: bool
     relay_only: bool
     host_candidates: bool
-    """Whether the other side is told this machine's own addresses."""
+    """Whether the other side gets the addresses of this machine."""
     engine: EngineName | None
-    """What carries the data; None: Peerline's own."""
+    """Implementation of data channels; None: Peerline's own."""
     ice: IceConfig | None
-    """In place of what the server hands out; None takes the server's."""
+    """Replaces the ICE servers from the signaling server; None keeps those."""
 
     @classmethod
     def from_flags(cls, flags: ReachFlags) -> Reach:
@@ -92,20 +92,20 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A room that waits for the other side, and how to tell them."""
+    """A room that waits for the other side, and ways to invite them."""
 
     room: Room
     code: Code
     page: str
-    """What the link starts with."""
+    """Beginning of the link."""
     embedded: EmbeddedServer | None
-    """Our own server; None when one was given."""
+    """The own server; None if one was given."""
 
     def command(self, verb: str) -> str:
-        """The command for the other side to type.
+        """Return the command for the other side to type.
 
-        Without the code: the other side is asked for it, so that nobody there sees it in the list
-        of processes or in the shell's history.
+        It lacks the code, which the command asks for, so that the code does not appear in the list
+        of processes or in the history of the shell.
         """
         line = f"peerline {verb}"
         if self.embedded:
@@ -120,12 +120,12 @@ class Invitation:
 
 @asynccontextmanager
 async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invitation]:
-    """Open a new code room, on the given server or on one in this process.
+    """Open a code room on the given server, or on one in this process.
 
     Args:
         reach: The command's flags.
-        words: How many the code has.
-        port: Of our own server; 0 takes a free one.
+        words: Number of words in the code.
+        port: Port of the own server; 0 takes a free one.
 
     Raises:
         PeerError: The server cannot be reached, or refuses.
@@ -140,7 +140,7 @@ async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invita
 
         from .local_server.embedded import embedded_server
 
-        # On one's own network nobody needs STUN: no outside server learns of the meeting.
+        # One network needs no STUN, so no outside server learns of the connection.
         own = await stack.enter_async_context(
             embedded_server(use_lan=reach.lan, port=port, ice=reach.ice or IceConfig())
         )
@@ -153,7 +153,7 @@ async def invite(reach: Reach, *, words: int, port: int) -> AsyncIterator[Invita
                 break
             except registry.NumberTaken:
                 logger.info("number %s is taken on this network", room.code.number)
-                # This room stays open, unused, until the end: its number is not handed out again.
+                # This room stays open and unused, so that its number is not allocated again.
         else:
             raise ServerUnreachable("Every number for a code is taken on this network.")
         yield Invitation(room, room.code, own.page, own)
@@ -163,13 +163,13 @@ async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
     """Read a code or a link, and find the server that its room is on.
 
     Raises:
-        CodeError: The text is neither.
+        CodeError: The text is neither a code nor a link.
         ServerUnreachable: No server was given, and none on this network has that room.
     """
     code = Code.parse(text)
     named = server_of(text)
     if named is not None:
-        # On any other server the number is that of a stranger's code, and a try would spend it.
+        # On another server the number belongs to another code, which a try would spend.
         return code, parse_server(named)
     if reach.server is not None:
         return code, reach.server
@@ -178,7 +178,7 @@ async def locate(reach: Reach, text: str) -> tuple[Code, ServerAddress]:
         return code, _local(here)
     found = await _on_the_network(code.number) if reach.lan else None
     if found is None and here is not None:
-        # It does not answer, but it is all there is: what is wrong with it is told by and by.
+        # It does not answer, but it is the only candidate; connecting will show the reason.
         found = _local(here)
     if found is None:
         where = "on this network" if reach.lan else "on this machine"
@@ -212,10 +212,10 @@ def _local(entry: registry.Entry) -> ServerAddress:
 
 
 async def _answers(port: int) -> bool:
-    """Whether a signaling server answers on this machine, and not merely has the port.
+    """Return whether a signaling server on this machine answers, beside having the port.
 
-    One that is stopped does not; nor does one in another network namespace, or in a container that
-    shares the folder of entries.
+    A stopped server does not answer, nor does one in another network namespace or in a container
+    that shares the folder of entries.
     """
     request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
     try:

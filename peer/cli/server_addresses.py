@@ -1,4 +1,4 @@
-"""What a person types after ``--server``, and how the certificate there is checked."""
+"""Server addresses that a person types, and the check of their certificates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Settings: flags, then the environment (``PEERLINE_*``), then the config file.
+"""Settings: flags, then the environment (`PEERLINE_*`), then the config file.
 
-The config file is TOML, ``peerline/config.toml`` in the user's configuration folder (or
-``PEERLINE_CONFIG``). Its keys are the long options; a table per command overrides them there::
+The config file is TOML, `peerline/config.toml` in the configuration folder of the user (or
+`PEERLINE_CONFIG`). Its keys are the long options; a table for each command overrides them::
 
     server = "https://peer.example.org"
     name = "alice"
@@ -9,7 +9,7 @@ The config file is TOML, ``peerline/config.toml`` in the user's configuration fo
     [receive]
     out = "~/Downloads"
 
-`load` turns the file into click's ``default_map``; click does the rest of the precedence.
+`load` converts the file to the `default_map` of click, which applies the precedence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .exit_status import UsageProblem
 __all__ = ["COMMANDS", "ENVIRONMENT", "config_path", "load"]
 
 Value = str | int | bool
-"""What a setting may be."""
+"""Type of a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ _NAMES = {str: "a string", int: "a whole number", bool: "true or false"}
 
 
 def config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return where the config file is, whether or not it exists."""
+    """Return the path of the config file, which may not exist."""
     if named := environ.get("PEERLINE_CONFIG"):
         return Path(named).expanduser()
     import platformdirs
@@ -80,14 +80,14 @@ def load(path: Path, *, required: bool = False) -> dict[str, dict[str, Value]]:
     """Read the config file.
 
     Args:
-        path: The file; one that does not exist is the same as an empty one.
-        required: The person named the file, so it has to exist.
+        path: The file; a missing one counts as empty.
+        required: Whether the file must exist, because the person named it.
 
     Returns:
-        For each command, its settings by parameter name (``ice_config``): a ``default_map``.
+        The settings of each command by parameter name (`ice_config`): a `default_map`.
 
     Raises:
-        UsageProblem: It cannot be read, or a key or value in it is wrong.
+        UsageProblem: The file cannot be read, or a key or value is wrong.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -134,10 +134,10 @@ def _check(key: str, value: object, place: str, path: Path) -> Value:
         close = difflib.get_close_matches(key, _KEYS, n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         raise UsageProblem(f"{path}: {place}: unknown setting.{hint}")
-    # type(), not isinstance(): true is an int to Python, and not to a person.
+    # type(), not isinstance(): in Python, true is an int.
     if type(value) is not known.kind or not isinstance(value, str | int):
         raise UsageProblem(f"{path}: {place}: this must be {_NAMES[known.kind]}.")
     if known.is_path:
-        # A path in the file is relative to the file, wherever the command runs.
+        # A path in the file is relative to the folder of the file.
         return str(path.parent / Path(str(value)).expanduser())
     return value

@@ -52,8 +52,7 @@ def receive(
 
     Without --server, the command looks for the sender on this machine and on the local network.
     """
-
-    # Before there is an event loop: it has descriptors of its own.
+    # Before the event loop starts, because the loop opens descriptors.
     code = given_code(words, code_fd)
 
     async def body() -> int:
@@ -71,16 +70,16 @@ async def _receive(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: 
     Args:
         code: A code or a link; empty asks for one.
         reach: How to get to the sender.
-        out: Folder to put the files into.
-        yes: Accept without asking.
-        overwrite: Replace what exists.
+        out: Destination of the files.
+        yes: Accept without a question.
+        overwrite: Replace existing files.
 
     Returns:
         The exit status.
 
     Raises:
-        UsageProblem: There is nobody to ask. The code can still be used.
-        PeerError: Something did not work out; each kind has its exit status.
+        UsageProblem: No terminal can show the question. The code can still be used.
+        PeerError: The transfer failed; each kind has its exit status.
     """
     import asyncio
     from contextlib import AsyncExitStack
@@ -115,12 +114,12 @@ async def _receive(code: str, reach: Reach, *, out: Path, yes: bool, overwrite: 
         incoming = await _first_offer(link)
         screen.clear_status()
         sender = wording.who(link.peer)
-        # Half a million names take their time.
+        # Half a million names take a while.
         offered = await asyncio.to_thread(offer, incoming.manifest, sender=sender, out=out)
         for line in offered.lines:
             screen.say(*line)
         if not yes:
-            # Nobody accepts by a mere Enter what could take effect by itself.
+            # A mere Enter must not accept files that could take effect by themselves.
             answer = prompts.confirm(screen, "Accept?", default=not offered.dangerous, lines=lines)
             if not await _while_open(link, answer):
                 await incoming.decline()
@@ -156,7 +155,7 @@ async def _first_offer(link: Link) -> IncomingTransfer:
 
 
 async def _while_open(link: Link, question: Coroutine[Any, Any, Result]) -> Result:
-    """Wait for an answer, unless the link ends before it comes."""
+    """Wait for an answer, or raise if the link ends first."""
     import asyncio
 
     answer = asyncio.ensure_future(question)

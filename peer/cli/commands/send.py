@@ -1,4 +1,4 @@
-"""``peerline send``: the code, the link, the progress, the other side's confirmation."""
+"""`peerline send`: offers files by a code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 _NAMED = 20
-"""Paths that do not exist, and that one message names."""
+"""Missing paths that one message names."""
 
 
 @click.command(short_help="Send files and folders to somebody.")

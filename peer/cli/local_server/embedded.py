@@ -1,7 +1,7 @@
-"""The signaling server inside ``send`` and ``chat``, for when no ``--server`` is given.
+"""The signaling server inside `send` and `chat`, used without `--server`.
 
-It speaks plain HTTP for other commands (what they exchange is sealed with the code) and
-for pages on this machine, and HTTPS for browsers elsewhere on the local network.
+It serves plain HTTP to other commands (their signals are sealed with the code) and to pages on this
+machine, and HTTPS to browsers elsewhere on the local network.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """A running server, and the ways to it."""
+    """A running server, and its addresses."""
 
     port: int
-    """Plain HTTP."""
+    """Port of plain HTTP."""
     tls_port: int | None
-    """HTTPS; None when this machine is on no network, or the network is not wanted."""
+    """Port of HTTPS; None without a network, or if the network is not used."""
     addresses: tuple[str, ...]
-    """This machine's addresses on its networks, best first; empty: loopback alone."""
+    """Addresses of this machine on its networks, best first; empty: loopback only."""
     certificate: Certificate | None
     _stack: AsyncExitStack
     announced: bool = False
-    """Other machines of the network can find it by the room's number."""
+    """Whether other machines can find it by the number of the room."""
 
     @property
     def url(self) -> str:
-        """Where this process reaches it."""
+        """URL for this process."""
         return f"http://{_LOOPBACK}:{self.port}"
 
     @property
     def page(self) -> str:
-        """What the link starts with: HTTPS on the network, else plain HTTP on this machine."""
+        """Beginning of the link: HTTPS on the network, or plain HTTP on this machine."""
         if self.tls_port is None or not self.addresses:
             return f"http://localhost:{self.port}"
         first = self.addresses[0]
@@ -62,7 +62,7 @@ class EmbeddedServer:
         """Make the room findable by its number, on this machine and on its networks.
 
         Raises:
-            NumberTaken: The number leads somewhere else already.
+            NumberTaken: The number is in use already.
         """
         folder = registry.runtime_folder()
         async with AsyncExitStack() as attempt:
@@ -86,9 +86,9 @@ async def embedded_server(
     """Run a signaling server in this process for as long as the context lasts.
 
     Args:
-        use_lan: Listen on the machine's networks, not on loopback alone.
-        port: Of plain HTTP; 0 takes a free one.
-        ice: The STUN and TURN servers that peers are told.
+        use_lan: Listen on the networks of this machine, too, not only on loopback.
+        port: Port of plain HTTP; 0 takes a free one.
+        ice: STUN and TURN servers for the peers.
 
     Raises:
         OSError: The port is taken.
@@ -102,7 +102,7 @@ async def embedded_server(
 
     addresses = lan.local_addresses() if use_lan else ()
     secure = _secure(addresses) if addresses else None
-    # On every interface: being found on the network is the purpose.
+    # Every interface, so that other machines can connect.
     host: str | None = _LOOPBACK
     if addresses:
         # None is IPv6, too.
@@ -115,7 +115,7 @@ async def embedded_server(
         listeners=tuple(listeners),
         ice=ice,
         page=page_directory(),
-        # A web page must not reach the rooms of this machine by a name of its own.
+        # Otherwise a web page could reach the server by a name of its own (DNS rebinding).
         host_names=_own_names(addresses),
         taken_numbers=frozenset(registry.numbers(folder) if folder else ()),
     )
@@ -131,14 +131,14 @@ async def embedded_server(
 
 
 def _own_names(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """What this machine is called on its networks, beside `localhost`."""
+    """Return the names of this machine on its networks, beside `localhost`."""
     name = socket.gethostname().lower()
     short = name.partition(".")[0]
     return (*addresses, *dict.fromkeys([name, short, f"{name}.local", f"{short}.local"]))
 
 
 def _secure(addresses: tuple[str, ...]) -> tuple[Certificate, ssl.SSLContext] | None:
-    """Return the certificate and TLS settings; None if they cannot be kept on this machine."""
+    """Return the certificate and TLS settings; None if they cannot be stored."""
     import platformdirs
 
     from signaling.tls import server_context

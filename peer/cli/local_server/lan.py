@@ -1,9 +1,8 @@
-"""Finding an embedded server on the local network: multicast DNS, one service per room.
+"""Discovery of an embedded server on the local network: multicast DNS, one service for each room.
 
-The instance is named after the room's number (``7._peerline._tcp.local.``), so that a
-receiver asks for exactly the one it was told, and two rooms of one number cannot coexist
-on a network. The announcement is a hint and not to be believed: whoever answers still has
-to know the code's words.
+The instance is named after the number of the room (`7._peerline._tcp.local.`), so a receiver asks
+for one room, and two rooms with one number cannot coexist on a network. An announcement is a hint
+that is not trusted: its sender must still know the words of the code.
 """
 
 from __future__ import annotations
@@ -32,28 +31,27 @@ logger = logging.getLogger(__name__)
 _TYPE = "_peerline._tcp.local."
 _VERSION = "1"
 _PROBE = 0.35
-"""Seconds to wait for somebody who announces our number already; a LAN answers in a tenth."""
+"""Seconds to wait for another announcement of the number; a LAN answers in a tenth of that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Where on the local network the server of a room is."""
+    """Address of the server of a room on the local network."""
 
     number: str
     """Number of the room."""
     addresses: tuple[str, ...]
     """IP addresses, best first."""
     port: int
-    """Plain HTTP: other commands, which do not need a certificate."""
+    """Port of plain HTTP, for other commands."""
     tls_port: int | None
-    """HTTPS: browsers."""
+    """Port of HTTPS, for browsers."""
 
 
 def local_addresses() -> tuple[str, ...]:
-    """Return this machine's addresses on its networks, the default route's first, IPv6 last.
+    """Return the addresses of this machine, that of the default route first, IPv6 last.
 
-    Loopback is left out, and link-local IPv6: such an address needs a zone, which no link can
-    carry.
+    Loopback and link-local IPv6 are left out: a link cannot carry the zone that the latter needs.
     """
     import ifaddr
 
@@ -69,7 +67,7 @@ def local_addresses() -> tuple[str, ...]:
         for address in found
         if not (address.is_loopback or (address.version == 6 and address.is_link_local))
     ]
-    # 169.254.x.x is what a machine gives itself where nobody hands out addresses.
+    # 169.254.x.x is self-assigned on a network without DHCP.
     usable.sort(key=lambda each: (each.version, str(each) != first, each.is_link_local))
     return tuple(dict.fromkeys(map(str, usable)))
 
@@ -79,7 +77,7 @@ async def announce(announcement: Announcement) -> AsyncIterator[None]:
     """Announce a room on the local network for as long as the context lasts.
 
     Raises:
-        NumberTaken: Somebody else on the network announces that number.
+        NumberTaken: Another machine announces that number.
         OSError: This machine has no network that carries multicast.
     """
     from zeroconf import Error
@@ -95,8 +93,8 @@ async def announce(announcement: Announcement) -> AsyncIterator[None]:
     )
     zeroconf = _open(announcement.addresses)
     try:
-        # Our own question in place of the library's three probes (RFC 6762 section 8.1),
-        # which take over a second: the person waits for the code meanwhile.
+        # One question instead of the three probes of the library (RFC 6762, 8.1),
+        # which take over a second while the person waits for the code.
         taken = AsyncServiceInfo(_TYPE, info.name)
         if await taken.async_request(zeroconf.zeroconf, _PROBE * 1000):
             raise NumberTaken(announcement.number)
@@ -120,11 +118,11 @@ async def find(number: str, *, timeout: float) -> Announcement | None:
     """Ask the local network for the server of a room.
 
     Args:
-        number: Of the room.
+        number: Number of the room.
         timeout: Seconds to wait for an answer.
 
     Returns:
-        Where it is; None when nobody answers, or there is no network to ask.
+        The address; None without an answer or a network.
     """
     from zeroconf import Error
     from zeroconf.asyncio import AsyncServiceInfo
@@ -150,7 +148,7 @@ async def find(number: str, *, timeout: float) -> Announcement | None:
 
 
 def _open(addresses: Sequence[str]) -> AsyncZeroconf:
-    """Speak multicast DNS on the networks of these addresses.
+    """Open multicast DNS on the networks of these addresses.
 
     Raises:
         OSError: None of them carries multicast.
@@ -176,7 +174,7 @@ def _parse(
     port: int | None,
     properties: dict[str, str | None],
 ) -> Announcement | None:
-    """Return what an answer says; None when it makes no sense or is of another version."""
+    """Parse an answer; None if it is malformed or of another version."""
     if properties.get("v") != _VERSION or not port or not addresses:
         return None
     tls = properties.get("tls") or ""
@@ -185,7 +183,7 @@ def _parse(
 
 
 def _default_route() -> str | None:
-    """Return the address from which this machine talks to the world; nothing is sent."""
+    """Return the source address of the default route; no packet is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # RFC 5737: an address of documentation

@@ -1,8 +1,8 @@
-"""Who of this user serves which room number on this machine: a folder of small files.
+"""Registry of the embedded servers of a user on this machine: a folder of small files.
 
-Two processes on one machine find each other through it at once, with no multicast and no
-interface but ``lo``. A file is named after its room (``7.json``) and stays locked by the
-process that made it: whoever gets the lock knows that the owner is gone, however it went.
+Two processes on one machine find each other through it, without multicast and with no interface but
+`lo`. A file is named after its room (`7.json`) and locked by the process that made it: a process
+that gets the lock knows that the owner has ended.
 """
 
 from __future__ import annotations
@@ -37,23 +37,22 @@ class Entry:
     number: str
     """Number of the room."""
     port: int
-    """Where it speaks plain HTTP on 127.0.0.1."""
+    """Port of plain HTTP on 127.0.0.1."""
     pid: int
 
 
 def runtime_folder() -> Path | None:
-    """Return the folder of this user's entries, made if need be; None where there is none safe.
+    """Return the folder of the entries of this user, made if missing; None if none is safe.
 
-    It has to belong to the user and be closed to everybody else: who may write there can
-    send the user's next `receive` to a server of their own (and would then still need the
-    code's words).
+    It must belong to the user and be closed to others: a process that can write there could send
+    the next `receive` of the user to its own server (and would still need the words of the code).
     """
     if sys.platform == "win32":
-        return None  # no flock there, and nothing else tells reliably who is gone
+        return None  # no flock there, and no other reliable way to detect an ended owner
     import platformdirs
 
     with warnings.catch_warnings():
-        # It warns where XDG_RUNTIME_DIR is unusable and falls back to a folder under /tmp,
+        # It warns about an unusable XDG_RUNTIME_DIR and falls back to a folder under /tmp,
         # which is checked below like any other.
         warnings.simplefilter("ignore")
         path = platformdirs.user_runtime_path("peerline", appauthor=False)
@@ -76,14 +75,14 @@ def publish(folder: Path, number: str, port: int) -> Iterator[None]:
     """Keep an entry for `number` in the folder for as long as the context lasts.
 
     Raises:
-        NumberTaken: A living process has that number.
+        NumberTaken: A running process has that number.
         OSError: The folder cannot be written.
     """
     path = _path(folder, number)
     partial = folder / f".{number}.{os.getpid()}"
     descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        # Locked and complete before it gets its name: nobody sees half an entry.
+        # Locked and complete before it gets its name, so that no process reads half an entry.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         entry = {"number": number, "port": port, "pid": os.getpid()}
         os.write(descriptor, json.dumps(entry).encode())
@@ -100,7 +99,7 @@ def publish(folder: Path, number: str, port: int) -> Iterator[None]:
 
 
 def find(folder: Path, number: str) -> Entry | None:
-    """Return the living entry for `number`; what the dead left behind is removed."""
+    """Return the live entry for `number`; remove stale ones."""
     path = _path(folder, number)
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -117,13 +116,13 @@ def find(folder: Path, number: str) -> Entry | None:
 
 
 def numbers(folder: Path) -> list[str]:
-    """Return the room numbers of all living entries."""
+    """Return the room numbers of all live entries."""
     names = [path.stem for path in folder.glob("[1-9]*.json")]
     return [name for name in names if _NUMBER.fullmatch(name) and find(folder, name) is not None]
 
 
 def _name(partial: Path, path: Path) -> None:
-    """Give the entry its name unless a living one has it."""
+    """Give the entry its name, unless a live entry has it."""
     for last in (False, True):
         try:
             path.hardlink_to(partial)
@@ -158,7 +157,7 @@ def _is_dead(descriptor: int) -> bool:
 
 
 def _remove(path: Path, descriptor: int) -> None:
-    """Remove a dead entry, unless a new one has taken its name meanwhile."""
+    """Remove a stale entry, unless a new one has taken its name."""
     with contextlib.suppress(OSError):
         if os.path.samestat(path.stat(), os.fstat(descriptor)):
             path.unlink()

@@ -1,9 +1,9 @@
 """The self-signed certificate of the embedded server.
 
-A browser allows WebCrypto and OPFS only on https:// (or localhost), so that a page opened
-from another machine of the LAN needs TLS, and nobody signs certificates for 192.168.1.5.
-The certificate is kept, so that a browser that was told once to go on is not asked again.
-What protects the connection between people is the code, not this certificate.
+A browser allows WebCrypto and OPFS only on https:// (or localhost), so a page opened from another
+machine of the LAN needs TLS, and no authority signs certificates for 192.168.1.5. The certificate
+is kept, so that a browser asks for an exception once. The connection between people is protected by
+the code, not by this certificate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 __all__ = ["Certificate", "ensure_certificate"]
 
 _LIFE = datetime.timedelta(days=397)
-"""Browsers refuse server certificates that live longer, self-signed ones on some systems too."""
+"""Longest validity that browsers accept, on some systems for self-signed certificates, too."""
 _RENEW = datetime.timedelta(days=7)
 _REMEMBERED = 24
 """Names that a renewed certificate takes over from its predecessor, newest first."""
@@ -36,20 +36,20 @@ class Certificate:
     certificate: Path
     key: Path
     fingerprint: str
-    """SHA-256, as browsers show it: ``AB:CD:...``."""
+    """SHA-256 in the form of browsers: `AB:CD:...`."""
     names: tuple[str, ...]
-    """Host names and IP addresses that it is for."""
+    """Host names and IP addresses that it covers."""
 
 
 def ensure_certificate(
     folder: Path, names: Sequence[str], *, now: datetime.datetime | None = None
 ) -> Certificate:
-    """Return the folder's certificate; make or renew it when it lacks a name or runs out.
+    """Return the certificate of a folder; make or renew it if it lacks a name or expires.
 
     Args:
-        folder: Where it is kept; made with mode 0700 if missing.
-        names: Host names and IP addresses it has to cover.
-        now: For tests; aware, UTC.
+        folder: Its folder; made with mode 0700 if missing.
+        names: Host names and IP addresses to cover.
+        now: Current time in UTC, aware; for tests.
 
     Raises:
         OSError: The folder cannot be written.
@@ -96,7 +96,7 @@ def _make(
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))  # the other clock may be behind
+        .not_valid_before(now - datetime.timedelta(days=1))  # the browser's clock may be behind
         .not_valid_after(now + _LIFE)
         .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -133,7 +133,7 @@ def _fingerprint(certificate: x509.Certificate) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, never half of it."""
+    """Write a file atomically, readable by its owner only."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,1 +1,1 @@
-"""What the process does before it reads the command line."""
+"""Steps of the process before it reads the command line."""

@@ -1,13 +1,12 @@
-"""What other processes of this machine see of a command: nothing secret for longer than must be.
+"""Hides codes and passwords from other processes of this machine.
 
-Every user may read every process's command line (`ps`, ``/proc/PID/cmdline``), and its owner's
-other processes its environment as it was at the start (``/proc/PID/environ``). Both are memory of
-the process itself, so that the command overwrites what stands there: the arguments after the
-command's name, and the values of `SECRETS`. Python's own copies (`sys.argv`, `os.environ`) stay.
+Every user can read the command line of every process (`ps`, `/proc/PID/cmdline`), and processes of
+the same user its initial environment (`/proc/PID/environ`). Both are memory of the process itself,
+so the command overwrites them: the arguments after the name of the command, and the values of
+`SECRETS`. The copies in Python (`sys.argv`, `os.environ`) stay.
 
-The arguments are there from `execve` until Python gets here, 20 to 70 ms. No program written in
-Python can do better; a code that is typed, or comes by the environment or a descriptor, is never
-there at all.
+The arguments are visible from `execve` until this code runs, 20 to 70 ms, which no Python program
+can avoid. A code that is typed, or passed by the environment or a descriptor, never is.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ import sys
 __all__ = ["SECRETS", "hide_secrets"]
 
 SECRETS = ("PEERLINE_CODE", "PEERLINE_PASSWORD")
-"""Environment variables that carry one."""
+"""Environment variables with secrets."""
 
 _OPEN = frozenset({"send", "tx", "serve"})
-"""Commands whose arguments are no secrets: `ps` may go on showing them."""
+"""Commands without secrets in their arguments, which stay visible."""
 
 _ARG_START, _ARG_END, _ENV_START, _ENV_END = 45, 46, 47, 48
-"""Fields of ``/proc/self/stat`` behind the program's name (proc(5): 48 to 51)."""
+"""Fields of `/proc/self/stat` after the name of the program (proc(5): 48 to 51)."""
 
 
 def hide_secrets() -> None:
     """Overwrite the arguments after the command's name, and secrets in the environment.
 
-    Where the system does not let a process do so, everything stays as it is.
+    If the system does not permit it, nothing changes.
     """
     try:
         if sys.platform == "linux":
@@ -38,17 +37,17 @@ def hide_secrets() -> None:
         elif sys.platform == "darwin":
             _hide_on_macos()
     except (OSError, ValueError, IndexError, AttributeError, ImportError):
-        pass  # hiding is a courtesy to the person, not a condition of the command
+        pass  # best effort; the command works without it
 
 
 def _kept_arguments() -> int:
-    """How many of the process's arguments stay: Python's own, the script, the command's name."""
+    """Count the arguments that stay: those of Python, the script, the name of the command."""
     own = len(sys.orig_argv) - len(sys.argv) + 1
     return len(sys.orig_argv) if sys.argv[1:2] and sys.argv[1] in _OPEN else own + 1
 
 
 def _hide_on_linux() -> None:
-    # The program's name may hold blanks and brackets; behind its last bracket are numbers.
+    # The name of the program may contain blanks and brackets; numbers follow its last bracket.
     stat = _read("stat").rpartition(b")")[2].split()
     arguments = _read("cmdline").split(b"\0")
     start, end = int(stat[_ARG_START]), int(stat[_ARG_END])
@@ -65,13 +64,13 @@ def _hide_on_linux() -> None:
         return
     try:
         _write_holes(holes)
-    except OSError:  # some sandboxes have no such file, or none to write to
+    except OSError:  # some sandboxes lack this file, or forbid writing
         for address, length in holes:
             _overwrite(address, length)
 
 
 def _write_holes(holes: list[tuple[int, int]]) -> None:
-    # The shorter way, ctypes, takes several milliseconds to load.
+    # Not with ctypes, which takes several milliseconds to load.
     memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
     try:
         for address, length in holes:
@@ -81,7 +80,7 @@ def _write_holes(holes: list[tuple[int, int]]) -> None:
 
 
 def _read(name: str) -> bytes:
-    # pathlib alone would take longer to load than all of this.
+    # Not with pathlib, which takes longer to load than all of this.
     with open(f"/proc/self/{name}", "rb") as file:  # noqa: PTH123
         return file.read()
 

@@ -1,9 +1,9 @@
-"""What a person is shown before files are accepted: all that matters of them, and where they go.
+"""Description of an offer before it is accepted: notable entries, size and destination.
 
-Who sends may have reasons of their own, and a listing of thousands of names hides whatever it
-wants to. So what could do something by itself stands first: names that programs read or run on
-their own (`STARTUP`), hidden ones, programs. And a folder in which such a thing takes effect (a
-home, a folder of settings, a folder that programs are run from) is named as that.
+A sender may be hostile, and a listing of thousands of names hides anything. So entries that can
+take effect by themselves stand first: names that programs read or run (`STARTUP`), hidden names,
+programs. A destination where such entries take effect (a home, a folder of settings, a folder in
+`PATH`) is named in a warning.
 """
 
 from __future__ import annotations
@@ -32,47 +32,47 @@ __all__ = ["STARTUP", "Offer", "danger_of", "free_space", "listing", "offer"]
 Line = tuple["Part", ...]
 
 _LISTED = 8
-"""Names that a listing shows before it says how many more there are."""
+"""Names that a listing shows; the others are counted."""
 _AT_LEAST = 4
-"""Of them, names at the top that are shown whatever else there is to show."""
+"""Names at the top that are shown in any case."""
 
 _SESSION = frozenset(
-    # Read by shells and by what starts a session, and by what lets others in.
+    # Read by shells, at the start of sessions, and by servers for remote logins.
     {".bash_aliases", ".bash_login", ".bash_logout", ".bash_profile", ".bashrc", ".cshrc"}
     | {".envrc", ".inputrc", ".kshrc", ".login", ".logout", ".mkshrc", ".pam_environment"}
     | {".profile", ".shrc", ".tcshrc", ".xinitrc", ".xprofile", ".xserverrc", ".xsession"}
     | {".xsessionrc", ".zlogin", ".zlogout", ".zprofile", ".zshenv", ".zshrc"}
     | {".forward", ".rhosts", ".shosts", ".ssh"}
-    # Folders with such things in them.
+    # Folders with such files.
     | {".config", ".local", "autostart", "autostart-scripts", "launchagents", "launchdaemons"}
 )
-"""Names (in lower case) that need nobody's doing where they are looked for: the next login will."""
+"""Names (in lower case) that take effect at the next login, in the right folder."""
 
 STARTUP = _SESSION | frozenset(
-    # Read by programs, which run what stands there or believe it.
+    # Read by programs, which run or trust their content.
     {".curlrc", ".emacs", ".emacs.d", ".exrc", ".gdbinit", ".gitconfig", ".gnupg"}
     | {".gvimrc", ".lessfilter", ".lldbinit", ".mailcap", ".netrc", ".npmrc", ".nvimrc", ".pdbrc"}
     | {".pypirc", ".pythonrc", ".pythonrc.py", ".screenrc"}
     | {".tmux.conf", ".vim", ".vimrc", ".wgetrc", ".git", ".hg", ".vscode", ".idea"}
-    # Folders with such things in them.
+    # Folders with such files.
     | {".kde", ".gnome2", ".mozilla", "startup", "cron.d", "systemd"}
-    # Read wherever they lie.
+    # Read in any folder.
     | {"authorized_keys", "autorun.inf", "crontab", "desktop.ini", "sitecustomize.py"}
     | {"usercustomize.py"}
 )
-"""Names (in lower case) that do something without being opened, where they are looked for."""
+"""Names (in lower case) that take effect without being opened, in the right folder."""
 
 _STARTUP_ENDINGS = (".desktop", ".plist", ".service", ".pth")
 
 
 @dataclass(slots=True)
 class _Group:
-    """Something notable: a file, or a hidden folder with all that is in it."""
+    """A notable file, or a hidden folder with its content."""
 
     path: str
     hidden: bool
     rank: int = 4
-    """0 to 2 do something by themselves, 3 is hidden, 4 is a program."""
+    """0 to 2 take effect by themselves, 3 is hidden, 4 is a program."""
     files: int = 0
     programs: int = 0
     bytes: int = 0
@@ -80,31 +80,31 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What is said of an offer."""
+    """Description of an offer."""
 
     heading: Line
     listing: list[Line]
-    """What is offered, by name."""
+    """Entries by name."""
     remarks: list[Line]
-    """What is notable of it, and where it would go."""
+    """Notable properties, and the destination."""
     notable: bool
-    """There is something hidden or executable in it."""
+    """Whether it has hidden or executable entries."""
     dangerous: bool
-    """Accepting it could have effects by itself: nobody should do so by a mere Enter."""
+    """Whether the files could take effect by themselves, so that Enter must not accept them."""
 
     @property
     def lines(self) -> list[Line]:
-        """All of it, in order."""
+        """All lines, in order."""
         return [self.heading, *self.listing, *self.remarks]
 
 
 def offer(manifest: Manifest, *, sender: str, out: Path) -> Offer:
-    """Describe what somebody offers, and the folder that it goes to.
+    """Describe an offer and its destination.
 
     Args:
         manifest: The offer.
-        sender: What the other side is called; terminal-safe.
-        out: Where the files go.
+        sender: Name of the other side; terminal-safe.
+        out: Destination of the files.
     """
     notable = _survey(manifest)
     danger = danger_of(out)
@@ -131,11 +131,11 @@ def offer(manifest: Manifest, *, sender: str, out: Path) -> Offer:
 
 
 def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Line]:
-    """Return lines that name what is offered: what is notable, then what stands at the top.
+    """Return lines with the notable entries, and then the entries at the top.
 
     Args:
-        entries: Of a manifest.
-        notable: What of it shall stand first; None for nothing.
+        entries: Entries of a manifest.
+        notable: Notable entries, which stand first; None for none.
     """
     first = notable.first() if notable else []
     lines = [_notable_line(group) for group in first]
@@ -169,11 +169,11 @@ def listing(entries: Iterable[Entry], notable: _Survey | None = None) -> list[Li
 
 
 def danger_of(folder: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """Return what is special about a folder as the place for somebody's files; empty for nothing.
+    """Return why a folder is a dangerous destination; empty if it is not.
 
     Args:
-        folder: Which may not exist yet.
-        environ: The environment: ``HOME`` and ``PATH`` count.
+        folder: The destination, which may not exist.
+        environ: The environment, with `HOME` and `PATH`.
     """
     real = _real(folder)
     homes = {_real(Path(path)) for path in _homes(environ)}
@@ -210,13 +210,13 @@ _FREE = tuple(
         *("var/tmp", "private/var/folders", "private/var/tmp"),
     )
 )
-"""Below folders of the system, and for anybody's files all the same."""
+"""Folders below those of the system that are for files of users."""
 
 
 def free_space(folder: Path) -> int | None:
-    """Return the bytes free where a folder is, or is going to be; None when nobody can tell.
+    """Return the free bytes at an existing or future folder; None if unknown.
 
-    A file system that has no size either does not count (ramfs, some network and FUSE ones).
+    Unknown for file systems without a size (ramfs, some network and FUSE ones).
     """
     absolute = folder.absolute()
     for existing in (absolute, *absolute.parents):
@@ -231,21 +231,21 @@ def free_space(folder: Path) -> int | None:
 
 
 class _Survey:
-    """What of an offer is notable: all of it counted, the first of each kind kept.
+    """Notable entries of an offer: counts of all, and the first of each kind.
 
-    A hidden folder stands for all that is in it. That of an offer of any length costs no memory
-    before anybody has agreed to it.
+    A hidden folder stands for its content. Memory is bounded for an offer of any length, because it
+    is not accepted yet.
     """
 
     def __init__(self) -> None:
         self.total = 0
-        """Files and hidden folders that are notable."""
+        """Number of notable files and hidden folders."""
         self._kept: tuple[dict[str, _Group], ...] = ({}, {}, {}, {}, {})
         self._last = ""
         self._alone = self._hidden = self._programs = 0
 
     def add(self, entry: Entry) -> None:
-        """Look at an entry; those of one folder come together."""
+        """Add an entry; entries of one folder follow each other."""
         from peer.transfer.protocol.notes import notable
 
         note = notable(entry)
@@ -262,7 +262,7 @@ class _Survey:
         self._hidden += hidden and entry.kind != "dir"
         self._programs += program
         if alone:
-            # In a home, it is at the top that such names are looked for.
+            # In a home, such names take effect at the top.
             root = entry.path.partition("/")[0].lower()
             rank = 0 if root in _SESSION else 1 if root in STARTUP else 2
         else:
@@ -280,11 +280,11 @@ class _Survey:
             self._kept[rank][path] = group
 
     def first(self) -> list[_Group]:
-        """What to show: first what acts by itself, then what is hidden, then programs."""
+        """Return entries that take effect by themselves, then hidden ones, then programs."""
         return [group for kept in self._kept for group in kept.values()][:_LISTED]
 
     def remark(self) -> str:
-        """Return how much of the offer is notable, as a sentence; empty for nothing."""
+        """Return a sentence with the numbers of notable entries; empty for none."""
         numbers = (
             (self._alone, "may take effect without being opened"),
             (self._hidden, "hidden"),
@@ -313,7 +313,7 @@ def _acts_alone(path: str) -> bool:
 
 
 def _outermost_hidden(path: str, *, folder: bool) -> str:
-    """Return the first hidden folder on the way, with its slash; without one, the path itself."""
+    """Return the first hidden folder of a path, with a slash, or else the path itself."""
     parts = path.split("/")
     for depth, part in enumerate(parts if folder else parts[:-1], 1):
         if part.startswith("."):
@@ -340,9 +340,9 @@ def _homes(environ: Mapping[str, str]) -> list[str]:
     if sys.platform != "win32":
         import pwd
 
-        with contextlib.suppress(KeyError):  # a user whom the system does not know
+        with contextlib.suppress(KeyError):  # a user that the system does not know
             homes.append(pwd.getpwuid(os.getuid()).pw_dir)
-    # "/" is the home of users that are no people.
+    # "/" is the home of system users.
     return [home for home in homes if home and home != "/"]
 
 

@@ -1,11 +1,10 @@
-"""The one way to a person's terminal: what is written there cannot move its cursor.
+"""Guards stdout and stderr, so that no output can move the cursor of the terminal.
 
-File names, people's names, a server's messages: much of what a command shows comes from somewhere
-else, and reaches the terminal by many roads (lines of the screen, logs, tracebacks, warnings, the
-complaints of `click`). So the streams themselves are guarded: `guard` puts a `Guarded` in the place
-of stdout and stderr, which spells out every control character but line ends and tabs. The three
-places that draw (`screen`, `chat_faces`, `prompts`) take the stream below by `bare`, and spell out
-themselves what they were given.
+Much of the output of a command comes from others (names of files and people, messages of a server),
+and reaches the terminal by many ways (the screen, logs, tracebacks, warnings, errors of `click`).
+So `guard` replaces stdout and stderr by a `Guarded`, which escapes every control character except
+line ends and tabs. The modules that draw (`screen`, `prompts` and `faces` of the chat) take the
+stream below with `bare`, and escape their input themselves.
 """
 
 from __future__ import annotations
@@ -27,45 +26,52 @@ _LINES = "\n\t"
 
 
 class Guarded(io.TextIOBase):
-    """A text stream in which control characters appear as what they are: ``\\x1b``."""
+    r"""A text stream that escapes control characters: `\x1b`."""
 
     def __init__(self, stream: TextIO) -> None:
         self.bare = stream
 
     def write(self, text: str, /) -> int:
-        """Write text, spelled out where it could do something to a terminal."""
+        """Write text, with control characters escaped."""
         if not isinstance(text, str):
             raise TypeError(f"write() takes a str, not {type(text).__name__}")
         write(self.bare, spell(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
+        """Write lines, with control characters escaped."""
         for line in lines:
             self.write(line)
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def flush(self) -> None:
+        """Flush the stream below."""
         self.bare.flush()
 
     def fileno(self) -> int:
+        """Return the descriptor of the stream below."""
         return self.bare.fileno()
 
     def isatty(self) -> bool:
+        """Return whether the stream below is a terminal."""
         return self.bare.isatty()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
+        """Encoding of the stream below."""
         return self.bare.encoding
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
+        """Error handling of the stream below."""
         return self.bare.errors
 
 
 def spell(text: str) -> str:
-    """Return text of several lines with everything but line ends and tabs spelled out."""
+    """Escape control characters in a text, except line ends and tabs."""
     if text.isascii() and text.isprintable():
         return text
     return "\n".join(
@@ -75,7 +81,7 @@ def spell(text: str) -> str:
 
 
 def write(stream: TextIO, text: str) -> None:
-    """Write to a stream whose encoding may not have every character: those are spelled out."""
+    """Write text, and escape characters that the encoding of the stream lacks."""
     try:
         stream.write(text)
     except UnicodeEncodeError:
@@ -84,20 +90,20 @@ def write(stream: TextIO, text: str) -> None:
 
 
 def bare(stream: TextIO) -> TextIO:
-    """Return the stream below a guarded one, for those that draw."""
+    """Return the stream below a guarded one, for modules that draw."""
     return stream.bare if isinstance(stream, Guarded) else stream
 
 
 def guard() -> None:
-    """Guard stdout and stderr until the process ends; what is closed leads nowhere.
+    """Guard stdout and stderr until the process ends; open closed descriptors on /dev/null.
 
-    A descriptor 0, 1 or 2 that is closed (``2>&-``) would be given to the first socket, and what
-    is meant for a person would be sent there.
+    Otherwise a closed descriptor 0, 1 or 2 (`2>&-`) would become the first socket, and messages
+    for the person would be sent there.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    # Python leaves None where a descriptor was closed when it started.
+    # Python sets None for a descriptor that was closed at its start.
     standard = cast("Any", sys)
     if standard.stdin is None:
         standard.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
@@ -110,11 +116,11 @@ def guard() -> None:
 
 
 def log_to_stderr(level: int) -> None:
-    """Send the log to stderr, whatever stands in its place at the time: a line an event."""
+    """Log to the current stderr, one line for each event."""
     import logging
 
     class Lines(logging.Formatter):
-        """Message and all in one line; a traceback below it, where it cannot pass for another."""
+        """Formats an event as one line, with an indented traceback below."""
 
         def format(self, record: logging.LogRecord) -> str:
             record.message = record.getMessage()
@@ -127,14 +133,14 @@ def log_to_stderr(level: int) -> None:
             return "\n".join(lines)
 
     class Stderr(logging.Handler):
-        """Looks stderr up for every line: a chat puts a stream of its own there."""
+        """Looks up stderr for every line, because a chat replaces it."""
 
         def emit(self, record: logging.LogRecord) -> None:
             try:
                 stream: IO[str] = sys.stderr
                 stream.write(f"{self.format(record)}\n")
                 stream.flush()
-            except Exception:  # noqa: BLE001 -- the seam of `logging`: it says what is wrong
+            except Exception:  # noqa: BLE001 -- `logging` reports errors of handlers itself
                 self.handleError(record)
 
     handler = Stderr()
@@ -145,5 +151,5 @@ def log_to_stderr(level: int) -> None:
 
 
 def indented(text: str) -> str:
-    """Return text of several lines moved to the right, so that none can pass for one of ours."""
+    """Indent a text, so that none of its lines looks like one of the log."""
     return "\n".join(f"    {line}" for line in text.splitlines())

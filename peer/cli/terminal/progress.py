@@ -1,6 +1,6 @@
-"""How far a transfer is: rate, time left, path; ten times a second at most.
+"""Progress of a transfer: rate, time left, path.
 
-`Meter` does the arithmetic and `Pace` says when to draw; both take the time as an argument.
+`Meter` computes and `Pace` tells when to draw; both take the time as an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Meter", "Pace", "Reading", "bar", "sentence"]
 
 _GAP = "  "
 _WINDOW = 4.0
-"""Seconds over which the rate is averaged: steady to read, quick to follow a change."""
+"""Seconds over which the rate is averaged: steady, and quick to follow a change."""
 _SAMPLE = 0.1
 """Seconds between two samples."""
 
@@ -26,22 +26,22 @@ class Reading:
     """One reading of a transfer."""
 
     done: int
-    """Bytes that arrived and were verified."""
+    """Bytes that have arrived and are verified."""
     total: int
     """Bytes of the whole transfer."""
     bytes_per_second: float | None
-    """None until there is something to divide by."""
+    """None before the first interval."""
     seconds_left: float | None
-    """None when the rate is unknown or nothing moves."""
+    """None if the rate is unknown or 0."""
 
     @property
     def fraction(self) -> float:
-        """From 0 to 1; a transfer of nothing is complete."""
+        """From 0 to 1; an empty transfer is complete."""
         return self.done / self.total if self.total else 1.0
 
 
 class Meter:
-    """Turns byte counts into a rate and a time left."""
+    """Computes a rate and the time left from byte counts."""
 
     def __init__(self, total: int, *, now: float, done: int = 0) -> None:
         """Start at `now` (seconds, any clock) with `done` bytes already there."""
@@ -51,7 +51,7 @@ class Meter:
 
     def update(self, done: int, *, now: float) -> None:
         """Note that `done` bytes are there at `now`."""
-        # A burst of updates within a blink is one sample; the deque stays short.
+        # Updates within a short interval are one sample, so the deque stays short.
         if len(self._samples) > 1 and now - self._samples[-2][0] < _SAMPLE:
             self._samples[-1] = (now, done)
         else:
@@ -60,7 +60,7 @@ class Meter:
             self._samples.popleft()
 
     def read(self, *, now: float) -> Reading:
-        """Return the state of things at `now`."""
+        """Return the reading at `now`."""
         done = self._samples[-1][1]
         first_time, first_done = self._samples[0]
         elapsed = now - first_time
@@ -74,11 +74,11 @@ class Meter:
 
 
 class Pace:
-    """Says when it is time to draw again.
+    """Tells when to draw again.
 
     Args:
         interval: Seconds between two drawings.
-        at_once: Draw the first time too; otherwise only what lasts gets drawn at all.
+        at_once: Draw the first time, too; otherwise short transfers are not drawn.
     """
 
     def __init__(self, interval: float, *, at_once: bool) -> None:
@@ -98,17 +98,17 @@ class Pace:
 def sentence(
     reading: Reading, *, files: tuple[int, int], path: str, name: str, width: int | None = None
 ) -> str:
-    """Return a reading as one line: whole where it fits, else without what matters least.
+    """Return a reading as one line, without its least important parts if it is too long.
 
     Args:
-        reading: From a `Meter`.
-        files: How many are done, and how many there are.
-        path: How the bytes travel: ``direct``.
-        name: What is on its way at the moment; terminal-safe.
-        width: Columns that there are; None for any number.
+        reading: Reading of a `Meter`.
+        files: Number of files that are done, and of all files.
+        path: Kind of network path: `direct`.
+        name: The current file; terminal-safe.
+        width: Available columns; None for any number.
     """
     speed, left = reading.bytes_per_second, reading.seconds_left
-    # As they stand in the line; the number says which are the last to go.
+    # In the order of the line; parts with higher numbers are dropped first.
     parts = [
         (0, f"{int(reading.fraction * 100):3d}%"),
         (3, f"{format_size(reading.done)} of {format_size(reading.total)}"),

@@ -1,4 +1,4 @@
-"""Questions to the person, with the default visible: ``Accept? [Y/n]``."""
+"""Questions to the person, with a visible default: `Accept? [Y/n]`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _ATTEMPTS = 3
 
 
 async def confirm(screen: Screen, question: str, *, default: bool, lines: LineReader) -> bool:
-    """Ask a yes-or-no question until the answer is one; the end of the input means no.
+    """Ask a question until the answer is yes or no; the end of the input means no.
 
-    What was typed before the question is no answer to it.
+    Input typed before the question is discarded.
     """
     choices = "[Y/n]" if default else "[y/N]"
     lines.discard()
@@ -37,7 +37,7 @@ async def confirm(screen: Screen, question: str, *, default: bool, lines: LineRe
         try:
             answer = await lines.readline()
         except asyncio.CancelledError:
-            screen.raw("\n")  # what is said next deserves a line of its own
+            screen.raw("\n")  # the next message gets its own line
             raise
         if answer is None:
             screen.raw("\n")
@@ -53,13 +53,13 @@ async def confirm(screen: Screen, question: str, *, default: bool, lines: LineRe
 
 
 async def ask_code(screen: Screen, lines: LineReader) -> str:
-    """Ask for the code; on a terminal Tab completes its words.
+    """Ask for the code; on a terminal, Tab completes its words.
 
     Returns:
-        What was typed or pasted: a valid code, or a link that carries one.
+        The input: a valid code, or a link with one.
 
     Raises:
-        CodeError: Nothing valid was given.
+        CodeError: The input is not valid.
     """
     if not (sys.stdin.isatty() and screen.terminal):
         screen.ask("Code: ")
@@ -87,7 +87,7 @@ async def _typed_code() -> str:
     from prompt_toolkit.shortcuts import CompleteStyle
 
     class WordCompleter(Completer):
-        """Completes the word before the cursor from the list that codes are made of."""
+        """Completes the word before the cursor from the word list of codes."""
 
         def get_completions(
             self, document: Document, complete_event: CompleteEvent
@@ -106,7 +106,7 @@ async def _typed_code() -> str:
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
         interrupt_exception=Interrupted,
-        # stdout carries payload only.
+        # stdout is for received data only.
         output=create_output(stdout=bare(sys.stderr)),
     )
     try:

@@ -1,4 +1,4 @@
-"""A link as a QR code on the terminal, two modules a character cell."""
+"""A link as a QR code on the terminal, two modules in each character cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INDENT = "  "
 _BORDER = 2
 """Modules of quiet zone. The standard asks for 4; every scanner reads 2, and it fits 80x24."""
 _CELLS = {(False, False): "█", (False, True): "▀", (True, False): "▄", (True, True): " "}
-"""(upper, lower) is dark -> what to print where the text colour is light."""
+"""Characters by whether the (upper, lower) module is dark, for a light text colour."""
 
 
 def lines(link: str) -> list[str]:
@@ -37,8 +37,8 @@ def lines(link: str) -> list[str]:
 
 def show(screen: Screen, drawn: Sequence[str]) -> None:
     """Print a code that `lines` made."""
-    # Explicit white on black: on a light terminal the code would come out inverted, which
-    # some scanners do not read. It is not decoration, so NO_COLOR does not apply.
+    # Explicit white on black: a light terminal would invert the code, which some scanners do not
+    # read. It is not decoration, so NO_COLOR does not apply.
     for line in drawn:
         screen.raw(f"{_INDENT}\x1b[97;40m{line}\x1b[0m\n")
 

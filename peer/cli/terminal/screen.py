@@ -1,7 +1,7 @@
-"""What a person sees: everything on stderr, so that stdout carries payload only.
+"""Output for the person, on stderr, so that stdout is for received data only.
 
-On a terminal there is one status line at the bottom that changes in place (waiting,
-progress); anywhere else each status is a plain line, printed once.
+On a terminal, a status line at the bottom changes in place (waiting, progress); elsewhere each
+status is a line, printed once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["WHOLE", "Part", "Screen"]
 
 Part = str | tuple[str, str]
-"""A piece of a line: text, or text with the name of a style."""
+"""A part of a line: text, or text with the name of a style."""
 
 _STYLES = {
     "": "",
@@ -36,11 +36,11 @@ _STYLES = {
 }
 
 WHOLE = {"code", "command", "name"}
-"""Styles of what is not broken."""
+"""Styles of text that is not broken into lines."""
 
 
 class Screen:
-    """The person's terminal, or the pipe or file that stands in its place."""
+    """The terminal of the person, or a pipe or file in its place."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Screen:
         if terminal is None:
             terminal = self._stream.isatty() and environ.get("TERM") != "dumb"
         self.terminal = terminal
-        """Lines may be rewritten in place, and colours used."""
+        """Whether lines may be rewritten in place, and colours used."""
         self._colour = terminal and not environ.get("NO_COLOR")
         self._console: Console | None = None
         self._status = ""
@@ -62,21 +62,21 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the status line away: an error, or the shell's prompt, is printed next."""
+        """Remove the status line, because an error or the shell prompt is printed next."""
         self.clear_status()
 
     @property
     def width(self) -> int:
-        """Columns of the terminal; 80 when there is none."""
+        """Columns of the terminal; 80 without one."""
         return self._rich().width if self.terminal else 80
 
     @property
     def height(self) -> int:
-        """Lines of the terminal; 24 when there is none."""
+        """Lines of the terminal; 24 without one."""
         return self._rich().height if self.terminal else 24
 
     def rows(self, *parts: Part) -> int:
-        """How many lines of the terminal a line takes."""
+        """Return the number of terminal lines that a line takes."""
         lines = self._broken(_pieces(parts))
         return sum(max(1, -(-line.cell_len // self.width)) for line in lines)
 
@@ -86,23 +86,23 @@ class Screen:
         return (self._stream.encoding or "").lower().replace("-", "") == "utf8"
 
     def say(self, *parts: Part) -> None:
-        """Print one line for good; what could move the cursor is spelled out."""
+        """Print a line that stays; control characters are escaped."""
         self.erase_status()
         self._print(parts)
         self._draw_status()
 
     def raw(self, text: str) -> None:
-        """Write text as it is: escape sequences made here, and nothing from anywhere else."""
+        """Write text as it is: own escape sequences only, never foreign text."""
         self.erase_status()
         self._write(text)
 
     def ask(self, text: str) -> None:
-        """Write a question, and stay behind it."""
+        """Write a question, without a line end."""
         self.erase_status()
         self._write(safe(text, joiners=True))
 
     def status(self, text: str) -> None:
-        """Show what is going on at the moment, until the next status or `clear_status`."""
+        """Show a status until the next one or `clear_status`."""
         text = safe(text, joiners=True)
         if text == self._status:
             return
@@ -114,12 +114,12 @@ class Screen:
         self._draw_status()
 
     def clear_status(self) -> None:
-        """Forget the status; on a terminal its line disappears."""
+        """Remove the status."""
         self.erase_status()
         self._status = ""
 
     def erase_status(self) -> None:
-        """Take the status line off the terminal until the next line is printed."""
+        """Erase the status line until the next line is printed."""
         if self.terminal and self._status:
             self._write("\r\x1b[2K")
 
@@ -127,7 +127,7 @@ class Screen:
         if self.terminal and self._status:
             from rich.cells import set_cell_size
 
-            # One column short: a full line would wrap, and then \r does not reach its start.
+            # One column less: a full line would wrap, and \r would not return to its start.
             room = max(1, self.width - 1)
             self._write(f"\r{set_cell_size(self._status, room).rstrip()}\x1b[K")
 
@@ -138,13 +138,13 @@ class Screen:
             return
         for line in self._broken(pieces):
             if self._colour:
-                # soft_wrap: what is still too long is broken by the terminal, and copied whole.
+                # soft_wrap: the terminal breaks longer text, which can be copied as one line.
                 self._rich().print(line, soft_wrap=True)
             else:
                 self._write(f"{line.plain}\n")
 
     def _broken(self, pieces: Sequence[tuple[str, str]]) -> Sequence[Text]:
-        """Break prose between words; never what a person may want to copy: codes, links, paths."""
+        """Break prose between words, but never codes, links and paths, which people copy."""
         from rich.text import Text
 
         line = Text.assemble(*((text, _STYLES[style]) for text, style in pieces), overflow="ignore")
@@ -171,6 +171,6 @@ class Screen:
 
 
 def _pieces(parts: Sequence[Part]) -> list[tuple[str, str]]:
-    """Return text and style of each part, with what could move the cursor spelled out."""
+    """Return text and style of each part, with control characters escaped."""
     styled = ((part, "") if isinstance(part, str) else part for part in parts)
     return [(safe(text, joiners=True), style) for text, style in styled]

@@ -1,4 +1,4 @@
-"""Codes and passwords that come by a way on which nobody else of this machine can read them."""
+"""Input of codes and passwords that other users of this machine cannot read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from peer.cli.exit_status import UsageProblem
 __all__ = ["ask_password", "can_ask", "given_code", "read_descriptor"]
 
 _LONGEST = 4096
-"""Bytes of the line that is read: more is no code, and no password that anybody types."""
+"""Longest line that is read, in bytes; longer than any code or typed password."""
 
 
 def can_ask() -> bool:
-    """Whether there is a person to ask: a terminal to read from, and a way to show the question.
+    """Return whether a question can be asked: by a terminal as input, and a visible stderr.
 
-    What stderr leads to may be shown elsewhere (``2>&1 | tee log``), but a file shows nothing.
+    A pipe counts as visible (`2>&1 | tee log`), a file does not.
     """
     if not sys.stdin.isatty():
         return False
@@ -26,11 +26,11 @@ def can_ask() -> bool:
 
 
 def given_code(words: Sequence[str], descriptor: int | None) -> str:
-    """Return the code that the command was given, from wherever; empty when there is none.
+    """Return the code from the arguments, a descriptor or the environment; empty without one.
 
     Args:
-        words: Arguments: a code in one or several, or a link.
-        descriptor: What ``--code-fd`` says.
+        words: Arguments: a code as one or several words, or a link.
+        descriptor: Value of `--code-fd`.
 
     Raises:
         UsageProblem: It was given twice, or cannot be read.
@@ -43,17 +43,17 @@ def given_code(words: Sequence[str], descriptor: int | None) -> str:
 
 
 def read_descriptor(descriptor: int, option: str) -> str:
-    """Return the first line that a descriptor holds, without its end.
+    """Return the first line of a descriptor, without its end.
 
-    Byte by byte: what follows the line belongs to somebody else (messages, where the descriptor
-    is stdin).
+    It reads byte by byte, because the rest has another reader (messages, if the descriptor is
+    stdin).
 
     Args:
         descriptor: Number of an open file, pipe or terminal.
-        option: By which it was named, for the complaint.
+        option: Name of the option, for the error.
 
     Raises:
-        UsageProblem: It cannot be read, or there is nothing in it.
+        UsageProblem: It cannot be read, or has no line.
     """
     line = bytearray()
     try:
@@ -70,10 +70,10 @@ def read_descriptor(descriptor: int, option: str) -> str:
 
 
 def ask_password() -> str:
-    """Ask for a room's password, which the terminal does not show.
+    """Ask for the password of a room without showing it.
 
     Raises:
-        UsageProblem: There is nobody to ask, or no answer.
+        UsageProblem: There is no terminal, or no answer.
     """
     import getpass
 
@@ -85,6 +85,6 @@ def ask_password() -> str:
     try:
         password = getpass.getpass("Password of the room: ", stream=sys.stderr)
     except EOFError:
-        print(file=sys.stderr)  # the question has a line of its own
+        print(file=sys.stderr)  # end the line of the question
         raise UsageProblem("No password was given.") from None
     return password

@@ -1,7 +1,7 @@
-"""Lines from standard input inside an event loop, without a thread that cannot be stopped.
+"""Lines of standard input in an event loop, without a thread that cannot be stopped.
 
-A thread blocked in ``readline`` would keep the process alive after Ctrl-C, and O_NONBLOCK
-on a terminal would leak into the shell; so: wait until readable, then read what is there.
+A thread blocked in `readline` would keep the process alive after Ctrl-C, and O_NONBLOCK on a
+terminal would affect the shell. So the reader waits until input is available, and reads that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CHUNK = 65536
 
 
 class LineReader:
-    """Reads a file descriptor line by line; one reader at a time."""
+    """Reads a file descriptor line by line, with one reader at a time."""
 
     def __init__(self, descriptor: int = 0) -> None:
         self._descriptor = descriptor
@@ -28,7 +28,7 @@ class LineReader:
         self._ended = False
 
     def discard(self) -> None:
-        """Forget what was typed on a terminal and not read: it answers no question asked since."""
+        """Discard unread input of a terminal, which was typed before the next question."""
         if not os.isatty(self._descriptor):
             return
         self._buffer = ""
@@ -39,7 +39,7 @@ class LineReader:
                 termios.tcflush(self._descriptor, termios.TCIFLUSH)
 
     async def readline(self) -> str | None:
-        """Return the next line without its end; None at the end of the input."""
+        """Return the next line, without its end; None at the end of the input."""
         while "\n" not in self._buffer and not self._ended:
             data = await self._next()
             self._ended = not data
@@ -59,7 +59,7 @@ class LineReader:
         except NotImplementedError:  # Windows: its event loop cannot watch a console
             return await self._next_by_thread()
         except (OSError, ValueError):
-            # A regular file or /dev/null is always readable, which epoll refuses to say.
+            # A regular file or /dev/null is always readable, and epoll does not support it.
             return self._read()
         try:
             await ready.wait()
@@ -68,7 +68,7 @@ class LineReader:
         return self._read()
 
     async def _next_by_thread(self) -> bytes:
-        """The same through a daemon thread, which at least does not hold up the exit."""
+        """Do the same in a daemon thread, which does not delay the exit."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[bytes] = asyncio.Queue(1)
 
@@ -82,5 +82,6 @@ class LineReader:
         try:
             return os.read(self._descriptor, _CHUNK)
         except OSError:
-            # EIO: the terminal is gone; EBADF: it was never there. The end, either way.
+            # EIO: the terminal was closed; EBADF: there never was one. Both are the end of the
+            # input.
             return b""

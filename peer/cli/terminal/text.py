@@ -1,4 +1,4 @@
-"""Words and numbers as a person reads them: pure functions."""
+"""Words and numbers for people: pure functions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from peer.transfer.sizes import format_size
 __all__ = ["count", "duration", "fold", "rate", "safe", "safe_line", "shorten"]
 
 _JOINERS = "\u200c\u200d"
-"""Zero-width joiners: part of emoji and of several scripts, harmless inside a message."""
+"""Zero-width joiners: part of emoji and of several scripts, and harmless in messages."""
 
 
 def rate(bytes_per_second: float) -> str:
-    """Return a rate in decimal units: ``88.6 MB/s``."""
+    """Return a rate in decimal units: `88.6 MB/s`."""
     return f"{format_size(max(0, round(bytes_per_second)))}/s"
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time: ``7 s``, ``1:05`` (minutes), ``2:03:04`` (hours)."""
+    """Return a length of time: `7 s`, `1:05` (minutes), `2:03:04` (hours)."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -29,16 +29,16 @@ def duration(seconds: float) -> str:
 
 
 def count(number: int, singular: str, plural: str = "") -> str:
-    """Return a counted noun: ``1 file``, ``3 files``."""
+    """Return a counted noun: `1 file`, `3 files`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def fold(text: str, columns: int) -> str:
-    """Return a text in which some blanks are line ends, so that no terminal breaks its words.
+    """Replace blanks by line ends, so that the terminal breaks no word.
 
     Args:
-        text: One line, as long as the result.
-        columns: Of the terminal.
+        text: One line.
+        columns: Columns of the terminal.
     """
     folded = list(text)
     used = used_before = 0
@@ -54,19 +54,19 @@ def fold(text: str, columns: int) -> str:
 
 
 def safe(text: str, *, joiners: bool = False) -> str:
-    """Return text with everything that could move the cursor or deceive the eye spelled out.
+    r"""Escape characters that could move the cursor or deceive the eye.
 
-    Control characters (escape sequences above all), bidirectional overrides, zero-width
-    characters, line separators and lone surrogates become ``\\x1b``-like escapes. What
-    another machine sent is printed through this, always.
+    Control characters (escape sequences), bidirectional overrides, zero-width characters, line
+    separators and lone surrogates become escapes such as `\x1b`. All text from other machines is
+    printed through this.
 
-    This is a seam of its own beside `peer.text`, the last one before a terminal, for text from
-    anywhere, also from libraries. What is hidden there is spelled out here; a terminal miscounts
-    the columns of private and unassigned characters, too, by a Unicode version nobody knows.
+    It is the last check before a terminal, also for text of libraries, and stricter than
+    `peer.text`: that hides some characters, and this escapes them, private and unassigned ones,
+    too, because terminals disagree about their columns.
 
     Args:
-        text: Anything at all.
-        joiners: Leave zero-width joiners alone (in messages; in names they deceive).
+        text: Any text.
+        joiners: Keep zero-width joiners (for messages; in names they deceive).
     """
     if text.isascii() and text.isprintable():
         return text
@@ -74,12 +74,12 @@ def safe(text: str, *, joiners: bool = False) -> str:
 
 
 def safe_line(text: str, *, joiners: bool = True) -> str:
-    """Return text as one line: `safe`, with line ends and tabs shown as spaces."""
+    """Return text as one line: `safe`, with line ends and tabs as spaces."""
     return safe(" ".join(text.split()), joiners=joiners)
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return text cut in its middle to at most `limit` characters: both ends of a name tell."""
+    """Cut text in its middle to at most `limit` characters, because both ends matter."""
     if len(text) <= limit:
         return text
     head = (limit - 1) // 2

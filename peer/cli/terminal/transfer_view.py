@@ -1,4 +1,4 @@
-"""A transfer as a person follows it: what it consists of, how far it is, how it ended."""
+"""Display of a transfer: its content, its progress and its end."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ __all__ = [
 ]
 
 _SHOWN = 5
-"""Files that are named, of those that were left out or renamed."""
+"""Left-out or renamed files that are named."""
 _PLACES = 20
-"""Files and folders whose places are told, one a line."""
+"""Received files and folders that are named, one a line."""
 _REDRAW = 0.1
 """Seconds between two drawings on a terminal."""
 _REPEAT = 5.0
-"""Seconds between two lines where lines stay."""
+"""Seconds between two lines of a pipe or file."""
 _BAR_WIDTH = 24
 _WIDE = 100
-"""Columns from which on there is room for a bar."""
+"""Columns from which a bar is shown."""
 
 
 def show_sources(screen: Screen, sources: Sources) -> None:
-    """Show what is going to be offered."""
+    """Show the files to offer."""
     screen.say(f"Sending {wording.describe(sources.manifest)}:")
     for line in [*listing(sources.manifest), *notices(sources)]:
         screen.say(*line)
 
 
 def summary(verb: str, transfer: Transfer, seconds: float) -> str:
-    """Return what was moved and how fast: ``Sent 3 files, 64 MB in 1.2 s (53.3 MB/s)``."""
+    """Return size and speed of a finished transfer: `Sent 3 files, 64 MB in 1.2 s (53.3 MB/s)`."""
     progress = transfer.progress
     kinds = [entry.kind for entry in transfer.manifest]
     links = kinds.count("link") - transfer.not_placed
     what = wording.batch(progress.files_total, kinds.count("dir"), links, progress.bytes_total)
-    if seconds < _REDRAW:  # it was over before anybody looked
+    if seconds < _REDRAW:  # ended before the first update
         return f"{verb} {what} in less than {_REDRAW} s"
     moved = progress.bytes_total - progress.bytes_held
     took = duration(seconds) if seconds >= 10 else f"{seconds:.1f} s"
@@ -70,7 +70,7 @@ def summary(verb: str, transfer: Transfer, seconds: float) -> str:
 
 
 def notices(transfer: Transfer | Sources) -> list[Line]:
-    """Return what a person should know of a transfer's files: a line a thing."""
+    """Return lines about left-out and renamed files."""
     lines: list[Line] = []
     left_out, renamed = transfer.left_out, transfer.renamed
     if left_out and not len(left_out):
@@ -97,12 +97,12 @@ def notices(transfer: Transfer | Sources) -> list[Line]:
 
 
 def status_of(transfer: Transfer) -> int:
-    """Return the exit status of a command whose transfer is done."""
+    """Return the exit status of a command after its transfer."""
     return ExitCode.LEFT_OUT if transfer.left_out else ExitCode.DONE
 
 
 def places(incoming: IncomingTransfer) -> list[Line]:
-    """Return where everything is now: a line a file or folder, as long as there are few."""
+    """Return lines with the first received files and folders."""
     paths = incoming.paths
     lines: list[Line] = [("    ", (str(path), "name")) for path in paths[:_PLACES]]
     if len(paths) > _PLACES:
@@ -111,7 +111,7 @@ def places(incoming: IncomingTransfer) -> list[Line]:
 
 
 def unfinished(incoming: IncomingTransfer) -> list[Line]:
-    """Return which files lie around half, after a transfer that did not reach its end."""
+    """Return lines with the incomplete files of a failed transfer."""
     paths = incoming.partial_paths
     if not paths:
         return []
@@ -133,15 +133,15 @@ async def follow(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> float:
-    """Show the progress of a transfer until it ends, well or not.
+    """Show the progress of a transfer until it ends.
 
     Args:
-        transfer: It.
-        show: Called with every update, the meter once bytes may move, and the time.
-        clock: Seconds.
+        transfer: The transfer.
+        show: Called with each progress, the meter (None before the start), and the time.
+        clock: Returns seconds.
 
     Returns:
-        Seconds that the transfer itself took; what `Transfer.done` raises is left to the caller.
+        Seconds that the transfer took; the caller awaits `Transfer.done` for errors.
     """
     from peer.transfer.engine import TransferStage
 
@@ -160,10 +160,10 @@ class ScreenView:
     """Shows one transfer on the status line.
 
     Args:
-        screen: Where.
-        path: How the bytes travel.
-        waiting: What to say until the other side, or the person here, has decided.
-        finishing: What to say when all bytes are there and the confirmation is not.
+        screen: The screen.
+        path: Kind of network path.
+        waiting: Status until the offer is accepted.
+        finishing: Status between the last byte and the confirmation.
     """
 
     def __init__(self, screen: Screen, *, path: str, waiting: str, finishing: str) -> None:
@@ -176,7 +176,7 @@ class ScreenView:
         )
 
     def __call__(self, progress: Progress, meter: Meter | None, now: float) -> None:
-        """Draw, if there is something new and it is time."""
+        """Draw, if it is time."""
         from peer.transfer.engine import TransferStage
 
         if progress.stage is TransferStage.WAITING:

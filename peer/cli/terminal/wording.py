@@ -1,4 +1,4 @@
-"""Sentences that several commands share: who, over which path, with which words, what files."""
+"""Sentences that several commands share: people, paths, words and files."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 _BELOW = 2
-"""Lines below an invitation: the status, or the prompt of a chat and who is there."""
+"""Lines below an invitation: the status, or the prompt and toolbar of a chat."""
 _NAMELESS = "the other side"
 _NAME: Final = 60
-"""Columns of a file's name."""
+"""Longest name of a file, in columns."""
 _BLANKS: Final = re.compile(r"\s{2,}|[^\S ]|\A\s|\s\Z|(?<=/)\s|\s(?=/)")
-"""Blanks that look like something else: like the end of a name, a column, or a line of ours."""
+"""Blanks that can imitate the end of a name, a column, or a line of the command."""
 _CANDIDATES = {
     "host": "own address",
     "srflx": "address seen by STUN",
@@ -45,27 +45,27 @@ _CANDIDATES = {
 
 
 def who(peer: PeerInfo) -> str:
-    """Return what to call the other side; terminal-safe."""
+    """Return a name for the other side; terminal-safe."""
     return shorten(safe_line(peer.name), 40) or _NAMELESS
 
 
 def is_nameless(name: str) -> bool:
-    """Whether `who` had no name to return."""
+    """Return whether `who` returned a placeholder."""
     return name.startswith(_NAMELESS)
 
 
 def begin(name: str) -> str:
-    """Return what `who` returned as it stands at the beginning of a sentence."""
+    """Return the result of `who` for the beginning of a sentence."""
     return f"T{name[1:]}" if is_nameless(name) else name
 
 
 def path_in_short(path: NetworkPath | None) -> str:
-    """Return ``direct`` or ``relayed``."""
+    """Return `direct` or `relayed`."""
     return path.kind if path else ""
 
 
 def path_in_full(path: NetworkPath) -> str:
-    """Return how the bytes travel, with addresses and the kinds of the two candidates."""
+    """Describe a network path, with addresses and the kinds of both candidates."""
     local, remote = _CANDIDATES[path.local_type], _CANDIDATES[path.remote_type]
     kinds = local if local == remote else f"{local} to {remote}"
     if path.kind == "relayed":
@@ -74,7 +74,7 @@ def path_in_full(path: NetworkPath) -> str:
 
 
 def connected(screen: Screen, link: Link) -> None:
-    """Say who is there, over which path, and with which words to be sure of it."""
+    """Show the other side, the network path, and the words to compare."""
     screen.say("Connected to ", (who(link.peer), "name"), ".")
     if link.path is not None:
         screen.say(("Path:  ", "dim"), path_in_full(link.path))
@@ -96,14 +96,14 @@ def connected(screen: Screen, link: Link) -> None:
 def invitation(
     screen: Screen, invitation: Invitation, *, command: str, show_qr: bool | None
 ) -> None:
-    """Show the link, what to type elsewhere, and the code, which stands last.
+    """Show the link, the command for the other side, and the code.
 
     Args:
-        screen: Where to.
+        screen: The screen.
         invitation: The room.
-        command: What the other side runs, with ``--server`` where it needs one.
-        show_qr: Whether the link is shown as a QR code, too. None: where the terminal has room for
-            it beside the rest, so that nothing that has to be typed scrolls away.
+        command: Command for the other side, with `--server` if it needs one.
+        show_qr: Show the link as a QR code, too. None: only if the terminal has room for it and the
+            rest, so that the code and the command stay visible.
     """
     lines = [*_link(invitation), (), *_command_and_code(invitation, command), ()]
     screen.say()
@@ -172,7 +172,7 @@ def _command_and_code(invitation: Invitation, command: str) -> list[tuple[Part, 
 
 
 def batch(files: int, folders: int, links: int, total: int) -> str:
-    """Return what is sent in numbers: ``3 files in 2 folders, 64 MB``."""
+    """Return a transfer in numbers: `3 files, 2 folders, 64 MB`."""
     things = [count(files, "file")] if files or not folders + links else []
     if links:
         things.append(count(links, "symbolic link"))
@@ -182,10 +182,10 @@ def batch(files: int, folders: int, links: int, total: int) -> str:
 
 
 def file_name(path: str) -> str:
-    """Return a file's name or path to stand among others: of bounded width, and all of it visible.
+    """Return a path for a list: of bounded width, with every character visible.
 
     Args:
-        path: Hostile; display it by no other way.
+        path: Hostile; never print it in another way.
     """
     from rich.cells import cell_len
 
@@ -200,6 +200,6 @@ def file_name(path: str) -> str:
 
 
 def describe(manifest: Manifest) -> str:
-    """Return a transfer in numbers: ``3 files, 1 folder, 64 MB``."""
+    """Return a manifest in numbers: `3 files, 1 folder, 64 MB`."""
     kinds = [entry.kind for entry in manifest]
     return batch(manifest.files, kinds.count("dir"), kinds.count("link"), manifest.bytes)

@@ -1,7 +1,7 @@
-"""Disk, on both ends of a transfer (floor 2).
+"""Disk access at both ends of a transfer (floor 2).
 
-`Sources` lists what to send and reads it; `Destination` writes what arrives and never leaves the
-folder it was given. Everything here blocks and is meant for a worker thread.
+`Sources` lists and reads the files to send; `Destination` writes received files and never leaves
+its folder. Everything here blocks and is meant for a worker thread.
 """
 
 from __future__ import annotations

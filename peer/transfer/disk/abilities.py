@@ -1,4 +1,4 @@
-"""What a folder's file system can hold, found out by trying (floor 2)."""
+"""Capabilities of the file system of a folder, determined by trying (floor 2)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from peer.transfer.protocol.names import LINUX, PORTABLE, Platform
 __all__ = ["Abilities", "probe"]
 
 _SHORTEST: Final = 100
-"""Bytes of the shortest limit that is believed."""
+"""Smallest plausible limit of a name, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a file system holds."""
+    """Capabilities of a file system."""
 
     platform: Platform
-    """Which names."""
+    """Names that it can hold."""
     allowed: int
-    """Permission bits that a new file may have here: what the umask leaves."""
+    """Permission bits that a new file can have here: those that the umask leaves."""
 
 
 def probe(folder: int) -> Abilities:
-    """Try an odd name in an open folder, and remove it again.
+    """Create a file with an odd name in an open folder, and remove it.
 
-    A stick, a share or a folder that ignores case is recognised wherever it is mounted: the odd
-    name is refused there, or is found under another spelling.
+    This recognises a memory stick, a share or a folder that ignores case wherever it is mounted:
+    the odd name is refused, or is found under another spelling.
 
     Raises:
-        OSError: not even a plain name can be made.
+        OSError: Not even a file with a plain name can be made.
     """
     base = f".peerline-{secrets.token_hex(6)}-probe"
     odd = f'{base}:"\\\udcff'
@@ -58,7 +58,7 @@ def probe(folder: int) -> Abilities:
 
 
 def _make(folder: int, name: str) -> int:
-    """Make an empty file; return the permission bits that it got of all."""
+    """Make an empty file with all permission bits; return those that it got."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(name, flags, 0o777, dir_fd=folder)
     try:
@@ -76,7 +76,7 @@ def _exists(folder: int, name: str) -> bool:
 
 
 def _limit(folder: int) -> int:
-    """Bytes of the longest name; some encrypting file systems hold shorter ones."""
+    """Bytes of the longest name; some encrypting file systems have a lower limit."""
     with suppress(OSError, ValueError):
         limit = os.fpathconf(folder, "PC_NAME_MAX")
         if _SHORTEST <= limit < MAX_PATH_PART:

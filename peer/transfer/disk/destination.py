@@ -1,12 +1,12 @@
-"""Where received files go (floor 2).
+"""Folder into which files are received (floor 2).
 
-Every name comes from a `NamePlan`, and is walked part by part from an open folder with `dir_fd` and
-`O_NOFOLLOW`: whatever somebody puts in the way meanwhile, nothing is written outside the folder.
+Every name comes from a `NamePlan` and is walked part by part from an open folder with `dir_fd` and
+`O_NOFOLLOW`: even if somebody puts links in the way, no file is written outside the folder.
 
-A file grows under a partial name (`.film.mkv.peerline-part`, locked against other receivers, and
-for its owner alone), gets its mode and time, is flushed, and then takes its final name in one step
-that never replaces anything unless asked: a taken name becomes `film (1).mkv`, a taken folder
-`photos (1)`. Folders are their owner's alone while they are filled; `set_folders` ends that.
+A file grows under a partial name (`.film.mkv.peerline-part`, locked against other receivers and
+private to its owner), gets its mode and time, is flushed, and then takes its final name in one step
+that replaces an existing file only if asked: a taken name becomes `film (1).mkv`, a taken folder
+`photos (1)`. Folders are private to their owner until `set_folders`.
 """
 
 from __future__ import annotations
@@ -40,23 +40,24 @@ __all__ = ["Destination", "NoRoom"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITE_SIZE: Final = 1 << 14
-"""Bytes of one write. Linux takes memory for the page cache in blocks as large as the write, and
-free blocks that are large have seldom been used before: where a hypervisor backs memory at its
-first use, one write of a mebibyte took three to five times as long as sixty-four of these."""
+"""Bytes of one write. Linux allocates memory for the page cache in blocks as large as the write,
+and large free blocks have seldom been used before: where a hypervisor backs memory at its first
+use, one write of 1 MiB took three to five times as long as 64 of these."""
 _WRITE_OUT: Final = 16 << 20
-"""Bytes of a file after which the disk is told to begin with them. Otherwise it waits until the
-end, and a person with it: a second for each gigabyte and more."""
+"""Bytes of a file after which write-out starts. Otherwise it starts at the end, and takes a second
+for each gigabyte and more."""
 
 
 _OPEN_AT_ONCE: Final = 300
-"""Files and folders that `put` has open at a time: two threads do that, and 1024 are usual."""
+"""Files and folders that `put` has open at a time. Two threads do so, and the usual limit is
+1024."""
 _PRIVATE_FOLDER: Final = 0o700
 """Mode of a folder that is being filled."""
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 
 
 class NoRoom(DiskError):
-    """The disk has less room than the files need."""
+    """The disk has too little free space for the files."""
 
 
 class _OpenFile:
@@ -74,16 +75,16 @@ class _OpenFile:
         self._start, self._end = sys.maxsize, 0
 
     def wrote(self, offset: int, length: int) -> None:
-        """After so many bytes start writing what the operating system holds, and do not wait."""
+        """Note a write; after `_WRITE_OUT` bytes, start write-out without waiting."""
         self._dirty += length
         self._start = min(self._start, offset)
         self._end = max(self._end, offset + length)
         if self._dirty < _WRITE_OUT:
             return
-        if sys.platform == "linux":  # elsewhere the advice has no such effect, or is not there
-            # Only what is new: what is on the disk already would be dropped from memory.
+        if sys.platform == "linux":  # elsewhere the call has no such effect, or is missing
+            # New bytes only: those that are on the disk already would be dropped from memory.
             start, length = self._start, self._end - self._start
-            with suppress(OSError):  # a file system, or a sandbox, that takes no advice
+            with suppress(OSError):  # not supported by the file system, or by a sandbox
                 os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
         self._dirty = 0
         self._start, self._end = sys.maxsize, 0
@@ -104,18 +105,18 @@ class _Folder:
 class Destination:
     """The folder that a transfer is received into.
 
-    Methods that take a `file` (index in the manifest) may be called from several threads, for one
-    file in the order write, finish.
+    Methods with a `file` argument (index in the manifest) may be called from several threads; for
+    one file in the order write, finish.
 
     Args:
-        folder: Where to put everything; made when it does not exist.
-        manifest: What is going to arrive.
+        folder: Destination; made if it does not exist.
+        manifest: Entries to receive.
         overwrite: Replace files that exist, and merge folders.
         flush: Wait until a file is on the disk before it gets its final name.
 
     Raises:
-        DiskError: the folder cannot be made or written to, or has too little room (`NoRoom`).
-        TransferError: the manifest cannot be put in place anywhere.
+        DiskError: The folder cannot be made or written to, or has too little room (`NoRoom`).
+        TransferError: The manifest is not valid.
     """
 
     def __init__(
@@ -133,13 +134,13 @@ class Destination:
         self._lock = threading.Lock()
         self._open: dict[int, _OpenFile] = {}
         self._root_names: dict[str, str] = {}
-        """By first part of a path: the name that it got here."""
+        """Names at the destination, by the first part of a path."""
         self._folders: dict[tuple[str, ...], _Folder] = {}
-        """Folders that were made, in that order; by their parts in the plan."""
+        """Folders that were made, in order, by their parts in the plan."""
         self.renamed: Notes[Renamed] = Notes()
-        """Names that are not as they were offered."""
+        """Names that differ from the offered ones."""
         self.left_out: Notes[LeftOut] = Notes()
-        """What could not be put in place."""
+        """Entries that could not be put in place."""
         self._root = _open_root(self.folder)
         try:
             self._check_room(manifest.bytes)
@@ -167,7 +168,7 @@ class Destination:
         self.close()
 
     def paths(self) -> list[Path]:
-        """What was received, as a person finds it: the files and folders at the top."""
+        """Return the received files and folders at the top."""
         with self._lock:
             return [self.folder / name for name in self._root_names.values()]
 
@@ -175,7 +176,7 @@ class Destination:
         """Write a part of a file.
 
         Raises:
-            DiskError: full, no permission, ...
+            DiskError: The disk is full, or there is no permission, ...
         """
         try:
             opened = self._opened(file)
@@ -192,7 +193,7 @@ class Destination:
             The final path.
 
         Raises:
-            DiskError: it cannot take that name.
+            DiskError: The file cannot take that name.
         """
         try:
             opened = self._opened(file)
@@ -209,7 +210,7 @@ class Destination:
             raise self._error(exc, file) from exc
 
     def is_empty(self, file: int) -> bool:
-        """Whether a file has no content."""
+        """Return whether a file has no content."""
         return not self._manifest.size(file)
 
     def put(self, files: Iterable[tuple[int, bytes | memoryview]]) -> None:
@@ -218,14 +219,15 @@ class Destination:
         They are flushed together, before any of them gets its final name.
 
         Raises:
-            DiskError: full, no permission, ...; nothing stays of those that have no name yet.
+            DiskError: The disk is full, or there is no permission, ...; files without their final
+                names are removed.
         """
         rest = iter(files)
         while self._put_some(rest):
             pass
 
     def _put_some(self, files: Iterator[tuple[int, bytes | memoryview]]) -> bool:
-        """Put as many as may be open at a time; tell whether there may be more."""
+        """Put as many as may be open at a time; return whether there may be more."""
         folders: dict[tuple[str, ...], int] = {}
         waiting: list[tuple[tuple[str, ...], str, int]] = []
         file = placed = 0
@@ -248,7 +250,7 @@ class Destination:
                 placed += 1
         except OSError as exc:
             for parts, partial, _ in waiting[placed:]:
-                with suppress(OSError):  # of small files nobody wants the halves
+                with suppress(OSError):  # an incomplete small file has no use
                     os.unlink(partial, dir_fd=folders[parts[:-1]])
             raise self._error(exc, file) from exc
         finally:
@@ -259,10 +261,10 @@ class Destination:
         return bool(waiting)
 
     def make_directory(self, file: int) -> Path:
-        """Make a folder, for its owner alone until `set_folders`.
+        """Make a folder, private to its owner until `set_folders`.
 
         Raises:
-            DiskError: it cannot be made.
+            DiskError: It cannot be made.
         """
         parts = self._plan.parts(file)
         entry = self._manifest[file]
@@ -280,10 +282,10 @@ class Destination:
         """Make a symbolic link. Call it when all files are finished.
 
         Returns:
-            False when there is none now, and `left_out` says why.
+            False if it was not made; `left_out` has the reason.
 
         Raises:
-            DiskError: it cannot be made.
+            DiskError: It cannot be made.
         """
         parts = self._plan.parts(file)
         target = self._plan.target(file)
@@ -309,10 +311,10 @@ class Destination:
         return True
 
     def set_folders(self) -> None:
-        """Give the folders that were made their modes and times, the deepest first.
+        """Set modes and times of the folders that were made, the deepest first.
 
         Raises:
-            DiskError: one of them has gone, or the destination itself.
+            DiskError: One of them, or the destination, was removed.
         """
         while self._folders:
             parts, made = self._folders.popitem()
@@ -325,12 +327,12 @@ class Destination:
             except OSError as exc:
                 raise disk_error(exc, "/".join(parts), writing=True) from exc
         if self._flush:
-            with suppress(OSError):  # some file systems cannot; the names are only safer for it
+            with suppress(OSError):  # not supported by some file systems, and not essential
                 os.fsync(self._root)
         self._check_folder()
 
     def partial_paths(self) -> list[Path]:
-        """Unfinished files that have begun to arrive; they stay when the transfer breaks off."""
+        """Return the unfinished files; they stay if the transfer breaks off."""
         with self._lock:
             return [
                 self._path(self._plan.parts(file)[:-1]) / opened.partial
@@ -338,10 +340,10 @@ class Destination:
             ]
 
     def close(self) -> None:
-        """Close everything; partial files stay. Nothing must be writing."""
+        """Close all files; partial files stay. No thread may be writing."""
         if self._root < 0:
             return
-        with suppress(DiskError):  # it broke off, and what has arrived shall be as it should
+        with suppress(DiskError):  # after a break, received folders still get their modes
             self.set_folders()
         with self._lock:
             while self._open:
@@ -352,10 +354,10 @@ class Destination:
     # Room and errors
 
     def _check_folder(self) -> None:
-        """Make sure that what a person is told leads to what was written.
+        """Check that the path of the destination still leads to the written files.
 
         Raises:
-            DiskError: somebody has moved the folder meanwhile, or removed it.
+            DiskError: The folder was moved or removed.
         """
         try:
             there = os.path.samestat(self.folder.stat(), os.fstat(self._root))
@@ -369,9 +371,9 @@ class Destination:
         try:
             info = os.fstatvfs(self._root)
         except OSError:
-            return  # a file system that does not tell
+            return  # not supported by the file system
         if not info.f_blocks:
-            return  # one without a size of its own, such as ramfs
+            return  # a file system without a size, such as ramfs
         free = info.f_bavail * info.f_frsize
         if needed > free:
             raise NoRoom(
@@ -392,7 +394,7 @@ class Destination:
         return self.folder.joinpath(self._root_names.get(parts[0], parts[0]), *parts[1:])
 
     def _placed(self, parts: tuple[str, ...], name: str) -> Path:
-        """Note under which name an entry stands now."""
+        """Note the final name of an entry."""
         if len(parts) == 1:
             with self._lock:
                 self._root_names[parts[0]] = name
@@ -402,7 +404,7 @@ class Destination:
         return path
 
     def _note_rename(self, parts: Sequence[str], path: Path) -> None:
-        """Note that a name was taken."""
+        """Note that another name was used because the wanted one was taken."""
         placed = str(path.relative_to(self.folder))
         with self._lock:
             self.renamed.add(Renamed(encode_path("/".join(parts))[0], encode_path(placed)[0]))
@@ -410,7 +412,7 @@ class Destination:
     # Folders
 
     def _walk(self, parts: Sequence[str]) -> int:
-        """Open a folder below the root, making what is missing, following no link.
+        """Open a folder below the root; make missing folders, follow no link.
 
         Returns:
             A descriptor that the caller closes.
@@ -429,7 +431,7 @@ class Destination:
         return descriptor
 
     def _enter(self, above: int, name: str, parts: tuple[str, ...], *, make: bool) -> int:
-        """Open a folder, and make it when it is not there."""
+        """Open a folder; make it if it does not exist."""
         try:
             return os.open(name, _FOLDER, dir_fd=above)
         except FileNotFoundError:
@@ -441,7 +443,7 @@ class Destination:
         return os.open(name, _FOLDER, dir_fd=above)
 
     def _root_folder(self, part: str) -> str:
-        """The name that a folder at the top got; makes it the first time."""
+        """Return the name of a folder at the top; make the folder the first time."""
         with self._lock:
             known = self._root_names.get(part)
             if known is not None:
@@ -453,7 +455,7 @@ class Destination:
         return name
 
     def _make_root_folder(self, part: str) -> str:
-        """Make a folder at the top; return the name that was free. Needs the lock."""
+        """Make a folder at the top under a free name, and return the name. Needs the lock."""
         for name in islice(numbered(part, folder=True, limit=self._limit), ATTEMPTS):
             try:
                 os.mkdir(name, _PRIVATE_FOLDER, dir_fd=self._root)
@@ -466,10 +468,10 @@ class Destination:
         raise FileExistsError(errno.EEXIST, "File exists")
 
     def _moved_target(self, parts: Sequence[str], target: str) -> str | None:
-        """Where a link points to, with the names that things got here.
+        """Return the target of a link with the names at the destination.
 
-        Only links at the top point to things at the top, whose names may have been taken. What has
-        not come may be there all the same, and be somebody else's: then there is no link (None).
+        Only links at the top point to entries at the top, which may have other names here. A target
+        that has not arrived may still exist as a file of another origin: then the result is None.
         """
         if len(parts) > 1:
             return target
@@ -495,7 +497,7 @@ class Destination:
         mine = _OpenFile(folder, partial, descriptor)
         with self._lock:
             opened = self._open.setdefault(file, mine)
-        if opened is not mine:  # another thread was faster
+        if opened is not mine:  # another thread opened it first
             os.unlink(partial, dir_fd=folder)
             mine.close()
         return opened
@@ -529,7 +531,7 @@ class Destination:
     # Modes and times
 
     def _set_mode_and_time(self, descriptor: int, entry: Entry) -> None:
-        """Set what the umask leaves of the mode, never set-user-id and its like, and the time."""
+        """Set the mode within the umask (never set-user-id or similar bits), and the time."""
         mode = 0o666 if entry.mode is None else entry.mode
         _set(descriptor, mode & 0o777 & self._allowed, entry.mtime)
 
@@ -539,7 +541,7 @@ class Destination:
 
 
 def _open_root(folder: Path) -> int:
-    """Make and open the destination itself; the one path that is the user's own and trusted."""
+    """Make and open the destination, the one path that is trusted."""
     if os.open not in os.supports_dir_fd:
         raise DiskError("Receiving files is not supported on this operating system.")
     try:
@@ -558,7 +560,7 @@ def _set(descriptor: int, mode: int, mtime: int | None) -> None:
         os.fchmod(descriptor, mode)
     if mtime is not None:
         time = mtime * 1_000_000
-        with suppress(OSError, OverflowError):  # a time that this disk cannot hold
+        with suppress(OSError, OverflowError):  # the disk cannot hold this time
             os.utime(descriptor, ns=(time, time))
 
 

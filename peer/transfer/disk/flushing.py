@@ -12,20 +12,20 @@ from typing import Final
 __all__ = ["flush"]
 
 _FEW: Final = 4
-"""Files that are flushed one by one: for so few nobody shall wait for other programs' files."""
+"""Files that are flushed one by one: so few must not wait for files of other programs."""
 
 _HONEST: Final = (5, 8)
-"""Linux whose syncfs(2) tells of errors while writing, as fsync(2) does."""
+"""First Linux whose syncfs(2) reports write errors, as fsync(2) does."""
 
 
 def flush(descriptors: Iterable[int]) -> None:
     """Flush open files.
 
-    Many small ones by one call for their whole file system: it writes all of them in one commit,
-    where `fsync` makes one for each (measured with 128 files of 1 KB on ext4: 0.08 s and 0.4 s).
+    Many files are flushed by one call for their file system, which writes all of them in one
+    commit; `fsync` makes one for each (128 files of 1 KB on ext4: 0.08 s and 0.4 s).
 
     Raises:
-        OSError: something could not be written.
+        OSError: A file could not be written.
     """
     by_device: dict[int, list[int]] = {}
     for descriptor in descriptors:
@@ -43,10 +43,10 @@ def flush(descriptors: Iterable[int]) -> None:
 
 @cache
 def _syncfs() -> Callable[[int], int] | None:
-    """The call that Python does not have.
+    """Load syncfs(2), which Python does not offer.
 
     Returns:
-        A function that returns 0 or an errno; None where there is no such call.
+        A function that returns 0 or an errno; None if the call does not exist.
     """
     if sys.platform != "linux" or _release() < _HONEST:
         return None

@@ -1,4 +1,4 @@
-"""Giving a file its final name in one step that never replaces anything (floor 2)."""
+"""Atomic renaming that never replaces an existing file (floor 2)."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _NO_HARD_LINKS: Final = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 )
 _NO_SUCH_RENAME: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.ENOTSUP})
-"""A kernel, a sandbox or a file system that does not know the flag."""
+"""Errors of a kernel, sandbox or file system without that flag."""
 _NOREPLACE: Final = 1
 """`RENAME_NOREPLACE` of renameat2(2)."""
 _PLACEHOLDER: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def take_name(folder: int, partial: str, name: str) -> bool:
-    """Give a partial file a name, if that is free.
+    """Give a partial file a name, if the name is free.
 
     Args:
-        folder: Descriptor of the folder that it is in.
-        partial: What it is called there.
-        name: What it shall be called.
+        folder: Descriptor of its folder.
+        partial: Its name in that folder.
+        name: Its new name.
 
     Returns:
-        False when something of that name is there, which is left alone.
+        False if the name exists; the existing entry is not changed.
 
     Raises:
-        OSError: it cannot have that name at all.
+        OSError: The file cannot have that name.
     """
     rename = _renameat2()
     if rename is not None:
@@ -57,7 +57,7 @@ def take_name(folder: int, partial: str, name: str) -> bool:
 
 
 def _reserve(folder: int, partial: str, name: str) -> bool:
-    """Take the name with an empty file first, where there are no hard links."""
+    """Reserve the name with an empty file, on file systems without hard links."""
     try:
         os.close(os.open(name, _PLACEHOLDER, PRIVATE, dir_fd=folder))
     except FileExistsError:
@@ -68,10 +68,10 @@ def _reserve(folder: int, partial: str, name: str) -> bool:
 
 @cache
 def _renameat2() -> Callable[[int, bytes, bytes], int] | None:
-    """The call that Python does not have: half the work of a link and an unlink.
+    """Load renameat2(2), which Python does not offer: half the work of link and unlink.
 
     Returns:
-        A function that returns 0 or an errno; None where there is no such call.
+        A function that returns 0 or an errno; None if the call does not exist.
     """
     if sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""Names that a file has before it is whole, and when its own is taken (floor 2)."""
+"""Partial files: their names, locks and ownership (floor 2)."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ __all__ = ["ATTEMPTS", "PARTIAL_SUFFIX", "PRIVATE", "open_partial", "partial_lin
 logger = logging.getLogger(__name__)
 
 PARTIAL_SUFFIX: Final = ".peerline-part"
-"""End of the name of a file that is not whole. `transfer.names` hands out no such name."""
+"""Suffix of the name of an incomplete file. `protocol.names` never returns such a name."""
 
 PRIVATE: Final = 0o600
-"""Mode of a file that is not whole: never wider than what it is going to get."""
+"""Mode of an incomplete file: never wider than the final one."""
 
 ATTEMPTS: Final = 10_000
-"""Numbers that are tried before a name counts as hopelessly taken."""
+"""Numbers that are tried before the search for a free name fails."""
 
 _PARTIAL: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class _Taken(Exception):
-    """Somebody else uses this partial name."""
+    """The partial name is in use elsewhere."""
 
 
 def open_partial(folder: int, name: str, limit: int) -> tuple[str, int]:
-    """Open the partial file for `name`, empty, for its owner alone, and lock it.
+    """Open an empty partial file for `name`, private to its owner, and lock it.
 
-    What an earlier transfer left is used again. What is linked, not ours, no file or locked is
-    left alone, and the next name is tried.
+    A partial file of an earlier transfer is used again. An entry that is linked, locked, no regular
+    file or of another owner is not touched, and the next name is tried.
     """
     for attempt in range(ATTEMPTS):
         partial = _partial_name(name, attempt, limit)
@@ -67,7 +67,7 @@ def open_partial(folder: int, name: str, limit: int) -> tuple[str, int]:
 
 
 def partial_link(folder: int, name: str, target: str, limit: int) -> str:
-    """Make a link under a partial name that is free."""
+    """Make a link under a free partial name."""
     for attempt in range(ATTEMPTS):
         partial = _partial_name(name, attempt, limit)
         try:
@@ -79,20 +79,20 @@ def partial_link(folder: int, name: str, target: str, limit: int) -> str:
 
 
 def _empty(descriptor: int) -> None:
-    """Take over what an earlier transfer left."""
+    """Truncate the partial file of an earlier transfer."""
     os.ftruncate(descriptor, 0)
     with suppress(PermissionError):  # file systems without modes
         os.fchmod(descriptor, PRIVATE)
 
 
 def _claim(descriptor: int, folder: int, partial: str) -> bool:
-    """Make sure that a partial file is ours alone.
+    """Check that no one else uses a partial file, and lock it.
 
     Returns:
-        Whether it may be an older one.
+        Whether it may be an earlier one.
 
     Raises:
-        _Taken: it is not.
+        _Taken: It is in use elsewhere.
     """
     info = os.fstat(descriptor)
     if not stat.S_ISREG(info.st_mode) or info.st_nlink != 1 or info.st_uid != os.geteuid():
@@ -107,7 +107,7 @@ def _claim(descriptor: int, folder: int, partial: str) -> bool:
     try:
         now = os.stat(partial, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        raise _Taken from None  # its owner has just given it its final name
+        raise _Taken from None  # it has just got its final name
     if (now.st_dev, now.st_ino) != (info.st_dev, info.st_ino):
         raise _Taken
     return info.st_size > 0 or stat.S_IMODE(info.st_mode) & ~PRIVATE != 0

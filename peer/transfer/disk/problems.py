@@ -1,4 +1,4 @@
-"""One plain sentence for what a disk refuses (floor 2)."""
+"""One sentence for each error of a disk (floor 2)."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _WRITING: Final = {
 
 
 def disk_error(exc: OSError, name: str | os.PathLike[str], *, writing: bool) -> DiskError:
-    """Map an OSError to the sentence a person reads.
+    """Map an OSError to a sentence for people.
 
     Args:
-        exc: What the system said; chain it as the cause.
-        name: File or folder it is about.
-        writing: It failed to be written, not read.
+        exc: Error of the system; chain it as the cause.
+        name: The file or folder.
+        writing: Whether writing failed, and not reading.
     """
     table = _WRITING if writing else _READING
     shown = f'"{show_name(os.fspath(name))}"'
@@ -59,5 +59,5 @@ def disk_error(exc: OSError, name: str | os.PathLike[str], *, writing: bool) -> 
 
 
 def may(path: str | os.PathLike[str], what: int) -> bool:
-    """Would the system let us? `what` is `os.R_OK`, ..., for whom we act as, not who started us."""
+    """Return whether the effective user has access; `what` is `os.R_OK`, ..."""
     return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)

@@ -1,4 +1,4 @@
-"""What is to be sent: the list of it, and its content (floor 2)."""
+"""Files and folders to send: their listing and their content (floor 2)."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from .problems import disk_error, may
 __all__ = ["SourceChanged", "SourceLost", "Sources"]
 
 OPEN_FILES = 4
-"""Files that a reader keeps open: the current one, and some that may have to be read again."""
+"""Files that a reader keeps open: the current one, and some that may be read again."""
 
 PROBLEMS: Final = 20
 """Problems that one message names."""
 
 _READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-"""Not blocking: a file may have been replaced by a pipe since it was listed."""
+"""Non-blocking, because a pipe may have replaced a file since it was listed."""
 
 
 class SourceChanged(TransferError):
-    """A file is not what it was when it was offered.
+    """A file has changed since it was listed.
 
     Attributes:
-        file: its index in the manifest.
-        reason: to follow its path in a sentence, if nothing of it was sent.
+        file: Its index in the manifest.
+        reason: Reason, to follow the path in a sentence, if no part of it was sent.
     """
 
     def __init__(self, file: int, name: str) -> None:
@@ -54,11 +54,11 @@ class SourceChanged(TransferError):
 
 
 class SourceLost(DiskError):
-    """A file cannot be read any more.
+    """A file can no longer be read.
 
     Attributes:
-        file: its index in the manifest.
-        reason: to follow its path in a sentence.
+        file: Its index in the manifest.
+        reason: Reason, to follow the path in a sentence.
     """
 
     def __init__(self, file: int, name: str, reason: str) -> None:
@@ -69,7 +69,7 @@ class SourceLost(DiskError):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Something to send."""
+    """An entry to send, and its status."""
 
     entry: Entry
     info: os.stat_result
@@ -91,9 +91,9 @@ class Sources:
     def __init__(self, *, strict: bool = False) -> None:
         """Make an empty listing; use `Sources.of`."""
         self._roots: dict[str, str] = {}
-        """Where each thing at the top is, by the name that it is sent under."""
+        """Local paths of the entries at the top, by their names in the offer."""
         self._identities = array("Q")
-        """By index: device, inode, and time of modification in ns."""
+        """Device, inode and time of modification (ns) of each entry."""
         self._lock = threading.Lock()
         self._open: dict[int, int] = {}
         self._claimed = False
@@ -118,9 +118,9 @@ class Sources:
             strict: Refuse to leave anything out, now and while sending.
 
         Raises:
-            DiskError: a path does not exist, nothing is left to send, or (when strict) something
-                would be left out; the message names all that is wrong.
-            TransferError: more than fits one transfer.
+            DiskError: A path does not exist, nothing is left to send, or (if strict) an entry would
+                be left out; the message names every problem.
+            TransferError: The listing is too large for one transfer.
         """
         sources = cls(strict=strict)
         missing: list[str] = []
@@ -143,7 +143,7 @@ class Sources:
         return sources
 
     def _add_root(self, real: str, name: str) -> None:
-        """List one thing that a person named."""
+        """List one given path."""
         root = next(each for each in numbered(name) if each not in self._roots)
         things = _walk(real, root)
         first = next(things)
@@ -179,7 +179,7 @@ class Sources:
         self._claimed = True
 
     def path(self, index: int) -> str:
-        """Where an entry is on this machine."""
+        """Return the local path of an entry."""
         entry = self.manifest[index]
         root, slash, rest = decode_path(entry.path, entry.escaped).partition("/")
         return f"{self._roots[root]}{slash}{rest}"
@@ -188,9 +188,9 @@ class Sources:
         """Read a part of a file.
 
         Raises:
-            SourceLost: it cannot be opened any more.
-            SourceChanged: it is not what was listed.
-            DiskError: it cannot be read.
+            SourceLost: The file can no longer be opened.
+            SourceChanged: The file has changed since it was listed.
+            DiskError: The file cannot be read.
         """
         descriptor = self._descriptor(file)
         try:
@@ -202,9 +202,9 @@ class Sources:
         """Read a small file.
 
         Raises:
-            SourceLost: it cannot be opened any more.
-            SourceChanged: it is not what was listed.
-            DiskError: it cannot be read.
+            SourceLost: The file can no longer be opened.
+            SourceChanged: The file has changed since it was listed.
+            DiskError: The file cannot be read.
         """
         descriptor = self._open_source(file)
         try:
@@ -213,7 +213,7 @@ class Sources:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Close all files; nothing must be reading."""
+        """Close all files; no thread may be reading."""
         with self._lock:
             self._closed = True
             while self._open:
@@ -222,7 +222,7 @@ class Sources:
     def _read(self, descriptor: int, file: int, offset: int, length: int) -> bytes:
         try:
             data = os.pread(descriptor, length, offset)
-            while len(data) < length:  # a network file system may return less than there is
+            while len(data) < length:  # a network file system may return fewer bytes
                 more = os.pread(descriptor, length - len(data), offset + len(data))
                 if not more:
                     raise self._changed(file)
@@ -243,7 +243,7 @@ class Sources:
             raise self._changed(file)
 
     def _descriptor(self, file: int) -> int:
-        """An open descriptor, that stays open until `_release`."""
+        """Return a descriptor that stays open until `_release`."""
         with self._lock:
             if self._closed:
                 raise DiskError("The transfer is over.")
@@ -284,24 +284,24 @@ _U64: Final = (1 << 64) - 1
 
 
 def _together(sentences: list[str], more: int = 0) -> str:
-    """All problems in one message."""
+    """Join all problems in one message."""
     more += max(0, len(sentences) - PROBLEMS)
     rest = [f"... and {more} more."] if more else []
     return "\n".join([*sentences[:PROBLEMS], *rest])
 
 
 def _resolve(path: Path) -> tuple[str, str]:
-    """Where something is that a person named, and what it is called.
+    """Return the real path of a given path, and its name in the offer.
 
     Raises:
-        DiskError: there is no such thing.
+        DiskError: The path does not exist.
     """
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as exc:
         problem = exc if isinstance(exc, OSError) else OSError(str(exc))
         raise disk_error(problem, path, writing=False) from exc
-    # `.` and `..` have names too; a link goes by its own name, not by its target's
+    # `.` and `..` get their real names; a link keeps its own name, not that of its target
     name = path.name if path.name not in ("", "..") else real.name
     if not name:
         raise DiskError("The root of the file system cannot be sent.")
@@ -309,7 +309,7 @@ def _resolve(path: Path) -> tuple[str, str]:
 
 
 def _walk(real: str, name: str) -> Iterator[_Found | LeftOut]:
-    """List one thing: itself first."""
+    """List one entry, followed by its content."""
     shown = encode_path(name)[0]
     try:
         info = os.lstat(real)
@@ -329,7 +329,7 @@ def _walk(real: str, name: str) -> Iterator[_Found | LeftOut]:
 
 
 def _walk_directory(folder: str, name: str) -> Iterator[_Found | LeftOut]:
-    """List what is inside a folder, sorted, folders before what they hold."""
+    """List the content of a folder, sorted, each folder before its content."""
     waiting = [(folder, name)]
     while waiting:
         folder, name = waiting.pop()
@@ -369,7 +369,7 @@ def _child(path: str, name: str) -> _Found | LeftOut:
 
 
 def _reason(exc: OSError) -> str:
-    """Why something cannot be read, to follow its path in a sentence."""
+    """Return why an entry cannot be read, to follow its path in a sentence."""
     if exc.errno == errno.ENOENT:
         return "has vanished"
     if exc.errno in (errno.EACCES, errno.EPERM):
@@ -415,7 +415,7 @@ def _directory(name: str, info: os.stat_result) -> _Found:
 def _file(path: str, name: str, info: os.stat_result) -> _Found | LeftOut:
     sent, escaped = encode_path(name)
     if not may(path, os.R_OK):
-        # Now, not after an hour of sending.
+        # Checked now, not after an hour of sending.
         return LeftOut(sent, "cannot be read: permission denied")
     entry = Entry(
         path=sent,
@@ -431,7 +431,7 @@ def _file(path: str, name: str, info: os.stat_result) -> _Found | LeftOut:
 def _link(path: str, name: str, info: os.stat_result) -> _Found | LeftOut:
     sent, escaped = encode_path(name)
     try:
-        target = os.readlink(path)  # noqa: PTH115 -- a Path drops what is odd in a target
+        target = os.readlink(path)  # noqa: PTH115 -- a Path would normalise the target
     except OSError as exc:
         return LeftOut(sent, _reason(exc))
     target = _plain_target(target)
@@ -451,7 +451,7 @@ def _link(path: str, name: str, info: os.stat_result) -> _Found | LeftOut:
 
 
 def _plain_target(target: str) -> str:
-    """A relative target without the parts that mean nothing, such as in `./a//b/`."""
+    """Return a relative target without redundant parts, such as those in `./a//b/`."""
     if target.startswith("/"):
         return target
     return "/".join(part for part in target.split("/") if part not in ("", ".")) or "."

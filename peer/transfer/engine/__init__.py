@@ -1,7 +1,8 @@
-"""Transfers of files over a link (floor 3): machine, disk and channels put together.
+"""Transfers of files over a link (floor 3): joins machines, disk and channels.
 
-A link makes one `Transfers`, gives it a `TransferPort` and what arrives on its channels. A program
-gets `OutgoingTransfer` from `Transfers.send` and `IncomingTransfer` by iterating over `Transfers`.
+A link makes one `Transfers`, with a `TransferPort`, and passes on the messages of its channels. A
+program gets `OutgoingTransfer` from `Transfers.send` and `IncomingTransfer` by iterating over
+`Transfers`.
 """
 
 from __future__ import annotations

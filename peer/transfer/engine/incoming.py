@@ -43,31 +43,30 @@ from .workers import Workers
 __all__ = ["IncomingTransfer"]
 
 _Task = WriteFile | FinishFile | MakeDirectory | MakeLink | SetFolders
-"""What one thread does after the other, many at once: all that has to do with names."""
+"""Tasks that create names: one thread does them in batches, in order."""
 
 PLACE_AT_ONCE = 256
-"""Files and folders that a thread puts in place before it comes back. They are flushed together,
-and each is an open file until then."""
+"""Files and folders of one batch. They are flushed together, and each is open until then."""
 
 PLACE_BYTES = 8 * SEGMENT_SIZE
-"""Bytes after which it comes back earlier."""
+"""Bytes that end a batch earlier."""
 
 TASKS = 2 * PLACE_AT_ONCE
-"""Tasks that wait for the thread; more are left to the machine."""
+"""Tasks that wait for the thread; further events stay in the machine."""
 
 WRITE_AT_ONCE = 8
-"""Segments that a thread verifies and writes before it comes back: what arrived while it wrote
-those before. See `outgoing.READ_AT_ONCE`; it bounds how late an acknowledgement may be."""
+"""Segments that a thread verifies and writes in one batch (see `outgoing.READ_AT_ONCE`); bounds the
+delay of an acknowledgement."""
 
 
 class IncomingTransfer(Transfer[Receiver]):
-    """Files that the other side offers; get one by iterating over `Link.transfers`.
+    """Files that the other side offers; iterate over `Link.transfers` to get one.
 
     Look at `names`, `files_total` and `bytes_total`, then `accept` or `decline`. Iterate over it
     for its progress, and await `done`.
 
-    An offer that cannot be accepted at all (unsafe names) was declined before you see it: `problem`
-    says why, and `accept` raises it.
+    An offer that cannot be accepted (unsafe names) is declined at once: `problem` has the reason,
+    and `accept` raises it.
     """
 
     _STAGES: ClassVar[dict[Enum, TransferStage]] = {
@@ -89,16 +88,16 @@ class IncomingTransfer(Transfer[Receiver]):
         on_accepted: Callable[[IncomingTransfer], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Begin to listen to an offer; `Transfers` does this.
+        """Start to receive an offer; `Transfers` does this.
 
         Args:
-            transfer: Its number on the link.
+            transfer: Id of the transfer on its link.
             port: The link.
             workers: Threads for the disk.
-            config: The window to grant.
-            on_offered: Called when a person can decide, or when the offer had to be declined.
-            on_accepted: Called when it may `_begin`.
-            on_end: Called once, when everything is over.
+            config: Window to grant.
+            on_offered: Called when the offer can be accepted, or had to be declined.
+            on_accepted: Called when the transfer is ready for `_begin`.
+            on_end: Called once, at the end.
         """
         self._offered = False
         self._destination: Destination | None = None
@@ -118,22 +117,22 @@ class IncomingTransfer(Transfer[Receiver]):
 
     @property
     def manifest(self) -> Manifest:
-        """Every file, folder and link that is offered; print paths with `show_name` only."""
+        """Every offered file, folder and link; print paths with `show_name` only."""
         return self._machine.manifest
 
     @property
     def notable(self) -> Notes[Notable]:
-        """Hidden and executable entries: name them to a person before they are accepted."""
+        """Hidden and executable entries; show them before the offer is accepted."""
         return self._machine.notable.notes()
 
     @property
     def kept(self) -> int:
-        """Bytes that its list of files takes."""
+        """Bytes of memory that its list of files takes."""
         return self.manifest.kept
 
     @property
     def left_out(self) -> Notes[LeftOut]:
-        """What the sender left out, and what could not be put in place here."""
+        """Entries that the sender left out, or that could not be put in place here."""
         if self._destination is None:
             return self._left_out
         return _joined(self._left_out, self._destination.left_out)
@@ -145,36 +144,36 @@ class IncomingTransfer(Transfer[Receiver]):
 
     @property
     def renamed(self) -> Notes[Renamed]:
-        """Names that this disk cannot hold, or that were taken, and what became of them."""
+        """Names that this disk cannot hold or that were taken, with the new names."""
         return self._renamed if self._destination is None else self._destination.renamed
 
     @property
     def problem(self) -> PeerError | None:
-        """Why it cannot be accepted any more, or failed; None while all is well."""
+        """Why the offer can no longer be accepted, or the transfer failed; None otherwise."""
         return self._error
 
     @property
     def undecided(self) -> bool:
-        """Nobody has accepted or declined it, and it still stands."""
+        """Whether the offer is open: neither accepted nor declined."""
         return self._stage() is TransferStage.WAITING and not self._deciding and not self._queued
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Where the files and folders are now; complete when `done` has returned."""
+        """Received files and folders; complete when `done` has returned."""
         if self._destination is not None:
             return tuple(self._destination.paths())
         return self._paths
 
     @property
     def partial_paths(self) -> tuple[Path, ...]:
-        """Files that began to arrive and are not whole; they are kept when it breaks off."""
+        """Incomplete files; they are kept if the transfer breaks off."""
         if self._destination is not None:
             return tuple(self._destination.partial_paths())
         return self._partial_paths
 
     @property
     def progress(self) -> Progress:
-        """How far it is now; cheap."""
+        """Current progress; cheap."""
         receiver = self._machine
         current = "" if receiver.current is None else self.manifest[receiver.current].path
         stage = self._stage()
@@ -195,20 +194,20 @@ class IncomingTransfer(Transfer[Receiver]):
     async def accept(
         self, folder: str | os.PathLike[str] = ".", *, overwrite: bool = False
     ) -> None:
-        """Receive the files into a folder, which is made when it does not exist.
+        """Receive the files into a folder, which is made if it does not exist.
 
-        Returns when they may come; await `done` for their arrival.
+        It returns when the transfer may start; await `done` for its end.
 
         Args:
-            folder: Where to put them.
+            folder: Destination.
             overwrite: Replace files that exist, and merge folders; otherwise a taken name becomes
                 `name (1).ext`.
 
         Raises:
-            DiskError: the folder cannot be written to or has too little room; the offer is then
+            DiskError: The folder cannot be written to or has too little room; the offer is then
                 declined.
-            TransferError: it was cancelled, declined or unsafe, see `problem`.
-            RuntimeError: it was accepted before.
+            TransferError: It was cancelled, declined or unsafe, see `problem`.
+            RuntimeError: It was accepted before.
         """
         if self._error is not None:
             raise self._error
@@ -224,7 +223,7 @@ class IncomingTransfer(Transfer[Receiver]):
             await self._workers.run(open_folder)
         except asyncio.CancelledError:
             for destination in opened:
-                destination.close()  # the thread was done when we were told
+                destination.close()  # the thread had finished before the cancellation
             raise
         except TransferError as exc:
             self._error = self._error or exc
@@ -243,7 +242,7 @@ class IncomingTransfer(Transfer[Receiver]):
         self._on_accepted(self)
 
     async def decline(self, message: str = "") -> None:
-        """Turn the offer down.
+        """Decline the offer.
 
         Args:
             message: A sentence for the person on the other side.
@@ -255,23 +254,23 @@ class IncomingTransfer(Transfer[Receiver]):
     # For Transfers
 
     def _begin(self, window: int) -> None:
-        """Let the files come: after `accept`, when it is this transfer's turn."""
+        """Start to receive, after `accept`, when it is this transfer's turn."""
         self._queued = False
         self._machine.accept(window)
         self._wake.set()
 
     def _decline_now(self, code: str) -> None:
-        """Turn the offer down without asking anybody."""
+        """Decline the offer without a decision of the program."""
         self._machine.decline(code)
         self._wake.set()
 
     def _receive_block(self, frame: Frame) -> None:
         """Take a frame of this transfer."""
         self._machine.receive_block(frame)
-        if self._machine.busy:  # not with every frame: there are thousands a second
+        if self._machine.busy:  # not for every frame: there are thousands a second
             self._wake.set()
 
-    # Inside
+    # Internals
 
     def _handle_message(self, message: Message) -> None:
         self._machine.receive_message(message)
@@ -298,7 +297,7 @@ class IncomingTransfer(Transfer[Receiver]):
                 pass
             case Declined():
                 self._error = self._error or _refusal(event)
-                if event.code != "busy":  # there are offers to show already
+                if event.code != "busy":  # other offers are shown already
                     self._tell_of_the_end()
             case Failed():
                 self._error = self._error or self._failed(event)
@@ -307,7 +306,7 @@ class IncomingTransfer(Transfer[Receiver]):
                 raise AssertionError(f"not a receiver's event: {event}")
 
     def _tell_of_the_end(self) -> None:
-        """Nobody was asked, but somebody should know why."""
+        """Show an offer that ended before it could be accepted, with the reason."""
         if not self._offered:
             self._on_offered(self)
 
@@ -322,7 +321,7 @@ class IncomingTransfer(Transfer[Receiver]):
         raise AssertionError("a receiver sends no blocks")
 
     async def _write(self) -> None:
-        """Verify and write until nothing more has arrived."""
+        """Verify and write all segments that have arrived."""
         try:
             while self._arrived and not self._machine.ended:
                 count = min(WRITE_AT_ONCE, len(self._arrived))
@@ -341,7 +340,7 @@ class IncomingTransfer(Transfer[Receiver]):
         return len(self._tasks) < TASKS
 
     async def _place(self) -> None:
-        """Put in place what is ready, until there is nothing more."""
+        """Do all waiting tasks."""
         try:
             while self._tasks and not self._machine.ended:
                 batch = self._next_batch()
@@ -358,7 +357,7 @@ class IncomingTransfer(Transfer[Receiver]):
             self._placing = False
 
     def _next_batch(self) -> list[_Task]:
-        """What a thread puts in place at once."""
+        """Take the tasks of one batch."""
         batch: list[_Task] = []
         size = 0
         while self._tasks and len(batch) < PLACE_AT_ONCE and size < PLACE_BYTES:
@@ -377,11 +376,11 @@ class IncomingTransfer(Transfer[Receiver]):
             await self._workers.run(destination.close)
 
     def _public(self, error: DiskError) -> str:
-        return str(error)  # names the file as its sender does
+        return str(error)  # it names the file as the sender does
 
 
 def _verify_and_write(destination: Destination, batch: list[WriteSegment]) -> list[bool]:
-    """Write the segments that match their digests; tell which ones did."""
+    """Write the segments that match their digests; return which ones did."""
     return [_verify_and_write_one(destination, event) for event in batch]
 
 
@@ -394,15 +393,15 @@ def _verify_and_write_one(destination: Destination, event: WriteSegment) -> bool
 
 
 def _verified(event: WriteSegment | WriteFile) -> bytes | memoryview | None:
-    """The content of a segment; None when it does not match its digest."""
-    # Joined, although hash and disk take parts: each part would give up and win back the
+    """Return the content of a segment; None if it does not match its digest."""
+    # Joined, although hash and disk accept parts: each part would release and reacquire the
     # interpreter lock, which takes up to 5 ms while the event loop is busy.
     data = event.parts[0] if len(event.parts) == 1 else b"".join(event.parts)
     return data if hashlib.sha256(data).digest() == event.digest else None
 
 
 def _place_all(destination: Destination, batch: list[_Task]) -> list[bool]:
-    """Put everything in place; tell what is there now."""
+    """Do the tasks of a batch; return which ones succeeded."""
     results: list[bool] = []
     files: list[tuple[int, bytes | memoryview]] = []
     for event in batch:
@@ -414,7 +413,7 @@ def _place_all(destination: Destination, batch: list[_Task]) -> list[bool]:
                     files.append((event.file, data))
             case FinishFile():
                 if destination.is_empty(event.file):
-                    files.append((event.file, b""))  # so that they are flushed together
+                    files.append((event.file, b""))  # flushed together with the others
                 else:
                     destination.finish(event.file)
                 results.append(True)

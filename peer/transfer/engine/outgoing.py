@@ -35,9 +35,9 @@ from .workers import Workers
 __all__ = ["OutgoingTransfer"]
 
 READ_AT_ONCE = 3 * SEGMENT_SIZE
-"""Bytes that a thread reads and hashes before it comes back; a small file counts as
-`SMALL_CREDIT`. Each time it comes back it has to win the interpreter lock from a busy event loop,
-which may take 5 ms."""
+"""Bytes that a thread reads and hashes in one batch; a small file counts as `SMALL_CREDIT`. After
+each batch the thread competes with a busy event loop for the interpreter lock, which may take 5
+ms."""
 
 _REFUSALS = {
     "refused": "The other side refused the files.",
@@ -50,7 +50,7 @@ _REFUSALS = {
 
 
 class OutgoingTransfer(Transfer[Sender]):
-    """Files on their way to the other side; get one from `Link.send_files`.
+    """Files that are sent to the other side; `Link.send_files` returns one.
 
     Iterate over it for its progress, and await `done`.
     """
@@ -84,13 +84,12 @@ class OutgoingTransfer(Transfer[Sender]):
 
     @property
     def manifest(self) -> Manifest:
-        """Every file, folder and link that is sent."""
+        """Every offered file, folder and link."""
         return self._sources.manifest
 
     @property
     def left_out(self) -> Notes[LeftOut]:
-        """What cannot be read, is no file, folder or link, or has vanished meanwhile; and how much
-        the receiver could not put in place."""
+        """Entries that were not sent, and the number that the receiver could not put in place."""
         return self._left_out
 
     @property
@@ -100,12 +99,12 @@ class OutgoingTransfer(Transfer[Sender]):
 
     @property
     def renamed(self) -> Notes[Renamed]:
-        """Paths of which others have the last name, and what they were sent as."""
+        """Entries at the top that were sent under another name, because two have the same."""
         return self._sources.renamed
 
     @property
     def progress(self) -> Progress:
-        """How far it is now; cheap."""
+        """Current progress; cheap."""
         sender = self._machine
         current = "" if sender.current is None else self.manifest[sender.current].path
         return Progress(
@@ -118,7 +117,7 @@ class OutgoingTransfer(Transfer[Sender]):
             name=show_name(current),
         )
 
-    # Inside
+    # Internals
 
     def _handle_message(self, message: Message) -> None:
         self._machine.receive_message(message)
@@ -152,10 +151,10 @@ class OutgoingTransfer(Transfer[Sender]):
     async def _send_blocks(self, blocks: list[bytes]) -> None:
         blocks.reverse()
         while blocks and not self._machine.ended:
-            await self._port.blocks.send(blocks.pop())  # what was sent takes no memory any more
+            await self._port.blocks.send(blocks.pop())  # popped, so that sent blocks are freed
 
     async def _read(self) -> None:
-        """Read until nothing more is wanted."""
+        """Read all requested segments."""
         try:
             while self._wanted and not self._machine.ended:
                 batch = self._next_batch()
@@ -170,7 +169,7 @@ class OutgoingTransfer(Transfer[Sender]):
             self._reading = False
 
     def _next_batch(self) -> list[ReadSegment]:
-        """What a thread reads at once."""
+        """Take the requests of one batch."""
         batch: list[ReadSegment] = []
         cost = 0
         while self._wanted and (not batch or cost < READ_AT_ONCE):
@@ -179,7 +178,7 @@ class OutgoingTransfer(Transfer[Sender]):
         return batch
 
     def _lose(self, lost: SourceLost | SourceChanged) -> None:
-        """Go on without a file, if it can be."""
+        """Continue without a file, if possible."""
         if not self._sources.strict and self._machine.source_lost(lost.file, lost.reason):
             return
         if isinstance(lost, SourceLost) and not isinstance(lost.__cause__, FileNotFoundError):
@@ -187,21 +186,21 @@ class OutgoingTransfer(Transfer[Sender]):
         self._machine.source_changed(lost.file)
 
     def _ready_for_events(self) -> bool:
-        return True  # the machine asks for no more than it has credit
+        return True  # credit bounds the requests of the machine
 
     async def _close_files(self) -> None:
         self._sources.close()
 
     def _public(self, error: DiskError) -> str:
-        return "A file could not be read."  # the error names a path on this machine
+        return "A file could not be read."  # the error names a local path
 
 
 _Read = tuple[memoryview, bytes] | SourceLost | SourceChanged
-"""Content and digest of a segment, or why there is none."""
+"""Content and digest of a segment, or the error."""
 
 
 def _read_and_hash(sources: Sources, batch: list[ReadSegment]) -> list[_Read]:
-    """Read every segment; neighbours in one go."""
+    """Read segments; neighbours in one call."""
     read: list[_Read] = []
     for run in _neighbours(batch):
         first, length = run[0], sum(event.length for event in run)
@@ -222,7 +221,7 @@ def _read_and_hash(sources: Sources, batch: list[ReadSegment]) -> list[_Read]:
 
 
 def _neighbours(batch: list[ReadSegment]) -> list[list[ReadSegment]]:
-    """Cut a batch where one segment does not follow the one before in the same file."""
+    """Group the segments of a batch that follow each other in one file."""
     runs: list[list[ReadSegment]] = []
     for event in batch:
         last = runs[-1][-1] if runs else None

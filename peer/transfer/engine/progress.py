@@ -1,4 +1,4 @@
-"""How far a transfer is (floor 3)."""
+"""Progress of a transfer (floor 3)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["Progress", "TransferStage"]
 
 
 class TransferStage(Enum):
-    """What is going on."""
+    """Stages of a transfer."""
 
     WAITING = "waiting"
-    """The receiver has not decided."""
+    """The receiver has not accepted or declined."""
     QUEUED = "queued"
-    """Accepted, and waiting until another transfer is through."""
+    """Accepted, and waiting for the end of another transfer."""
     RUNNING = "running"
     DONE = "done"
     """Everything is in place, and the receiver has confirmed it."""
@@ -24,16 +24,16 @@ class TransferStage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One moment of a transfer."""
+    """Progress at one moment."""
 
     stage: TransferStage
     bytes_done: int
     """Bytes that the receiver has verified and written."""
     bytes_total: int
     bytes_held: int
-    """Of `bytes_done`, what was there before this transfer: leave it out of the rate."""
+    """The part of `bytes_done` that was there before; not counted in rates."""
     files_done: int
-    """Files that stand under their final names."""
+    """Files that have their final names."""
     files_total: int
     name: str
     """Path of the current file, safe to print; empty before the first."""

@@ -1,8 +1,8 @@
-"""What both directions of a transfer have in common (floor 3).
+"""Base of both directions of a transfer (floor 3).
 
-One task drives one transfer: it drains the machine, sends what is to be sent, and starts jobs for
-the disk. Whatever else happens (a message, a block, a finished job, a person's decision) changes
-the machine where it happens and wakes the task.
+One task drives one transfer: it drains the machine, sends its messages and blocks, and starts jobs
+for the disk. Other inputs (a message, a block, a finished job, a decision) change the machine
+directly and wake the task.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 AnyMachine = TypeVar("AnyMachine", bound=Machine[Any])
 
 JOBS = 8
-"""Disk jobs of one transfer at a time; the machine's further requests wait in its queue."""
+"""Concurrent disk jobs of one transfer; further requests wait in the machine."""
 
 
 _NOTHING = "No file was sent."
@@ -48,10 +48,10 @@ _KEPT = "Complete files are kept; send again to transfer everything."
 
 
 class Transfer(ABC, Generic[AnyMachine]):
-    """One batch of files, in one direction."""
+    """One transfer of files, in one direction."""
 
     _STAGES: ClassVar[dict[Enum, TransferStage]]
-    """What a machine's state means to a person."""
+    """The stage for each state of the machine."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Transfer(ABC, Generic[AnyMachine]):
             machine: The protocol.
             port: The link.
             workers: Threads for the disk.
-            on_end: Called once, when everything is over.
+            on_end: Called once, at the end.
         """
         self._machine = machine
         self._port = port
@@ -84,17 +84,17 @@ class Transfer(ABC, Generic[AnyMachine]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self._machine.state.value}>"
 
-    # What it is
+    # Content
 
     @property
     def id(self) -> int:
-        """Its number on the link."""
+        """Id of the transfer on its link."""
         return self._machine.transfer
 
     @property
     @abstractmethod
     def manifest(self) -> Manifest:
-        """Every file, folder and link: paths hostile when they came from the other side."""
+        """Every file, folder and link; paths from the other side are hostile."""
 
     @property
     def names(self) -> list[str]:
@@ -103,43 +103,43 @@ class Transfer(ABC, Generic[AnyMachine]):
 
     @property
     def files_total(self) -> int:
-        """How many files it has."""
+        """Number of files."""
         return self.manifest.files
 
     @property
     def bytes_total(self) -> int:
-        """How many bytes they have."""
+        """Bytes of all files."""
         return self.manifest.bytes
 
-    # What a person should know of it
+    # Notes for people
 
     @property
     @abstractmethod
     def left_out(self) -> Notes[LeftOut]:
-        """What is not sent, or not put in place; complete when `done` has returned."""
+        """Entries that are not sent or not put in place; complete when `done` has returned."""
 
     @property
     @abstractmethod
     def renamed(self) -> Notes[Renamed]:
-        """Names that could not stay as they were; complete when `done` has returned."""
+        """Changed names; complete when `done` has returned."""
 
     @property
     @abstractmethod
     def not_placed(self) -> int:
         """Links that could not be put in place; complete when `done` has returned."""
 
-    # How far it is
+    # Progress
 
     @property
     @abstractmethod
     def progress(self) -> Progress:
-        """How far it is now; cheap."""
+        """Current progress; cheap."""
 
     async def updates(self, interval: float = 0.1) -> AsyncIterator[Progress]:
-        """Follow it for a display; ends when the transfer does, well or not.
+        """Yield the progress for a display until the transfer ends.
 
         Args:
-            interval: Seconds between two looks.
+            interval: Seconds between two reports.
         """
         while not self._over.is_set():
             yield self.progress
@@ -154,21 +154,21 @@ class Transfer(ABC, Generic[AnyMachine]):
         return self.updates()
 
     async def done(self) -> None:
-        """Wait until everything is in place at the receiver's, and confirmed.
+        """Wait until the receiver has confirmed that everything is in place.
 
         Raises:
-            Refused: the receiver did not want it.
-            TransferCancelled: either side cancelled.
-            IntegrityError: what arrived is not what was sent, or the source changed meanwhile.
-            DiskError: a file could not be read or written here.
-            TransferBroken: the link broke off, or the other side gave up.
+            Refused: The receiver declined.
+            TransferCancelled: Either side cancelled.
+            IntegrityError: Received data is damaged, or a source changed.
+            DiskError: A file could not be read or written here.
+            TransferBroken: The link broke off, or the other side gave up.
         """
         await self._over.wait()
         if self._error is not None:
             raise self._error
 
     async def cancel(self, message: str = "") -> None:
-        """End it, and tell the other side; without effect when it is over.
+        """End the transfer and inform the other side; no effect after its end.
 
         Args:
             message: A sentence for the person on the other side.
@@ -185,12 +185,12 @@ class Transfer(ABC, Generic[AnyMachine]):
         self._wake.set()
 
     def _protocol_error(self, message: str) -> None:
-        """End it because something of it was malformed."""
+        """End it because of malformed input."""
         self._machine.cancel("protocol", message)
         self._wake.set()
 
     def _abort(self, error: PeerError) -> None:
-        """End it without telling the other side: the link is gone."""
+        """End it without informing the other side: the link is closed."""
         if self._error is None and self._stage() is not TransferStage.DONE:
             begun = self._stage() is TransferStage.RUNNING
             broken = TransferBroken(f"{error} {_KEPT if begun else _NOTHING}")
@@ -199,11 +199,11 @@ class Transfer(ABC, Generic[AnyMachine]):
         self._task.cancel()
 
     async def _ended(self) -> None:
-        """Wait until its task and all its jobs are over. Never raises."""
+        """Wait for the end of its task and jobs. Never raises."""
         await self._over.wait()
         await asyncio.wait({self._task})
 
-    # Inside
+    # Internals
 
     @abstractmethod
     def _handle_message(self, message: Message) -> None:
@@ -211,11 +211,11 @@ class Transfer(ABC, Generic[AnyMachine]):
 
     @abstractmethod
     def _handle_event(self, event: Event) -> None:
-        """Do what the machine asks for, or note what it tells."""
+        """Do the work that an event requests, or note it."""
 
     @abstractmethod
     def _ready_for_events(self) -> bool:
-        """Whether there is room for what further events ask for."""
+        """Return whether there is room for the work of further events."""
 
     @abstractmethod
     async def _send_blocks(self, blocks: list[bytes]) -> None:
@@ -223,15 +223,15 @@ class Transfer(ABC, Generic[AnyMachine]):
 
     @abstractmethod
     def _take_blocks(self) -> list[bytes]:
-        """Frames that are ready to be sent."""
+        """Take the frames that are ready to send."""
 
     @abstractmethod
     async def _close_files(self) -> None:
-        """Close what is open; no job is running."""
+        """Close all files; no job is running."""
 
     @abstractmethod
     def _public(self, error: DiskError) -> str:
-        """What the other side may know about a disk error here."""
+        """Return the part of a local disk error that the other side may know."""
 
     def _stage(self) -> TransferStage:
         if self._error is not None:
@@ -244,13 +244,13 @@ class Transfer(ABC, Generic[AnyMachine]):
                 while not await self._drain():
                     await self._wake.wait()
         except* PeerError as group:
-            # The port's: what the disk reports is caught where it happens.
+            # From the port; disk errors are caught in the jobs.
             if self._error is None:
                 self._error = TransferBroken()
                 self._error.__cause__ = group.exceptions[0]
         except* asyncio.CancelledError:
-            pass  # aborted, and the reason is noted
-        except* Exception as group:  # ours: whoever waits for this transfer must hear of it
+            pass  # aborted; the reason is in `_error`
+        except* Exception as group:  # a bug: raise it to the waiters of this transfer
             logger.exception("%r failed", self)
             self._error = TransferError("The transfer failed because of an error in Peerline.")
             self._error.__cause__ = group
@@ -258,19 +258,19 @@ class Transfer(ABC, Generic[AnyMachine]):
             await self._close_files()
 
     def _finish(self, task: asyncio.Task[None]) -> None:
-        # A callback, because a task that is cancelled before its first step never runs at all.
+        # A callback, because a task that is cancelled before its first step never runs.
         if not task.cancelled() and task.exception() is not None:
             logger.error("%r failed", self, exc_info=task.exception())
         self._over.set()
         self._on_end()
 
     async def _drain(self) -> bool:
-        """Do all that can be done now; True when there will never be more."""
+        """Do all pending work; return whether the transfer is complete."""
         machine = self._machine
         progressing = True
         while progressing:
             self._wake.clear()
-            # First the frames, then the events: the next segments are read while these are sent.
+            # Frames before events: the next segments are read while these are sent.
             blocks = self._take_blocks()
             progressing = bool(blocks)
             while (
@@ -307,7 +307,7 @@ class Transfer(ABC, Generic[AnyMachine]):
             self._machine.disk_failed(self._public(error))
 
     def _failed(self, event: Failed) -> PeerError:
-        """The exception for a transfer that ended before its time."""
+        """Return the exception for a failed transfer."""
         sentence = event.message
         if event.code in ("integrity", "changed"):
             if event.remote and sentence:

@@ -32,18 +32,18 @@ MAX_LIVE = 32
 """Incoming transfers in any state; an offer beyond is dropped without an answer."""
 
 MAX_ACTIVE = 4
-"""Incoming transfers that may run at a time; the next accepted one waits for its turn."""
+"""Incoming transfers that run at a time; the next accepted one is queued."""
 
 SPARE_WINDOW = 4
-"""Segments granted to a transfer that runs beside one with the whole window."""
+"""Segments granted to each transfer beside the one with the whole window."""
 
 
 class Transfers:
     """Sends and receives files over one link.
 
-    Iterate over it for what the other side offers. What is buffered is bounded: `config.window`
-    segments of 1 MiB for the first incoming transfer, 4 for each of 3 more beside it, and
-    `2 * config.read_ahead` for each outgoing one.
+    Iterate over it for the offers of the other side. Buffers are bounded: `config.window` segments
+    of 1 MiB for the first incoming transfer, 4 for each of 3 more beside it, and `2 *
+    config.read_ahead` for each outgoing one.
 
     Args:
         port: The link.
@@ -67,9 +67,9 @@ class Transfers:
         self._queue: deque[IncomingTransfer] = deque()
         self._end: PeerError | None = None
         self.dropped = 0
-        """Blocks that belonged to no transfer; some are normal after a cancel."""
+        """Blocks of no known transfer; a few are normal after a cancel."""
 
-    # Programs
+    # For programs
 
     async def send(
         self,
@@ -103,12 +103,12 @@ class Transfers:
         return outgoing
 
     async def __aiter__(self) -> AsyncIterator[IncomingTransfer]:
-        """What the other side offers, as it comes; ends when the link is closed.
+        """Yield the offers of the other side as they arrive, until the link is closed.
 
-        Offers that were withdrawn meanwhile are left out; those with unsafe names are not.
+        Withdrawn offers are left out; those with unsafe names are not.
 
         Raises:
-            LinkLost: the link broke.
+            LinkLost: The link broke.
         """
         while True:
             while self._offered:
@@ -122,17 +122,17 @@ class Transfers:
             self._offered_or_over.clear()
             await self._offered_or_over.wait()
 
-    # Links
+    # For links
 
     def receive_message(self, text: str | bytes) -> None:
-        """Take a control message that the link does not know. Never raises."""
+        """Take a control message that the link does not handle. Never raises."""
         try:
             message = parse_message(text)
         except BadMessage as exc:
             logger.debug("%s", exc)
             transfer = None if exc.transfer is None else self._find(exc.transfer)
             if transfer is None and exc.transfer is not None and exc.kind == "offer":
-                transfer = self._new_incoming(exc.transfer)  # so that somebody hears of it
+                transfer = self._new_incoming(exc.transfer)  # shown as a declined offer
             if transfer is not None:
                 transfer._protocol_error(str(exc))
             return
@@ -164,10 +164,10 @@ class Transfers:
         incoming._receive_block(frame)
 
     def abort(self, error: PeerError) -> None:
-        """The link is over: every transfer that is not done breaks off.
+        """End every transfer that is not done, because the link is over.
 
         Args:
-            error: Why; `LinkClosed` when it was closed in order.
+            error: The reason; `LinkClosed` after an orderly end.
         """
         if self._end is None:
             self._end = error
@@ -176,17 +176,17 @@ class Transfers:
             self._offered_or_over.set()
 
     async def close(self, error: PeerError | None = None) -> None:
-        """End everything and wait until no task, file or thread is left.
+        """End all transfers and wait until no task, file or thread is left.
 
         Args:
-            error: As for `abort`; None when the link was closed in order.
+            error: As in `abort`; None after an orderly end.
         """
         self.abort(error or LinkClosed())
         for transfer in self._live():
             await transfer._ended()
         self._workers.close()
 
-    # Inside
+    # Internals
 
     def _check_open(self) -> None:
         if self._end is not None:
@@ -207,7 +207,7 @@ class Transfers:
     def _receive_offer(self, message: Offer) -> None:
         incoming = self._incoming.get(message.transfer)
         if incoming is not None:
-            incoming._receive_message(message)  # a second offer: the machine knows what to do
+            incoming._receive_message(message)  # a second offer, which the machine handles
             return
         undecided = [other for other in self._incoming.values() if other.undecided]
         incoming = self._new_incoming(message.transfer)
@@ -220,7 +220,7 @@ class Transfers:
             self._bound_undecided(message.transfer)
 
     def _new_incoming(self, transfer: int) -> IncomingTransfer | None:
-        """Begin to listen to an offer; None when it has no right to its number."""
+        """Start to receive an offer; None if its number is not allowed."""
         ours = transfer % 2 == self._next_id % 2
         if ours or transfer <= self._last_offer or len(self._incoming) >= MAX_LIVE:
             logger.debug("dropped an offer with number %d", transfer)
@@ -239,7 +239,7 @@ class Transfers:
         return incoming
 
     def _bound_undecided(self, transfer: int) -> None:
-        """Turn an offer down when it has made the lists of all that wait too long."""
+        """Decline an offer that makes the undecided lists too large together."""
         undecided = [other for other in self._incoming.values() if other.undecided]
         if sum(other.kept for other in undecided) > MAX_UNDECIDED_BYTES:
             self._incoming[transfer]._decline_now("busy" if len(undecided) > 1 else "too_many")
@@ -248,7 +248,7 @@ class Transfers:
         self._outgoing.pop(transfer, None)
 
     def _on_offered(self, incoming: IncomingTransfer) -> None:
-        # Nobody may be iterating, now or ever.
+        # Bounded, because the program may never iterate.
         self._offered = deque(other for other in self._offered if not _withdrawn(other))
         if len(self._offered) < 2 * MAX_UNDECIDED:
             self._offered.append(incoming)

@@ -1,4 +1,4 @@
-"""Threads for what blocks: disk and hashing (floor 3)."""
+"""Threads for disk access and hashing (floor 3)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 2
-"""One may wait for a disk to flush while the other goes on. More were slower: they fight over the
-interpreter lock and over the file (measured with 1 GiB: 261, 326 and 248 MB/s for 1, 2 and 4)."""
+"""One may wait for a flush while the other works. More are slower, because they compete for the
+interpreter lock and the file (1 GiB: 261, 326 and 248 MB/s with 1, 2 and 4)."""
 
 
 class Workers:
-    """A few threads, started when they are needed and gone after `close`."""
+    """A few threads, started on demand and ended by `close`."""
 
     def __init__(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
@@ -27,10 +27,10 @@ class Workers:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in a thread.
 
-        When cancelled, this still waits until the function returns: nobody closes a file under it.
+        If cancelled, it still waits until the function returns, so that no file is closed under it.
         """
         if self._closed:
-            return function(*args, **kwargs)  # somebody tidies up after the end: no new thread
+            return function(*args, **kwargs)  # clean-up after the end starts no thread
         if self._executor is None:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="peerline-disk")
         future = asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
@@ -39,11 +39,11 @@ class Workers:
         except asyncio.CancelledError:
             await asyncio.wait({future})
             if not future.cancelled():
-                future.exception()  # nobody is left to hear of it
+                future.exception()  # retrieved, so that asyncio does not log it
             raise
 
     def close(self) -> None:
-        """End the threads, after what they are doing."""
+        """End the threads after their current work."""
         self._closed = True
         if self._executor is not None:
             self._executor.shutdown()

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 SEGMENT_SIZE = 1 << 20
-"""Bytes of a file that are hashed, acknowledged and journalled together (the last: fewer)."""
+"""Bytes of one segment, the unit that is hashed and acknowledged; the last one may be shorter."""
 
 DIGEST_SIZE = 32
 """Bytes of a SHA-256 digest."""
@@ -35,13 +35,12 @@ MAX_FRAME = 65536
 """Bytes of the largest binary frame, header included."""
 
 MIN_FRAME = 1100
-"""Bytes of the smallest largest-frame a peer may ask for: what it carries is more than
-`BYTES_PER_FRAME`."""
+"""Bytes, the lower bound of `max_frame`: such a frame carries more than `BYTES_PER_FRAME`."""
 
 BYTES_PER_FRAME = 1024
-"""A segment may be cut into one data frame for each so many bytes that it begins; more break the
-protocol. A frame costs some hundred bytes of memory beside its content: so what is kept of a
-segment stays in proportion to its credit, whatever a hostile sender does."""
+"""A segment may have one data frame for each so many bytes that it begins; more violate the
+protocol. A frame costs some hundred bytes of memory beside its content, so this keeps the memory of
+a segment in proportion to its credit, even with a hostile sender."""
 
 MAX_CONTROL_MESSAGE = 48 * 1024
 """UTF-8 bytes of the longest control message."""
@@ -50,34 +49,34 @@ MAX_INDEX = 0xFFFFFFFF
 """Largest index of an entry: it has 32 bits in a frame."""
 
 MAX_MANIFEST_TEXT = 256 << 20
-"""Bytes of all entries of one transfer together, as JSON. It bounds what a receiver has to read;
-what it keeps before anybody has decided is bounded by `MAX_UNDECIDED_BYTES`."""
+"""Bytes of all entries of one transfer, as JSON: bounds how much a receiver reads.
+`MAX_UNDECIDED_BYTES` bounds how much it keeps before the offer is accepted."""
 
 MAX_UNDECIDED_BYTES = 32 << 20
-"""Bytes that all offers of a link together may take in memory before they are accepted. A list of
-files shrinks to a tenth when it is packed: this holds about two million."""
+"""Bytes of memory that all undecided offers of a link may take. A packed list of files takes a
+tenth of its JSON: this holds about two million entries."""
 
 MAX_FOLDERS = 1 << 19
 """Folders of one transfer, named or implied by paths."""
 
 MAX_FOLDER_NAMES = 16 * MAX_FOLDERS
-"""Names in the paths of all these folders together. A few kilobytes of paths could else name half
-a million folders a thousand deep, each of which is to be found from the top again."""
+"""Names in the paths of all these folders. Without it, a few kilobytes of paths could name half a
+million folders a thousand levels deep, each of which is walked to from the top."""
 
 SMALL_CREDIT = 16 << 10
-"""Bytes of credit that a small file takes at least in version 2."""
+"""Bytes, the least credit that a small file takes in version 2."""
 
 MAX_BYTES = (1 << 53) - 1
 """Bytes of one transfer: the largest integer that JavaScript represents exactly."""
 
 MAX_PATH = 4096
-"""UTF-8 bytes of one path, as it travels; Linux takes no longer ones, either."""
+"""UTF-8 bytes of one path on the wire; the limit of Linux, too."""
 
 MAX_PATH_PART = 255
 """Bytes of one name inside a path on nearly every file system."""
 
 MAX_RETRIES = 3
-"""Times that one segment is asked for again before the transfer fails as `integrity`."""
+"""Retries of one segment before the transfer fails with code `integrity`."""
 
 MAX_WINDOW = 65535
 """Segments of the largest window that an `accept` may grant."""
@@ -85,17 +84,17 @@ MAX_WINDOW = 65535
 
 @dataclass(frozen=True, slots=True)
 class TransferConfig:
-    """What one side chooses for its transfers."""
+    """Settings that each side chooses for its transfers."""
 
     window: int = 32
-    """Segments that may be in flight towards us (1..65535): bounds what we buffer, and with the
-    round trip the rate: 32 MiB per round trip."""
+    """Segments that may be in flight to this side (1..65535). Bounds the buffer, and the rate to
+    32 MiB per round trip."""
 
     max_frame: int = MAX_FRAME
     """Bytes of the largest binary frame we send, header included (1100..65536)."""
 
     read_ahead: int = 6
-    """Segments that are being read or wait to be sent: bounds what the sender holds in memory."""
+    """Segments that are being read or wait to be sent; bounds the memory of the sender."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= MAX_WINDOW:

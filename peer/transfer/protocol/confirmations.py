@@ -1,4 +1,4 @@
-"""What a receiver has to tell of segments and files, many in one message (floor 1)."""
+"""Acknowledgements of a receiver, many in one message (floor 1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Confirmations"]
 
 
 class Confirmations:
-    """Collects what was written and finished until somebody takes the messages.
+    """Collects written segments and finished files until the messages are taken.
 
     Args:
         transfer: Id of the transfer on its link.
@@ -20,20 +20,20 @@ class Confirmations:
     def __init__(self, transfer: int) -> None:
         self._transfer = transfer
         self._written: dict[int, list[int]] = {}
-        """By file: segments that the sender has not heard of."""
+        """Segments that are not acknowledged yet, by file."""
         self._finished: list[tuple[int, bytes]] = []
-        """Files and their digests that the sender has not heard of."""
+        """Finished files that are not confirmed yet, with their digests."""
 
     def written(self, file: int, segment: int) -> None:
-        """Tell that a segment is verified and written."""
+        """Acknowledge a segment that is verified and written."""
         self._written.setdefault(file, []).append(segment)
 
     def finished(self, file: int, digest: bytes) -> None:
-        """Tell that a file stands under its final name (version 2)."""
+        """Confirm a file that has its final name (version 2)."""
         self._finished.append((file, digest))
 
     def messages(self) -> Iterator[str]:
-        """Take what there is to tell: acknowledgements first."""
+        """Take the pending messages, acknowledgements first."""
         written, self._written = self._written, {}
         for file, segments in written.items():
             ranges = _ranges(segments)
@@ -54,7 +54,7 @@ class Confirmations:
 
 
 def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Put neighbours together: (first, last), ascending and apart."""
+    """Merge neighbours into ranges (first, last), ascending and disjoint."""
     ranges: list[tuple[int, int]] = []
     for number in sorted(numbers):
         if ranges and ranges[-1][1] == number - 1:

@@ -1,8 +1,8 @@
 """Digests of segments and files (floor 1).
 
-A file's digest is the SHA-256 of its segments' digests, one after the other. So a browser, which
-hashes 1 MiB natively but cannot hash incrementally, computes the same, and so does somebody who
-resumes and only knows the digests of what is there already.
+A file's digest is the SHA-256 of its segments' digests, one after the other. A browser, which
+hashes 1 MiB natively but cannot hash incrementally, can compute it, and so can a receiver that
+resumes and knows only the digests of its earlier segments.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FileDigest:
         self._known = True
 
     def __contains__(self, segment: int) -> bool:
-        """Was this segment's digest added (or skipped)?"""
+        """Return whether the digest of a segment was added or skipped."""
         return segment < self._next or segment in self._early
 
     def __len__(self) -> int:
@@ -51,9 +51,9 @@ class FileDigest:
         return self._next + len(self._early)
 
     def add(self, segment: int, digest: bytes | None) -> None:
-        """Add a segment once; None when its digest is not known here.
+        """Add a segment once; None if its digest is not known here.
 
-        With a single unknown segment the file's digest is unknown too.
+        A single unknown segment makes the digest of the file unknown.
         """
         if segment in self:
             raise AssertionError(f"segment {segment} was added before")
@@ -78,5 +78,5 @@ class FileDigest:
             self.add(first + position, digests[start : start + DIGEST_SIZE])
 
     def digest(self) -> bytes | None:
-        """The digest of what was added so far without a gap, 32 bytes; None when unknown."""
+        """Digest of the segments that are added without a gap, 32 bytes; None if unknown."""
         return self._digest.digest() if self._known else None

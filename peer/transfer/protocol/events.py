@@ -1,7 +1,7 @@
-"""What the machines tell their driver (floor 0).
+"""Events from the machines to their driver (floor 0).
 
-The first group asks for something; the driver does it and answers with the call named in each.
-The second group tells.
+The first group requests work: the driver does it and answers with the call named in each event. The
+second group informs.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Have:
-    """What a receiver holds of one file already, verified earlier."""
+    """Segments of one file that a receiver holds already, verified earlier."""
 
     ranges: tuple[tuple[int, int], ...]
-    """Segments (first, last), ascending and apart."""
+    """Ranges of segments (first, last), ascending and disjoint."""
     digests: bytes
     """Their SHA-256 digests, 32 bytes each, in the same order."""
 
@@ -57,8 +57,11 @@ class ReadSegment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteSegment:
-    """To the receiver's driver: when the parts hash to `digest` write them and call
-    `segment_written` (or `disk_failed`), otherwise call `segment_damaged`."""
+    """To the receiver's driver: verify a segment and write it.
+
+    If the parts hash to `digest`, write them and call `segment_written` (or `disk_failed`);
+    otherwise call `segment_damaged`.
+    """
 
     file: int
     segment: int
@@ -67,22 +70,23 @@ class WriteSegment:
     parts: tuple[memoryview, ...]
     """The segment in order; at most 1024 parts."""
     digest: bytes
-    """SHA-256 that the segment must have: see `digest.segment_digest`."""
+    """Expected SHA-256 of the segment, see `digest.segment_digest`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WriteFile:
-    """To the receiver's driver: when the content hashes to `digest` write it, give the file its
-    final name and call `entry_finished` (or `disk_failed`), otherwise call `segment_damaged`.
+    """To the receiver's driver: verify, write and name a file that has a single segment.
 
-    Of a file that has one segment only: there are many of them.
+    If the content hashes to `digest`, write it, give the file its final name and call
+    `entry_finished` (or `disk_failed`); otherwise call `segment_damaged`. One event, because such
+    files are many.
     """
 
     file: int
     parts: tuple[memoryview, ...]
     """The whole content in order; at most 1024 parts."""
     digest: bytes
-    """SHA-256 that it must have."""
+    """Expected SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class MakeDirectory:
 class MakeLink:
     """To the receiver's driver: make a symbolic link, then call `entry_finished`.
 
-    Comes when all files are in place, so that nothing is ever written through a link.
+    It comes when all files are in place, so that no file is written through a link.
     """
 
     file: int
@@ -115,7 +119,7 @@ class MakeLink:
 class SetFolders:
     """To the receiver's driver: give the folders their modes and times, then call `folders_set`.
 
-    Comes last: a folder may be one that nobody can write to.
+    It comes last, because the mode of a folder may forbid writing.
     """
 
 
@@ -124,8 +128,10 @@ class SetFolders:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """To the receiver: the whole offer is here, and nothing in it is impossible; accept or decline
-    it. Its names are the other side's: `plan.NamePlan` makes safe ones of them."""
+    """To the receiver: the offer is complete and valid; accept or decline it.
+
+    Its names are those of the other side: `plan.NamePlan` makes safe names from them.
+    """
 
     manifest: Manifest
 
@@ -135,23 +141,23 @@ class Accepted:
     """To the sender: the receiver wants the files."""
 
     bytes_held: int
-    """Bytes that it holds already, so that they need not travel."""
+    """Bytes that the receiver holds already."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileConfirmed:
-    """To the sender: the file stands at the receiver's under its final name, with our digest."""
+    """To the sender: the file has its final name at the receiver, with our digest."""
 
     file: int
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """To both: a file is not coming: its sender cannot read it any more, or it has changed."""
+    """To both: a file is skipped, because the sender can no longer read it or it has changed."""
 
     file: int
     reason: str
-    """To follow its path in a sentence; safe to print."""
+    """Reason, to follow the path in a sentence; safe to print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """To both: the transfer ended before its time. The last event."""
+    """To both: the transfer failed. The last event."""
 
     code: str
     """`cancelled`, `integrity`, `changed`, `disk`, `protocol`, `busy`, ..."""

@@ -76,7 +76,7 @@ class BadFrame(ProtocolError):
     """A binary frame that the protocol does not allow.
 
     Attributes:
-        transfer: the transfer it names, which ends with it; None when even that is unreadable.
+        transfer: The transfer that it names, which ends; None if that is unreadable.
     """
 
     def __init__(self, reason: str, transfer: int | None = None) -> None:
@@ -85,7 +85,7 @@ class BadFrame(ProtocolError):
 
 
 class SegmentFrame(Struct, frozen=True, gc=False):
-    """Announces a segment and what it must hash to."""
+    """Announces a segment and its digest."""
 
     transfer: int
     file: int
@@ -109,7 +109,7 @@ class DataFrame(Struct, frozen=True, gc=False, eq=False):
 
 
 class PackedFile(Struct, frozen=True, gc=False, eq=False):
-    """A small file as a whole."""
+    """A complete small file."""
 
     file: int
     digest: bytes
@@ -136,7 +136,7 @@ def parse_frame(data: bytes) -> Frame | None:
         The frame, or None when its type is unknown (to be ignored).
 
     Raises:
-        BadFrame: shorter than its header, longer than 64 KiB, or malformed.
+        BadFrame: It is shorter than its header, longer than 64 KiB, or malformed.
     """
     if len(data) < HEADER_SIZE:
         raise BadFrame(f"{len(data)} bytes, needs {HEADER_SIZE}")
@@ -146,7 +146,7 @@ def parse_frame(data: bytes) -> Frame | None:
     if len(data) > MAX_FRAME:
         raise BadFrame(f"{len(data)} bytes, at most {MAX_FRAME} are allowed", transfer)
     if flags:
-        # A flag changes what the payload means, so nobody sets one before it was negotiated.
+        # Flags change the meaning of the payload, so a peer sets none that were not negotiated.
         raise BadFrame(f"unknown flags {flags:#04x}", transfer)
     if kind == BlockType.DATA:
         if len(data) == HEADER_SIZE:
@@ -182,7 +182,7 @@ def serialize_packed(file: int, digest: bytes, content: bytes | memoryview) -> b
 
 
 def serialize_pack(transfer: int, packed: Sequence[bytes]) -> bytes:
-    """Write a PACK frame of what `serialize_packed` made."""
+    """Write a PACK frame from parts that `serialize_packed` made."""
     return b"".join((_HEADER.pack(BlockType.PACK, 0, 0, transfer, 0, 0), *packed))
 
 
@@ -201,7 +201,7 @@ def data_frames(
 ) -> list[bytes]:
     """Cut a segment into DATA frames of (nearly) equal size.
 
-    Equal, because a full frame followed by a crumb costs the same packets and calls as two halves.
+    Equal parts, because a full frame and a tiny one cost as many packets and calls as two halves.
 
     Args:
         transfer: Id of the transfer.

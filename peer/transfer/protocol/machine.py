@@ -1,9 +1,9 @@
-"""What the two machines of a transfer share (floor 1).
+"""Base of the two machines of a transfer (floor 1).
 
-The contract of the loop: after each call into a machine its driver drains `next_event`,
-`messages_to_send` and (of a sender) `blocks_to_send` until they are empty. A machine never waits,
-never does anything itself and never raises because of what the other side sent: such a fault ends
-the transfer with a `Failed` event and a `cancel` message.
+After each call into a machine, its driver drains `next_event`, `messages_to_send` and (of a sender)
+`blocks_to_send` until they are empty. A machine never waits, does no I/O and never raises because
+of input from the other side: a violation ends the transfer with a `Failed` event and a `cancel`
+message.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["MAX_SENTENCE", "Machine", "Trigger", "Violation", "credit"]
 logger = logging.getLogger(__name__)
 
 MAX_SENTENCE = 300
-"""Characters of the other side's sentences that are passed on."""
+"""Longest sentence of the other side that is passed on, in characters."""
 
 
 class Trigger(Enum):
-    """What moves a machine from state to state; named after the message where there is one."""
+    """Inputs of the state table; named after the message where there is one."""
 
     OFFER = "offer"
     OFFER_END = "the last page of the offer"
@@ -46,7 +46,7 @@ class Trigger(Enum):
 
 
 class Violation(Exception):
-    """The other side broke the protocol. Raised and caught inside the machines."""
+    """The other side violated the protocol. Raised and caught inside the machines."""
 
     def __init__(self, reason: str, code: str = "protocol") -> None:
         super().__init__(reason)
@@ -56,8 +56,8 @@ class Violation(Exception):
 def credit(manifest: Manifest, file: int, version: int) -> int:
     """Bytes of the window that a segment of a file takes while it is in flight.
 
-    In version 1 that is a whole segment, however little is in it. In version 2 a file of one
-    segment takes what it has, and at least so much that their number stays bounded, too.
+    In version 1 that is a whole segment, whatever its length. In version 2 a file of one segment
+    takes its size, and at least `SMALL_CREDIT`, so that the number of files stays bounded, too.
     """
     size = manifest.size(file)
     if version < 2 or size > SEGMENT_SIZE:
@@ -72,10 +72,10 @@ class Machine(Generic[State]):
     """State, outgoing messages and events of one side of one transfer."""
 
     TRANSITIONS: ClassVar[dict[Enum, dict[Trigger, Enum]]]
-    """What may happen in which state, and where it leads. A state without any is final."""
+    """Allowed inputs of each state, and the next state. A state without any is final."""
 
     FAILED: ClassVar[Enum]
-    """State after anything has gone wrong."""
+    """State after a failure."""
 
     def __init__(self, transfer: int, state: State) -> None:
         self.transfer = transfer
@@ -91,16 +91,16 @@ class Machine(Generic[State]):
 
     @property
     def ended(self) -> bool:
-        """Nothing will happen any more."""
+        """Whether the transfer is over."""
         return not self.TRANSITIONS[self._state]
 
     @property
     def busy(self) -> bool:
-        """Something waits in `next_event` or `messages_to_send`."""
+        """Whether `next_event` or `messages_to_send` has something to return."""
         return bool(self._events or self._messages)
 
     def next_event(self) -> Event | None:
-        """Take the oldest event; None when there is none now."""
+        """Take the oldest event; None if no event is pending."""
         return self._events.popleft() if self._events else None
 
     def messages_to_send(self) -> list[str]:
@@ -109,16 +109,16 @@ class Machine(Generic[State]):
         return messages
 
     def cancel(self, code: str = "cancelled", message: str = "") -> None:
-        """End the transfer from this side; without effect when it has ended.
+        """End the transfer from this side; no effect after its end.
 
         Args:
-            code: `cancelled`, or `disk` for what only this side can know.
+            code: `cancelled`, or `disk` for a local disk error.
             message: A sentence for the person on the other side.
         """
         self._fail(code, message)
 
     def disk_failed(self, message: str) -> None:
-        """Tell that a file cannot be read or written: ends the transfer with code `disk`.
+        """Report that a file cannot be read or written: ends the transfer with code `disk`.
 
         Args:
             message: A sentence for the person on the other side, without private paths.
@@ -129,7 +129,7 @@ class Machine(Generic[State]):
         self._messages.append(serialize_message(message))
 
     def _move(self, trigger: Trigger) -> None:
-        """Change the state as the table says.
+        """Apply an input to the state table.
 
         Raises:
             Violation: the table has no such transition.
@@ -145,7 +145,7 @@ class Machine(Generic[State]):
             self._state = state  # type: ignore[assignment]  # the table is typed by Enum only
 
     def _fail(self, code: str, message: str) -> None:
-        """End the transfer because of this side, and tell both."""
+        """End the transfer with a failure, and inform both sides."""
         if not self.ended:
             self._end(self.FAILED, Failed(code, message, remote=False))
             self._send(Cancel(transfer=self.transfer, code=code, message=message[:1000]))
@@ -155,7 +155,7 @@ class Machine(Generic[State]):
         self._end(self.FAILED, Failed(show_name(message.code), sentence, remote=True))
 
     def _end(self, state: Enum, event: Failed | Declined) -> None:
-        """Drop whatever waits: nobody is going to need it."""
+        """Drop all pending events and messages."""
         self._set_state(state)
         self._events.clear()
         self._messages.clear()
@@ -163,5 +163,5 @@ class Machine(Generic[State]):
         self._events.append(event)
 
     def _release(self) -> None:
-        """Forget buffers and counters, the transfer is over."""
+        """Release buffers and counters at the end of the transfer."""
         raise NotImplementedError

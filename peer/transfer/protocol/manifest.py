@@ -1,4 +1,4 @@
-"""What a transfer consists of: its entries and their cut into segments (floor 0)."""
+"""Entries of a transfer, and how files are cut into segments (floor 0)."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ class Entry(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One file, folder or symbolic link of a transfer. Its index is its position in the offer."""
 
     path: Annotated[str, Meta(min_length=1, max_length=MAX_PATH)]
-    """Relative, parts joined by `/`; hostile until `plan.NamePlan` has made names of it."""
+    """Relative, parts joined by `/`; hostile until `plan.NamePlan` has made safe names from it."""
 
     kind: Annotated[str, Meta(max_length=16)]
     """`file`, `dir` or `link`."""
 
     size: Annotated[int, Meta(ge=0, le=MAX_BYTES)] | None = None
-    """Bytes of a file; None for everything else."""
+    """Bytes of a file; None for folders and links."""
 
     mtime: _Milliseconds | None = None
-    """Time of last modification, unix time in milliseconds."""
+    """Time of last modification, Unix time in milliseconds."""
 
     mode: Annotated[int, Meta(ge=0, le=0o177777)] | None = None
-    """Unix permission bits. Receivers never grant more, and never set-user-id or its like."""
+    """Unix permission bits. Receivers never grant more, and never set-user-id or similar bits."""
 
     target: Annotated[str, Meta(min_length=1, max_length=MAX_PATH)] | None = None
-    """Where a link points, relative to its own folder; None for everything else."""
+    """Target of a link, relative to its own folder; None for files and folders."""
 
     escaped: bool = False
     """In `path` and `target`, `%E7` is a byte that is not UTF-8, and `%25` is `%`."""
@@ -67,31 +67,31 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(list[Entry])
 _NO_FILE: Final = {DIRECTORY: -1, LINK: -2}
 PAGE_TEXT: Final = MAX_CONTROL_MESSAGE - 1024
-"""Bytes of the entries of one page: what an `offer` has beside them fits in the rest."""
+"""Bytes of the entries of one page; the other fields of an `offer` fit in the rest."""
 PAGE_ENTRIES: Final = 4096
 _PAGE_COST: Final = 200
-"""Bytes that a page takes beside its content, in the objects around it."""
+"""Memory of one page beside its content, in bytes."""
 _UNPACKED: Final = 4
-"""Pages that are kept unpacked: whoever goes through the entries asks for neighbours."""
+"""Pages that are kept unpacked: iteration asks for neighbours."""
 
 
 class Manifest:
     """Entries of one transfer, in order, with their totals.
 
-    Grows by `extend` while the pages of an offer arrive, and is read-only to everybody else. The
-    entries are kept packed, page by page, and unpacked when they are asked for: half a million of
-    them take some megabytes. Reading is safe from several threads.
+    It grows by `extend` while the pages of an offer arrive, and is read-only otherwise. Entries are
+    packed page by page and unpacked on demand: half a million of them take some megabytes. Reading
+    is safe from several threads.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._pages: list[builtins.bytes] = []
         self._starts = array("q")
-        """By page: index of its first entry."""
+        """Index of the first entry of each page."""
         self._open: list[builtins.bytes] = []
-        """Encoded entries that do not fill a page yet."""
+        """Encoded entries of the page that is not full yet."""
         self._open_text = 0
         self._sizes = array("q")
-        """By entry: size of a file, or what `_NO_FILE` says."""
+        """Size of each entry, or `_NO_FILE`."""
         self._length = 0
         self._text = 0
         self._packed = 0
@@ -103,7 +103,7 @@ class Manifest:
 
     @classmethod
     def of(cls, *entries: Entry) -> Self:
-        """The manifest of these entries."""
+        """Make a manifest of entries."""
         return cls(entries)
 
     def extend(self, entries: Iterable[Entry]) -> None:
@@ -166,15 +166,15 @@ class Manifest:
 
     @property
     def kept(self) -> int:
-        """Bytes of memory that it takes, about."""
+        """Approximate memory of the manifest, in bytes."""
         return self._packed + self._open_text + 64 * len(self._open) + 8 * len(self._sizes)
 
     def release(self) -> None:
-        """Forget all entries but those of the first page; totals and length stay."""
+        """Drop all entries after the first page; totals and length stay."""
         self._close_page()
         with self._lock:
             self._unpacked.clear()
-            # A new list: somebody in another thread may be going through the old one.
+            # A new list, because another thread may be iterating over the old one.
             self._pages, self._starts = self._pages[:1], self._starts[:1]
             self._sizes = array("q", self._sizes[: len(self._entries(0))] if self._pages else ())
             self._packed = sum(map(len, self._pages))
@@ -211,7 +211,7 @@ class Manifest:
             yield b"[" + b",".join(self._open) + b"]"
 
     def _entries(self, page: int) -> list[Entry]:
-        """The entries of a page that is packed. Needs the lock."""
+        """Unpack the entries of a page. Needs the lock."""
         entries = self._unpacked.get(page)
         if entries is None:
             while len(self._unpacked) >= _UNPACKED:
@@ -220,12 +220,12 @@ class Manifest:
         return entries
 
     def kind(self, index: int) -> str:
-        """What the entry at an index is."""
+        """Kind of the entry at an index."""
         size = self._sizes[index]
         return FILE if size >= 0 else DIRECTORY if size == -1 else LINK
 
     def size(self, file: int) -> int:
-        """Bytes of the file at index `file`; 0 for what is not a file."""
+        """Bytes of the file at index `file`; 0 for folders and links."""
         return max(0, self._sizes[file])
 
     def segments(self, file: int) -> int:
@@ -233,11 +233,11 @@ class Manifest:
         return segment_count(self.size(file))
 
     def segment_length(self, file: int, segment: int) -> int:
-        """Bytes of one segment: 1 MiB, or what is left for the last."""
+        """Bytes of one segment: 1 MiB, or the rest for the last."""
         return min(SEGMENT_SIZE, self.size(file) - segment * SEGMENT_SIZE)
 
     def roots(self) -> list[str]:
-        """First part of every path, without repeats, in order: what a person was sent."""
+        """Names at the top: the first part of every path, without repeats, in order."""
         return list(dict.fromkeys(entry.path.partition("/")[0] for entry in self))
 
 

@@ -1,8 +1,7 @@
 """Control messages of a transfer: JSON text, one object each (floor 0).
 
-`PROTOCOL.md` beside this file says who sends what and when. The bounds written here hold for
-everything that a peer can send; what they cannot express (indexes against the manifest, states)
-is checked by the machines.
+`peer/transfer/PROTOCOL.md` describes the messages and their order. The bounds here hold for
+everything that a peer can send; the machines check the rest (indexes against the manifest, states).
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class _Message(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field=
 
 
 class Offer(_Message, frozen=True, tag="offer"):
-    """Sender to receiver: the first page of what it wants to send."""
+    """Sender to receiver: the first page of an offer."""
 
     files: Count
     """Entries of kind `file`, over all pages."""
@@ -73,9 +72,9 @@ class Offer(_Message, frozen=True, tag="offer"):
     more: bool = False
     """Another page follows."""
     version: Version = 1
-    """The latest version that the sender knows."""
+    """Latest version that the sender supports."""
     left_out: Count = 0
-    """Things beside the entries that the sender could not read, or that are nothing to send."""
+    """Number of files that the sender left out: unreadable, or not sendable."""
 
 
 class OfferMore(_Message, frozen=True, tag="offer_more"):
@@ -86,24 +85,24 @@ class OfferMore(_Message, frozen=True, tag="offer_more"):
 
 
 class Have(_Message, frozen=True, tag="have"):
-    """Receiver to sender, before `accept`: more of what it holds already (see `Accept.have`)."""
+    """Receiver to sender, before `accept`: more segments that it holds (see `Accept.have`)."""
 
     have: Held
 
 
 class Accept(_Message, frozen=True, tag="accept"):
-    """Receiver to sender: begin."""
+    """Receiver to sender: start sending."""
 
     window: Annotated[int, Meta(ge=1, le=MAX_WINDOW)]
     """Segments that may be in flight."""
     have: Held = msgspec.field(default_factory=dict)
-    """By file index: ranges (first, last) of segments that need not be sent."""
+    """Ranges (first, last) of segments that the receiver holds, by file index."""
     version: Version = 1
-    """The version that is spoken from now on: the later one that both know."""
+    """Version used from now on: the latest that both support."""
 
 
 class Decline(_Message, frozen=True, tag="decline"):
-    """Receiver to sender: no."""
+    """Receiver to sender: the offer is declined."""
 
     code: Code
     message: Sentence = ""
@@ -124,7 +123,7 @@ class Retry(_Message, frozen=True, tag="retry"):
 
 
 class FileDone(_Message, frozen=True, tag="file_done"):
-    """Receiver to sender: the file stands under its final name."""
+    """Receiver to sender: the file has its final name."""
 
     file: Index
     digest: Digest
@@ -132,16 +131,16 @@ class FileDone(_Message, frozen=True, tag="file_done"):
 
 
 class FilesDone(_Message, frozen=True, tag="files_done"):
-    """Receiver to sender (version 2): these files stand under their final names."""
+    """Receiver to sender (version 2): these files have their final names."""
 
     files: Files
-    """Ranges (first, last) of their indexes, ascending and apart."""
+    """Ranges (first, last) of their indexes, ascending and disjoint."""
     digest: Digest
     """SHA-256 over their digests, in the order of their indexes, hexadecimal."""
 
 
 class Skip(_Message, frozen=True, tag="skip"):
-    """Sender to receiver (version 2): this file is not coming; nothing of it was sent."""
+    """Sender to receiver (version 2): this file is skipped; no part of it was sent."""
 
     file: Index
     reason: Annotated[str, Meta(max_length=200)] = ""
@@ -152,10 +151,10 @@ class Done(_Message, frozen=True, tag="done"):
     """Receiver to sender: everything is in place."""
 
     files: Count
-    """All that were offered, without those that were skipped."""
+    """Files that were offered and not skipped."""
     bytes: Size
     left_out: Count = 0
-    """Entries that could not be put in place, such as links where there are none."""
+    """Entries that could not be put in place, such as links on a disk without links."""
 
 
 class Cancel(_Message, frozen=True, tag="cancel"):
@@ -182,20 +181,20 @@ Message = (
 
 
 VERSION: Final = 2
-"""The latest version of the protocol that is spoken here."""
+"""Latest supported version of the protocol."""
 
 RANGES_PER_MESSAGE: Final = 1000
-"""Ranges that we put in one message: at most 40 bytes each, far below 48 KiB."""
+"""Ranges in one message: at most 40 bytes each, far below 48 KiB."""
 
 
 class _Type(Struct, frozen=True):
-    """Looked at first: is this message ours at all?"""
+    """Decoded first, to tell whether a message belongs to this protocol."""
 
     t: str
 
 
 class _Transfer(Struct, frozen=True):
-    """Looked at when a message of ours is malformed: whose is it?"""
+    """Decoded from a malformed message, to tell which transfer it belongs to."""
 
     transfer: U32
 
@@ -222,15 +221,15 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Message]]] = {
 }
 
 MESSAGE_TYPES: Final = frozenset(_DECODERS)
-"""Every `t` of this protocol: what a link routes to its transfers."""
+"""Every `t` of this protocol; a link routes these to its transfers."""
 
 
 class BadMessage(ProtocolError):
     """A control message that the protocol does not allow.
 
     Attributes:
-        transfer: the transfer it names, which ends with it; None when even that is unreadable.
-        kind: its `t`; empty when that is unreadable.
+        transfer: The transfer that it names, which ends; None if that is unreadable.
+        kind: Its `t`; empty if that is unreadable.
     """
 
     def __init__(self, reason: str, transfer: int | None = None, kind: str = "") -> None:
@@ -243,10 +242,10 @@ def parse_message(text: str | bytes) -> Message | None:
     """Read one control message.
 
     Returns:
-        The message, or None when its type is not one of ours (to be ignored).
+        The message, or None if its type is not of this protocol (to be ignored).
 
     Raises:
-        BadMessage: it is longer than 48 KiB, not JSON, or of ours and out of bounds.
+        BadMessage: It is longer than 48 KiB, not JSON, or a message of this protocol out of bounds.
     """
     if len(text) > MAX_CONTROL_MESSAGE:  # cheap, before anything is copied
         raise BadMessage(f"longer than {MAX_CONTROL_MESSAGE} bytes")
@@ -296,15 +295,15 @@ class _RawOfferMore(_Message, frozen=True, tag="offer_more"):
 def offer_pages(
     transfer: int, manifest: Manifest, *, version: int = VERSION, left_out: int = 0
 ) -> Iterator[str]:
-    """Write a manifest as one `offer` and as many `offer_more` as it takes.
+    """Write a manifest as one `offer` and the `offer_more` messages that it needs.
 
-    Lazy: a page is written when it is asked for.
+    Lazy: a page is written on demand.
 
     Args:
         transfer: Id of the transfer.
-        manifest: What is offered; it must not grow any more.
-        version: See `Offer.version`.
-        left_out: See `Offer.left_out`.
+        manifest: Entries to offer; it must not grow any more.
+        version: As in `Offer.version`.
+        left_out: As in `Offer.left_out`.
 
     Yields:
         Messages of at most 48 KiB each.
@@ -337,13 +336,13 @@ def accept_messages(
     have: Mapping[int, Sequence[tuple[int, int]]],
     version: int = 1,
 ) -> Iterator[str]:
-    """Write an `accept`, with `have` messages before it when it would be too long.
+    """Write an `accept`, preceded by `have` messages if it would be too long.
 
     Args:
         transfer: Id of the transfer.
         window: Segments that may be in flight.
-        have: By file index: segments (first, last) that are here already, ascending.
-        version: See `Accept.version`.
+        have: Ranges (first, last) of segments that are here already, by file index, ascending.
+        version: As in `Accept.version`.
 
     Yields:
         Messages of at most 48 KiB each, the `accept` last.

@@ -1,17 +1,16 @@
-"""Which names from the other side may be written to this disk, and how to show them (floor 1).
+"""Rules for names from the other side: how they are written to disk and shown (floor 1).
 
-Everything in a manifest is chosen by a stranger. This module and `plan`, which puts the names of a
-whole transfer together, are the only places that decide; the disk layer writes nothing else than
-what they hand out. Vectors: `tests/vectors/names.json`.
+A manifest is hostile input. This module decides about single names, and `plan` about the names of a
+whole transfer; the disk layer writes no other names. Vectors: `tests/vectors/names.json`.
 
-* `check_path` refuses what no honest sender says: a path that is absolute or longer than 4096
+* `check_path` refuses a path that no honest sender sends: one that is absolute or longer than 4096
   bytes, or has an empty part, `.` or `..`.
-* `safe_part` makes one name fit for a platform, and leaves it alone where it is. What nobody
-  should meet in a terminal or a file manager is replaced everywhere: control and format characters
-  (escapes, right-to-left overrides, zero-width look-alikes), line separators, blanks that are no
-  space, and the endings of Peerline's own files. Windows' separators, wild cards, devices and
-  trailing dots are replaced where they mean something, and are kept on Linux.
-* `link_problem` says which links are left out: those that lead outside of what was sent.
+* `safe_part` makes one name fit for a platform, and keeps it if it is. Characters that deceive in a
+  terminal or a file manager are replaced everywhere: control and format characters (escapes,
+  right-to-left overrides, zero-width look-alikes), line separators, blanks other than the space,
+  and the endings of Peerline's own files. Windows' separators, wild cards, devices and
+  trailing dots are replaced where they have a meaning, and kept on Linux.
+* `link_problem` tells which links are left out: those with targets outside the offer.
 
 A name that is not UTF-8 travels as text in which each odd byte is `%E7`, marked as `escaped`;
 inside Python it is what `os.fsdecode` makes of it.
@@ -75,7 +74,7 @@ _ESCAPE: Final = re.compile(rb"%(25|[89A-F][0-9A-F])")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the names of a file system can be."""
+    """Names that a file system can hold."""
 
     any_bytes: bool
     """Names need not be UTF-8."""
@@ -96,10 +95,10 @@ PORTABLE: Final = Platform(any_bytes=False, reserved=True, fold=True)
 
 
 def check_entry(entry: Entry) -> None:
-    """Check what can be told of an entry alone, before anybody is asked.
+    """Check one entry by itself, before a person is asked.
 
     Raises:
-        UnsafeName: no honest sender says such a thing.
+        UnsafeName: No honest sender offers such an entry.
     """
     if entry.kind not in KINDS:
         raise _error(entry, "is neither a file nor a folder nor a link")
@@ -114,7 +113,7 @@ def check_entry(entry: Entry) -> None:
 
 
 def decode_path(path: str, escaped: bool) -> str:
-    """What a path is called inside Python: with surrogates for bytes that are not UTF-8."""
+    """Decode a path to its form in Python, with surrogates for bytes that are not UTF-8."""
     if not escaped or "%" not in path:
         return path
     data = path.encode("utf-8", "surrogateescape")
@@ -127,7 +126,7 @@ def encode_path(path: str, *, escape: bool = False) -> tuple[str, bool]:
 
     Args:
         path: As Python has it: with surrogates for bytes that are not UTF-8.
-        escape: Escape it although it is UTF-8, because what goes with it is not.
+        escape: Escape it although it is UTF-8, because its counterpart is not.
 
     Returns:
         The text, and whether it is escaped.
@@ -152,9 +151,9 @@ def _visible(character: str) -> str:
 
 
 def link_problem(entry: Entry) -> str | None:
-    """Why a link is left out, to follow its path in a sentence; None when it may be made.
+    """Reason to leave a link out, to follow its path in a sentence; None if it may be made.
 
-    A link at the top may also lead to something that is not sent, which only the plan can tell.
+    A link at the top may also lead to something that is not sent, which only the plan knows.
     """
     target = decode_path(entry.target or "", entry.escaped)
     if target.startswith("/"):
@@ -164,8 +163,8 @@ def link_problem(entry: Entry) -> str | None:
     depth = entry.path.count("/")
     names = target.split("/")
     up = 0
-    # Only at the start is `..` what it seems: after a name that is itself a link it would climb
-    # from wherever that link leads.
+    # `..` is reliable only at the start: after a name that is itself a link it would climb
+    # from the target of that link.
     while up < len(names) and names[up] == "..":
         up += 1
     if target == ".":
@@ -185,13 +184,13 @@ def safe_part(part: str, platform: Platform) -> str:
 
     Args:
         part: As `decode_path` gives it; neither empty nor `.` nor `..`, without `/`.
-        platform: Where it shall stand.
+        platform: The platform of the destination.
 
     Returns:
-        The name, the same where it can stay.
+        The safe name, unchanged if possible.
     """
     if len(part) <= platform.limit and _PLAIN.fullmatch(part) and part[:3].lower() not in _DEVICE_3:
-        return part  # nearly all names, without further ado
+        return part  # the fast path for nearly all names
     name = part
     if not (part.isascii() and part.isprintable()) or platform.reserved:
         name = "".join(_replace(part, at, platform) for at in range(len(part)))
@@ -213,7 +212,7 @@ def _replace(part: str, at: int, platform: Platform) -> str:
             return "_"
         return character if character.isprintable() else "_"
     if character in _JOINERS:
-        # Between two non-ASCII characters it is spelling, elsewhere it is a disguise.
+        # Between two non-ASCII characters it is spelling; elsewhere it is a disguise.
         around = part[at - 1 : at] + part[at + 1 : at + 2]
         return character if len(around) == 2 and not any(map(str.isascii, around)) else "_"
     if "\udc80" <= character <= "\udcff":
@@ -224,7 +223,7 @@ def _replace(part: str, at: int, platform: Platform) -> str:
 
 
 def name_key(name: str, platform: Platform) -> str:
-    """What a file system makes of a name when it looks for it."""
+    """Return the form by which a file system compares a name."""
     if not platform.fold:
         return name
     if name.isascii():
@@ -248,7 +247,7 @@ def with_number(name: str, number: int, limit: int, *, folder: bool) -> str:
 
 
 def number_key(name: str, platform: Platform, *, folder: bool) -> tuple[str, str]:
-    """The same for all names that `with_number` makes the same of, by any number."""
+    """A key that is equal for names that `with_number` makes equal."""
     stem, suffix = (name, "") if folder else _split_suffix(name)
     short = cut(stem, platform.limit - _size(suffix) - _LONGEST_NUMBER)
     return name_key(short, platform), name_key(suffix, platform)
@@ -266,7 +265,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _is_continuation(text: str, data: bytes) -> bool:
-    """Does this beginning end within a character of the text?"""
+    """Return whether a beginning ends inside a character of the text."""
     return not text.startswith(data.decode("utf-8", "surrogateescape"))
 
 
@@ -280,7 +279,7 @@ def _shorten(name: str, platform: Platform) -> str:
     short = cut(name, platform.limit)
     if platform.reserved:
         short = _TRAILING.sub(lambda end: "_" * len(end[0]), short)
-    # No cut gives a name the ending of a program that it did not have.
+    # A cut must not give a name the ending of a program that it did not have.
     return f"{cut(short, platform.limit - 1)}_" if _split_suffix(short)[1] else short
 
 
@@ -295,7 +294,7 @@ def _split_suffix(name: str) -> tuple[str, str]:
 
 
 def _size(text: str) -> int:
-    """Bytes on a disk."""
+    """Bytes of a name on disk."""
     if text.isascii():
         return len(text)
     try:

@@ -1,6 +1,6 @@
-"""What a person should know of a transfer's names: before it, and when it has ended (floor 0).
+"""Notes about the names of a transfer for people, before and after it (floor 0).
 
-Lists of this kind may be long, so only the first of them are kept, with their number.
+Such lists may be long, so only the first notes are kept, with the total number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .manifest import DIRECTORY, FILE, Entry
 __all__ = ["LeftOut", "Notable", "NotableScan", "Notes", "Renamed", "notable_entries"]
 
 NOTES: Final = 100
-"""Things of a kind that are kept by name."""
+"""Notes of one kind that are kept."""
 
 _PROGRAMS: Final = frozenset(
     {"app", "bat", "cmd", "com", "command", "cpl", "desktop", "exe", "hta", "jar", "js", "jse"}
@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 
 class Notes(Generic[T]):
-    """The first things of a kind, and how many there are.
+    """The first notes of one kind, and their total number.
 
-    Iterating yields those that are kept; `total` counts all.
+    Iteration yields the kept notes; `total` counts all.
     """
 
     __slots__ = ("_kept", "total")
@@ -38,18 +38,18 @@ class Notes(Generic[T]):
     def __init__(self, notes: Iterable[T] = ()) -> None:
         self._kept: list[T] = []
         self.total = 0
-        """How many there are, kept or not."""
+        """Number of notes, kept or not."""
         for note in notes:
             self.add(note)
 
     def add(self, note: T) -> None:
-        """Count a thing, and keep it while there is room."""
+        """Count a note, and keep it if there is room."""
         self.total += 1
         if len(self._kept) < NOTES:
             self._kept.append(note)
 
     def count(self, more: int) -> None:
-        """Count things that nobody has named."""
+        """Count notes without keeping them."""
         self.total += more
 
     def __iter__(self) -> Iterator[T]:
@@ -67,12 +67,12 @@ class Notes(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that was not sent, or could not be put in place."""
+    """An entry that was not sent, or could not be put in place."""
 
     path: str
-    """As the manifest, or the sender's person, calls it; print it with `show_name` only."""
+    """Path in the manifest or on the sender's disk; print it with `show_name` only."""
     reason: str
-    """To follow the path in a sentence: `is a socket`. Safe to print."""
+    """Reason, to follow the path in a sentence: `is a socket`. Safe to print."""
 
     def __str__(self) -> str:
         return f'"{show_name(self.path)}" {self.reason}.'
@@ -80,12 +80,12 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A name that could not stay as it was."""
+    """A name that was changed."""
 
     path: str
     """As it was offered; print it with `show_name` only."""
     name: str
-    """What stands there now, from the destination down; print it with `show_name` only."""
+    """The new path below the destination; print it with `show_name` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,9 @@ class Notable:
 
 
 class NotableScan:
-    """Picks the hidden and the executable entries while pages come.
+    """Picks the hidden and executable entries while pages arrive.
 
-    A hidden folder stands for what is in it: it is named once, at its first entry.
+    A hidden folder stands for its content: it is named once, at its first entry.
     """
 
     __slots__ = ("_folder", "_hidden", "_programs")
@@ -114,7 +114,7 @@ class NotableScan:
         self._folder = ""
 
     def extend(self, entries: Iterable[Entry]) -> None:
-        """Look at the next entries."""
+        """Add the next entries."""
         for entry in entries:
             note = notable(entry)
             if note is None:
@@ -130,7 +130,7 @@ class NotableScan:
             self._hidden.add(folder if within else note)
 
     def notes(self) -> Notes[Notable]:
-        """What was found so far, the hidden ones first, in order."""
+        """Return the entries found so far, the hidden ones first, in order."""
         notes: Notes[Notable] = Notes([*self._hidden, *self._programs])
         notes.total = self._hidden.total + self._programs.total
         return notes
@@ -144,7 +144,7 @@ def notable_entries(entries: Iterable[Entry]) -> Notes[Notable]:
 
 
 def notable(entry: Entry) -> Notable | None:
-    """What is notable about an entry; None for most."""
+    """Return the note about an entry; None for most entries."""
     path = entry.path
     hidden = path.startswith(".") or "/." in path
     executable = entry.kind == FILE and (

@@ -1,4 +1,4 @@
-"""What has arrived of a file, and is not written yet (floor 1)."""
+"""Content of a file that has arrived and is not written yet (floor 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["OpenFile", "Segment"]
 
 
 class Segment:
-    """A segment that is on its way, or waits to be written."""
+    """A segment that is arriving, or waits to be written."""
 
     __slots__ = ("digest", "length", "parts", "received", "retries", "start", "writing")
 
@@ -26,6 +26,7 @@ class Segment:
         self.writing = False
 
     def clear(self) -> None:
+        """Drop everything that has arrived."""
         self.digest = None
         self.parts = {}
         self.received = 0
@@ -35,7 +36,7 @@ class Segment:
         """All parts.
 
         Raises:
-            Violation: they overlap; only then do they leave a gap.
+            Violation: The parts overlap; only then they leave a gap.
         """
         expected = self.start
         parts = []
@@ -48,7 +49,7 @@ class Segment:
 
 
 class OpenFile:
-    """What the receiver knows of a file that is under way."""
+    """State of a file that is being received."""
 
     __slots__ = ("digest", "missing", "open")
 

@@ -1,7 +1,7 @@
 """The names of a whole transfer on one platform (floor 1).
 
-`names` decides about one name at a time; here they come together: two that a file system takes for
-the same get numbers, the targets of links follow what they point to, and every change is noted.
+`names` decides about single names; the plan combines them: names that are equal for the file system
+get numbers, targets of links follow renamed entries, and every change is noted.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _Name = tuple[int, str]
 
 
 class NamePlan:
-    """Where each entry of a manifest goes, from the destination down.
+    """The path of each entry of a manifest below the destination.
 
-    Whatever the manifest holds, every name of the plan is safe to write, and none is empty, `.`,
-    `..` or has a slash. Its size is bounded by the manifest's text and by `MAX_FOLDERS`.
+    Every name of the plan is safe to write for any manifest: never empty, `.` or `..`, and without
+    a slash. Its size is bounded by the manifest's text and by `MAX_FOLDERS`.
 
     Args:
         manifest: Complete; each of its entries has passed `names.check_entry`.
-        platform: What the names of the destination can be.
+        platform: Names that the destination can hold.
 
     Raises:
-        ValueError: more than `MAX_FOLDERS` folders, more than `MAX_FOLDER_NAMES` names in their
+        ValueError: More than `MAX_FOLDERS` folders, more than `MAX_FOLDER_NAMES` names in their
             paths, or two entries of one path.
     """
 
@@ -53,18 +53,18 @@ class NamePlan:
         self._manifest = manifest
         self._platform = platform
         self._folders: dict[_Name, int] = {}
-        """Numbers of folders, by where they are."""
+        """Numbers of folders, by parent and name."""
         self._renames: dict[_Name, str] = {}
-        """Names that are not what was offered."""
+        """Names that differ from the offered ones."""
         self._depths = array("H", (0,))
         """By number of a folder."""
         self._names_above = 0
         """Names in the paths of all folders."""
         self._last: tuple[str, int] = ("", _ROOT)
         self._link_roots: set[str] = set()
-        """What stands at the top, when links there may lead to it."""
+        """Entries at the top, if links there may lead to them."""
         self.renamed: Notes[Renamed] = Notes()
-        """Names that could not stay, of folders once and not of all that is in them."""
+        """Changed names; a folder is listed once, without its content."""
         changed = self._look()
         if changed or platform.fold:
             self._settle_collisions(changed)
@@ -77,12 +77,12 @@ class NamePlan:
         return self._final(decode_path(entry.path, entry.escaped).split("/"))
 
     def target(self, index: int) -> str | None:
-        """Where a link is to point to; None when it is left out."""
+        """Target of a link; None if the link is left out."""
         entry = self._manifest[index]
         return self._target(entry) if self._link_problem(entry) is None else None
 
     def link_problem(self, index: int) -> str:
-        """Why a link is left out, to follow its path in a sentence; empty when it is not."""
+        """Reason to leave a link out, to follow its path in a sentence; empty if it is kept."""
         return self._link_problem(self._manifest[index]) or ""
 
     def __len__(self) -> int:
@@ -91,10 +91,10 @@ class NamePlan:
     # Making it
 
     def _look(self) -> dict[_Name, str]:
-        """Go through everything once; return what cannot stay, and what it wants to be."""
+        """Go through all entries once; return the names that must change, and the wanted names."""
         changed: dict[_Name, str] = {}
         roots = False
-        seen = array("q")  # half a million names would take fifty megabytes, their hashes four
+        seen = array("q")  # half a million names take fifty megabytes, their hashes four
         for entry in self._manifest:
             check_entry(entry)
             path = decode_path(entry.path, entry.escaped)
@@ -133,7 +133,7 @@ class NamePlan:
         return folder, name
 
     def _folder(self, above: int, part: str) -> int:
-        """Number of a folder; a new one when it is not known."""
+        """Number of a folder; a new number if it is not known."""
         number = self._folders.setdefault((above, part), len(self._folders) + 1)
         if number < len(self._depths):
             return number
@@ -146,7 +146,7 @@ class NamePlan:
         return number
 
     def _settle_collisions(self, changed: dict[_Name, str]) -> None:
-        """Give numbers to names that are the same to the file system."""
+        """Give numbers to names that are equal for the file system."""
         suspects = None if self._platform.fold else {folder for folder, _ in changed}
         taken: dict[int, set[str]] = {}
         second: list[_Name] = []
@@ -165,8 +165,8 @@ class NamePlan:
             keys = taken.setdefault(folder, set())
             free = wanted = changed.get(name, part)
             if name_key(free, self._platform) in keys:
-                # Names that the same numbers lead to the same go on where the last one stopped:
-                # else a sender of many of them could keep this busy for hours.
+                # Names with a common numbered form continue where the last one stopped:
+                # otherwise a hostile list could keep this busy for hours.
                 is_folder = name in self._folders
                 counter = folder, number_key(wanted, self._platform, folder=is_folder)
                 number = numbers.get(counter, 0)
@@ -206,7 +206,7 @@ class NamePlan:
         for part in parts:
             name = folder, part
             names.append(self._renames.get(name) or safe_part(part, self._platform))
-            folder = self._folders.get(name, -1)  # below a link's target nothing may be known
+            folder = self._folders.get(name, -1)  # below the target of a link it may be unknown
         return tuple(names)
 
     def _target(self, entry: Entry) -> str:

@@ -1,17 +1,16 @@
 """The receiving side of a transfer as a pure machine (floor 1).
 
-Theory of operation. Pages of the offer are checked as they come: sizes add up, names are safe.
-Then `Offered` asks somebody to `accept` or `decline`. Frames come in any order; those of a
-segment are kept, uncopied, until its digest and all its bytes are there. Then `WriteSegment` asks
-the driver to hash it and, when the hash is the digest, to write it: both take long enough to be
-done elsewhere. `segment_written` acknowledges it, which returns its credit to the sender;
-`segment_damaged` throws it away and asks for it again, three times at most. A file without missing
-segments becomes a `FinishFile`; one that has a single segment is a `WriteFile` from the beginning.
-Links are made when all files are, folders are set when all links are. Then `done` goes out and
-`Completed` ends it.
+Theory of operation. Pages of the offer are checked as they arrive: sizes add up, names are safe.
+Then `Offered` asks for `accept` or `decline`. Frames arrive in any order; those of a segment are
+kept, uncopied, until its digest and all its bytes are there. Then `WriteSegment` asks the driver to
+hash it and, if the hash matches, to write it: both take long enough for a thread. `segment_written`
+acknowledges it, which returns its credit to the sender; `segment_damaged` drops it and asks for it
+again, at most three times. A file without missing segments becomes a `FinishFile`; a file with a
+single segment is a `WriteFile` from the beginning. Links are made after all files, and folders are
+set after all links. Then `done` is sent and `Completed` ends the transfer.
 
-What is buffered is bounded by the window that was granted, whatever the sender does: frames beyond
-the credit end the transfer. Before anybody has accepted, only the packed manifest is kept.
+The granted window bounds the buffer, whatever the sender does: frames beyond the credit end the
+transfer. Before the offer is accepted, only the packed manifest is kept.
 """
 
 from __future__ import annotations
@@ -70,17 +69,17 @@ __all__ = ["Receiver", "ReceiverState"]
 
 
 class ReceiverState(Enum):
-    """Where the receiving side stands."""
+    """States of the receiving side."""
 
     LISTING = "listing"
-    """Pages of the offer are coming in."""
+    """Pages of the offer are arriving."""
     OFFERED = "offered"
-    """Somebody has to decide."""
+    """The offer waits for a decision."""
     RECEIVING = "receiving"
     DONE = "done"
     DECLINED = "declined"
     FAILED = "failed"
-    """Cancelled by either side, or gone wrong."""
+    """Cancelled by either side, or failed."""
 
 
 class Receiver(Machine[ReceiverState]):
@@ -121,23 +120,23 @@ class Receiver(Machine[ReceiverState]):
     ) -> None:
         super().__init__(transfer, ReceiverState.LISTING)
         self.manifest = Manifest()
-        """What is offered, as far as it has arrived; complete with `Offered`."""
+        """Entries that have arrived; complete with `Offered`."""
         self.notable = NotableScan()
-        """What of it is hidden or a program, found as the pages come."""
+        """Hidden entries and programs among them."""
         self.bytes_done = 0
-        """Bytes that are verified and written (or were there before)."""
+        """Bytes that are verified and written, or were there before."""
         self.files_done = 0
-        """Files that stand under their final names."""
+        """Files that have their final names."""
         self.current: int | None = None
         """Index of the file that was written last; None before the first."""
         self.left_out = 0
-        """Things beside the manifest that the sender says it left out."""
+        """Number of files that the sender left out."""
         self.files_skipped = 0
-        """Files that are not coming after all."""
+        """Files that the sender skipped."""
         self.bytes_skipped = 0
-        """Bytes of those."""
+        """Bytes of the skipped files."""
         self._version = version
-        """At most this one; what is spoken when the offer is here."""
+        """Latest version to use; the negotiated one after the offer."""
         self._window = (config or TransferConfig()).window
         self._used = 0
         """Bytes of the window that are in flight."""
@@ -145,26 +144,26 @@ class Receiver(Machine[ReceiverState]):
         self._ready: Iterator[Event] = iter(())
         self._unfinished = 0
         self._links = 0
-        """Links that were not asked for yet."""
+        """Links that are not made yet."""
         self.not_placed = 0
         """Links that this side could not put in place."""
         self._segments: dict[tuple[int, int], Segment] = {}
         self._files: dict[int, OpenFile] = {}
         self._open_files = 0
         self._written = bytearray()
-        """By file index: 1 when no segment is missing."""
+        """1 for each file without missing segments, by index."""
         self._finishing: dict[int, bytes] = {}
-        """By file index: digest, while the driver gives it its final name."""
+        """Digests of files that are getting their final names, by index."""
         self._confirmations = Confirmations(transfer)
 
     # Decide
 
     def accept(self, window: int | None = None, have: Mapping[int, Have] | None = None) -> None:
-        """Let the files come.
+        """Accept the offer.
 
         Args:
             window: Segments that may be in flight; None for the configured window.
-            have: By file index: what is here already, from a journal.
+            have: Segments that are here already, by file index, from a journal.
 
         Raises:
             ValueError: `have` does not fit the manifest.
@@ -184,7 +183,7 @@ class Receiver(Machine[ReceiverState]):
         self._go_on()
 
     def _without_data(self) -> Iterator[Event]:
-        """What can be done before any data comes; lazy, because there may be many."""
+        """Requests that need no data; lazy, because they may be many."""
         empty = FileDigest()
         for index in range(len(self.manifest)):
             kind = self.manifest.kind(index)
@@ -196,7 +195,7 @@ class Receiver(Machine[ReceiverState]):
                 yield self._finish_file(index, self._files.pop(index).digest)
 
     def decline(self, code: str = "refused", message: str = "") -> None:
-        """Turn the offer down.
+        """Decline the offer.
 
         Args:
             code: `refused`, `no_space`, `too_many`, `busy`, ...
@@ -206,10 +205,10 @@ class Receiver(Machine[ReceiverState]):
             self._end(ReceiverState.DECLINED, Declined(code, message))
             self._send(Decline(transfer=self.transfer, code=code, message=message[:1000]))
 
-    # Out
+    # Output
 
     def next_event(self) -> Event | None:
-        """Take the oldest event; None when there is none now."""
+        """Take the oldest event; None if no event is pending."""
         return super().next_event() or next(self._ready, None)
 
     def messages_to_send(self) -> list[str]:
@@ -217,7 +216,7 @@ class Receiver(Machine[ReceiverState]):
         self._messages += self._confirmations.messages()
         return super().messages_to_send()
 
-    # In
+    # Input
 
     def receive_message(self, message: str | Message) -> None:
         """Take a control message of this transfer from the sender."""
@@ -233,14 +232,15 @@ class Receiver(Machine[ReceiverState]):
             self._fail(exc.code, f"The sender broke the protocol: {exc}.")
 
     def receive_block(self, block: bytes | Frame) -> None:
-        """Take a frame of this transfer. Duplicates do no harm, nor does any order."""
+        """Take a frame of this transfer; duplicates and any order are allowed."""
         if self.ended:
             return
         try:
             frame = parse_frame(block) if isinstance(block, bytes) else block
             if frame is None:
                 return
-            if self._state is not ReceiverState.RECEIVING:  # thousands a second: no table for those
+            if self._state is not ReceiverState.RECEIVING:
+                # Not for each of thousands of frames a second.
                 self._move(Trigger.BLOCK)
             if isinstance(frame, PackFrame):
                 for packed in frame.files:
@@ -271,8 +271,10 @@ class Receiver(Machine[ReceiverState]):
             self._events.append(self._finish_file(file, self._files.pop(file).digest))
 
     def segment_damaged(self, file: int, segment: int) -> None:
-        """Answer a `WriteSegment` or a `WriteFile` (whose segment is 0): the content does not
-        match its digest and was not written."""
+        """Answer a `WriteSegment` or a `WriteFile` (segment 0): the digest does not match.
+
+        The content was not written.
+        """
         damaged = self._segments.get((file, segment))
         if damaged is None:
             return
@@ -285,12 +287,13 @@ class Receiver(Machine[ReceiverState]):
             self._send(Retry(transfer=self.transfer, file=file, segment=segment))
 
     def entry_finished(self, file: int, *, left_out: bool = False) -> None:
-        """Answer a `FinishFile`, `WriteFile`, `MakeDirectory` or `MakeLink`: it stands under its
-        final name.
+        """Answer a `FinishFile`, `WriteFile`, `MakeDirectory` or `MakeLink`.
+
+        The entry has its final name.
 
         Args:
             file: As in the event.
-            left_out: A link that this disk cannot hold: there is none, and all goes on.
+            left_out: The link was not made, because this disk cannot hold it.
         """
         if self._state is not ReceiverState.RECEIVING:
             return
@@ -388,7 +391,7 @@ class Receiver(Machine[ReceiverState]):
     # Segments
 
     def _hold(self, file: int, held: Have) -> None:
-        """Count what a journal vouches for as written."""
+        """Count the segments in a journal as written."""
         segments = self.manifest.segments(file)
         progress = self._files[file] = OpenFile(segments)
         start, previous = 0, -1
@@ -405,10 +408,10 @@ class Receiver(Machine[ReceiverState]):
             raise ValueError(f"file {file}: digests and ranges do not match")
 
     def _segment_of(self, frame: SegmentFrame | DataFrame) -> Segment | None:
-        """The segment that a frame belongs to; None when that one is written already.
+        """The segment that a frame belongs to; None if it is written already.
 
         Raises:
-            Violation: there is no such place, or no credit for another segment.
+            Violation: The place does not exist, or another segment has no credit.
         """
         file = frame.file
         if not self._is_file(file) or frame.offset >= self.manifest.size(file):
@@ -427,8 +430,8 @@ class Receiver(Machine[ReceiverState]):
         if number in progress.digest:
             return None
         if not progress.open:
-            # A sender goes on to the next file when it has sent all of one, so each that it left
-            # unfinished holds credit, and so does the new one.
+            # A sender continues with the next file when it has sent all of one, so each that it
+            # left unfinished holds credit, and so does the new one.
             if self._open_files >= self._window:
                 raise Violation("too many files at once")
             progress.open = True
@@ -436,7 +439,7 @@ class Receiver(Machine[ReceiverState]):
         return self._open_segment(file, number)
 
     def _open_segment(self, file: int, number: int) -> Segment:
-        """Begin a segment, if there is credit."""
+        """Start a segment, if there is credit."""
         self._used += credit(self.manifest, file, self._version)
         if self._used > self._window * SEGMENT_SIZE:
             raise Violation("a block beyond the granted window")
@@ -505,7 +508,7 @@ class Receiver(Machine[ReceiverState]):
         return FinishFile(file, whole.hex())
 
     def _file_finished(self, file: int) -> None:
-        """Note a file that stands, and tell the sender (in version 2: later, with others)."""
+        """Note a finished file, and confirm it (in version 2 later, with others)."""
         digest = self._finishing.pop(file, None)
         if digest is None:  # it was a `WriteFile`
             written = self._segments.pop((file, 0))
@@ -521,12 +524,12 @@ class Receiver(Machine[ReceiverState]):
         if self._version >= 2:
             self._confirmations.finished(file, digest)
             return
-        # The sender wants to have seen all acknowledgements before.
+        # The sender expects all acknowledgements before `done`.
         self._messages += self._confirmations.messages()
         self._send(FileDone(transfer=self.transfer, file=file, digest=digest.hex()))
 
     def _go_on(self) -> None:
-        """Ask for the links when nothing else is left to do, and then for the folders."""
+        """Request the links when all files are done, and then the folders."""
         if self._unfinished > self._links:
             return
         if self._links:
@@ -545,5 +548,5 @@ class Receiver(Machine[ReceiverState]):
         self._files.clear()
         self._finishing.clear()
         self._confirmations = Confirmations(self.transfer)
-        if not self._written:  # nobody has accepted it, and nobody shall pay for it
+        if not self._written:  # not accepted, so it must not cost memory
             self.manifest.release()

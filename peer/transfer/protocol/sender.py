@@ -1,14 +1,14 @@
 """The sending side of a transfer as a pure machine (floor 1).
 
-Theory of operation. The offer goes out in pages. With `accept` comes a window: so many segments
-may be in flight. While there is credit, and no more than `read_ahead` segments wait to be sent, the
-machine asks for the next segment with `ReadSegment`, in order, file after file, leaving out what
-the receiver holds. `segment_read` turns it into frames for `blocks_to_send`; small files share
-one. `ack` returns the credit, `file_done` (or `files_done`, which returns it, too) brings the
-receiver's digest of whole files, `done` ends it. A file that cannot be read any more before the
-first of it was sent is skipped.
+Theory of operation. The offer is sent in pages. `accept` grants a window: the number of segments
+that may be in flight. While there is credit, and at most `read_ahead` segments wait to be sent, the
+machine requests the next segment with `ReadSegment`, in order, file after file, without those that
+the receiver holds. `segment_read` turns it into frames for `blocks_to_send`; small files share a
+frame. `ack` returns the credit; `file_done` (or `files_done`, which also returns credit) carries
+the receiver's digest of complete files; `done` ends the transfer. A file that can no longer be read
+is skipped if no part of it was sent.
 
-The machine keeps no file content: what has to be sent again is read again.
+The machine keeps no file content: a segment that is sent again is read again.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ from .messages import (
 __all__ = ["Sender", "SenderState"]
 
 PAGES_AT_ONCE = 4
-"""Pages of an offer that `messages_to_send` returns in one call: a large one is never whole in
-memory as text."""
+"""Pages of an offer that `messages_to_send` returns in one call, so that a large offer is never
+completely in memory as text."""
 
 
 class SenderState(Enum):
-    """Where the sending side stands."""
+    """States of the sending side."""
 
     OFFERING = "offering"
     """The receiver has not decided."""
@@ -70,11 +70,11 @@ class SenderState(Enum):
     DONE = "done"
     DECLINED = "declined"
     FAILED = "failed"
-    """Cancelled by either side, or gone wrong."""
+    """Cancelled by either side, or failed."""
 
 
 class _File:
-    """What the sender knows of a file that is under way."""
+    """State of a file that is being sent."""
 
     __slots__ = ("digest", "missing")
 
@@ -82,7 +82,7 @@ class _File:
         self.missing = missing
         """Segments that are not acknowledged."""
         self.digest = digest
-        """None when the receiver holds segments of an earlier time, that we do not read."""
+        """None if the receiver holds segments from an earlier run, which are not read."""
 
 
 class _Flight:
@@ -102,9 +102,9 @@ class Sender(Machine[SenderState]):
 
     Args:
         transfer: Id of the transfer on its link.
-        manifest: What to offer; it must not grow any more.
+        manifest: Entries to offer; it must not grow any more.
         config: Frame size and read-ahead.
-        left_out: Things beside it that are not sent, for the receiver's person.
+        left_out: Number of files that are not sent, for display at the receiver.
         version: The latest version of the protocol to speak.
     """
 
@@ -140,16 +140,16 @@ class Sender(Machine[SenderState]):
         super().__init__(transfer, SenderState.OFFERING)
         self.manifest = manifest
         self.bytes_done = 0
-        """Bytes that the receiver has verified and written (or held before)."""
+        """Bytes that the receiver has verified and written, or held before."""
         self.files_done = 0
-        """Files that stand at the receiver's under their final names."""
+        """Files that have their final names at the receiver."""
         self.current: int | None = None
         """Index of the file that was read last; None before the first."""
         self._config = config or TransferConfig()
         self.files_skipped = 0
-        """Files that could not be read when their turn came."""
+        """Files that could not be read when it was their turn."""
         self.bytes_skipped = 0
-        """Bytes of those."""
+        """Bytes of the skipped files."""
         self._pages: Iterator[str] = offer_pages(
             transfer, manifest, version=version, left_out=left_out
         )
@@ -158,11 +158,11 @@ class Sender(Machine[SenderState]):
         self._window = 0
         """Bytes that may be in flight."""
         self._used = 0
-        """Bytes of it that are."""
+        """Bytes that are in flight."""
         self._held: dict[int, list[tuple[int, int]]] = {}
         self._cursor = self._segments_in_order()
         self._next: tuple[int, int] | None = None
-        """What `_cursor` gave and there is no credit for."""
+        """The next segment, while there is no credit for it."""
         self._flight: dict[tuple[int, int], _Flight] = {}
         self._again: deque[tuple[int, int]] = deque()
         self._reading = 0
@@ -175,7 +175,7 @@ class Sender(Machine[SenderState]):
         self._waiting = 0
         """Bytes of credit of what is in `_blocks` and `_packed`."""
 
-    # Out
+    # Output
 
     def messages_to_send(self) -> list[str]:
         """Take some control messages, in order; call again until the list is empty."""
@@ -197,7 +197,7 @@ class Sender(Machine[SenderState]):
             self._request_segments()
         return blocks
 
-    # In
+    # Input
 
     def receive_message(self, message: str | Message) -> None:
         """Take a control message of this transfer from the receiver."""
@@ -220,9 +220,9 @@ class Sender(Machine[SenderState]):
         Args:
             file: As in the event.
             segment: As in the event.
-            data: Content; when it is not as long as asked for, the file has changed and the
+            data: Content; if its length differs from the request, the file has changed and the
                 transfer ends with code `changed`.
-            digest: SHA-256 of `data`, when the caller has computed it (in another thread).
+            digest: SHA-256 of `data`, if the caller has computed it (in another thread).
         """
         flight = self._flight.get((file, segment))
         if self._state is not SenderState.SENDING:
@@ -256,15 +256,15 @@ class Sender(Machine[SenderState]):
         self._request_segments()
 
     def source_lost(self, file: int, reason: str) -> bool:
-        """Answer a `ReadSegment`: the file cannot be read any more.
+        """Answer a `ReadSegment`: the file can no longer be read.
 
         Args:
             file: As in the event.
-            reason: To follow its path in a sentence.
+            reason: Reason, to follow the path in a sentence.
 
         Returns:
-            True when the transfer goes on without it. It cannot when the receiver is too old,
-            when some of the file was sent already, or when nothing else is left.
+            True if the transfer continues without it. It cannot if the receiver is too old, if a
+            part of the file was sent already, or if no other file is left.
         """
         if self._state is not SenderState.SENDING:
             return True
@@ -296,7 +296,7 @@ class Sender(Machine[SenderState]):
         return True
 
     def source_changed(self, file: int) -> None:
-        """Tell that a file is not what was offered: ends the transfer with code `changed`."""
+        """Report that a file has changed: ends the transfer with code `changed`."""
         name = show_name(self.manifest[file].path)
         self._fail("changed", f'"{name}" changed before all of it was sent.')
 
@@ -347,7 +347,7 @@ class Sender(Machine[SenderState]):
         self._request_segments()
 
     def _hold(self, have: dict[int, list[tuple[int, int]]]) -> None:
-        """Note what the receiver holds already: checked, in order, without overlap."""
+        """Note the segments that the receiver holds: checked, in order, without overlap."""
         for file, ranges in have.items():
             segments = self._segments_of(file)
             held = self._held.setdefault(file, [])
@@ -377,12 +377,12 @@ class Sender(Machine[SenderState]):
             return  # acknowledged before, or never sent
         progress = self._files.get(file)
         if progress is None:
-            return  # of a small file `files_done` will tell
+            return  # `files_done` confirms a small file
         progress.missing -= 1
         self._land(file, segment)
 
     def _land(self, file: int, segment: int) -> None:
-        """Count a segment as written at the receiver's, and take its credit back."""
+        """Count a segment as written at the receiver, and take its credit back."""
         del self._flight[file, segment]
         self._used -= credit(self.manifest, file, self._version)
         self.bytes_done += self.manifest.segment_length(file, segment)
@@ -432,7 +432,7 @@ class Sender(Machine[SenderState]):
         self._request_segments()
 
     def _confirm(self, file: int, segments: int) -> bytes | None:
-        """Count a file as done; return our digest of it, None when we do not know it."""
+        """Count a file as done; return our digest of it, None if it is unknown."""
         ours: bytes | None
         progress = self._files.pop(file, None)
         flight = self._flight.get((file, 0)) if segments == 1 else None
@@ -469,7 +469,7 @@ class Sender(Machine[SenderState]):
         return self.manifest.segments(file)
 
     def _is_single(self, file: int) -> bool:
-        """Is the file one segment?"""
+        """Return whether a file has a single segment."""
         return 0 < self.manifest.size(file) <= SEGMENT_SIZE
 
     def _flush_packed(self) -> None:
@@ -484,7 +484,7 @@ class Sender(Machine[SenderState]):
         return _File(segments - sum(last + 1 - first for first, last in held), None)
 
     def _segments_in_order(self) -> Iterator[tuple[int, int]]:
-        """Yield every (file, segment) that has to travel."""
+        """Yield every (file, segment) to send."""
         for file in range(len(self.manifest)):
             segments = self.manifest.segments(file)
             if not segments or self._confirmed[file]:
@@ -505,7 +505,7 @@ class Sender(Machine[SenderState]):
                 segment = last + 1
 
     def _request_segments(self) -> None:
-        """Ask for as many segments as credit and read-ahead allow."""
+        """Request as many segments as credit and read-ahead allow."""
         while (
             self._state is SenderState.SENDING
             and self._reading + self._waiting < self._config.read_ahead * SEGMENT_SIZE

@@ -36,7 +36,7 @@ class Invited:
 def display(
     columns: int, rows: int, *, qr: bool | None, words: int, lan: bool, announced: bool = True
 ) -> list[str]:
-    """What a person sees who has just run `peerline send` with nine names to send."""
+    """The lines of a terminal after `peerline send` with nine names."""
     code = Code("7", ("guitar", "ocean", *["leprechaun"] * 6)[:words])
     stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
     screen = sized_screen(stream, columns, rows)

@@ -1,4 +1,4 @@
-"""What each text for people must and must not be."""
+"""Rules for each text for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``peerline chat``: two people, or a room full, in their terminals or browsers."""
+"""`peerline chat`: a chat between two people or in a room."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def chat(
     In scripts, set PEERLINE_CODE and PEERLINE_PASSWORD in the environment, or use --code-fd and
     --password-fd.
     """
-    # Before there is an event loop: it has descriptors of its own, and Ctrl-C would wait for it.
+    # Before the event loop starts: the loop opens descriptors, and a prompt would block Ctrl-C.
     target = given_code(words_of_target, code_fd)
     secret = _password(password, password_fd)
 
@@ -154,10 +154,10 @@ async def _chat(
 
 
 def _password(given: str | None, descriptor: int | None) -> str | None:
-    """Return the password of the room, from wherever; None when there is none.
+    """Return the password of the room; None without one.
 
     Raises:
-        UsageProblem: It is empty, was given twice, or cannot be had.
+        UsageProblem: It is empty, was given twice, or cannot be read.
     """
     if descriptor is not None:
         given = read_descriptor(descriptor, "--password-fd")
@@ -169,7 +169,7 @@ def _password(given: str | None, descriptor: int | None) -> str | None:
 
 
 def _is_code(target: str) -> bool:
-    """Whether this is meant as a code: links and codes begin in ways that names rarely do."""
+    """Return whether the text looks like a code or a link; names of rooms rarely do."""
     return "://" in target or target[:1].isdigit()
 
 
@@ -178,5 +178,5 @@ def _login_name() -> str:
 
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # nobody the system knows
+    except (OSError, KeyError, ImportError):  # a user that the system does not know
         return ""

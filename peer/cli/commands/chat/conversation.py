@@ -1,4 +1,4 @@
-"""One chat: the links of a room on one side, the person's lines on the other."""
+"""One chat: connects the links of a room with the lines of the person."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 )
 
 _ECHO_PATIENCE = 0.25
-"""Seconds for which the echo of a message waits for its delivery mark."""
+"""Seconds that the echo of a message waits for its delivery mark."""
 _LINK_PATIENCE = 5.0
-"""Seconds for which the end of the input waits for those who are still connecting."""
+"""Seconds that the end of the input waits for people who are still connecting."""
 _LOOK = 0.2
-"""Seconds between looks at who cannot be reached."""
+"""Seconds between checks for people who cannot be reached."""
 _TOLD = 3
-"""Of them, those who are told at once; then one a second."""
+"""Failures that are shown at once; then one a second."""
 _SAID = 100
-"""Lines of a pipe that somebody who comes later is told, the last ones."""
+"""Last lines of a pipe that are repeated for people who join later."""
 _LAST_PATIENCE = 15.0
-"""Seconds for which the end of the input waits for the last deliveries."""
+"""Seconds that the end of the input waits for the last deliveries."""
 
 
 class _Quit(Exception):
@@ -58,7 +58,7 @@ class _Quit(Exception):
 
 
 class Conversation:
-    """Everybody in the room hears what the person writes, and the person hears everybody."""
+    """Sends the lines of the person to everybody in the room, and shows their messages."""
 
     def __init__(
         self, room: Room, face: Face, *, own_name: str, out: Path, yes: bool, overwrite: bool
@@ -71,20 +71,20 @@ class Conversation:
         self._somebody_came = asyncio.Event()
         self._deliveries: set[asyncio.Task[None]] = set()
         self._failed = False
-        # Below the 256 that a link lets wait for their delivery.
+        # Below the 256 undelivered messages that a link allows.
         self._places = asyncio.Semaphore(128)
         self._is_board = room.code is None and not face.commands
-        """A pipe into a room for many: what it says is there for whoever comes while it is open."""
+        """A pipe into a named room: its lines are repeated for people who join later."""
         self._said: deque[str] = deque(maxlen=_SAID)
         self._lines_said = 0
         self._reached: dict[str, None] = {}
 
     async def run(self) -> None:
-        """Talk until the input ends or, in a code room, the other side is gone.
+        """Run until the input ends or, in a code room, the other side leaves.
 
         Raises:
             LinkLost: The other side of a code room vanished.
-            PeerError: There never was a link.
+            PeerError: No link was set up.
         """
         self._refresh()
         typing = asyncio.create_task(self._type(), name="chat input")
@@ -106,11 +106,11 @@ class Conversation:
             await asyncio.gather(*rest, return_exceptions=True)
             await self._files.close()
 
-    # The other side
+    # Links
 
     async def _hear(self) -> None:
         if self._room.code is not None:
-            # Two places and a single use: when this link ends, so does the chat.
+            # A code room has one link: when it ends, so does the chat.
             link = await self._room.link()
             await self._attend(link, self._name_for(link))
             return
@@ -121,13 +121,13 @@ class Conversation:
             telling.cancel()
 
     async def _tell_failures(self) -> None:
-        """Say who is in the room and cannot be reached, not more often than one can read."""
+        """Show people in the room who cannot be reached, at a readable rate."""
         told: set[str] = set()
         names: dict[str, str] = {}
         budget = float(_TOLD)
         while True:
             peers, failures = self._room.peers, self._room.failures
-            # Who fails often leaves at once.
+            # Keep the names: people who cannot be reached often leave at once.
             names = {peer: name for peer, name in names.items() if peer in failures}
             names |= {peer: wording.who(info) for peer, info in peers.items()}
             budget = min(_TOLD, budget + _LOOK)
@@ -143,15 +143,15 @@ class Conversation:
             await asyncio.sleep(_LOOK)
 
     async def _attend_quietly(self, link: Link) -> None:
-        """Attend to one of several; that it breaks is news, not the end."""
+        """Serve one of several links; show its failure and continue."""
         name = self._name_for(link)
         try:
             await self._attend(link, name)
         except PeerError as error:
             self._face.notice((f"{name}: {safe_line(str(error))}", "warning"))
-        except BrokenPipeError:  # of our own output
+        except BrokenPipeError:  # the own output is closed
             raise
-        except Exception as error:  # the seam between one person and the others
+        except Exception as error:  # one failing link must not end the others
             logger.warning("a fault with one of several", exc_info=error)
             self._face.notice((f"{name}: {safe_line(repr(error))}", "warning"))
 
@@ -184,7 +184,7 @@ class Conversation:
         self._face.notice((wording.begin(somebody.name), "name"), " left.")
 
     def _name_for(self, link: Link) -> str:
-        """Return what to call the other side; two of one name get numbers."""
+        """Return a name for the other side; equal names get numbers."""
         wanted = wording.who(link.peer)
         names = {somebody.name for somebody in self._people.values()} | {self._own_name}
         name, number = wanted, 1
@@ -198,7 +198,7 @@ class Conversation:
     async def _type(self) -> None:
         try:
             if not self._face.commands:
-                # What a pipe says must not get lost because nobody is there yet.
+                # Lines of a pipe must not be lost before the first link.
                 await self._somebody_came.wait()
             async for line in self._face.lines():
                 await self._entered(line)
@@ -214,7 +214,7 @@ class Conversation:
                 return
             line = line.removeprefix("/") if line.startswith("//") else line
         if not line:
-            return  # an empty line of a pipe is no message
+            return  # empty lines of a pipe are not sent
         if self._is_board:
             self._said.append(line)
             self._lines_said += 1
@@ -226,7 +226,7 @@ class Conversation:
             self._face.notice("Nobody is here yet.")
 
     def _repeat(self, somebody: Somebody) -> None:
-        """Tell somebody who comes later what a pipe has said in this room."""
+        """Repeat the lines of a pipe for somebody who joins later."""
         for line in self._said:
             self._deliver(line, [somebody])
         if self._lines_said > len(self._said):
@@ -244,7 +244,7 @@ class Conversation:
         self._refresh()
 
     async def _say(self, text: str, people: Sequence[Somebody]) -> None:
-        """Send one message, and show what became of it."""
+        """Send one message, and show its delivery."""
         self._refresh()
         mark = ""
         delivery = asyncio.gather(
@@ -263,7 +263,7 @@ class Conversation:
             raise
         for somebody, error in failures:
             problem = safe_line(str(error))
-            if isinstance(error, ValueError):  # too long, for everybody
+            if isinstance(error, ValueError):  # too long for everybody
                 self._face.notice((problem, "warning"))
                 break
             if self._room.code is None:
@@ -282,13 +282,13 @@ class Conversation:
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=_LAST_PATIENCE)
         if not self._face.commands:
-            # What a pipe was promised arrives; who types /quit does not want to wait for files.
+            # A pipe waits for its files; a person who types /quit does not.
             await self._files.settle()
         if self._lines_said and not self._failed:
             self._face.notice(f"Everything was delivered to {', '.join(self._reached)}.")
 
     async def _wait_for_those_on_the_way(self) -> None:
-        """Wait, not for long, for those who are in the room and have no link yet."""
+        """Wait briefly for people in the room who have no link yet."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LINK_PATIENCE):
                 while self._room.peers.keys() - self._people.keys() - self._room.failures.keys():
@@ -347,7 +347,7 @@ class Conversation:
             self._face.notice(f"{somebody.name}: {wording.path_in_full(somebody.link.path)}")
 
     def _refresh(self) -> None:
-        """Say at the bottom who is there and what is going on."""
+        """Show people, deliveries and transfers at the bottom."""
         parts = [
             f"{somebody.name} ({wording.path_in_short(somebody.link.path)})"
             for somebody in self._people.values()

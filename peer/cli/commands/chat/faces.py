@@ -1,4 +1,4 @@
-"""The two faces of a chat: a terminal with an input line, and plain lines through pipes."""
+"""The two interfaces of a chat: a terminal with an input line, and plain lines of pipes."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _STYLE = [
     ("warning", "ansiyellow"),
     ("words", "ansimagenta"),
 ]
-"""prompt_toolkit takes these names of classes; NO_COLOR it heeds by itself."""
+"""Class names for prompt_toolkit, which respects NO_COLOR itself."""
 
 
 class Face(Protocol):
-    """What a conversation needs of the person's side."""
+    """Interface between a conversation and the person."""
 
     commands: bool
-    """Lines that begin with `/` are commands."""
+    """Whether lines that begin with `/` are commands."""
 
     def message(self, name: str, text: str) -> None:
         """Show a message; `name` is terminal-safe, `text` is as it came."""
@@ -52,17 +52,17 @@ class Face(Protocol):
         """Show the person's own message, with its delivery mark."""
 
     def notice(self, *parts: Part) -> None:
-        """Show something that is not a message."""
+        """Show a line that is not a message."""
 
     def toolbar(self, text: str) -> None:
-        """Show what goes on at the moment, where there is a place for it."""
+        """Show the current state, if there is a place for it."""
 
     def lines(self) -> AsyncIterator[str]:
-        """What the person enters, until the end of the input."""
+        """Yield the lines of the person until the end of the input."""
 
 
 class LineFace:
-    """Every line of stdin is a message; every message is a line ``name: text`` on stdout."""
+    """Sends each line of stdin, and prints each message as `name: text` on stdout."""
 
     commands = False
 
@@ -82,27 +82,31 @@ class LineFace:
         self._screen.clear_status()
 
     def message(self, name: str, text: str) -> None:
+        """Print each line of a message."""
         for line in fit_text(text).split("\n"):
             print(f"{name}: {line}", flush=True)
 
     def echo(self, name: str, text: str, mark: str) -> None:
-        # The sender knows what it wrote; only what never arrived is worth a line.
+        """Print a message of the person if it was not delivered."""
+        # Show failures only: the sender knows its own lines.
         if mark == "✗":
             self._screen.say(f"Not delivered: {fit_text(text)}")
 
     def notice(self, *parts: Part) -> None:
+        """Print a line that is not a message."""
         self._screen.say(*parts)
 
     def toolbar(self, text: str) -> None:
-        pass
+        """Ignore the state: a pipe has no place for it."""
 
     async def lines(self) -> AsyncIterator[str]:
+        """Yield the lines of stdin."""
         while (line := await self._lines.readline()) is not None:
             yield line
 
 
 class TerminalFace:
-    """An input line at the bottom; everything else appears above it and does not tear it."""
+    """An input line at the bottom, with everything else above it."""
 
     commands = True
 
@@ -125,11 +129,11 @@ class TerminalFace:
 
         self._style = Style(_STYLE)
         with ExitStack() as entered:
-            # stderr, like everything that a person reads; stdout stays free for a pipe.
+            # stderr, because stdout may be a pipe.
             entered.enter_context(create_app_session(output=create_output(stdout=bare(sys.stderr))))
             self._log = None if sys.stdout.isatty() else sys.stdout
             entered.enter_context(patch_stdout(raw=True))
-            # What others write there (a log, a warning) is guarded as it was before.
+            # Output of others (a log, a warning) stays guarded.
             entered.enter_context(redirect_stdout(Guarded(sys.stdout)))
             entered.enter_context(redirect_stderr(Guarded(sys.stderr)))
             self._session = PromptSession(
@@ -140,7 +144,7 @@ class TerminalFace:
                 complete_while_typing=False,
                 complete_style=CompleteStyle.READLINE_LIKE,
                 bottom_toolbar=lambda: self._toolbar or None,
-                # The line goes away on Enter and comes back as a message with its mark.
+                # Enter erases the line; it returns as a message with its mark.
                 erase_when_done=True,
                 interrupt_exception=Interrupted,
                 style=self._style,
@@ -157,16 +161,18 @@ class TerminalFace:
         await self._stack.aclose()
 
     def message(self, name: str, text: str) -> None:
+        """Print a message above the input line."""
         lines = fit_text(text).expandtabs(4).split("\n")
         self._print(("class:name", f"{name}: "), ("", lines[0]))
         for line in lines[1:]:
             self._print(("", f"    {line}"))
-        # `peerline chat > log` at a terminal: the log gets what a pipe would.
+        # `peerline chat > log` at a terminal: the log gets the same as a pipe.
         if self._log is not None:
             for line in lines:
                 print(f"{name}: {line}", file=self._log, flush=True)
 
     def echo(self, name: str, text: str, mark: str) -> None:
+        """Print a message of the person with its delivery mark."""
         first, *rest = fit_text(text).expandtabs(4).split("\n")
         self._print(
             ("class:own", f"{name}: "),
@@ -177,6 +183,7 @@ class TerminalFace:
             self._print(("", f"    {line}"))
 
     def notice(self, *parts: Part) -> None:
+        """Print a line that is not a message."""
         pieces = [(part, "") if isinstance(part, str) else part for part in parts]
         whole = pieces[0][0].startswith("    ") or any(style in WHOLE for _, style in pieces)
         self._print(
@@ -187,6 +194,7 @@ class TerminalFace:
         )
 
     def toolbar(self, text: str) -> None:
+        """Show the state below the input line."""
         text = safe(text, joiners=True)
         if text == self._toolbar:
             return
@@ -195,6 +203,7 @@ class TerminalFace:
             self._session.app.invalidate()
 
     async def lines(self) -> AsyncIterator[str]:
+        """Yield the lines that the person enters."""
         assert self._session is not None
         while True:
             try:
@@ -204,7 +213,7 @@ class TerminalFace:
             yield line
 
     def _print(self, *fragments: tuple[str, str], columns: int = 0) -> None:
-        """Print a line, and break it between words where it does not fit into so many columns."""
+        """Print a line, broken between words where it exceeds so many columns."""
         from prompt_toolkit import print_formatted_text
         from prompt_toolkit.formatted_text import FormattedText
 

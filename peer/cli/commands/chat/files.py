@@ -1,4 +1,4 @@
-"""Files inside a chat: offered, accepted by a command, followed at the bottom of the screen."""
+"""Files in a chat: offers, answers, and progress at the bottom of the screen."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Somebody:
 
     link: Link
     name: str
-    """What to call them; terminal-safe, and nobody else's in the room."""
+    """Name to show; terminal-safe, and unique in the room."""
 
 
 class ChatFiles:
     """The transfers of a conversation.
 
     Args:
-        face: Where to say what happens.
-        out: Folder to put files into.
-        yes: Accept everything.
-        overwrite: Replace what exists.
-        changed: Called when `moving` says something new.
+        face: Interface to the person.
+        out: Destination of files.
+        yes: Accept every offer.
+        overwrite: Replace existing files.
+        changed: Called when the result of `moving` changes.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class ChatFiles:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def moving(self) -> list[str]:
-        """What is on its way at the moment, a phrase each."""
+        """Return a phrase for each running transfer."""
         return list(self._moving.values())
 
     def send(self, typed: str, people: Sequence[Somebody]) -> None:
-        """Offer to everybody the files that were typed after ``/send``."""
+        """Offer the files typed after `/send` to everybody."""
         try:
             paths = [Path(name).expanduser() for name in shlex.split(typed)]
         except ValueError as error:  # a quotation mark is missing
@@ -87,7 +87,7 @@ class ChatFiles:
             self._start(self._send_to(somebody, paths))
 
     async def take_offers(self, somebody: Somebody) -> None:
-        """Tell the person what somebody offers, or answer for them, until the link ends."""
+        """Show or answer the offers of somebody until the link ends."""
         async for incoming in somebody.link.transfers():
             if incoming.problem is not None:
                 problem = safe_line(str(incoming.problem))
@@ -103,7 +103,7 @@ class ChatFiles:
                 self._face.notice(f"Declined {what} from {somebody.name}: --yes accepts files.")
 
     def answer(self, which: str, *, accept: bool) -> None:
-        """Accept or decline what was offered and still stands.
+        """Accept or decline open offers.
 
         Args:
             which: An offer's number, a person's name, `all`, or nothing if there is one alone.
@@ -119,14 +119,14 @@ class ChatFiles:
             if which in ("", "all") or which.casefold() == somebody.name.casefold()
         ]
         if which.isdecimal() and int(which) in standing:
-            chosen = [int(which)]  # whatever people call themselves
+            chosen = [int(which)]  # even if it is the name of somebody
         if not standing:
             self._face.notice("There is no offer to answer.")
         elif not chosen:
             self._face.notice((f"There is no offer '{safe_line(which)}'.", "warning"))
             self._list()
         elif not which and len(chosen) > 1:
-            # One of them may have come a moment ago, and not be the one that was meant.
+            # An offer may have arrived a moment ago, so the meant one is unclear.
             self._face.notice(f"There are several offers. Type /{word} and one of these, or all:")
             self._list()
         else:
@@ -135,13 +135,13 @@ class ChatFiles:
                 self._start(self._accept(somebody, incoming) if accept else incoming.decline())
 
     def forget(self, somebody: Somebody) -> None:
-        """Drop the offers of somebody who left."""
+        """Drop the offers of somebody who has left."""
         for number in [number for number, each in self._offers.items() if each[0] is somebody]:
             del self._offers[number]
 
     async def _announce(self, somebody: Somebody, incoming: IncomingTransfer) -> None:
-        """Show what is offered."""
-        # Half a million names take their time.
+        """Show an offer."""
+        # Half a million names take a while.
         shown = await asyncio.to_thread(
             offer, incoming.manifest, sender=somebody.name, out=self._out
         )
@@ -153,7 +153,7 @@ class ChatFiles:
             self._face.notice(*line)
 
     async def _ask(self, somebody: Somebody, incoming: IncomingTransfer) -> None:
-        """Show what is offered, and how to answer."""
+        """Show an offer, and how to answer it."""
         await self._announce(somebody, incoming)
         self._last_offer += 1
         number = self._last_offer
@@ -169,12 +169,12 @@ class ChatFiles:
             self._face.notice(f"    {number}  {_what(incoming)} from ", (somebody.name, "name"))
 
     async def settle(self) -> None:
-        """Wait until nothing is on its way any more."""
+        """Wait for the end of all transfers."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Give up what is still on its way."""
+        """Cancel all transfers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -212,7 +212,7 @@ class ChatFiles:
             self._face.notice(*line)
 
     async def _follow(self, transfer: IncomingTransfer | OutgoingTransfer, whom: str) -> float:
-        """Keep the phrase of a transfer up to date until it ends."""
+        """Update the phrase of a transfer until it ends."""
         key = object()
 
         def show(progress: Progress, meter: Meter | None, now: float) -> None:
@@ -237,7 +237,7 @@ class ChatFiles:
 
 
 def _what(transfer: IncomingTransfer | OutgoingTransfer) -> str:
-    """Return what a transfer is called: its first name, how many more, and the numbers."""
+    """Describe a transfer by its first name, the number of others, and its size."""
     first, *more = transfer.names
     names = f"{first} and {count(len(more), 'more', 'more')}" if more else first
     return f"{names} ({wording.describe(transfer.manifest)})"

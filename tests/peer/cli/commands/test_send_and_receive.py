@@ -171,7 +171,7 @@ def test_nobody_to_ask_is_usage_and_leaves_the_code_alone(
     (tmp_path / "file").write_bytes(b"content")
     with Piped("send", "file", "--server", server, env=env, cwd=tmp_path) as alice:
         code = code_of(alice)
-        for said in ("", "y\n"):  # an answer to a question that nobody has seen is none
+        for said in ("", "y\n"):  # input before the question is not an answer
             with Piped("receive", code, "--server", server, env=env, cwd=tmp_path) as bob:
                 bob.write(said)
                 bob.close_input()

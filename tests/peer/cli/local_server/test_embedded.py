@@ -78,7 +78,7 @@ async def test_server_on_a_network_offers_https_with_its_own_certificate(
             session.get(f"{server.page}/healthz", ssl=trusting) as answer,
         ):
             assert answer.status == 200
-        # What the page reads where somebody opened it over plain HTTP.
+        # A page opened over plain HTTP reads the same.
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{server.url}/healthz") as answer,

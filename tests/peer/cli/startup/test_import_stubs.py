@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
 
-# What importing cost more than it was worth: none of it takes part in sending over a server.
+# Modules that are costly to import and not used to send over a server.
 HEAVY = (
     "aiohttp",
     "attr",

@@ -1,4 +1,4 @@
-"""What a person sees before accepting: nothing that acts by itself hides in a long list."""
+"""The description of an offer: no dangerous entry hides in a long list."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from peer.errors import PeerError
 from tests.support.processes.terminal import PEERLINE, Piped
 
 HOSTILE = "\x1b]0;PWNED\x07\x1b[2J\r\x9b31m\b\u202etxt.exe\u2028\x7f\ud800"
-"""What a terminal obeys or an eye is deceived by: ESC, C1, CR, backspace, bidi, ..."""
+"""Characters that control a terminal or deceive the eye: ESC, C1, CR, backspace, bidi, ..."""
 
 
 def dangerous(text: str) -> set[str]:

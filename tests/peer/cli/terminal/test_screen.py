@@ -1,4 +1,4 @@
-"""What reaches the terminal, seen through a terminal emulator."""
+"""The screen, as a terminal emulator shows it."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def every_file(top: Path) -> dict[bytes, bytes]:
 
 
 def send_across(source: Path, out: Path) -> Destination:
-    """What two machines do, without what is between them; the destination is closed."""
+    """Copy a source to a destination as two machines do, without a network; close both."""
     sources = Sources.of([source])
     with Destination(out, sources.manifest) as destination:
         for index in range(len(sources.manifest)):
@@ -711,7 +711,7 @@ def test_the_name_of_a_partial_file_is_never_too_long(tmp_path: Path) -> None:
 
 @pytest.fixture
 def umask() -> Iterator[None]:
-    """What most people have."""
+    """The usual umask."""
     before = os.umask(0o022)
     yield
     os.umask(before)

@@ -569,7 +569,7 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert threading.active_count() == threads
 
 
-# What is left out, renamed, and kept before anybody has decided
+# Left-out and renamed entries, and memory before a decision
 
 
 async def finish(outgoing: OutgoingTransfer, incoming: IncomingTransfer) -> None:

@@ -34,7 +34,7 @@ def test_two_terminals_talk_without_any_server(env: Environment, tmp_path: Path)
             bob.expect_display("> ?", r"alice \(direct\)  /help")
             alice.type_in("Hello B")
             bob.enter("Are you there?")
-            # What comes in does not tear the line that is being typed.
+            # An incoming message does not tear the line that is being typed.
             alice.expect_display("bob: Are you there\\?", "> Hello B", r"bob \(direct\)  /help")
             alice.enter("ob")
             alice.expect_display("bob: Are you there\\?", "alice: Hello Bob ✓", "> ?", ".*/help")
