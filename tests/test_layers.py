@@ -68,6 +68,7 @@ FLOORS = {
     "peer.link.state": 1,
     "peer.link.negotiation": 1,
     "peer.room": 3,
+    "peer.room.roster": 1,
     "peer.cli": 4,
 }
 """Longest prefix wins; a module that no entry covers fails the test."""

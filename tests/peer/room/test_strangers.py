@@ -14,7 +14,7 @@ import pytest
 
 import peer
 from peer.config import LinkConfig, Timeouts
-from peer.errors import PeerLeft, ProtocolError, WrongCode
+from peer.errors import NoPath, PeerLeft, ProtocolError, WrongCode
 from peer.link.link import Link
 from peer.link.negotiation import Negotiation
 from peer.room.room import Room
@@ -269,7 +269,7 @@ def kept() -> Counter[str]:
 
 async def settled(room: Room) -> None:
     """Wait until nothing is being set up any more."""
-    await until(lambda: not room._setting_up)
+    await until(lambda: not room._roster.setting_up)
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["seen off", "at once"])
@@ -293,14 +293,14 @@ async def test_strangers_who_come_and_go_leave_nothing(
 async def test_failures_are_remembered_up_to_a_bound(
     server: SignalingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("peer.room.room.MAX_FAILURES", 4)
+    monkeypatch.setattr("peer.room.roster.MAX_FAILURES", 4)
     async with peer.join(server.urls[0], room="lobby", password="x") as room:
         for _ in range(6):
             async with stranger(server):
                 pass
         await settled(room)
         assert len(room.failures) == 4
-        assert not room._establishments
+        assert not room._setups
 
 
 async def test_offers_again_and_again_are_answered_a_few_times_and_leave_nothing(
@@ -316,7 +316,7 @@ async def test_offers_again_and_again_are_answered_a_few_times_and_leave_nothing
                 await client.send(
                     Signal(to=room.me, link="L", gen=gen, kind=SignalKind.OFFER, data=data)
                 )
-            assert isinstance(await failure(room, client.peer), ProtocolError)
+            assert isinstance(await failure(room, client.peer), NoPath)
             await settled(room)
             assert kept() == before
             assert open_sockets() <= sockets
@@ -375,7 +375,7 @@ async def test_strangers_who_take_all_places_and_never_answer_keep_nobody_out(
 async def test_links_that_nobody_takes_are_bounded(
     server: SignalingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("peer.room.room.MAX_UNTAKEN", 2)
+    monkeypatch.setattr("peer.room.link_queue.MAX_UNTAKEN", 2)
     async with nothing_left_behind(), peer.join(server.urls[0], room="lobby") as room:
         for _ in range(4):
             async with peer.join(server.urls[0], room="lobby") as guest:
@@ -389,4 +389,4 @@ async def test_links_that_nobody_takes_are_bounded(
                 with contextlib.suppress(peer.PeerError):
                     await guest.link(timeout=20)
             await settled(room)
-            assert len(room._ready) <= 2
+            assert len(room._queue) <= 2
