@@ -182,7 +182,7 @@ def join(
     async def enter() -> Room:
         await _loading("peer.room.room")
         from peer.link.guess_budget import Budget
-        from peer.security.pake import password_bytes
+        from peer.security.cpace import password_bytes
         from peer.server.address import host_and_port
         from peer.server.client import SignalingClient
         from signaling.messages import Hello

@@ -1,12 +1,12 @@
-"""Proving a code to each other: CPace with key confirmation, as a state machine (floor 1).
+"""The proof of a code: CPace with key confirmation, as a state machine (floor 1).
 
 CPACE-X25519-SHA512 in initiator-responder mode (draft-irtf-cfrg-cpace-21). The offerer of a link
 (the peer that came to the room first) is CPace's initiator A, the answerer its responder B:
 
-    PRS  the code, or a named room's password, UTF-8 (NFC)
+    PRS  the code, or the password of a named room, UTF-8 (NFC)
     CI   lv_cat("peerline.1", room id)
-    sid  the link's id, ASCII
-    ADa  lv_cat("offerer", offerer's peer id)      ADb  lv_cat("answerer", answerer's peer id)
+    sid  the id of the link, ASCII
+    ADa  lv_cat("offerer", peer id of the offerer)    ADb  lv_cat("answerer", that of the answerer)
 
 Three `pake` signals carry it; their data is JSON, byte strings are base64url without padding:
 
@@ -14,64 +14,45 @@ Three `pake` signals carry it; their data is JSON, byte strings are base64url wi
     answerer -> offerer    {"step": 2, "share": Yb, "tag": Tb}
     offerer  -> answerer   {"step": 3, "tag": Ta}
 
-Tags are those of section 10.4: HMAC-SHA-512 under H("CPaceMac" || sid || ISK) over the sender's
-own share and associated data. Whoever sees a wrong tag tells the other side with a `bye` signal
-(`PakeFailed.bye`) and gives up.
+Tags are those of draft-irtf-cfrg-cpace-21, 10.4. A side that receives a wrong tag sends a `bye`
+signal (`PakeFailed.bye`) and gives up.
 
-To answer the other side's share is to let it test a guess: with the answerer's tag it can, and by
-what the offerer makes of its own. A run that `asks` stops there with `PakeAsks` until `answer` is
-called, so that guesses can be counted (`peer.security.guesses`) before they are had.
+To answer the other side's share is to let it test a guess: it can check the answerer's tag, and it
+can see how the offerer reacts to its own. A run that `asks` stops there with `PakeAsks` until
+`answer` is called, so that guesses are counted (`peer.security.guesses`) before they are tested.
 
-X25519 itself is the `cryptography` package's; Elligator2 is here, in Python's integers, which do
-not take constant time: acceptable for a code that is used once.
-`web/client/security/pake.js` is the same in JavaScript; `tests/vectors/pake.json` holds both to it.
+`peer.security.cpace` computes; `web/client/security/pake.js` is the same machine in JavaScript, and
+`tests/vectors/pake.json` holds both to it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Self
-from unicodedata import normalize
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from peer.errors import PeerError, VerificationFailed, WrongCode
 
+from .cpace import (
+    SCALAR_SIZE,
+    SHARE_SIZE,
+    TAG_SIZE,
+    generator,
+    mac_key,
+    scalar_mult_vfy,
+    session_key,
+    tag,
+)
 from .sealing import PROTOCOL, LinkKeys, b64u_decode, b64u_encode, lv_cat
 
-__all__ = [
-    "SCALAR_SIZE",
-    "Pake",
-    "PakeAsks",
-    "PakeDone",
-    "PakeEvent",
-    "PakeFailed",
-    "PakeFailure",
-    "elligator2",
-    "generator",
-    "generator_string",
-    "password_bytes",
-    "scalar_mult_vfy",
-    "session_key",
-]
+__all__ = ["Pake", "PakeAsks", "PakeDone", "PakeEvent", "PakeFailed", "PakeFailure"]
 
-SCALAR_SIZE: Final = 32
-SHARE_SIZE: Final = 32
-TAG_SIZE: Final = 64
 _MAX_MESSAGE: Final = 512
 """Characters of the longest message we look at; ours have 170."""
-
-# G_X25519 (section 8.2), SHA-512 and Curve25519.
-_DSI: Final = b"CPace255"
-_SHA512_BLOCK: Final = 128
-_Q: Final = 2**255 - 19
-_A: Final = 486662
-_Z: Final = 2
 
 
 class PakeFailure(Enum):
@@ -377,15 +358,15 @@ class Pake:
         peer = (share, self._inputs.peer_ad)
         sides = (own, peer) if self._offerer else (peer, own)
         isk = session_key(self._inputs.sid, shared, *sides[0], *sides[1])
-        mac_key = hashlib.sha512(b"CPaceMac" + self._inputs.sid + isk).digest()
-        return _Session(isk=isk, own_tag=_tag(mac_key, *own), peer_tag=_tag(mac_key, *peer))
+        key = mac_key(self._inputs.sid, isk)
+        return _Session(isk=isk, own_tag=tag(key, *own), peer_tag=tag(key, *peer))
 
     def _confirm(self, session: _Session, tag_text: str) -> bool:
         """Whether the other side's tag proves that it has our key."""
-        tag = self._decode_bytes("tag", tag_text, TAG_SIZE)
-        if tag is None:
+        received = self._decode_bytes("tag", tag_text, TAG_SIZE)
+        if received is None:
             return False
-        if not hmac.compare_digest(tag, session.peer_tag):
+        if not hmac.compare_digest(received, session.peer_tag):
             self._fail(PakeFailure.WRONG_CODE, "the tag is not that of our code")
             return False
         return True
@@ -422,64 +403,8 @@ class _Session:
     peer_tag: bytes = field(repr=False)
 
 
-def password_bytes(password: str) -> bytes:
-    """A named room's password as CPace takes it: NFC, UTF-8.
-
-    Two keyboards may make the same character in different ways; NFC makes them one.
-    """
-    return normalize("NFC", password).encode("utf-8")
-
-
-def generator_string(prs: bytes, ci: bytes, sid: bytes) -> bytes:
-    """What is hashed to the generator (section 8.1), padded so that PRS fills the first block."""
-    padding = _SHA512_BLOCK - 1 - len(lv_cat(prs)) - len(lv_cat(_DSI))
-    return lv_cat(_DSI, prs, bytes(max(0, padding)), ci, sid)
-
-
-def generator(prs: bytes, ci: bytes, sid: bytes) -> bytes:
-    """The u-coordinate of the point that only who knows PRS can make (section 8.2)."""
-    digest = hashlib.sha512(generator_string(prs, ci, sid)).digest()[:32]
-    # decodeUCoordinate (RFC 7748, section 5) ignores the bit above the field's 255.
-    return elligator2(int.from_bytes(digest, "little") & (1 << 255) - 1)
-
-
-def elligator2(r: int) -> bytes:
-    """The u-coordinate, little-endian, of Elligator 2 on Curve25519 (RFC 9380, section 6.7.1)."""
-    v = -_A * pow(1 + _Z * r * r, _Q - 2, _Q) % _Q
-    on_curve = pow(v * v * v + _A * v * v + v, (_Q - 1) // 2, _Q) != _Q - 1
-    return (v if on_curve else (-v - _A) % _Q).to_bytes(32, "little")
-
-
-def scalar_mult_vfy(scalar: bytes, point: bytes) -> bytes | None:
-    """X25519 (RFC 7748), or None where section 7.2 says to abort: the result is neutral."""
-    try:
-        product = X25519PrivateKey.from_private_bytes(scalar).exchange(
-            X25519PublicKey.from_public_bytes(point)
-        )
-    except ValueError:  # cryptography's way of saying "a point of low order"
-        return None
-    return product if any(product) else None
-
-
-def session_key(
-    sid: bytes,
-    shared: bytes,
-    offerer_share: bytes,
-    offerer_ad: bytes,
-    answerer_share: bytes,
-    answerer_ad: bytes,
-) -> bytes:
-    """The intermediate session key, ISK, 64 bytes (section 7.2)."""
-    transcript = lv_cat(offerer_share, offerer_ad) + lv_cat(answerer_share, answerer_ad)
-    return hashlib.sha512(lv_cat(_DSI + b"_ISK", sid, shared) + transcript).digest()
-
-
 def _name(step: type[msgspec.Struct]) -> str:
     return f"step {step.__struct_config__.tag}"
-
-
-def _tag(mac_key: bytes, share: bytes, ad: bytes) -> bytes:
-    return hmac.digest(mac_key, lv_cat(share, ad), "sha512")
 
 
 def _roles(offerer_id: str, answerer_id: str) -> tuple[bytes, bytes]:

@@ -12,11 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from peer.errors import ExitCode, VerificationFailed, WrongCode
-from peer.security.pake import (
-    Pake,
-    PakeDone,
-    PakeFailed,
-    PakeFailure,
+from peer.security.cpace import (
     elligator2,
     generator,
     generator_string,
@@ -24,6 +20,7 @@ from peer.security.pake import (
     scalar_mult_vfy,
     session_key,
 )
+from peer.security.pake import Pake, PakeDone, PakeFailed, PakeFailure
 from peer.security.sealing import LinkKeys, b64u_decode, b64u_encode, lv_cat
 from tests.support.security import vectors
 from tests.support.security.vectors import (

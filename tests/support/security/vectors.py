@@ -15,7 +15,8 @@ from typing import Any
 
 from peer.errors import CodeError
 from peer.security.codes import Code, complete, make_words, suggest
-from peer.security.pake import Pake, PakeDone, PakeFailed, elligator2, password_bytes
+from peer.security.cpace import elligator2, password_bytes
+from peer.security.pake import Pake, PakeDone, PakeFailed
 from peer.security.pasted import server_of
 from peer.security.sealing import (
     MAX_PLAINTEXT,

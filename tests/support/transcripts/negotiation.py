@@ -26,7 +26,7 @@ from peer.link.negotiation import (
     TakeAnswer,
     TakeCandidate,
 )
-from peer.security.pake import password_bytes
+from peer.security.cpace import password_bytes
 from tests.support.links.negotiations import made
 
 from .files import Json
