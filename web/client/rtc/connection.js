@@ -74,6 +74,8 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   #channels;
   /** Candidates that came before the description. @type {string[] | null} */
   #early = [];
+  /** The peer's description, as the browser is given it. */
+  #remoteSdp = '';
   #remoteCandidates = 0;
   /** Candidates with an mDNS name among them. */
   #remoteNames = 0;
@@ -164,7 +166,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
    */
   async fingerprints() {
     const local = fingerprintOf(this.#pc.localDescription?.sdp ?? '');
-    const remote = fingerprintOf(this.#pc.remoteDescription?.sdp ?? '');
+    const remote = fingerprintOf(this.#remoteSdp);
     const verified = (await verifiedFingerprint(this.#pc)) ?? remote;
     if (!verified.every((byte, index) => byte === remote[index]))
       throw problem('verification_failed');
@@ -311,6 +313,8 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
    */
   async #setRemote(type, sdp) {
     const cleaned = cleanDescription(sdp);
+    // On a busy machine the first message can come before the browser shows `remoteDescription`.
+    this.#remoteSdp = cleaned.sdp;
     try {
       await this.#pc.setRemoteDescription({ type, sdp: cleaned.sdp });
     } catch (error) {

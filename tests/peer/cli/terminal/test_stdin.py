@@ -53,6 +53,7 @@ async def test_bytes_that_are_no_text_do_not_end_the_input(pipe: tuple[int, int]
 
 
 async def test_waiting_can_be_cancelled_and_taken_up_again(pipe: tuple[int, int]) -> None:
+    threads = threading.active_count()
     reader = LineReader(pipe[0])
     waiting = asyncio.ensure_future(reader.readline())
     await asyncio.sleep(0)
@@ -61,7 +62,7 @@ async def test_waiting_can_be_cancelled_and_taken_up_again(pipe: tuple[int, int]
         await waiting
     os.write(pipe[1], b"later\n")
     assert await reader.readline() == "later"
-    assert threading.active_count() == 1
+    assert threading.active_count() == threads
 
 
 async def test_regular_file_is_read_although_it_cannot_be_watched(tmp_path: Path) -> None:
