@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -35,19 +34,11 @@ from .flushing import flush
 from .naming import take_name
 from .partial import ATTEMPTS, open_partial, partial_link
 from .problems import disk_error, may
+from .writing import OpenFile, set_mode_and_time, write
 
 __all__ = ["Destination", "NoRoom"]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WRITE_SIZE: Final = 1 << 14
-"""Bytes of one write. Linux allocates memory for the page cache in blocks as large as the write,
-and large free blocks have seldom been used before: where a hypervisor backs memory at its first
-use, one write of 1 MiB took three to five times as long as 64 of these."""
-_WRITE_OUT: Final = 16 << 20
-"""Bytes of a file after which write-out starts. Otherwise it starts at the end, and takes a second
-for each gigabyte and more."""
-
-
 _OPEN_AT_ONCE: Final = 300
 """Files and folders that `put` has open at a time. Two threads do so, and the usual limit is
 1024."""
@@ -58,40 +49,6 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errn
 
 class NoRoom(DiskError):
     """The disk has too little free space for the files."""
-
-
-class _OpenFile:
-    """A partial file."""
-
-    __slots__ = ("_dirty", "_end", "_start", "descriptor", "folder", "partial")
-
-    def __init__(self, folder: int, partial: str, descriptor: int) -> None:
-        self.folder = folder
-        """Descriptor of the folder it is in."""
-        self.partial = partial
-        """Its name there."""
-        self.descriptor = descriptor
-        self._dirty = 0
-        self._start, self._end = sys.maxsize, 0
-
-    def wrote(self, offset: int, length: int) -> None:
-        """Note a write; after `_WRITE_OUT` bytes, start write-out without waiting."""
-        self._dirty += length
-        self._start = min(self._start, offset)
-        self._end = max(self._end, offset + length)
-        if self._dirty < _WRITE_OUT:
-            return
-        if sys.platform == "linux":  # elsewhere the call has no such effect, or is missing
-            # New bytes only: those that are on the disk already would be dropped from memory.
-            start, length = self._start, self._end - self._start
-            with suppress(OSError):  # not supported by the file system, or by a sandbox
-                os.posix_fadvise(self.descriptor, start, length, os.POSIX_FADV_DONTNEED)
-        self._dirty = 0
-        self._start, self._end = sys.maxsize, 0
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-        os.close(self.folder)
 
 
 @dataclass(slots=True)
@@ -132,7 +89,7 @@ class Destination:
         self._overwrite = overwrite
         self._flush = flush
         self._lock = threading.Lock()
-        self._open: dict[int, _OpenFile] = {}
+        self._open: dict[int, OpenFile] = {}
         self._root_names: dict[str, str] = {}
         """Names at the destination, by the first part of a path."""
         self._folders: dict[tuple[str, ...], _Folder] = {}
@@ -180,7 +137,7 @@ class Destination:
         """
         try:
             opened = self._opened(file)
-            _write(opened.descriptor, data, offset)
+            write(opened.descriptor, data, offset)
             if self._flush:
                 opened.wrote(offset, len(data))
         except OSError as exc:
@@ -239,7 +196,7 @@ class Destination:
                     folder = folders[parts[:-1]] = self._walk(parts[:-1])
                 partial, descriptor = open_partial(folder, parts[-1], self._limit)
                 waiting.append((parts, partial, descriptor))
-                _write(descriptor, data, 0)
+                write(descriptor, data, 0)
                 self._set_mode_and_time(descriptor, self._manifest[file])
                 if len(waiting) + len(folders) >= _OPEN_AT_ONCE:
                     break
@@ -482,7 +439,7 @@ class Destination:
 
     # Files
 
-    def _opened(self, file: int) -> _OpenFile:
+    def _opened(self, file: int) -> OpenFile:
         with self._lock:
             opened = self._open.get(file)
             if opened is not None:
@@ -494,7 +451,7 @@ class Destination:
         except BaseException:
             os.close(folder)
             raise
-        mine = _OpenFile(folder, partial, descriptor)
+        mine = OpenFile(folder, partial, descriptor)
         with self._lock:
             opened = self._open.setdefault(file, mine)
         if opened is not mine:  # another thread opened it first
@@ -533,11 +490,11 @@ class Destination:
     def _set_mode_and_time(self, descriptor: int, entry: Entry) -> None:
         """Set the mode within the umask (never set-user-id or similar bits), and the time."""
         mode = 0o666 if entry.mode is None else entry.mode
-        _set(descriptor, mode & 0o777 & self._allowed, entry.mtime)
+        set_mode_and_time(descriptor, mode & 0o777 & self._allowed, entry.mtime)
 
     def _set_folder(self, descriptor: int, made: _Folder) -> None:
         mode = 0o777 if made.mode is None else made.mode
-        _set(descriptor, mode & 0o777 & self._allowed, made.mtime)
+        set_mode_and_time(descriptor, mode & 0o777 & self._allowed, made.mtime)
 
 
 def _open_root(folder: Path) -> int:
@@ -553,20 +510,3 @@ def _open_root(folder: Path) -> int:
         os.close(descriptor)
         raise disk_error(PermissionError(errno.EACCES, "Permission denied"), folder, writing=True)
     return descriptor
-
-
-def _set(descriptor: int, mode: int, mtime: int | None) -> None:
-    with suppress(PermissionError):  # file systems without modes
-        os.fchmod(descriptor, mode)
-    if mtime is not None:
-        time = mtime * 1_000_000
-        with suppress(OSError, OverflowError):  # the disk cannot hold this time
-            os.utime(descriptor, ns=(time, time))
-
-
-def _write(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view[:_WRITE_SIZE], offset)
-        view = view[written:]
-        offset += written

@@ -126,11 +126,6 @@ class IncomingTransfer(Transfer[Receiver]):
         return self._machine.notable.notes()
 
     @property
-    def kept(self) -> int:
-        """Bytes of memory that its list of files takes."""
-        return self.manifest.kept
-
-    @property
     def left_out(self) -> Notes[LeftOut]:
         """Entries that the sender left out, or that could not be put in place here."""
         if self._destination is None:

@@ -241,7 +241,7 @@ class Transfers:
     def _bound_undecided(self, transfer: int) -> None:
         """Decline an offer that makes the undecided lists too large together."""
         undecided = [other for other in self._incoming.values() if other.undecided]
-        if sum(other.kept for other in undecided) > MAX_UNDECIDED_BYTES:
+        if sum(other.manifest.kept for other in undecided) > MAX_UNDECIDED_BYTES:
             self._incoming[transfer]._decline_now("busy" if len(undecided) > 1 else "too_many")
 
     def _on_outgoing_end(self, transfer: int) -> None:

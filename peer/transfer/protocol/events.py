@@ -18,7 +18,7 @@ __all__ = [
     "Failed",
     "FileConfirmed",
     "FinishFile",
-    "Have",
+    "HeldSegments",
     "MakeDirectory",
     "MakeLink",
     "Offered",
@@ -31,7 +31,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Have:
+class HeldSegments:
     """Segments of one file that a receiver holds already, verified earlier."""
 
     ranges: tuple[tuple[int, int], ...]

@@ -30,7 +30,7 @@ from .events import (
     Declined,
     Event,
     FinishFile,
-    Have,
+    HeldSegments,
     MakeDirectory,
     MakeLink,
     Offered,
@@ -52,6 +52,7 @@ from .messages import (
     Done,
     FileDone,
     FilesDone,
+    Have,
     Message,
     Offer,
     OfferMore,
@@ -60,7 +61,6 @@ from .messages import (
     accept_messages,
     parse_message,
 )
-from .messages import Have as HaveMessage
 from .names import check_entry
 from .notes import NotableScan
 from .pieces import OpenFile, Segment
@@ -158,7 +158,9 @@ class Receiver(Machine[ReceiverState]):
 
     # Decide
 
-    def accept(self, window: int | None = None, have: Mapping[int, Have] | None = None) -> None:
+    def accept(
+        self, window: int | None = None, have: Mapping[int, HeldSegments] | None = None
+    ) -> None:
         """Accept the offer.
 
         Args:
@@ -337,14 +339,7 @@ class Receiver(Machine[ReceiverState]):
             case Cancel():
                 self._ended_by_peer(message)
             case (
-                HaveMessage()
-                | Accept()
-                | Decline()
-                | Ack()
-                | Retry()
-                | FileDone()
-                | FilesDone()
-                | Done()
+                Have() | Accept() | Decline() | Ack() | Retry() | FileDone() | FilesDone() | Done()
             ):
                 raise Violation("a message that only a receiver sends")
             case _:
@@ -390,7 +385,7 @@ class Receiver(Machine[ReceiverState]):
 
     # Segments
 
-    def _hold(self, file: int, held: Have) -> None:
+    def _hold(self, file: int, held: HeldSegments) -> None:
         """Count the segments in a journal as written."""
         segments = self.manifest.segments(file)
         progress = self._files[file] = OpenFile(segments)

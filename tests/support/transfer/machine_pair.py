@@ -18,7 +18,7 @@ from peer.transfer.protocol.events import (
     Failed,
     FileConfirmed,
     FinishFile,
-    Have,
+    HeldSegments,
     MakeDirectory,
     MakeLink,
     Offered,
@@ -59,7 +59,7 @@ class TransferPair:
         window: int = 4,
         duplicates: float = 0.0,
         damage: Callable[[bytes], bytes] | None = None,
-        have: Mapping[int, Have] | None = None,
+        have: Mapping[int, HeldSegments] | None = None,
         accept: bool = True,
         config: TransferConfig | None = None,
         versions: tuple[int, int] = (VERSION, VERSION),
@@ -185,7 +185,7 @@ class TransferPair:
             case _:
                 raise AssertionError(f"not a receiver's event: {event}")
 
-    def _held(self, file: int, held: Have) -> bytearray:
+    def _held(self, file: int, held: HeldSegments) -> bytearray:
         entry = self.receiver.manifest[file]
         data = self.contents[entry.path]
         kept = bytearray(len(data))

@@ -11,11 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.transfer.protocol.config import SEGMENT_SIZE, TransferConfig
-from peer.transfer.protocol.events import Accepted, Completed, Declined, Failed, Have, Offered
+from peer.transfer.protocol.events import (
+    Accepted,
+    Completed,
+    Declined,
+    Failed,
+    HeldSegments,
+    Offered,
+)
 from peer.transfer.protocol.frames import BlockType
 from peer.transfer.protocol.manifest import Entry, Manifest
-from peer.transfer.protocol.messages import Accept, Done, FileDone, parse_message
-from peer.transfer.protocol.messages import Have as HaveMessage
+from peer.transfer.protocol.messages import Accept, Done, FileDone, Have, parse_message
 from peer.transfer.protocol.receiver import Receiver, ReceiverState
 from peer.transfer.protocol.sender import Sender, SenderState
 from tests.support.transfer.machine_pair import TransferPair, content, files
@@ -262,8 +268,10 @@ def digests(data: bytes, first: int, last: int) -> bytes:
 def test_what_the_receiver_has_does_not_travel_again(seed: int) -> None:
     contents = {"a": content(5 * MIB + 7), "b": content(2 * MIB), "c": content(10)}
     have = {
-        0: Have(((1, 2), (5, 5)), digests(contents["a"], 1, 2) + digests(contents["a"], 5, 5)),
-        1: Have(((0, 1),), digests(contents["b"], 0, 1)),
+        0: HeldSegments(
+            ((1, 2), (5, 5)), digests(contents["a"], 1, 2) + digests(contents["a"], 5, 5)
+        ),
+        1: HeldSegments(((0, 1),), digests(contents["b"], 0, 1)),
     }
     pair = TransferPair(files(contents), contents, seed=seed, duplicates=0.1, have=have)
     pair.run()
@@ -279,7 +287,7 @@ def test_the_digest_of_a_resumed_file_covers_what_was_there() -> None:
     pair = TransferPair(
         files({"a": data}),
         {"a": data},
-        have={0: Have(((1, 1),), digests(data, 1, 1))},
+        have={0: HeldSegments(((1, 1),), digests(data, 1, 1))},
         versions=(2, 1),
     )
     pair.run()
@@ -295,10 +303,10 @@ def test_a_long_list_of_what_is_there_comes_in_pages() -> None:
     for text in sender.messages_to_send():
         receiver.receive_message(text)
     every_other = tuple((n, n) for n in range(0, 5000, 2))
-    receiver.accept(8, {0: Have(every_other, bytes(32 * len(every_other)))})
+    receiver.accept(8, {0: HeldSegments(every_other, bytes(32 * len(every_other)))})
     messages = receiver.messages_to_send()
     kinds = [type(parse_message(text)) for text in messages]
-    assert kinds == [HaveMessage, HaveMessage, Accept]
+    assert kinds == [Have, Have, Accept]
     for text in messages:
         sender.receive_message(text)
     assert sender.next_event() == Accepted(2500 * MIB)
@@ -313,7 +321,7 @@ def test_a_journal_that_does_not_fit_the_file_is_the_callers_error(
     for text in Sender(2, files({"a": content(2 * MIB)})).messages_to_send():
         receiver.receive_message(text)
     with pytest.raises(ValueError, match="held"):
-        receiver.accept(8, {0: Have(ranges, bytes(32 * 4))})
+        receiver.accept(8, {0: HeldSegments(ranges, bytes(32 * 4))})
 
 
 @settings(max_examples=25, deadline=None)

@@ -162,14 +162,14 @@ def test_a_pack_that_was_seen_before_does_no_harm() -> None:
 
 
 def test_a_pack_of_a_file_that_is_held_does_no_harm() -> None:
-    from peer.transfer.protocol.events import Have
+    from peer.transfer.protocol.events import HeldSegments
 
     receiver = Receiver(2)
     for text in offer_pages(2, Manifest(small(2))):
         receiver.receive_message(text)
     receiver.next_event()
     digest = hashlib.sha256(b"hello").digest()
-    receiver.accept(have={0: Have(((0, 0),), digest)})
+    receiver.accept(have={0: HeldSegments(((0, 0),), digest)})
     receiver.receive_block(pack(packed(0)))
     assert [type(event).__name__ for event in events(receiver)] == ["FinishFile"]
 
