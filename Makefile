@@ -37,6 +37,7 @@ SIMULATIONS := tests/peer/sctp/test_latency.py tests/peer/sctp/congestion/test_p
     tests/peer/sctp/congestion/test_fairness.py
 
 COVERAGE := $(BIN)/python -m coverage
+COVERED  := -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 FLOORS   := $(BIN)/python -m tests.support.repository.floor_coverage
 
 .DEFAULT_GOAL := help
@@ -96,13 +97,13 @@ test-versions: ## the tests without browsers and networks on every other Python 
 
 coverage: $(VENV)/.tests-installed $(FROM_NPM) ## lines and branches that all tests run, floor by floor (.coverage/html too)
 	@rm -rf .coverage && mkdir -p .coverage
-	$(COVERAGE) run -m pytest $(PYTEST_ARGS)
+	$(COVERAGE) run $(COVERED)
 	@$(COVERAGE) combine -q && $(COVERAGE) html -q
 	@$(FLOORS) .coverage/data
 
 coverage-machines: $(VENV)/.tests-installed ## the same of words and machines, by their own tests alone
 	@rm -rf .coverage && mkdir -p .coverage
-	$(COVERAGE) run -m pytest -q $(PYTEST_ARGS) $(MACHINES)
+	$(COVERAGE) run $(COVERED) -q $(MACHINES)
 	@$(COVERAGE) combine -q
 	@$(FLOORS) .coverage/data 1
 
