@@ -110,6 +110,7 @@ test('a fault that a message brings about ends its link, and no other', async ()
   const [first, second] = members[0].links;
   const error = console.error;
   /** @type {Error[]} */
+  /** @type {string[]} */
   const reported = [];
   console.error = (thrown) => reported.push(thrown);
   // As a fault in a machine would show: where its answer is sent.
@@ -228,6 +229,7 @@ test('a server that reads nothing is given up', async () => {
 
 /** A set-up in a room without a password, of the side that came later or of the one that offers. */
 function setupOf({ local = '00000002', remote = '00000001', send = () => {} } = {}) {
+  /** @type {string[]} */
   const failed = [];
   const setup = new LinkSetup({
     ...{ local, remote, room: 'open', password: null, attempt: null, send },
@@ -257,6 +259,7 @@ test('signals without end do not put off the time by which there must be a descr
 
 test('a fault in what the machine wants done ends the set-up', async () => {
   const error = console.error;
+  /** @type {string[]} */
   const reported = [];
   console.error = (thrown) => reported.push(thrown.message);
   let sent = 0;
