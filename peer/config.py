@@ -95,7 +95,7 @@ class Timeouts:
     join: float = 10.0
     pake: float = 15.0
     description: float = 15.0
-    path: float = 12.0
+    path: float = 15.0
     hello: float = 10.0
     close: float = 5.0
 

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from peer.config import LinkConfig
-from peer.text import fit_name
+from peer.text import exceeds, fit_name
 
 __all__ = [
     "VERSION",
@@ -39,7 +39,9 @@ __all__ = [
 
 VERSION: Final = 1
 MAX_MESSAGE: Final = 64 * 1024
-"""Characters of the longest message that is read; transfers keep to 48 KiB."""
+"""Bytes of the longest message that is read; transfers keep to 48 KiB."""
+LOST_AFTER_DOUBT: Final = 6.0
+"""Seconds of silence after which the other side counts as gone, if somebody says that it left."""
 LATE: Final = 2.0
 """Seconds a timer may be late before it is clear that we slept, not the other side."""
 
@@ -81,7 +83,9 @@ class ChannelUnread:
 
 @dataclass(frozen=True, slots=True)
 class PeerSilent:
-    """Nothing has been heard of the other side for too long."""
+    """Nothing has been heard of the other side for `after` seconds, which is too long."""
+
+    after: float
 
 
 ControlEvent = HelloReceived | ByeReceived | ChannelUnread | OtherMessage | PeerSilent
@@ -106,7 +110,7 @@ class _Pong(msgspec.Struct, tag_field="t", tag="pong"):
 
 
 class _Bye(msgspec.Struct, tag_field="t", tag="bye", omit_defaults=True):
-    code: str = "bye"
+    code: str = ""
     message: str = ""
 
 
@@ -131,6 +135,7 @@ class Control:
         self._config = config
         self._heard = now
         self._next_ping = now + config.ping_interval
+        self._patience = config.lost_after
         self._pings = 0
         self._ping_sent: float | None = None
         self._greeted = False
@@ -150,7 +155,7 @@ class Control:
         if not self._over:
             self._over = True
             self._pong = None
-            self._send(_Bye(code, message))
+            self._send(_Bye("" if code == "bye" else code, message))
 
     def unread(self, channel: int) -> None:
         """Tell that our program did not read a channel, which we are closing."""
@@ -160,12 +165,21 @@ class Control:
     def heard(self, now: float) -> None:
         """Something has arrived from the other side, on whatever channel."""
         self._heard = now
+        self._patience = self._config.lost_after
         self._next_ping = now + self._config.ping_interval
+
+    def doubt(self, now: float) -> None:
+        """Ask at once whether the other side is there: somebody says that it left."""
+        if self._over or self._patience < self._config.lost_after:
+            return
+        self._patience = min(LOST_AFTER_DOUBT, self._config.lost_after)
+        self._heard = now
+        self._ping(now)
 
     def receive_message(self, text: str | bytes, now: float) -> None:
         """Take a message of the channel; nothing is raised, nonsense is ignored."""
         self.heard(now)
-        if self._over or not isinstance(text, str) or len(text) > MAX_MESSAGE:
+        if self._over or not isinstance(text, str) or exceeds(text, MAX_MESSAGE):
             return
         try:
             if _type_of(text).t not in _OURS:
@@ -190,13 +204,13 @@ class Control:
                 self._events.append(ChannelUnread(message.channel))
             case _Bye():
                 self._over = True
-                self._events.append(ByeReceived(message.code[:64], message.message[:1000]))
+                self._events.append(ByeReceived(message.code[:64] or "bye", message.message[:1000]))
 
     def get_timer(self) -> float | None:
         """When to call `handle_timer`; None: not at all."""
         if self._over:
             return None
-        return min(self._next_ping, self._heard + self._config.lost_after)
+        return min(self._next_ping, self._heard + self._patience)
 
     def handle_timer(self, now: float) -> None:
         """The time that `get_timer` said has come."""
@@ -205,16 +219,12 @@ class Control:
             return
         if now - due > LATE:
             # We did not run for a while: what the other side sent meanwhile may wait to be read.
-            patience = self._config.lost_after - self._config.ping_interval
-            self._heard = max(self._heard, now - patience)
-        elif now >= self._heard + self._config.lost_after:
+            self._heard = max(self._heard, now - self._patience + self._config.ping_interval)
+        elif now >= self._heard + self._patience:
             self._over = True
-            self._events.append(PeerSilent())
+            self._events.append(PeerSilent(self._patience))
             return
-        self._pings += 1
-        self._ping_sent = now
-        self._next_ping = now + self._config.ping_interval
-        self._send(_Ping(self._pings))
+        self._ping(now)
 
     def messages_to_send(self, *, replies: bool = True) -> list[str]:
         """What to send now, in order; each is handed out once.
@@ -233,6 +243,12 @@ class Control:
     def next_event(self) -> ControlEvent | None:
         """What has happened; None: nothing more."""
         return self._events.popleft() if self._events else None
+
+    def _ping(self, now: float) -> None:
+        self._pings += 1
+        self._ping_sent = now
+        self._next_ping = now + self._config.ping_interval
+        self._send(_Ping(self._pings))
 
     def _send(self, message: msgspec.Struct) -> None:
         self._outbox.append(_encode(message).decode())

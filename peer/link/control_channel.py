@@ -52,6 +52,11 @@ class ControlChannel:
         """Note a sign of life of the other side, on whatever channel."""
         self._machine.heard(self._loop.time())
 
+    def doubt(self) -> None:
+        """Ask the other side whether it is there: the server says that it left."""
+        self._machine.doubt(self._loop.time())
+        self._pump()
+
     async def greet(self, name: str, agent: str, reveal: str | None) -> HelloReceived:
         """Say hello, and wait for the hello of the other side.
 

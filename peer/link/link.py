@@ -259,6 +259,10 @@ class Link:
         before, self._state = self._state, TRANSITIONS[self._state][event]
         return self._state is not before
 
+    def _doubt(self) -> None:
+        """The server says that the other side left its room: ask the other side."""
+        self._connection.control.doubt()
+
     def _start_closing(self, code: str = "", message: str = "") -> None:
         self._closing = asyncio.create_task(self._close(code, message), name="close link")
 
@@ -339,10 +343,10 @@ class Link:
                     channel.closed_as_unread()
             case ByeReceived(code, message):
                 self._end(error_of_goodbye(code, message))
-            case PeerSilent():
+            case PeerSilent(after):
                 self._end(
                     LinkLost(
                         "The link broke off: the other side has not answered for "
-                        f"{self._config.lost_after:g} seconds."
+                        f"{after:g} seconds."
                     )
                 )

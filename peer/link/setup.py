@@ -145,7 +145,14 @@ class LinkSetup:
         return True
 
     def peer_left(self) -> None:
-        """The other side has left the room."""
+        """The other side has left the room: a link that is there asks it."""
+        if self._link is not None:
+            self._link._doubt()
+        else:
+            self.server_lost()
+
+    def server_lost(self) -> None:
+        """No signal will come any more; a link that is there goes on."""
         with self._contained():
             self._negotiation.peer_left()
             self._carry_out()

@@ -245,7 +245,7 @@ class Room:
         logger.info("the server is gone: %s", error)
         self._listening = False
         for setup in list(self._setups.values()):
-            setup.peer_left()
+            setup.server_lost()
             if self._is_code_room and isinstance(setup.failure, Guessed):
                 error = setup.failure  # the guess may have been the server's
         self._queue.end(error)

@@ -2,8 +2,8 @@
 
 JSON text on the channel `chat` (ordered, protocol `peerline.chat.1`), `t` the type:
 
-* `message {t, id, text, at}`: `id` counts up from 1 on each side, `text` is 1 byte to 64 KiB of
-  UTF-8, `at` is the sender's unix time in milliseconds.
+* `message {t, id, text, at?}`: `id` counts up from 1 on each side, `text` is 1 byte to 64 KiB of
+  UTF-8, `at` is the sender's unix time in milliseconds; one that is no moment is left out.
 * `delivered {t, id}`: the message with this id has reached the other side's program.
 
 A `delivered` waits while the channel has no room for it, with others: no more messages may be
@@ -19,10 +19,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
+
+from peer.text import exceeds
 
 __all__ = [
     "MAX_TEXT",
@@ -49,6 +51,8 @@ MAX_CONFIRMATIONS: Final = 4 * MAX_UNDELIVERED
 """Confirmations of ours that may wait for room on the channel, one for each message."""
 
 MAX_INTEGER: Final = (1 << 53) - 1
+MAX_TIME: Final = 8_640_000_000_000_000
+"""The last moment that JavaScript's calendar has, Unix time in milliseconds."""
 
 Id = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 
@@ -60,8 +64,8 @@ class ChatMessage:
     id: int
     text: str
     """As it came: pass it through `peer.text.fit_text` before a terminal sees it."""
-    at: int
-    """The other side's unix time, milliseconds."""
+    at: int | None
+    """The other side's unix time, milliseconds; None if it does not tell one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ ChatEvent = ChatMessage | Delivered | Flooded
 class _Message(Struct, frozen=True, tag_field="t", tag="message"):
     id: Id
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
-    at: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+    at: Any = None
 
 
 class _Delivered(Struct, frozen=True, tag_field="t", tag="delivered"):
@@ -167,7 +171,7 @@ class Chat:
                 self._confirmations[message.id] = None
                 if message.id > self._last_received:
                     self._last_received = message.id
-                    self._events.append(ChatMessage(message.id, message.text, message.at))
+                    self._events.append(ChatMessage(message.id, message.text, _moment(message.at)))
             case _Delivered():
                 if self._undelivered.pop(message.id, None) is not None:
                     self._events.append(Delivered(message.id))
@@ -197,14 +201,21 @@ class Chat:
 def _parse(text: str | bytes) -> _Message | _Delivered | None:
     """Read one message; None when it is not ours or malformed."""
     try:
-        if len(text) > MAX_FRAME:
-            raise msgspec.DecodeError("too long")
+        if not isinstance(text, str) or exceeds(text, MAX_FRAME):
+            raise msgspec.DecodeError("not a text, or too long")
         if _TYPE.decode(text).t not in _TYPES:
             return None
         message = _DECODER.decode(text)
-        if isinstance(message, _Message) and len(message.text.encode()) > MAX_TEXT:
+        if isinstance(message, _Message) and exceeds(message.text, MAX_TEXT):
             raise msgspec.DecodeError("too long")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         logger.debug("dropped a malformed chat message: %s", exc)
         return None
     return message
+
+
+def _moment(at: object) -> int | None:
+    """The time of a message; None if it is no moment: a clock may say anything."""
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= MAX_TIME:
+        return None
+    return int(at) if at == int(at) else None

@@ -91,7 +91,7 @@ def test_the_other_side_is_lost_after_long_silence() -> None:
         assert machine.next_event() is None
     assert machine.get_timer() == 15.0
     machine.handle_timer(15.0)
-    assert machine.next_event() == PeerSilent()
+    assert machine.next_event() == PeerSilent(15.0)
     assert machine.get_timer() is None
 
 
@@ -101,7 +101,7 @@ def test_a_machine_that_slept_asks_before_it_gives_up() -> None:
     assert machine.next_event() is None
     assert sent(machine) == [{"t": "ping", "n": 1}]
     machine.handle_timer(3605.0)
-    assert machine.next_event() == PeerSilent()
+    assert machine.next_event() == PeerSilent(15.0)
 
 
 def test_an_answer_after_the_sleep_keeps_the_link() -> None:

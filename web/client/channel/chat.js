@@ -1,26 +1,30 @@
 // @ts-check
-// The messages of the `chat` channel: lines of text, and their acknowledgements. A machine.
-//
-// `message {t, id, text, at}`: `id` counts up from 1 on each side, `text` is 1 byte to 64 KiB of
-// UTF-8, `at` is the sender's unix time in ms. `delivered {t, id}`: it has reached the other side.
-// A message whose id is not above the last one's is a repetition: confirmed again, shown once.
+// The chat of a link as a machine: the same as `peer/channel/chat/protocol.py`, where the messages are
+// written down; tests/vectors/transcripts/chat.json holds both to it.
 
 import { BadMessage, parseObject } from '../server/messages.js';
+import { exceeds } from '../text.js';
 
 /** Most bytes of UTF-8 of a text. */
 export const MAX_TEXT = 64 * 1024;
-/** Most UTF-16 units of a message that is parsed: the longest text with every byte escaped. */
-const MAX_MESSAGE = 6 * MAX_TEXT + 256;
-/** Most bytes of a message that is sent: every browser accepts this size. */
-const MAX_SENT = 200 * 1024;
-/** Most lines that may be unacknowledged. */
-const MAX_UNDELIVERED = 256;
+/** Most bytes of a message that is parsed: such a text with every byte escaped. */
+export const MAX_MESSAGE = 6 * MAX_TEXT + 256;
+/** Messages that may wait for their `delivered`. */
+export const MAX_UNDELIVERED = 256;
+/** Confirmations of ours that may wait for room on the channel, one for each message. */
+export const MAX_CONFIRMATIONS = 4 * MAX_UNDELIVERED;
+/** The last moment a calendar has, unix time in ms. */
+export const MAX_TIME = 8_640_000_000_000_000;
 
 /**
- * @typedef {{type: 'message', id: number, text: string, at: Date} | {type: 'delivered', id: number}} ChatEvent
+ * @typedef {{type: 'message', id: number, text: string, at: number | null}} ChatMessage `at`: the other
+ *   side's unix time in ms, if it tells one
+ * @typedef {{type: 'delivered', id: number}} Delivered what we wrote has reached the other side
+ * @typedef {{type: 'flooded'}} Flooded the other side does not take the confirmations of its messages
+ * @typedef {ChatMessage | Delivered | Flooded} ChatEvent
  */
 
-/** One side of a conversation, without channel or clock. */
+/** Both directions of one link's chat. */
 export class Chat {
   #lastSent = 0;
   #lastReceived = 0;
@@ -28,31 +32,32 @@ export class Chat {
   #undelivered = new Set();
   /** @type {string[]} */
   #messages = [];
+  /** @type {Set<number>} */
+  #confirmations = new Set();
   /** @type {ChatEvent[]} */
   #events = [];
-  #encoder = new TextEncoder();
 
-  /** Whether the limit of unacknowledged lines is reached. */
+  /** Whether no more can be sent until the other side has confirmed some of it. */
   get isFull() {
     return this.#undelivered.size >= MAX_UNDELIVERED;
   }
 
   /**
-   * Queues a line of text.
+   * Writes something to the other side.
    *
-   * @param {string} text
+   * @param {string} text 1 byte to 64 KiB of UTF-8
    * @param {number} at unix time in ms
-   * @returns {number} its id
-   * @throws {RangeError} it is empty, or too long for one message
+   * @param {{limit?: number}} [channel] bytes of the largest message on the channel; escapes may need
+   *   more than the text
+   * @returns {number} the message's id, which comes back in `delivered`
+   * @throws {RangeError} it is empty, too long or not Unicode, or too many wait to be confirmed
    */
-  say(text, at) {
+  send(text, at, { limit = Infinity } = {}) {
     const id = this.#lastSent + 1;
-    const said = text.toWellFormed();
-    const size = this.#encoder.encode(said).length;
-    const message = JSON.stringify({ t: 'message', id, text: said, at: Math.floor(at) });
-    if (size === 0 || size > MAX_TEXT || this.#encoder.encode(message).length > MAX_SENT) {
-      throw new RangeError(`a text of ${size} bytes`);
-    }
+    if (text === '' || !text.isWellFormed() || exceeds(text, MAX_TEXT) || this.isFull)
+      throw new RangeError(`a text of ${text.length} characters`);
+    const message = JSON.stringify({ t: 'message', id, text, at });
+    if (exceeds(message, limit)) throw new RangeError(`a message of ${message.length} characters`);
     this.#lastSent = id;
     this.#undelivered.add(id);
     this.#messages.push(message);
@@ -60,11 +65,11 @@ export class Chat {
   }
 
   /**
-   * Receives a message of the channel; one that is not of this version is ignored.
+   * Takes what arrived on the channel; what is no message of this version is ignored.
    *
    * @param {unknown} data
    */
-  receive(data) {
+  receiveMessage(data) {
     let message;
     try {
       if (typeof data !== 'string') return;
@@ -77,29 +82,52 @@ export class Chat {
     if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return;
     if (t === 'delivered') {
       if (this.#undelivered.delete(id)) this.#events.push({ type: 'delivered', id });
-    } else if (
-      t === 'message' &&
-      typeof text === 'string' &&
-      text !== '' &&
-      text.length <= MAX_TEXT
-    ) {
-      this.#messages.push(JSON.stringify({ t: 'delivered', id }));
-      if (id <= this.#lastReceived) return;
-      this.#lastReceived = id;
-      const sent = new Date(typeof at === 'number' ? at : Number.NaN);
-      // The peer's clock may be wrong: a time that `Date` cannot hold becomes now.
-      const when = Number.isNaN(sent.getTime()) ? new Date() : sent;
-      this.#events.push({ type: 'message', id, text, at: when });
+    } else if (t === 'message' && typeof text === 'string' && text !== '' && !exceeds(text, MAX_TEXT)) {
+      this.#receiveText(id, text, isTime(at) ? at : null);
     }
   }
 
-  /** Messages to send, in order; each is returned once. @returns {string[]} */
-  messagesToSend() {
-    return this.#messages.splice(0);
+  /**
+   * What has to go out on the channel, in order; each is returned once.
+   *
+   * @param {{confirmations?: boolean}} [room] whether there is room for those; without it they wait
+   */
+  messagesToSend({ confirmations = true } = {}) {
+    const messages = this.#messages.splice(0);
+    if (!confirmations) return messages;
+    for (const id of this.#confirmations) messages.push(JSON.stringify({ t: 'delivered', id }));
+    this.#confirmations.clear();
+    return messages;
   }
 
-  /** @returns {ChatEvent | null} */
+  /** The oldest event; null when there is none now. */
   nextEvent() {
     return this.#events.shift() ?? null;
   }
+
+  /**
+   * @param {number} id
+   * @param {string} text
+   * @param {number | null} at
+   */
+  #receiveText(id, text, at) {
+    if (this.#confirmations.size >= MAX_CONFIRMATIONS) {
+      this.#events.push({ type: 'flooded' });
+      return;
+    }
+    this.#confirmations.add(id);
+    if (id <= this.#lastReceived) return;
+    this.#lastReceived = id;
+    this.#events.push({ type: 'message', id, text, at });
+  }
+}
+
+/**
+ * Whether it is a moment; the other side's clock may say anything.
+ *
+ * @param {unknown} at
+ * @returns {at is number}
+ */
+function isTime(at) {
+  return typeof at === 'number' && Number.isInteger(at) && at >= 0 && at <= MAX_TIME;
 }

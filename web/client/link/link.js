@@ -2,14 +2,11 @@
 // A link: the authenticated connection to one other side, with its chat and its transfers.
 
 import { Chat } from '../channel/chat.js';
-import { Keepalive } from './keepalive.js';
-import { BadMessage, parseObject } from '../server/messages.js';
-import { fitName } from '../text.js';
+import { Control } from './control.js';
 import { LinkSetup } from './setup.js';
 import { Problem, asProblem, problem } from '../problems.js';
 import { MAX_FRAME } from '../transfer/protocol/frames.js';
 import { Manifest, manifestFrom } from '../transfer/disk/manifest.js';
-import { MAX_CONTROL_MESSAGE } from '../transfer/protocol/messages.js';
 import { Transfers } from '../transfer/engine/transfers.js';
 import { VERSION } from '../version.js';
 
@@ -19,6 +16,8 @@ import { VERSION } from '../version.js';
 /** @typedef {import('../rtc/connection.js').Place} Place */
 /** @typedef {import('../rtc/connection.js').RtcConnection} RtcConnection */
 /** @typedef {import('../rtc/connection.js').RtcEvents} RtcEvents */
+/** @typedef {import('./control.js').ControlEvent} ControlEvent */
+/** @typedef {import('./control.js').HelloReceived} HelloReceived */
 /** @typedef {import('../transfer/engine/base.js').Transfer} Transfer */
 /** @typedef {import('../transfer/engine/base.js').TransferEvents} TransferEvents */
 /**
@@ -53,8 +52,8 @@ const MAX_EARLY = 1024;
 const MAX_EARLY_SIZE = 4 * 1024 * 1024;
 /** Bytes of our chat that may wait to be sent before no more is taken. */
 const MAX_WAITING_CHAT = 256 * 1024;
-/** Answers to pings are left out while more bytes than that wait: they say nothing new. */
-const MAX_WAITING_PONGS = 64 * 1024;
+/** Bytes of the longest chat message that is sent: every browser takes so much at once. */
+const MAX_CHAT_MESSAGE = 200 * 1024;
 
 /** One link. Its events are `LinkEvents`, all of them `CustomEvent`s. */
 export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ (EventTarget) {
@@ -72,13 +71,16 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   /** What came before this side was ready for it. @type {(() => void)[]} */
   #early = [];
   #earlySize = 0;
-  /** The other side's. @type {Record<string, unknown> | null} */
+  /** The other side's, until this side is open, too. @type {HelloReceived | null} */
   #hello = null;
   /** @type {readonly string[] | null} */
   #sas = null;
   #chat = new Chat();
   #transfers;
-  #keepalive;
+  /** Of the connection. */
+  #control = new Control(now());
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #controlTimer;
   /** @type {NetworkPath | null} */
   #path = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -105,10 +107,6 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     super();
     this.#peer = { id: remote.peer, name: remote.name, agent: '' };
     this.#ownName = name;
-    this.#keepalive = new Keepalive({
-      ping: (n) => void this.#sendControl({ t: 'ping', n }),
-      onLost: () => this.#lose(),
-    });
     this.#setup = new LinkSetup({
       local,
       remote: remote.peer,
@@ -176,7 +174,8 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
       throw problem('not_delivered');
     let id;
     try {
-      id = this.#chat.say(text, Date.now());
+      const limit = Math.min(MAX_CHAT_MESSAGE, this.#liveConnection().maxMessageSize);
+      id = this.#chat.send(text.toWellFormed(), Date.now(), { limit });
     } catch {
       throw problem('message_too_long');
     }
@@ -224,13 +223,18 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
 
   /** The other side has left the room. Called by `Room`. */
   peerLeft() {
-    if (this.#state === 'connected') this.#keepalive.doubt();
-    else this.#setup.peerLeft();
+    if (this.#state === 'connected') {
+      this.#control.doubt(now());
+      this.#pump();
+    } else {
+      this.#setup.peerLeft();
+    }
   }
 
   /** @param {RtcConnection} connection */
   #adopt(connection) {
     this.#connection = connection;
+    this.#control = new Control(now());
     this.#isOpen = false;
     this.#early = [];
     this.#earlySize = 0;
@@ -249,20 +253,18 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     on('control', (data) => this.#receiveControl(data));
     on('chat', (data) => this.#whenConnected(data, () => this.#receiveChat(data)));
     on('blocks', (data) => this.#whenConnected(data, () => this.#transfers.receiveBlock(data)));
+    on('room', (name) => {
+      if (name === 'control') this.#pump();
+      else if (name === 'chat') this.#flushChat();
+    });
     on('failed', () => this.#lose());
     on('closed', () => this.#lose());
   }
 
   #opened() {
-    const { reveal } = this.#setup;
     this.#isOpen = true;
-    this.#sendControl({
-      t: 'hello',
-      version: 1,
-      name: this.#ownName,
-      agent: AGENT,
-      ...(reveal ? { reveal } : {}),
-    });
+    this.#control.hello(this.#ownName, AGENT, this.#setup.reveal);
+    this.#pump();
     const hello = this.#hello;
     if (hello !== null) this.#guard(() => this.#receiveHello(hello));
   }
@@ -293,7 +295,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
    * @param {() => void} step
    */
   #whenConnected(data, step) {
-    this.#keepalive.heard();
+    this.#control.heard(now());
     if (this.#state === 'connected') {
       step();
       return;
@@ -306,46 +308,61 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
 
   /** @param {unknown} data */
   #receiveControl(data) {
-    this.#keepalive.heard();
-    let message;
-    try {
-      if (typeof data !== 'string') return;
-      message = parseObject(data, MAX_CONTROL_MESSAGE);
-    } catch (error) {
-      if (error instanceof BadMessage) return;
-      throw error;
+    this.#control.receiveMessage(data, now());
+    this.#pump();
+  }
+
+  /** Sends what the control channel has to say, handles what has happened, and sets the timer. */
+  #pump() {
+    const connection = this.#connection;
+    if (connection === null || this.#isOver) return;
+    const control = this.#control;
+    for (const message of control.messagesToSend({ replies: connection.hasRoom('control') })) {
+      if (connection.send('control', message)) continue;
+      this.#lose();
+      return;
     }
-    switch (message.t) {
+    for (let event = control.nextEvent(); event !== null; event = control.nextEvent())
+      this.#handle(event);
+    clearTimeout(this.#controlTimer);
+    const { deadline } = control;
+    if (deadline === null || this.#state !== 'connected') return;
+    this.#controlTimer = setTimeout(
+      () => {
+        control.handleTimer(now());
+        this.#pump();
+      },
+      (deadline - now()) * 1000,
+    );
+  }
+
+  /** @param {ControlEvent} event */
+  #handle(event) {
+    switch (event.type) {
       case 'hello':
-        if (this.#hello !== null) break; // one is enough
-        this.#hello = message;
-        if (this.#isOpen) this.#guard(() => this.#receiveHello(message));
+        this.#hello = event;
+        if (this.#isOpen) this.#guard(() => this.#receiveHello(event));
         break;
-      case 'ping':
-        if (typeof message.n === 'number' && this.#waitingControl <= MAX_WAITING_PONGS)
-          this.#sendControl({ t: 'pong', n: message.n });
-        break;
-      case 'pong':
-        break; // that it came is all there is to it
       case 'bye':
-        this.#end(problem(message.code === 'verification_failed' ? 'verification_failed' : 'bye'));
+        this.#end(problem(event.code === 'verification_failed' ? 'verification_failed' : 'bye'));
         break;
-      default:
-        this.#whenConnected(data, () => void this.#transfers.receiveControl(message));
+      case 'silent':
+        this.#lose();
+        break;
+      case 'other':
+        this.#whenConnected(event.text, () => void this.#transfers.receiveControl(event.message));
+        break;
+      case 'unread': // of a program's channel, which this side does not open
     }
   }
 
-  /** @param {Record<string, unknown>} hello */
-  async #receiveHello({ version, name, agent, reveal }) {
+  /** @param {HelloReceived} hello */
+  async #receiveHello({ name, agent, reveal }) {
     if (this.#state !== 'connecting') return;
     const connection = this.#connection;
-    if (typeof version !== 'number' || version < 1) {
-      await this.#giveUp(problem('protocol'));
-      return;
-    }
     let sas;
     try {
-      sas = await this.#setup.verify(typeof reveal === 'string' ? reveal : null);
+      sas = await this.#setup.verify(reveal);
     } catch (error) {
       // A connection that is over, or of which there is another by now, proves and disproves nothing.
       if (!this.#isCurrent(connection)) return;
@@ -353,11 +370,11 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     }
     if (!this.#isCurrent(connection) || !this.#setup.established()) return;
     this.#sas = sas;
-    this.#peer.name = fitName(name) || this.#peer.name;
-    this.#peer.agent = fitName(agent);
-    this.#keepalive.start();
+    this.#peer.name = name || this.#peer.name;
+    this.#peer.agent = agent;
     this.#pathTimer = setInterval(() => void this.#lookAtPath(), PATH_INTERVAL);
     this.#enter('connected');
+    this.#pump();
     void this.#lookAtPath();
     for (const step of this.#early.splice(0)) if (!this.#isOver) this.#guard(step);
   }
@@ -370,21 +387,24 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   /** @param {unknown} data */
   #receiveChat(data) {
     if (this.#state !== 'connected') return;
-    this.#chat.receive(data);
+    this.#chat.receiveMessage(data);
     this.#flushChat();
   }
 
   #flushChat() {
-    for (const message of this.#chat.messagesToSend()) {
-      if (!this.#liveConnection().send('chat', message)) {
-        this.#lose();
-        return;
-      }
+    const connection = this.#connection;
+    if (connection === null || this.#isOver) return;
+    const confirmations = connection.hasRoom('chat');
+    for (const message of this.#chat.messagesToSend({ confirmations })) {
+      if (connection.send('chat', message)) continue;
+      this.#lose();
+      return;
     }
     for (let event = this.#chat.nextEvent(); event !== null; event = this.#chat.nextEvent()) {
+      if (event.type === 'flooded') throw problem('protocol');
       if (event.type === 'message') {
         const { id, text, at } = event;
-        this.#emit('chat', { id, text, at });
+        this.#emit('chat', { id, text, at: at === null ? new Date() : new Date(at) });
       } else {
         this.#emit('delivered', { id: event.id });
       }
@@ -419,18 +439,15 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     return this.#state === 'closed';
   }
 
-  get #waitingControl() {
-    return this.#connection?.waiting('control') ?? 0;
-  }
-
   #liveConnection() {
     if (this.#connection === null || this.#state === 'closed') throw problem('lost');
     return this.#connection;
   }
 
   #sayBye() {
-    if (this.#state === 'connected')
-      this.#connection?.send('control', JSON.stringify({ t: 'bye', code: 'closed' }));
+    if (this.#state !== 'connected') return;
+    this.#control.bye();
+    this.#pump();
   }
 
   /**
@@ -441,7 +458,8 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   async #giveUp(reason) {
     if (this.#state === 'closed' || this.#fate !== null) return;
     this.#fate = reason;
-    this.#connection?.send('control', JSON.stringify({ t: 'bye', code: reason.code }));
+    this.#control.bye(reason.code);
+    this.#pump();
     await this.#connection?.drain();
     await this.#setup.giveUp(reason);
     this.#end(reason);
@@ -459,7 +477,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     if (this.#state === 'closed') return;
     globalThis.removeEventListener?.('pagehide', this.#onPageHide);
     clearInterval(this.#pathTimer);
-    this.#keepalive.stop();
+    clearTimeout(this.#controlTimer);
     this.#setup.stop();
     this.#enter('closed');
     this.#transfers.broken();
@@ -484,4 +502,9 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
 function sizeOf(data) {
   if (typeof data === 'string') return data.length;
   return data instanceof ArrayBuffer ? data.byteLength : 0;
+}
+
+/** Seconds, monotonic. */
+function now() {
+  return performance.now() / 1000;
 }

@@ -49,8 +49,8 @@ const CHANNELS = Object.freeze(
  * wait behind the rest of `control`.
  */
 const HIGH_WATER = Object.freeze({ control: 256 * 1024, blocks: 4 * 1024 * 1024 });
-/** Buffered bytes at which `sendPaced` goes on. */
-const LOW_WATER = Object.freeze({ control: 64 * 1024, blocks: 1024 * 1024 });
+/** Buffered bytes at which `sendPaced` goes on, and up to which a channel has room for answers. */
+const LOW_WATER = Object.freeze({ control: 64 * 1024, chat: 64 * 1024, blocks: 1024 * 1024 });
 /** Most bytes of messages that may wait: a peer with more of them does not read. */
 const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 });
 /** Most candidates of the peer, before and after its description. */
@@ -63,6 +63,7 @@ const MAX_REMOTE_CANDIDATES = 128;
  * @property {unknown} control what a message on this channel held
  * @property {unknown} chat the same
  * @property {unknown} blocks the same
+ * @property {ChannelName} room a channel has room for answers again
  * @property {null} failed no path was found, or the path was lost
  * @property {null} closed the other side closed it
  */
@@ -104,9 +105,12 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     this.#channels = /** @type {Record<ChannelName, RTCDataChannel>} */ (
       Object.fromEntries(CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]))
     );
-    for (const name of /** @type {const} */ (['control', 'blocks'])) {
+    for (const [name] of CHANNELS) {
       this.#channels[name].bufferedAmountLowThreshold = LOW_WATER[name];
-      this.#channels[name].addEventListener('bufferedamountlow', () => this.#wake());
+      this.#channels[name].addEventListener('bufferedamountlow', () => {
+        this.#emit('room', name);
+        this.#wake();
+      });
     }
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
   }
@@ -250,6 +254,15 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
    */
   waiting(name) {
     return this.#channels[name].bufferedAmount;
+  }
+
+  /**
+   * Whether a channel has room for answers: a side that asks and does not read gets no more of them.
+   *
+   * @param {ChannelName} name
+   */
+  hasRoom(name) {
+    return this.waiting(name) <= LOW_WATER[name];
   }
 
   /** Bytes of the largest message that both sides can take. */

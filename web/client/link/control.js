@@ -1,0 +1,237 @@
+// @ts-check
+// The control channel of a link as a machine: hello, life, goodbye. The same as `peer/link/control.py`,
+// where the messages are written down; tests/vectors/transcripts/control.json holds both to it.
+//
+// It knows no clock and no timer: `now` comes with each call, in seconds. After each call send
+// `messagesToSend`, read `nextEvent` until it returns null, and set a timer to `deadline`.
+
+import { BadMessage, parseObject } from '../server/messages.js';
+import { fitName } from '../text.js';
+
+export const VERSION = 1;
+/** Bytes of the longest message that is read. */
+export const MAX_MESSAGE = 64 * 1024;
+/** Seconds between pings on an otherwise silent link. */
+export const PING_INTERVAL = 5;
+/** Seconds of silence after which the other side counts as gone. */
+export const LOST_AFTER = 15;
+/** The same, once there is reason to believe that it is gone. */
+export const LOST_AFTER_DOUBT = 6;
+/** Seconds a timer may be late before it is clear that we slept, not the other side. */
+const LATE = 2;
+const MAX_CODE = 64;
+const MAX_SENTENCE = 1000;
+
+/**
+ * @typedef {{type: 'hello', name: string, agent: string, reveal: string | null}} HelloReceived the
+ *   other side is there; `reveal`: its nonce, on a link without a password
+ * @typedef {{type: 'bye', code: string, message: string}} ByeReceived it is leaving, in order
+ * @typedef {{type: 'unread', channel: number}} ChannelUnread it closes a channel that it did not read
+ * @typedef {{type: 'other', text: string, message: Record<string, unknown>}} OtherMessage for somebody
+ *   else
+ * @typedef {{type: 'silent', after: number}} PeerSilent nothing has been heard of it for so many seconds
+ * @typedef {HelloReceived | ByeReceived | ChannelUnread | OtherMessage | PeerSilent} ControlEvent
+ */
+
+/** One side of a control channel. */
+export class Control {
+  /** Seconds the last answered ping took; null before the first. @type {number | null} */
+  roundTrip = null;
+  #heard;
+  #nextPing;
+  #patience = LOST_AFTER;
+  #pings = 0;
+  /** @type {number | null} */
+  #pingSent = null;
+  #greeted = false;
+  #over = false;
+  /** @type {string[]} */
+  #outbox = [];
+  /** The newest ping that is not answered. @type {number | null} */
+  #pong = null;
+  /** @type {ControlEvent[]} */
+  #events = [];
+
+  /** @param {number} now */
+  constructor(now) {
+    this.#heard = now;
+    this.#nextPing = now + PING_INTERVAL;
+  }
+
+  /**
+   * Introduces this side; the first message.
+   *
+   * @param {string} name
+   * @param {string} agent
+   * @param {string | null} reveal
+   */
+  hello(name, agent, reveal) {
+    /** @type {Record<string, unknown>} */
+    const message = { t: 'hello', version: VERSION };
+    if (fitName(name) !== '') message.name = fitName(name);
+    if (agent !== '') message.agent = agent;
+    if (reveal !== null) message.reveal = reveal;
+    this.#send(message);
+  }
+
+  /**
+   * Says goodbye; the last message.
+   *
+   * @param {string} [code] tells programs why
+   * @param {string} [sentence] tells people why
+   */
+  bye(code = 'bye', sentence = '') {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pong = null;
+    /** @type {Record<string, unknown>} */
+    const message = { t: 'bye' };
+    if (code !== 'bye') message.code = code;
+    if (sentence !== '') message.message = sentence;
+    this.#send(message);
+  }
+
+  /**
+   * Something has arrived from the other side, on whatever channel.
+   *
+   * @param {number} now
+   */
+  heard(now) {
+    this.#heard = now;
+    this.#patience = LOST_AFTER;
+    this.#nextPing = now + PING_INTERVAL;
+  }
+
+  /**
+   * There is reason to believe that the other side is gone: asks it at once, and waits less.
+   *
+   * @param {number} now
+   */
+  doubt(now) {
+    if (this.#over || this.#patience < LOST_AFTER) return;
+    this.#patience = LOST_AFTER_DOUBT;
+    this.#heard = now;
+    this.#ping(now);
+  }
+
+  /**
+   * Takes a message of the channel; nothing is thrown, nonsense is ignored.
+   *
+   * @param {unknown} data
+   * @param {number} now
+   */
+  receiveMessage(data, now) {
+    this.heard(now);
+    if (this.#over || typeof data !== 'string') return;
+    let message;
+    try {
+      message = parseObject(data, MAX_MESSAGE);
+    } catch (error) {
+      if (error instanceof BadMessage) return;
+      throw error;
+    }
+    const { t, n, channel } = message;
+    switch (t) {
+      case 'hello':
+        this.#receiveHello(message);
+        break;
+      case 'ping':
+        if (isCount(n)) this.#pong = n;
+        break;
+      case 'pong':
+        if (n !== this.#pings || this.#pingSent === null) break;
+        this.roundTrip = now - this.#pingSent;
+        this.#pingSent = null;
+        break;
+      case 'unread':
+        if (isCount(channel) && channel <= 65535) this.#events.push({ type: 'unread', channel });
+        break;
+      case 'bye':
+        this.#receiveBye(message);
+        break;
+      default:
+        if (typeof t === 'string') this.#events.push({ type: 'other', text: data, message });
+    }
+  }
+
+  /** When to call `handleTimer`; null: not at all. */
+  get deadline() {
+    return this.#over ? null : Math.min(this.#nextPing, this.#heard + this.#patience);
+  }
+
+  /**
+   * The time that `deadline` said has come.
+   *
+   * @param {number} now
+   */
+  handleTimer(now) {
+    const due = this.deadline;
+    if (due === null || now < due) return;
+    if (now - due > LATE) {
+      // We did not run for a while: what the other side sent meanwhile may wait to be read.
+      this.#heard = Math.max(this.#heard, now - this.#patience + PING_INTERVAL);
+    } else if (now >= this.#heard + this.#patience) {
+      this.#over = true;
+      this.#events.push({ type: 'silent', after: this.#patience });
+      return;
+    }
+    this.#ping(now);
+  }
+
+  /**
+   * What to send now, in order; each is returned once.
+   *
+   * @param {{replies?: boolean}} [room] whether there is room for answers; without it they wait, and
+   *   only the newest is kept
+   */
+  messagesToSend({ replies = true } = {}) {
+    if (replies && this.#pong !== null) {
+      this.#send({ t: 'pong', n: this.#pong });
+      this.#pong = null;
+    }
+    return this.#outbox.splice(0);
+  }
+
+  /** What has happened; null: nothing more. */
+  nextEvent() {
+    return this.#events.shift() ?? null;
+  }
+
+  /** @param {Record<string, unknown>} message */
+  #receiveHello({ version, name = '', agent = '', reveal = null }) {
+    if (this.#greeted || !isCount(version) || version < 1) return;
+    if (typeof name !== 'string' || typeof agent !== 'string') return;
+    if (reveal !== null && typeof reveal !== 'string') return;
+    this.#greeted = true;
+    this.#events.push({ type: 'hello', name: fitName(name), agent: fitName(agent), reveal });
+  }
+
+  /** @param {Record<string, unknown>} message */
+  #receiveBye({ code = '', message = '' }) {
+    if (typeof code !== 'string' || typeof message !== 'string') return;
+    this.#over = true;
+    const [word, sentence] = [[...code].slice(0, MAX_CODE), [...message].slice(0, MAX_SENTENCE)];
+    this.#events.push({ type: 'bye', code: word.join('') || 'bye', message: sentence.join('') });
+  }
+
+  /** @param {number} now */
+  #ping(now) {
+    this.#pings += 1;
+    this.#pingSent = now;
+    this.#nextPing = now + PING_INTERVAL;
+    this.#send({ t: 'ping', n: this.#pings });
+  }
+
+  /** @param {object} message */
+  #send(message) {
+    this.#outbox.push(JSON.stringify(message));
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is number}
+ */
+function isCount(value) {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
