@@ -35,7 +35,7 @@ def ice_config_file() -> Path:
 
 
 def default_ice_config() -> IceConfig:
-    """What `ice_config_file` says.
+    """Read the configuration in `ice_config_file`.
 
     Raises:
         AssetMissing: the installation is incomplete.

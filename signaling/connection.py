@@ -99,7 +99,7 @@ class Connection:
         self._put(_Outgoing(WSMsgType.TEXT, payload))
 
     def send_pong(self, payload: bytes) -> None:
-        """Queue the answer to a WebSocket ping (RFC 6455 section 5.5.3)."""
+        """Queue the answer to a WebSocket ping (RFC 6455, 5.5.3)."""
         self._put(_Outgoing(WSMsgType.PONG, payload))
 
     def close(self, code: int, reason: str) -> None:
@@ -160,8 +160,7 @@ class Connection:
         writer = asyncio.create_task(self._write(), name=f"signaling writer {self.number}")
         try:
             while (frame := await self._receive()) is not None:
-                # What comes after this side closed is read (a closing handshake needs it), but
-                # nobody listens any more.
+                # Frames after our close are read (a closing handshake needs that) and dropped.
                 if self.close_code is None:
                     yield frame
         finally:
@@ -206,13 +205,13 @@ class Connection:
         except TimeoutError:
             self._give_up()
         except ConnectionError:
-            # The client is gone. The reading half finds out by itself.
+            # The client is gone. The reading half notices by itself.
             pass
         finally:
             self._stop_reading()
 
     async def _finish(self) -> None:
-        """The closing handshake (RFC 6455 section 7), as far as the client takes part; the cut.
+        """The closing handshake (RFC 6455, 7), as far as the client takes part; the cut.
 
         `drain=False` and the check of what is left: waiting to write would be waiting for a
         client that may never read again.

@@ -31,7 +31,7 @@ __all__ = [
 
 
 class ErrorCode(StrEnum):
-    """What `error.code` may say. A client meets codes it does not know as `internal`."""
+    """Values of `error.code`. Clients treat unknown ones as `internal`."""
 
     BAD_MESSAGE = "bad_message"
     UNSUPPORTED = "unsupported"
@@ -48,7 +48,7 @@ class ErrorCode(StrEnum):
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes of the protocol (RFC 6455 section 7.4.2 leaves 4000-4999 to us).
+    """WebSocket close codes of the protocol (RFC 6455, 7.4.2 leaves 4000-4999 to us).
 
     The hundreds tell a client that does not know the code what to do, see `reconnect_after`.
     """
@@ -74,7 +74,7 @@ class CloseCode(IntEnum):
 
 
 class Reconnect(Enum):
-    """What a client does after its connection was closed."""
+    """Reactions of a client to a closed connection."""
 
     NEVER = "never"
     BACK_OFF = "back off"

@@ -57,7 +57,7 @@ MAX_META_DEPTH: Final = 8
 MAX_NAME: Final = 64
 MAX_ROOM: Final = 64
 
-# What may not stand in a name that people see: control characters, line and paragraph
+# Characters that a visible name may not contain: control characters, line and paragraph
 # separators, what turns the direction of the text around it, and the invisible ones that
 # make two different names look alike. A list of ranges rather than `str.isprintable`, because
 # that depends on the Unicode version of whoever asks: a second implementation needs the same.
@@ -89,7 +89,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 
 class SignalKind(StrEnum):
-    """What a `signal` is for; the server relays all of them alike."""
+    """Purposes of a `signal`; the server relays all of them alike."""
 
     PAKE = "pake"
     OFFER = "offer"

@@ -2,7 +2,7 @@
 
 The bound is below the messages, because much of what a client can send is no message: pongs,
 continuations, empty fragments. aiohttp reads those without telling anybody, thousands in one go,
-and serves nobody else meanwhile. So frames are counted by their headers (RFC 6455 section 5.2)
+and serves nobody else meanwhile. So frames are counted by their headers (RFC 6455, 5.2)
 before aiohttp gets them; what is over the rate waits here, while its sender is not read from.
 """
 
@@ -53,7 +53,7 @@ class FrameMeter:
         self._held += data
 
     def take(self, now: float) -> bytes:
-        """What may pass now; an incomplete header waits for its rest."""
+        """Take the bytes that may pass now; an incomplete header waits for its rest."""
         held, position = self._held, 0
         budget = self._bytes.take_up_to(len(held), now)
         left = budget

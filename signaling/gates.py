@@ -1,4 +1,4 @@
-"""What stands between a socket and aiohttp: bounds on bytes, frames, requests and time (floor 2).
+"""Bounds on bytes, frames, requests and time between a socket and aiohttp (floor 2).
 
 aiohttp reads whatever arrives, at once and to its end, and knows no deadline for a request. Two
 protocols around its own bound that. `HttpGate` hands it whole requests without bodies, and cuts
@@ -37,7 +37,7 @@ _HELD: Final = 1024 * 1024
 """Bytes that may be held back; reading was paused long before."""
 
 _METHOD: Final = re.compile(rb"[\r\n]*(?:[A-Za-z]+(?: |\Z)|\Z)")
-# RFC 9112 section 3, without the latitude it gives: aiohttp has an error of its own for some lines.
+# RFC 9112, 3, without the latitude it gives: aiohttp has an error of its own for some lines.
 _REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Za-z]+ ([!-~]+) HTTP/1\.[01]\r\n")
 
 _REFUSALS: Final = {
@@ -148,17 +148,19 @@ class HttpGate(_Gate):
         self._requests = requests
         self._held = bytearray()
         self._searched = 0
-        # After a request to upgrade, what follows is no HTTP, or nothing follows.
+        # After a request to upgrade, the next bytes are no HTTP, if there are any.
         self._is_upgrading = False
         self._deadline: asyncio.TimerHandle | None = None
         self._unsent: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the deadline of the first request."""
         self.was_made = True
         super().connection_made(transport)
         self._deadline = self._loop.call_later(self._request_timeout, self._out_of_time)
 
     def data_received(self, data: bytes) -> None:
+        """Hold the bytes, and pass on complete and allowed requests."""
         self._held += data
         if len(self._held) > _HELD:
             self._refuse(431)
@@ -170,11 +172,12 @@ class HttpGate(_Gate):
             self._pass_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Free the place of the connection."""
         super().connection_lost(exc)
         self._on_end()
 
     def release(self) -> bytes:
-        """Stop standing here; what was held goes to the next gate."""
+        """End this gate; return the held bytes for the next one."""
         self.stop()
         self._on_end()
         held = bytes(self._held)
@@ -189,6 +192,7 @@ class HttpGate(_Gate):
             self._transport.abort()
 
     def stop(self) -> None:
+        """Stop all timers."""
         super().stop()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -282,7 +286,7 @@ def _fault_of(head: bytes, fields: bytes) -> int | None:
         return 414
     if _has_body(fields):
         return 413
-    # About bodies, too (RFC 9110 section 10.1.1).
+    # About bodies, too (RFC 9110, 10.1.1).
     return 417 if b"\r\nexpect:" in fields else None
 
 
@@ -334,6 +338,7 @@ class FrameGate(_Gate):
             self.data_received(held)
 
     def data_received(self, data: bytes) -> None:
+        """Pass on as many frames as the rate allows, and hold the rest."""
         if self._is_over:
             self._pause(None)
             return
@@ -345,6 +350,7 @@ class FrameGate(_Gate):
             self._pass_on()
 
     def stop(self) -> None:
+        """Stop all timers, and give the held bytes back to the budget."""
         super().stop()
         self._count(0)
 

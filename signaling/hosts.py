@@ -17,7 +17,7 @@ __all__ = ["HostNames", "host_of", "is_host_name"]
 
 _IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# RFC 3986 section 3.2.2, as far as browsers use it: an address in brackets, or a name or IPv4
+# RFC 3986, 3.2.2, as far as browsers use it: an address in brackets, or a name or IPv4
 # address, in ASCII (others travel as punycode); then perhaps a port. A zone
 # (`%eth0`) says which of the client's interfaces, nothing about us. No user.
 _AUTHORITY: Final = re.compile(
@@ -33,7 +33,7 @@ def host_of(authority: str | None) -> str | None:
     addresses inside IPv6 ones as IPv4.
 
     Returns:
-        None when the header is missing or is none.
+        None if the header is missing or malformed.
     """
     if authority is None or len(authority) > _MAX_NAME + 8:
         return None

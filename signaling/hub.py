@@ -1,4 +1,4 @@
-"""What the server answers to what, and when: all its decisions, without a socket (floor 1).
+"""All decisions of the server, without a socket (floor 1).
 
 The server (floor 2) tells the `Hub` what happens on its connections and what time it is; the hub
 answers with effects to carry out. Connections are numbers that the server chooses and never uses
@@ -52,7 +52,7 @@ class Refusal(Enum):
 
 
 class _Waiting(Enum):
-    """What a client's deadline is about."""
+    """Purposes of a client's deadline."""
 
     HELLO = "hello"
     PING = "ping"

@@ -1,4 +1,4 @@
-"""What a signaling server bounds, and by how much (floor 0)."""
+"""Limits of a signaling server (floor 0)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HeartbeatConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """What one connection, one address and everybody together may take.
+    """Limits for one connection, one address and all clients together.
 
     Attributes:
         messages_per_second: per connection, in the long run. WebSocket frames may come four times
@@ -46,8 +46,8 @@ class LimitsConfig:
         code_joins_per_minute: those of them that name a code room.
         missed_codes_per_hour: those of these that found no room, or a full one, per address:
             guesses at numbers. After that the address may join no code room for a while.
-        connections_per_address: WebSockets open at the same time; and as many connections beside
-            them that are none.
+        connections_per_address: WebSockets open at the same time; and as many other
+            connections beside them.
         connections: WebSockets in all.
         visitors: connections that are no WebSockets, in all; the idlest gives way to a new one.
         visits_per_minute: new connections per address.

@@ -117,7 +117,7 @@ def is_wildcard(listener: Listener) -> bool:
 
 
 def lan_address() -> str | None:
-    """The address that other machines most likely know this one by; None if there is none."""
+    """The address that other machines most likely know this one by; None if there is no network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             # Sends nothing: it asks the routing table. 192.0.2.1 is for documentation (RFC 5737).

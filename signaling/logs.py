@@ -1,4 +1,4 @@
-"""What is logged because of strangers, a bounded number of lines of it (floor 2).
+"""Logs events that strangers cause, in a bounded number of lines (floor 2).
 
 A line costs a stranger a few bytes, and the disk some hundreds. So each kind of line has a rate for
 each address and one for all together; what was left out is counted, and told with the next line.
@@ -48,7 +48,7 @@ class ThrottledLog:
         self.log(logging.INFO, kind, address, message, *values)
 
     def warning(self, kind: str, address: str | None, message: str, *values: object) -> None:
-        """Say what somebody ought to look at."""
+        """Log an event that the operator should see."""
         self.log(logging.WARNING, kind, address, message, *values)
 
     def log(
@@ -63,9 +63,12 @@ class ThrottledLog:
         """Log one line, or count it as left out.
 
         Args:
-            kind: one of a few: what is counted together.
-            address: whose doing it was; None if nobody's.
-            message: with its `values` as `logging` takes them.
+            level: Level of `logging`.
+            kind: Lines of one kind are counted together; there are few kinds.
+            address: Address that caused the line; None if none did.
+            message: Format, as `logging` takes it.
+            *values: Values of the format.
+            exc_info: An error to log with it.
         """
         if not self._logger.isEnabledFor(level):
             return
@@ -81,7 +84,7 @@ class ThrottledLog:
 
 
 def _one_line(text: str) -> str:
-    """What strangers chose is shown escaped, and not all of it."""
+    """Escape and shorten a text that strangers chose."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_LONGEST])
 
 
@@ -98,9 +101,11 @@ class HttpLog(logging.LoggerAdapter[logging.Logger]):
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Leave the message as it is."""
         return msg, kwargs
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a line of aiohttp through the throttled log."""
         from aiohttp.http_exceptions import HttpProcessingError
 
         error = kwargs.get("exc_info")

@@ -4,8 +4,8 @@ One JSON object a WebSocket text frame, `t` names its type. Fields that are not 
 ignored, so that a newer peer can talk to an older one; every known field has a bound.
 `PROTOCOL.md` says what the messages mean; this module says what they look like.
 
-What a client sends: `Hello`, `Signal`, `Ice`, `Pong`, `Leave`, `Ack`, `Stats`.
-What a server sends: `Welcome`, `PeerEvent`, `SignalFrom`, `Ok`, `Error`, `Ping`, `IceUpdate`,
+Messages of a client: `Hello`, `Signal`, `Ice`, `Pong`, `Leave`, `Ack`, `Stats`.
+Messages of a server: `Welcome`, `PeerEvent`, `SignalFrom`, `Ok`, `Error`, `Ping`, `IceUpdate`,
 `Draining`.
 """
 
@@ -220,7 +220,7 @@ class IceOffer(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What the server bounds, told so that nobody has to find out.
+    """Limits of the server, as it tells them to its clients.
 
     Attributes:
         message_bytes: longest message the server reads.

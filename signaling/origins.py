@@ -1,6 +1,6 @@
 """Which web pages may open a connection (floor 1).
 
-A browser names the page's origin in every WebSocket handshake (RFC 6455 section 10.2) and lets any
+A browser names the page's origin in every WebSocket handshake (RFC 6455, 10.2) and lets any
 page of the web connect anywhere; refusing strangers is the server's part. Programs that are no
 browsers send no Origin and are not asked for one.
 """

@@ -25,7 +25,7 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-# What the page may consist of. A table of our own: that of the system may call JavaScript
+# Types of the files of a page. The table of the system may call JavaScript
 # `text/plain` (Windows, by a registry key), and then browsers refuse to run modules.
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -55,7 +55,7 @@ class Page:
     """Answers requests for the files under `directory`.
 
     Args:
-        directory: has an `index.html`. What changes in it is served as changed.
+        directory: Has an `index.html`. Changed files are served as changed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -76,7 +76,7 @@ class Page:
         # hash and not the time tells versions apart: files of a wheel all have the same time.
         headers = {"Cache-Control": "no-cache", "ETag": f'"{file.etag}"'}
         wanted = request.if_none_match
-        # The weak comparison of RFC 9110 section 13.1.2: a proxy may have made the tag weak.
+        # The weak comparison of RFC 9110, 13.1.2: a proxy may have made the tag weak.
         if wanted is not None and any(tag.value in ("*", file.etag) for tag in wanted):
             return web.Response(status=304, headers=headers)
         headers["Content-Type"] = _TYPES[name.suffix]

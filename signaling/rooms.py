@@ -1,4 +1,4 @@
-"""Who is in which room: the server's heart, without sockets or clock (floor 1).
+"""Rooms and their members, without sockets or clock (floor 1).
 
 `Rooms` is told what clients ask for (`hello`, `signal`, `leave`, `disconnect`) and what time it
 is (`expire`), and answers with what is to be done: a list of `Send` and `Close`. Nothing else
@@ -48,11 +48,13 @@ MAX_DIGITS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class RoomsConfig:
-    """Attributes:
-    limits: told to clients; `limits.peers` is the number of places in a named room.
-    heartbeat: told to clients.
-    code_lifetime: seconds a code room waits for its second peer.
-    rooms: how many there may be.
+    """Settings of all rooms.
+
+    Attributes:
+        limits: Told to clients; `limits.peers` is the number of places in a named room.
+        heartbeat: Told to clients.
+        code_lifetime: Seconds for which a code room waits for its second peer.
+        rooms: Number of rooms that may exist.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -91,7 +93,7 @@ class RoomState(Enum):
 
 
 class RoomInput(Enum):
-    """What can happen to a room."""
+    """Events of a room."""
 
     JOINED = "joined"
     LEFT = "left"

@@ -126,7 +126,7 @@ class SignalingServer:
 
     @property
     def tls_port(self) -> int | None:
-        """The port of the first listener that speaks TLS; None when there is none."""
+        """The port of the first listener that speaks TLS; None if no listener does."""
         pairs = zip(self._config.listeners, self._ports, strict=False)
         return next((port for listener, port in pairs if listener.ssl is not None), None)
 

@@ -1,4 +1,4 @@
-"""What the server does with HTTP requests and WebSockets, wherever they come from (floor 2).
+"""Serves HTTP requests and WebSockets, whatever socket they come from (floor 2).
 
 `SignalingServer` puts sockets in front of it; `create_app` is for programs that have some already::
 
@@ -61,7 +61,7 @@ _TOO_MUCH: Final = "more frames than may be sent, for too long"
 _FRAMES_PER_MESSAGE: Final = 4
 _LEAST_FRAMES: Final = 100
 _LEAST_BYTES: Final = 1024 * 1024
-# RFC 9112 section 3.2.2: a target with a host in it, as it is meant for proxies.
+# RFC 9112, 3.2.2: a target with a host in it, as it is meant for proxies.
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -145,7 +145,7 @@ class Service:
             response = await handler(request)
             status = response.status
             if "Upgrade" in request.headers and not isinstance(response, web.WebSocketResponse):
-                # What follows on this connection need not be HTTP.
+                # The next bytes on this connection need not be HTTP.
                 response.force_close()
             return response
         except web.HTTPException as error:

@@ -19,7 +19,8 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
     """Load a certificate (with its chain) and its key, both PEM.
 
     Args:
-        key: None if it is in the certificate's file.
+        certificate: Path of the certificate.
+        key: Path of the key; None if it is in the file of the certificate.
 
     Raises:
         ConfigError: with a sentence for people.

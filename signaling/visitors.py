@@ -1,4 +1,4 @@
-"""Who is at the door: connections that are no WebSockets, or not yet (floor 1).
+"""Connections that are no WebSockets, or not yet (floor 1).
 
 They cost a descriptor and some memory each, and nothing has been asked of whoever opens them. So
 they have places of their own, few of them for one address; when all are taken, the one that has
@@ -17,9 +17,11 @@ __all__ = ["Arrival", "Visitors"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Attributes:
-    is_welcome: whether the newcomer may stay.
-    gives_way: the visitor to be cut for it, if any.
+    """The decision about a new connection.
+
+    Attributes:
+        is_welcome: Whether the newcomer may stay.
+        gives_way: The visitor that is cut for it, if any.
     """
 
     is_welcome: bool

@@ -20,20 +20,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 UNDONE = (
-    # the link, the room and the server
-    "peer/channel/",
-    "peer/link/",
-    "peer/room/",
-    "peer/security/",
-    "peer/server/",
-    "signaling/",
-    "tests/peer/channel/",
-    "tests/peer/link/",
-    "tests/peer/room/",
-    "tests/peer/security/",
-    "tests/peer/server/",
-    "tests/signaling/",
-    "tests/support/",
     # the page and the client in JavaScript
     "tests/web/",
     "web/",

@@ -1,10 +1,10 @@
-"""What the channels of a link hold that nobody has read: counted, and bounded (floor 1).
+"""Unread messages on the channels of a link, counted and bounded (floor 1).
 
 A channel's messages wait on its `Shelf`; the `Unread` of the link adds them up. Bytes count with
 something for each message, so that a bound on them bounds the number, too.
 
-SCTP has one receive window for all channels (RFC 9260, 6.2): one that is not read comes to fill
-it, and then nothing arrives on the others either. `Unread.check` names the one that is to blame.
+SCTP has one receive window for all channels (RFC 9260, 6.2): an unread channel fills it in time,
+and then nothing arrives on the others either. `Unread.check` returns that channel.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Unread:
         return shelf
 
     def check(self, now: float, *, held_up: bool) -> Shelf | None:
-        """The channel to break: nobody reads it, and for long the others have waited for that.
+        """Return the channel to break: nobody reads it, and it has held up the others for too long.
 
-        Call it again and again while something waits.
+        Call it every `interval` seconds while something waits.
 
         Args:
             now: seconds.
@@ -76,7 +76,7 @@ class Unread:
         if not held_up:
             self._held_up_since = None
         elif self._held_up_since is None or slept:
-            # Nobody could read while the whole program stood still.
+            # A program that stood still could not read.
             self._held_up_since = now
         elif now - self._held_up_since >= self._patience:
             stale = [shelf for shelf in self._shelves if shelf.stale(now - self._patience)]

@@ -1,4 +1,4 @@
-"""One connection that is tried while a link is set up (floor 3)."""
+"""One attempt at a connection during the set-up of a link (floor 3)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_EARLY_CANDIDATES = 64
 
 
 class Attempt:
-    """A place in line for a connection, then the connection.
+    """Waits for a slot, then holds the connection.
 
     Attributes:
-        number: the generation's.
-        offer: the other side's; None if ours is to be made.
-        answer: of the other side, once it has come.
+        number: Generation of the connection.
+        offer: Offer of the other side; None if this side makes one.
+        answer: Answer of the other side, once it has arrived.
     """
 
     def __init__(self, number: int, offer: str | None) -> None:
@@ -39,18 +39,18 @@ class Attempt:
         """The connection, also after it was closed: it knows why."""
 
     def no_path(self) -> NoPath:
-        """The error where there is no path, with what is known of the reasons."""
+        """Return the error for a missing path, with the known reasons."""
         return NoPath() if self._tried is None else self._tried.no_path()
 
     def add_candidate(self, candidate: str | None) -> None:
-        """Take one more candidate of the other side; None: there are no more."""
+        """Take a candidate of the other side; None: there are no more."""
         if self._connection is not None:
             self._connection.connection.add_candidate(candidate)
         elif len(self._early) < MAX_EARLY_CANDIDATES:
             self._early.append(candidate)
 
     def take_answer(self, sdp: str) -> None:
-        """Take the other side's answer; a second one is not listened to."""
+        """Take the answer of the other side; a second one is ignored."""
         if not self.answer.done():
             self.answer.set_result(sdp)
 
@@ -61,12 +61,17 @@ class Attempt:
         make_connection: Callable[[], Connection],
         config: LinkConfig,
     ) -> AsyncIterator[LinkConnection]:
-        """The connection, once there is a place for it; closed at the end unless it is kept.
+        """Wait for a slot and make the connection; close it at the end unless it is kept.
 
-        Its place is free again when it is closed or kept (`keep`).
+        The slot is free again once the connection is closed or kept (`keep`).
+
+        Args:
+            slots: Slots of the room.
+            make_connection: Makes the connection.
+            config: Settings of the link.
 
         Raises:
-            PeerTimeout: others waited for the place.
+            PeerTimeout: Others waited for the slot.
         """
         async with slots.slot():
             connection = self._connection = LinkConnection(self.number, make_connection, config)
@@ -82,12 +87,12 @@ class Attempt:
                     await _to_the_end(connection.close())
 
     def keep(self) -> None:
-        """The connection belongs to a link now."""
+        """Leave the connection to a link."""
         self._connection = None
 
 
 async def _to_the_end(closing: Coroutine[Any, Any, None]) -> None:
-    """Wait until something is closed; who is cancelled meanwhile is cancelled after it."""
+    """Wait until something is closed; a cancellation meanwhile takes effect after it."""
     task, cancelled = asyncio.create_task(closing), False
     while not task.done():
         try:

@@ -1,8 +1,8 @@
-"""Places for connections that are tried at once (floor 3).
+"""Slots for connections that are tried at once (floor 3).
 
-Each costs sockets, so there are only so many. Strangers who take them and never answer cannot keep
-others out: while somebody waits, a place is somebody's for `patience` seconds only, and those who
-have had theirs for longest leave first.
+Each connection needs sockets, so their number is limited. Strangers who take slots and never answer
+cannot keep others out: while somebody waits, a slot is held for `patience` seconds only, and the
+oldest holders leave first.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ __all__ = ["ConnectionSlots"]
 
 
 class ConnectionSlots:
-    """Places that are given out first come, first served.
+    """Slots, first come, first served.
 
     Args:
-        count: of them.
-        patience: seconds for which nobody who has one must leave it.
+        count: Number of slots.
+        patience: Seconds for which a holder is never asked to leave.
     """
 
     def __init__(self, count: int, patience: float) -> None:
@@ -33,10 +33,10 @@ class ConnectionSlots:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it; the block may be cancelled in it.
+        """Wait for a slot and hold it; the block may be cancelled.
 
         Raises:
-            PeerTimeout: others waited for it.
+            PeerTimeout: The slot is needed by others.
         """
         self._waiting += 1
         self._hurry()
@@ -63,7 +63,7 @@ class ConnectionSlots:
             self._hurry()
 
     def _hurry(self) -> None:
-        """As many must leave as wait."""
+        """Let as many holders leave as others wait."""
         for number, (held, since) in enumerate(self._held.items()):
             if not held.expired():
                 held.reschedule(since + self._patience if number < self._waiting else None)

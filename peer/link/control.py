@@ -10,8 +10,8 @@ JSON text on the channel `control` (ordered, protocol `peerline.control.1`), `t`
   that kept the whole link waiting; the channel is being closed.
 * `bye {t, code, message?}`: the last message of a side; everything it sent before has arrived.
 
-Every other type belongs to transfers (`peer.transfer`) and is passed on as it is; what nobody
-knows is ignored there.
+Every other type belongs to transfers (`peer.transfer`) and is passed on unchanged; unknown types
+are ignored there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAX_MESSAGE: Final = 64 * 1024
 LOST_AFTER_DOUBT: Final = 6.0
 """Seconds of silence after which the other side counts as gone, if somebody says that it left."""
 LATE: Final = 2.0
-"""Seconds a timer may be late before it is clear that we slept, not the other side."""
+"""Seconds by which a timer is late if this machine slept, and not the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ByeReceived:
 
 @dataclass(frozen=True, slots=True)
 class OtherMessage:
-    """A message for somebody else, as it came."""
+    """A message of another protocol, as it came."""
 
     text: str
 
@@ -227,7 +227,7 @@ class Control:
         self._ping(now)
 
     def messages_to_send(self, *, replies: bool = True) -> list[str]:
-        """What to send now, in order; each is handed out once.
+        """Take the messages to send now, in order.
 
         Args:
             replies: whether there is room for answers; without it they wait, and only the newest
@@ -241,7 +241,7 @@ class Control:
         return messages
 
     def next_event(self) -> ControlEvent | None:
-        """What has happened; None: nothing more."""
+        """Take the oldest event; None if there is no further one."""
         return self._events.popleft() if self._events else None
 
     def _ping(self, now: float) -> None:

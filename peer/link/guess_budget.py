@@ -1,9 +1,9 @@
-"""The guesses at one code or password, shared out among the set-ups of a room (floor 3).
+"""The guesses at one code or password, shared by the set-ups of a room (floor 3).
 
-What was guessed at outlives the room: neither a server that ends the connection, nor a program
-that comes back, by itself or because a person tries again, makes new guesses. The secret counts,
-wherever it is tried: a code has one guess at all servers together, and what a server calls the
-room makes no difference.
+Spent guesses outlive the room: neither a server that ends the connection, nor a program that
+returns, by itself or because a person tries again, gets new ones. Guesses belong to the secret,
+wherever it is tried: a code has one guess at all servers together, whatever name a server gives to
+the room.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from peer.security.guesses import (
 __all__ = ["Budget"]
 
 MAX_KEPT: Final = 256
-"""Codes, and named rooms, that are remembered; whoever tries more of them loses the oldest."""
+"""Codes, and named rooms, that are remembered; beyond, the oldest is forgotten."""
 
 _Value = TypeVar("_Value")
 _codes: dict[Hashable, Budget] = {}
@@ -38,7 +38,7 @@ _spent: dict[Hashable, list[float]] = {}
 
 
 class Budget:
-    """What is left for others to try at a code or password.
+    """The guesses that are left at a code or password.
 
     Make one with `of_new_code`, `of_code` or `of_room`.
     """
@@ -71,7 +71,7 @@ class Budget:
 
     @classmethod
     def of_room(cls, server: str, room: str, password: bytes) -> Self:
-        """The budget of one member of a named room. What is spent at the room before counts.
+        """The budget of one member of a named room. Guesses spent there before count.
 
         Members in one program are several, as they would be in several: each proves itself to the
         others, and with one budget for all of them they would wait for each other.
@@ -137,7 +137,7 @@ class Budget:
 
 
 def _digest(secret: bytes) -> bytes:
-    """What stands for a secret here, so that it is not kept."""
+    """Return a digest that stands for a secret, so that the secret is not kept."""
     return hashlib.sha256(secret).digest()
 
 

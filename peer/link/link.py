@@ -97,7 +97,7 @@ class Link:
         state = "closed" if self.closed else "open"
         return f"<Link to {self.peer.id} ({self.peer.name!r}), {state}>"
 
-    # What it is
+    # Properties
 
     @property
     def closed(self) -> bool:
@@ -188,8 +188,8 @@ class Link:
     ) -> OutgoingTransfer:
         """Offer files and folders to the other side; returns when they are listed.
 
-        Iterate over the result for its progress, and await its `done` for their arrival. What
-        cannot be read, or is no file, folder or link, is left out: see its `left_out`.
+        Iterate over the result for its progress, and await its `done` for their arrival. Entries
+        that cannot be read, and devices and sockets, are left out: see its `left_out`.
 
         Args:
             paths: Files and folders, or a listing of them from `Sources.of`. Of a listing, files
@@ -206,7 +206,7 @@ class Link:
         return await self._transfers.send(paths, strict=strict)
 
     def transfers(self) -> AsyncIterator[IncomingTransfer]:
-        """What the other side offers, as it comes; accept or decline each.
+        """Iterate over the offers of the other side; accept or decline each.
 
         The iteration ends when the link is closed, and raises `LinkLost` when it breaks.
         """

@@ -1,4 +1,4 @@
-"""Carrying out the set-up of a link: the negotiation's machine, connections, and the hello (3)."""
+"""Carries out the set-up of a link: negotiation, connections and hello (floor 3)."""
 
 from __future__ import annotations
 
@@ -42,10 +42,9 @@ AGENT = f"peerline/{VERSION} python"
 class LinkSetup:
     """The set-up of one link with one peer of a room.
 
-    Give it the peer's signals (`receive_signal`), and `run` it; `run` returns the link or says why
-    there is none. Signals that come later still belong here. Whatever the other side sends, and
-    whatever goes wrong with it, ends this set-up at most: nothing but `PeerError` leaves `run`, and
-    nothing at all the other methods.
+    Pass the signals of the peer to `receive_signal`, and await `run`, which returns the link or
+    raises the reason of the failure. Later signals are accepted, too. Faults of the other side end
+    this set-up at most: `run` raises nothing but `PeerError`, the other methods never raise.
     """
 
     def __init__(
@@ -161,10 +160,10 @@ class LinkSetup:
         """Set the link up.
 
         Raises:
-            PeerError: there is none: `WrongCode`, `NoPath`, `PeerTimeout`, `PeerLeft`, ...
+            PeerError: The set-up failed: `WrongCode`, `NoPath`, `PeerTimeout`, `PeerLeft`, ...
         """
         try:
-            self._go_on()
+            self._advance()
             while self._link is None and self._failure is None:
                 self._wake.clear()
                 try:
@@ -174,7 +173,7 @@ class LinkSetup:
                     self._time_out()
         except asyncio.CancelledError:
             self._negotiation.give_up(LinkClosed())
-            self._go_on()
+            self._advance()
             raise
         finally:
             await self._end_attempts()
@@ -183,7 +182,7 @@ class LinkSetup:
         assert self._failure is not None
         raise self._failure.error
 
-    def _go_on(self) -> None:
+    def _advance(self) -> None:
         with self._contained():
             self._carry_out()
 
@@ -194,7 +193,7 @@ class LinkSetup:
 
     @contextmanager
     def _contained(self) -> Iterator[None]:
-        """Keep a fault nobody has foreseen from the other links of the room."""
+        """Keep an unexpected fault from the other links of the room."""
         try:
             yield
         except Exception as fault:  # noqa: BLE001 -- the seam between one peer and all others
@@ -317,7 +316,7 @@ class LinkSetup:
 
 
 def _unforeseen(fault: Exception) -> ProtocolError:
-    """What people are told of a fault in the set-up of one link."""
+    """Return the error that stands for an unexpected fault in the set-up of one link."""
     logger.debug("a fault while a link was set up", exc_info=fault)
     return ProtocolError(
         "The link could not be set up: something about the other side was not foreseen "

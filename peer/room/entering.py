@@ -1,7 +1,7 @@
 """Entering rooms: `host` and `join` (floor 3).
 
-What a room needs takes a third of a second to load. That happens in a thread when a room is
-entered: a program's event loop goes on meanwhile, and calling `host` or `join` costs nothing.
+The modules of a room take a third of a second to load. A thread loads them when a room is entered:
+the event loop of the program continues meanwhile, and calling `host` or `join` costs nothing.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def join(
         config: of the links.
 
     Raises:
-        CodeError: the code is none.
+        CodeError: The code is not valid.
         ServerUnreachable: nothing there answers.
         ServerRefused: the server does not let us in, or there is no such code.
         PeerTimeout: the server does not answer in time.

@@ -141,9 +141,9 @@ class Room:
             WrongCode: The other side used another code; this one is spent (`Guessed` if it did not
                 even prove that).
             NoPath: There is no network path to the other side.
-            PeerError: There is no link, and will be none, for another reason. In a named room: why
-                there is none to any of those who were there before us, unless the reason is theirs
-                alone; other peers may still come.
+            PeerError: No link will come about, for another reason. In a named room: the reason of
+                the last failure with those who were there before us, unless it is theirs alone;
+                other peers may still come.
         """
         try:
             async with asyncio.timeout(timeout):

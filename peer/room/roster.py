@@ -30,7 +30,7 @@ MAX_FAILURES: Final = 64
 
 
 class Consequence(Enum):
-    """What a failed set-up means for the room."""
+    """Consequences of a failed set-up for the room."""
 
     ROOM_ENDS = "room_ends"
     """A code is good for one attempt."""
@@ -78,7 +78,7 @@ class Roster:
         if peer_id == self._own_id:
             return "ignoring our own id"
         if self._code_room and self._attempted:
-            # Whatever became of the first attempt, and whoever has left since.
+            # Even if the first attempt failed, and its peer has left.
             return "ignoring another peer in a room for two"
         if self.setting_up >= MAX_SETTING_UP:
             return "ignoring a peer: too many links are being set up"

@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 DEFAULT_WORDS: Final = 2
-"""Two words are 20.7 bits; whoever guesses has one try, and it is seen."""
+"""Two words are 20.7 bits; an attacker has one guess, and it is noticed."""
 MIN_WORDS: Final = 2
 MAX_WORDS: Final = 8
 RANDOM_BYTES: Final = 32
-"""What `make_words` needs; far more than the words carry, so that none is likelier than another."""
+"""Random bytes that `make_words` needs: so many that no word is likelier than another."""
 
 _EXAMPLE: Final = "7-guitar-ocean"
 _MAX_TEXT: Final = 2048
@@ -58,7 +58,7 @@ class Code:
             show in the repr, which ends up in logs.
 
     Raises:
-        CodeError: from the constructor, when number or words are none.
+        CodeError: The constructor got an invalid number or invalid words.
     """
 
     number: str
@@ -74,7 +74,7 @@ class Code:
 
     @property
     def password(self) -> bytes:
-        """What both sides put into CPace: the whole normalised code in UTF-8."""
+        """The input of both sides to CPace: the whole normalised code in UTF-8."""
         return str(self).encode()
 
     def link(self, base_url: str) -> str:
@@ -92,10 +92,10 @@ class Code:
 
     @classmethod
     def parse(cls, text: str) -> Code:
-        """Reads a code that was typed, pasted, or taken from a link.
+        """Read a code that was typed, pasted, or taken from a link.
 
         Raises:
-            CodeError: it is none; the sentence says what is wrong and, for an unknown word, which
+            CodeError: The text is not a code; the message says why and, for an unknown word, which
                 one was probably meant.
         """
         tokens = _tokens(text)
@@ -119,7 +119,7 @@ class Code:
 
 
 def make_words(random: bytes, count: int = DEFAULT_WORDS) -> tuple[str, ...]:
-    """Chooses the words of a new code.
+    """Choose the words of a new code.
 
     Args:
         random: at least `RANDOM_BYTES` uniformly random bytes, used for nothing else.
@@ -171,7 +171,7 @@ def suggest(text: str) -> str | None:
 
 
 def _tokens(text: str) -> list[str]:
-    """Cuts what was typed into the number and the words."""
+    """Split the typed text into number and words."""
     if len(text) > _MAX_TEXT:
         raise CodeError(f"That is too long to be a code; it looks like {_EXAMPLE}.")
     code = unwrap(text).code
@@ -183,7 +183,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _check_words(words: tuple[str, ...]) -> None:
-    """Refuses words that are no code's, or too few or too many of them."""
+    """Raise for unknown words, or for too few or too many of them."""
     if len(words) > MAX_WORDS:
         raise CodeError(f"A code has at most {MAX_WORDS} words after its number, not {len(words)}.")
     unknown = [word for word in words if word not in _WORD_SET]

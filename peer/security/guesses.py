@@ -1,4 +1,4 @@
-"""Counting the guesses that others have had at a code or a password (floor 1).
+"""Counts the guesses at a code or a password (floor 1).
 
 A run of the PAKE (`peer.security.pake`) lets the other side test one guess, as soon as the
 answerer's confirmation has left or the offerer has checked the other side's. Only a valid
@@ -36,7 +36,7 @@ ROOM_WINDOW: Final = 3600.0
 
 
 class Verdict(Enum):
-    """What becomes of a run that has asked."""
+    """Decisions about a run that has asked."""
 
     GO = "go"
     REFUSED = "refused"

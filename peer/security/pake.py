@@ -158,7 +158,7 @@ _EXPECTED: Final[dict[_State, type[msgspec.Struct]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What a run is about; nothing of it shows in a repr."""
+    """The inputs of a run; its repr shows none of them."""
 
     sid: bytes = field(repr=False)
     own_ad: bytes = field(repr=False)
@@ -170,8 +170,8 @@ class _Inputs:
 class Pake:
     """One side of one run. Make it with `Pake.offerer` or `Pake.answerer`.
 
-    Whatever the other side sends, no method raises: a run ends with one event, `PakeDone` or
-    `PakeFailed`, and after it further messages are ignored.
+    No input of the other side makes a method raise: a run ends with one event, `PakeDone` or
+    `PakeFailed`, and further messages are ignored.
     """
 
     __slots__ = (
@@ -215,7 +215,7 @@ class Pake:
         scalar: bytes,
         asks: bool = False,
     ) -> Self:
-        """Starts a run as the link's offerer; its first message is there at once.
+        """Start a run as the link's offerer; its first message is there at once.
 
         Args:
             password: `Code.password`, or `password_bytes` of a named room's.
@@ -244,7 +244,7 @@ class Pake:
         scalar: bytes,
         asks: bool = False,
     ) -> Self:
-        """Starts a run as the link's answerer, which waits for the first message.
+        """Start a run as the link's answerer, which waits for the first message.
 
         Arguments as for `offerer`.
         """
@@ -257,7 +257,7 @@ class Pake:
         return self._state is _State.AWAIT_TAG
 
     def receive_message(self, text: str) -> None:
-        """Takes the data of a `pake` signal from the other side."""
+        """Take the data of a `pake` signal from the other side."""
         if self._state not in _EXPECTED:
             return
         if len(text) > _MAX_MESSAGE:
@@ -283,7 +283,7 @@ class Pake:
                 self._receive_step_3(message)
 
     def receive_bye(self, text: str) -> None:
-        """Takes the data of a `bye` signal that came instead of a `pake` signal.
+        """Take the data of a `bye` signal that came instead of a `pake` signal.
 
         It is not sealed, so the server may have made it up; all that wins is a failed run.
         """
@@ -298,7 +298,7 @@ class Pake:
         self._finish(PakeFailed(reason, "the other side said so", bye=None))
 
     def answer(self) -> None:
-        """Answers the other side's share, after `PakeAsks`."""
+        """Answer the other side's share, after `PakeAsks`."""
         session = self._session
         if self._state is not _State.ASKING or session is None:
             return
@@ -343,7 +343,7 @@ class Pake:
             self.answer()
 
     def _agree(self, share_text: str) -> _Session | None:
-        """Makes the session key of the other side's share."""
+        """Compute the session key from the share of the other side."""
         share = self._decode_bytes("share", share_text, SHARE_SIZE)
         if share is None:
             return None

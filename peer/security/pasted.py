@@ -1,4 +1,4 @@
-"""What people paste when they are asked for a code (floor 1).
+"""Reads the text that people paste as a code (floor 1).
 
 It may be the code alone, a link, or the whole command from the other side's screen, with quotes,
 options and a shell's prompt around it. A link and `--server` say on which server the code is: it
@@ -33,13 +33,13 @@ _HOST_AT_END: Final = re.compile(
 )
 """A link without its scheme, as some programs shorten it: `host/`, `10.0.0.1:8080`."""
 _ODD_LINK: Final = re.compile(r"[/\\@]|:.", re.DOTALL)
-"""What makes the word before a `#` a link, if no proper one: `https:/host`, `//host`."""
+"""Marks of a malformed link before a `#`: `https:/host`, `//host`."""
 _NAMED: Final = re.compile(
     r"(?:peerline_server[\"']?(?:[ \t]*=[ \t]*|[ \t]+)|--server(?:=|[ \t\r\n]+))([^ \t\r\n]+)"
     r"|([a-z][a-z0-9+.-]*://[^ \t\r\n]*)",
     re.IGNORECASE | re.ASCII,
 )
-"""What names a server wherever it stands."""
+"""The name of a server, anywhere in the text."""
 _CONTINUED: Final = re.compile(r"[\\`^][ \t]*\r?\n")
 """The end of a line after which a command goes on, for one shell or another."""
 
@@ -49,12 +49,12 @@ _WITH_VALUE: Final = frozenset(
     {"--name", "--ice-config", "--engine", "--words", "--port", "--out", "-o", "--code-fd"}
 )
 _ENDS: Final = frozenset({"&&", "||", "|", ";", "&", ">"})
-"""What ends a command for a shell."""
+"""Words that end a command for a shell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """What was pasted, without what stood around it.
+    """The code and server of a pasted text.
 
     Attributes:
         code: the text of the code; None in a link that has none. Not shown in logs by its repr.
@@ -135,7 +135,7 @@ def _is_program(piece: str) -> bool:
 
 
 def _arguments(pieces: list[str], server: str | None) -> tuple[str, str | None]:
-    """What is left of a command without its options, and the server among them."""
+    """Return the arguments of a command without its options, and the server among these."""
     kept: list[str] = []
     rest = iter(pieces[1:] if pieces[0].lower() in _COMMANDS else pieces)
     for piece in rest:

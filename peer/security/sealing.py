@@ -68,7 +68,7 @@ _COUNTER_SIZE: Final = 8
 _TAG_SIZE: Final = 16
 _FINGERPRINT_SIZE: Final = 32
 _MAX_DATA: Final = 48 * 1024
-"""What the signaling protocol allows `signal.data`, in bytes."""
+"""Bytes of the longest `signal.data` that the signaling protocol allows."""
 MAX_PLAINTEXT: Final = _MAX_DATA // 4 * 3 - _COUNTER_SIZE - _TAG_SIZE
 """Bytes of the longest plaintext whose sealed form still fits into a signal."""
 
@@ -78,12 +78,12 @@ _B64U: Final = re.compile("[A-Za-z0-9_-]*")
 class SealError(VerificationFailed):
     """A sealed signal is not what the other side sealed, or came out of its order.
 
-    Who receives signals drops such a one: anybody on the way can make it.
+    Receivers drop such a signal: anybody on the way can make one.
     """
 
 
 def lv_cat(*parts: bytes) -> bytes:
-    """Joins byte strings, each after its length in LEB128 (draft-irtf-cfrg-cpace-21, A.1.3)."""
+    """Join byte strings, each after its length in LEB128 (draft-irtf-cfrg-cpace-21, A.1.3)."""
     joined = bytearray()
     for part in parts:
         length = len(part)
@@ -96,7 +96,7 @@ def lv_cat(*parts: bytes) -> bytes:
 
 
 def b64u_encode(data: bytes) -> str:
-    """Base64url without padding (RFC 4648, section 5)."""
+    """Base64url without padding (RFC 4648, 5)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
@@ -117,7 +117,7 @@ def b64u_decode(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LinkKeys:
-    """What both sides of an authenticated link derive from the key they agreed on.
+    """Keys that both sides of an authenticated link derive from their shared key.
 
     Attributes:
         seal_offerer: AES-256 key of what the offerer sends.
@@ -133,7 +133,7 @@ class LinkKeys:
 
     @classmethod
     def derive(cls, isk: bytes) -> Self:
-        """Derives the keys from CPace's intermediate session key (64 bytes)."""
+        """Derive the keys from CPace's intermediate session key (64 bytes)."""
         if len(isk) != _ISK_SIZE:
             raise ValueError(f"an intermediate session key has {_ISK_SIZE} bytes, not {len(isk)}")
         return cls(
@@ -146,7 +146,7 @@ class LinkKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What the server sees of a signal, and what its sealed data is bound to.
+    """Fields of a signal that the server sees; the sealed data is bound to them.
 
     Attributes:
         sender: peer id of who sends it (`from` on the wire).
@@ -191,7 +191,7 @@ class Sealer:
         self._last_opened = -1
 
     def seal(self, envelope: Envelope, plaintext: bytes) -> str:
-        """Seals one signal; the sealed ones must be sent in the order of these calls.
+        """Seal one signal; the sealed ones must be sent in the order of these calls.
 
         Raises:
             SealError: the plaintext is longer than `MAX_PLAINTEXT`.
@@ -206,7 +206,7 @@ class Sealer:
         return b64u_encode(counter + sealed)
 
     def open(self, envelope: Envelope, data: str) -> bytes:
-        """Opens one signal from the other side.
+        """Open one signal from the other side.
 
         Raises:
             SealError: it is not sealed with the other side's key for this envelope, or it is not
@@ -244,7 +244,7 @@ def sas_words(key: bytes) -> tuple[str, ...]:
 
 
 def commitment(nonce: bytes) -> str:
-    """What the offerer of a link without password sends before it shows its nonce."""
+    """Return the commitment of an offerer to its nonce, on a link without a password."""
     if len(nonce) != NONCE_SIZE:
         raise ValueError(f"a nonce has {NONCE_SIZE} bytes, not {len(nonce)}")
     return b64u_encode(hashlib.sha256(nonce).digest())

@@ -1,4 +1,4 @@
-"""The address of a signaling server, in each form in which people write it."""
+"""The address of a signaling server, in each form in which people write it (floor 1)."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class SignalingClient:
     def send(self, message: ClientMessage) -> None:
         """Send a message soon, at the pace that the server allows.
 
-        What a server makes us say faster than it lets us say it gets lost.
+        Messages beyond `MAX_OUTBOX` are dropped.
         """
         if len(self._outbox) >= MAX_OUTBOX:
             logger.info("dropping a message: the server takes too little")
@@ -137,7 +137,7 @@ class SignalingClient:
         self._outgoing.set()
 
     async def __aiter__(self) -> AsyncIterator[ServerMessage]:
-        """What the server says, until it or we close the connection.
+        """Iterate over the messages of the server until either side closes the connection.
 
         Raises:
             ServerUnreachable: the connection is lost.

@@ -104,8 +104,8 @@ async def open_socket(url: str, ssl: ssl_module.SSLContext | None) -> ClientConn
     """
     try:
         return await _connect(url, ssl)
-    # What is wrong with an address shows late as well, as a ValueError; a proxy may need a
-    # library that is not there.
+    # A malformed address may show late, as a ValueError; a proxy may need a library that is not
+    # installed.
     except (WebSocketException, OSError, ValueError, ImportError) as error:
         # Those about an address quote it, and with it a password.
         quotes = not isinstance(error, OSError | InvalidHandshake | ConnectionClosed)
@@ -164,7 +164,7 @@ async def _dial(url: str) -> socket.socket:
     Raises:
         InvalidURI: this is no address.
         OSError: none answers.
-        UnicodeError: the name is none.
+        UnicodeError: The host name is not valid.
     """
     uri = parse_uri(url)
     loop = asyncio.get_running_loop()

@@ -86,7 +86,7 @@ def signal(to: str, data: str) -> Signal:
     return Signal(to=to, link="l", gen=0, kind=SignalKind.OFFER, data=data)
 
 
-# What is sent after a hello, and the close code that answers it. None: the server sees no way to
+# Bytes after a hello, and the close code that answers them. None: the server sees no way to
 # answer (the client has gone) or owes no close frame.
 BROKEN: dict[str, tuple[bytes, int | None]] = {
     "binary frame": (frame(b"\x00\x01", BINARY), CloseCode.BAD_PROTOCOL),
@@ -289,7 +289,7 @@ async def test_a_stalled_reader_is_closed_with_4102_while_others_go_on() -> None
         await it.alice.expect(PeerEvent)
         await talk(it.alice, bob)
         await talk(bob, it.alice)
-        # Should it read again at once, it finds out why.
+        # Should it read again at once, it learns the reason.
         it.read_again()
         assert await it.raw.close_code() == CloseCode.SLOW_CONSUMER
 
@@ -345,7 +345,7 @@ async def test_a_stalled_reader_is_cut_when_it_never_reads_again() -> None:
         await it.flood_until_it_leaves()
         await it.server.close()
         it.read_again()
-        # What it had not read is gone with the connection, the close frame too.
+        # Unread bytes are gone with the connection, the close frame too.
         assert await it.raw.close_code() is None
 
 

@@ -19,7 +19,7 @@ from tests.support.servers.websocket_frames import CONTINUATION, PING, PONG, fra
 
 HELLO = frame(b'{"t":"hello","room":"flood"}')
 FIRST = frame(b"{", fin=False)
-# What is sent before, and again and again.
+# Bytes that are sent first, and bytes that are repeated.
 FLOODS = {
     "pongs": (HELLO, frame(b"", PONG)),
     "long pongs": (HELLO, frame(b"x" * 125, PONG)),

@@ -49,7 +49,7 @@ def test_any_bytes_pass_in_the_end(stream: bytes, rate: float, bytes_: int) -> N
             break
         assert wait > 0
         now += wait
-    # What is held now is the beginning of a header.
+    # The held bytes are the beginning of a header.
     assert stream.startswith(passed)
     assert len(stream) - len(passed) == meter.held < 14
 

@@ -1,4 +1,4 @@
-"""What connections cost that are no WebSockets: places, bytes, requests and time."""
+"""Connections that are no WebSockets have bounded places, bytes, requests and time."""
 
 from __future__ import annotations
 

@@ -350,7 +350,7 @@ def test_numbers_that_lead_nowhere_are_bounded_for_an_hour() -> None:
         world.wait(30.0)
     assert [world.closed[n] for n in range(1, 4)] == [CloseCode.FORBIDDEN] * 3
     assert [world.closed[n] for n in range(4, 6)] == [CloseCode.RATE_LIMITED] * 2
-    # Whoever makes codes, and others who join them, are not shut out.
+    # Clients that make codes, and others that join them, are not shut out.
     world.connect(6)
     world.say(6, t="hello", code=True)
     code = world.last(6, Welcome).code

@@ -1,4 +1,4 @@
-"""What the messages look like, and what is not one."""
+"""The form of the messages, and inputs that are refused."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ NUMBERS = ["1", "2", "98", "99"]
 
 @dataclass
 class ModelClient:
-    """What one client has been told."""
+    """The state that one client has been told."""
 
     connection: int
     room: tuple[str, int] | None = None

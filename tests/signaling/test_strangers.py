@@ -1,4 +1,4 @@
-"""Whatever bytes a stranger sends, to HTTP or in WebSocket frames: nothing unforeseen happens.
+"""No bytes of a stranger, to HTTP or in WebSocket frames, lead to an unexpected error.
 
 `PEERLINE_FUZZ` says how many inputs (requests, frames) each test makes; `PEERLINE_FUZZ_SEED` which.
 """

@@ -59,7 +59,7 @@ Id = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """The other side wrote something. It was confirmed."""
+    """A message of the other side; its confirmation is queued."""
 
     id: int
     text: str
@@ -70,7 +70,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What we wrote has reached the other side."""
+    """A message of ours has reached the other side."""
 
     id: int
 
@@ -125,7 +125,7 @@ class Chat:
         return tuple(self._undelivered)
 
     def send(self, text: str, at: int, *, limit: int | None = None) -> int:
-        """Write something to the other side.
+        """Send a message to the other side.
 
         Args:
             text: 1 byte to 64 KiB of UTF-8.
@@ -194,7 +194,7 @@ class Chat:
         return messages
 
     def next_event(self) -> ChatEvent | None:
-        """Take the oldest event; None when there is none now."""
+        """Take the oldest event; None if there is no further one."""
         return self._events.popleft() if self._events else None
 
 

@@ -1,11 +1,11 @@
-"""Setting up one link through a server that is not trusted, as a state machine (floor 1).
+"""The set-up of one link through an untrusted server, as a state machine (floor 1).
 
 The peer that came to the room first is the offerer, for the pair's life. With a code or a
 password the two prove it to each other first (`peer.security.pake`) and seal everything after
 that (`peer.security.sealing`); without one, descriptions travel in the clear and both sides show
 words to compare. A connection that does not come about is followed by another one, the next
-*generation*: the offerer offers again, the answerer can only ask for it (`restart`). What
-belongs to an older generation is dropped.
+*generation*: the offerer offers again, the answerer can only ask for it (`restart`). Signals of
+an older generation are dropped.
 
     offerer                                     answerer
     pake 1  ----------------------------------->
@@ -17,7 +17,7 @@ belongs to an older generation is dropped.
     offer (gen 1)  ---------------------------->                       and so on
 
 A share that wants an answer is a guess until the other side has proved itself: the machine asks
-(`AskGuess`) before it answers one, and tells when it was none (`GuessProved`).
+(`AskGuess`) before it answers one, and tells when the proof has come (`GuessProved`).
 
 The machine is told what happens (`receive_signal`, `description_made`, `connection_failed`,
 `established`, `handle_timer`) and says what to do: after every call, send what

@@ -1,4 +1,4 @@
-"""The machine itself."""
+"""The machine that sets up one link (floor 1)."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ _BYE_CODES: Final[dict[type[PeerError], str]] = {kind: code for code, kind in _B
 """The other way round; `failed` for all others."""
 
 _LATE_KINDS: Final = frozenset({SignalKind.CANDIDATE, SignalKind.END_OF_CANDIDATES})
-"""What is still listened to once the link is there: a better path may be found."""
+"""Kinds that are still accepted on an established link: a better path may be found."""
 
 _NO_PATH_REASONS: Final = {
     "no_relay": "The other side wants to be reached through a TURN server only, and none gave it "
     "an address.",
     "no_address": "The other side has no network address that it is allowed to share.",
 }
-"""What the other side's `NoPath.reason` means to us."""
+"""Hints for the reasons that the other side gives with `no_path`."""
 
 
 class Negotiation:
@@ -165,7 +165,7 @@ class Negotiation:
         """Whether the other side has proved that it knows the password."""
         return self._sealer is not None
 
-    # What happens
+    # Input
 
     def answer_share(self, now: float) -> None:
         """After `AskGuess`: a guess is free, so go on with the other side's share."""
@@ -277,7 +277,7 @@ class Negotiation:
 
     @property
     def reveal(self) -> str | None:
-        """What our hello must say for the other side's `verify`."""
+        """The nonce that our hello must reveal for the `verify` of the other side."""
         if self.offerer and self._password is None:
             return b64u_encode(self._nonce)
         return None
@@ -307,16 +307,16 @@ class Negotiation:
         if self._deadline is not None and now >= self._deadline:
             self._give_up(PeerTimeout(self.stage.value))
 
-    # What to do
+    # Output
 
     def signals_to_send(self) -> list[Signal]:
-        """The signals to send now, in order; each is handed out once."""
+        """Take the signals to send now, in order."""
         signals = list(self._outbox)
         self._outbox.clear()
         return signals
 
     def next_event(self) -> NegotiationEvent | None:
-        """What to do next; None: nothing until something else happens."""
+        """Take the oldest event; None if there is no further one."""
         return self._events.popleft() if self._events else None
 
     # PAKE

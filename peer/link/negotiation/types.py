@@ -1,4 +1,4 @@
-"""The words of a negotiation: its stages, what it asks for, and the bodies of signals."""
+"""Stages and events of a negotiation, and the bodies of signals (floor 0)."""
 
 from __future__ import annotations
 
@@ -119,16 +119,22 @@ Sdp = Annotated[str, Meta(min_length=1)]
 
 
 class Offer(msgspec.Struct, omit_defaults=True):
+    """Body of `offer`; `commit` is the commitment of a link without a password."""
+
     sdp: Sdp
     commit: str | None = None
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
+    """Body of `answer`; `nonce` is that of a link without a password."""
+
     sdp: Sdp
     nonce: str | None = None
 
 
 class Candidate(msgspec.Struct):
+    """Body of `candidate`, as it is read."""
+
     candidate: Annotated[str, Meta(min_length=1)]
 
 
@@ -140,14 +146,18 @@ class OurCandidate(Candidate):
 
 
 class Nothing(msgspec.Struct):
-    pass
+    """Body of `end_of_candidates`."""
 
 
 class Restart(msgspec.Struct):
+    """Body of `restart`."""
+
     reason: str = ""
 
 
 class Bye(msgspec.Struct, omit_defaults=True):
+    """Body of `bye`; `reason` is that of a missing path."""
+
     code: str = ""
     reason: str = ""
 

@@ -1,4 +1,4 @@
-"""What nobody reads: bounded, dropped where it may be, and not in the way of the rest for long."""
+"""Unread messages are bounded, dropped if allowed, and do not hold up the rest for long."""
 
 from __future__ import annotations
 

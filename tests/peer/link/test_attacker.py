@@ -1,4 +1,4 @@
-"""What a server in an attacker's hands gets: a failed connection, or words that do not match."""
+"""A server in an attacker's hands gets a failed connection, or words that do not match."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Outcome:
 
 
 async def told(room: Room) -> Link | PeerError:
-    """What a person in the room gets: the link, or the reason why there is none."""
+    """The outcome for a person in the room: the link, or the error."""
     waiting = asyncio.create_task(room.link(timeout=20))
     # Those in a named room go on waiting for others.
     await until(lambda: room.failures or waiting.done())

@@ -167,7 +167,7 @@ async def test_a_cancelled_description_leaves_no_socket(policy: Any) -> None:
 
 
 def open_files() -> set[str]:
-    """What this process has open, sockets and pipes included."""
+    """Open files of this process, with sockets and pipes."""
     found = set()
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the one of the listing itself

@@ -144,7 +144,7 @@ async def test_chat_that_nobody_reads_takes_bounded_memory(
     async with link_pair() as pair, asyncio.timeout(60):
         kept = pair.ours.chat._driver._received
         delivered = 0
-        # What nobody will read is not confirmed.
+        # Messages that nobody will read are not confirmed.
         with pytest.raises(TimeoutError):
             while delivered < 400:
                 await asyncio.wait_for(pair.theirs.chat.send(text), 0.5)

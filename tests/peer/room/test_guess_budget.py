@@ -405,7 +405,7 @@ async def guess_at(victim: Victim, room: str, tags: list[Signal], *, hangs_up: b
 
 @pytest.mark.parametrize("ending", ["hangs up", "waits", "names it anew"])
 async def test_coming_back_to_a_room_gives_nobody_new_guesses(ending: str) -> None:
-    """Whoever ends it, and whatever the server calls it: it has no more than eight."""
+    """A room has eight guesses, whichever side ends it and whatever the server calls it."""
     tags: list[Signal] = []
     rooms = iter(f"team{number}" for number in range(9))
 

@@ -281,7 +281,7 @@ async def test_relay_only_without_a_relay_is_no_path(server: SignalingServer) ->
 
 
 async def attempted(config: LinkConfig) -> list[Link | BaseException]:
-    """What two people get who meet with these settings."""
+    """The outcomes of two people who meet with these settings."""
     async with (
         nothing_left_behind(),
         running_server() as server,

@@ -31,7 +31,7 @@ KEPT = (
     "Association",
     "Attempt",
     "Connection",
-    "Establishment",
+    "LinkSetup",
     "Gatherer",
     "Generation",
     "Link",
@@ -257,7 +257,7 @@ async def test_who_is_told_of_a_failure_is_still_in_the_room(server: SignalingSe
         assert isinstance(first.failures[wrong.me], WrongCode)
 
 
-# What stays behind
+# Leftovers
 
 
 def kept() -> Counter[str]:

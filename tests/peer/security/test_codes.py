@@ -210,7 +210,7 @@ def test_a_slip_is_named_and_the_word_that_was_meant_is_offered(
 ) -> None:
     place = min(place, len(word) - 1)
     slip = word[:place] + letter + word[place + 1 :]
-    # What begins a word is taken for it; and a swap away there may be another, as near.
+    # A prefix is taken for its word, and another word may be one swap away.
     assume(slip != word and not complete(slip) and not swapped(slip) & set(WORDS))
     with pytest.raises(CodeError, match=f'^"{slip}" is .*; did you mean "{word}"\\?$'):
         Code.parse(f"7-ocean-{slip}")

@@ -282,7 +282,7 @@ def test_the_independent_implementation_with_another_code_fails(offerer: bool) -
     assert failed.reason is PakeFailure.WRONG_CODE
 
 
-# What strangers send
+# Messages of strangers
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_the_longest_plaintext_fits_into_a_signal() -> None:
         offerer.seal(ENVELOPE, bytes(MAX_PLAINTEXT + 1))
 
 
-# What somebody on the way can do
+# Attacks on the way
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ OFFERER = "p1"
 ANSWERER = "p2"
 
 Tamper = Callable[[str, Signal], list[Signal]]
-"""What the server makes of a signal of `OFFERER` or `ANSWERER`."""
+"""Returns the signals that the server delivers for one of `OFFERER` or `ANSWERER`."""
 
 
 @dataclass

@@ -128,7 +128,7 @@ def _records(rng: random.Random, username: str) -> bytes:
 
 
 def _alert(rng: random.Random, username: str) -> bytes:
-    """An alert in the clear: close_notify, or a fatal one (RFC 5246 section 7.2)."""
+    """An alert in the clear: close_notify, or a fatal one (RFC 5246, 7.2)."""
     return record(21, rng.choice((0, 0, 1, 2)), rng.choice((b"\x01\x00", b"\x02\x28", b"\x02\x00")))
 
 

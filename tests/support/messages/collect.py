@@ -31,7 +31,7 @@ NOT_TEXTS = frozenset(
         *("card item", "button quiet square", "button small", "details below", "notice below"),
         *("icon {name}", "icon {icon}", "line mine", "name {className}"),
         "noopener noreferrer",
-        # What travels, or is compared
+        # Sent to machines, or compared
         "GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\nConnection: close",
         "HTTP/1.1 {status} {REFUSALS}\\r\\nContent-Length: 0\\r\\nConnection: close",
         *("o=- 1 1 IN IP4 0.0.0.0", "a=group:BUNDLE {mid}", "c=IN IP4 0.0.0.0"),
@@ -64,7 +64,7 @@ NOT_TEXTS = frozenset(
         *("File exists", "Permission denied"),
     }
 )
-"""Strings that look like texts and are none; each must occur."""
+"""Strings that look like texts and are not; each must occur."""
 
 
 def collect() -> dict[str, list[str]]:

@@ -159,7 +159,7 @@ HEADINGS = frozenset(
 
 CONTINUED = frozenset(
     {
-        # What a name stands before
+        # Texts that a name precedes
         "left.",
         "wants to send you {incoming}.",
         # The second of two lines

@@ -67,7 +67,7 @@ async def cancel_at_each_turn(
         runs: how many times.
 
     Returns:
-        What each run ended with.
+        The outcome of each run.
     """
     loop = asyncio.get_running_loop()
     call_soon = loop.call_soon

@@ -1,4 +1,4 @@
-"""What a piece of code leaves behind: tasks, threads, sockets."""
+"""Finds tasks, threads and sockets that a piece of code leaves behind."""
 
 from __future__ import annotations
 

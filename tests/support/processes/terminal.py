@@ -110,7 +110,7 @@ class _Display(pyte.Screen):
 
 
 class Terminal:
-    """A command in a terminal of its own. What it prints is always read, so it never stalls."""
+    """A command in a terminal of its own. Its output is always read, so it never stalls."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ MACHINES: Final = 1
 
 @dataclass(slots=True)
 class Floor:
-    """What is covered of the modules of one floor."""
+    """The coverage of the modules of one floor."""
 
     name: str
     lines: int = 0

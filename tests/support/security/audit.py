@@ -51,7 +51,7 @@ def closure() -> Iterator[str]:
 
 
 def problems(version_of: Callable[[str], str] = metadata.version) -> Iterator[str]:
-    """What is wrong with what is installed, in sentences.
+    """Yield the problems of the installed packages, in sentences.
 
     Args:
         version_of: a package's installed version.

@@ -199,7 +199,7 @@ def _parsed(text: str) -> Json:
 
 
 def codes_vectors() -> Json:
-    """What `codes.json` holds."""
+    """The content of `codes.json`."""
     code = Code("7", ("guitar", "ocean"))
     return {
         "parse": [_parsed(text) for text in _PARSED],
@@ -387,7 +387,7 @@ def _bad_messages(run: Json) -> Iterator[tuple[int, str]]:
 
 
 def pake_vectors() -> Json:
-    """What `pake.json` holds."""
+    """The content of `pake.json`."""
     runs = [_run(changes) for changes in _RUNS]
     rejected = []
     for step, text in _bad_messages(runs[0]):
@@ -445,7 +445,7 @@ def _sealed(keys: LinkKeys, *, offerer: bool) -> list[Json]:
 
 
 def sealing_vectors() -> Json:
-    """What `sealing.json` holds."""
+    """The content of `sealing.json`."""
     valid = (b"", b"\0", b"\xfb\xff", b"\xfb\xff\xfe", made_bytes("b64u", 64))
     isk = made_bytes("isk", 64)
     keys = LinkKeys.derive(isk)

@@ -67,7 +67,7 @@ class Client:
         """The next message.
 
         Raises:
-            Closed: There is none; says the close code.
+            Closed: The connection is closed; has the close code.
         """
         async with asyncio.timeout(ENOUGH):
             message = await self.websocket.receive()

@@ -94,7 +94,7 @@ def _milliseconds(parameters: ChannelParameters) -> int | None:
 
 
 def described(message: str | bytes) -> list[Any]:
-    """What the other stack says of a message that it got: type, bytes and digest."""
+    """A received message as the other stack reports it: type, bytes and digest."""
     payload = message.encode() if isinstance(message, str) else message
     kind = "text" if isinstance(message, str) else "bytes"
     return [kind, len(payload), hashlib.sha256(payload).hexdigest()]

@@ -1,4 +1,4 @@
-// What a test has another WebRTC stack do, in a browser or in Node: each call is the JSON of one
+// Verbs by which a test drives another WebRTC stack, in a browser or in Node: each call is the JSON of one
 // of the verbs with its arguments, each reply that of its result. `remote.py` is the other end.
 // Payloads are compared by their SHA-256.
 

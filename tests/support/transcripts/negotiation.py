@@ -35,7 +35,7 @@ __all__ = ["Replay", "outcomes"]
 
 
 def code_of(error: PeerError) -> str:
-    """What the transcripts, and problems in JavaScript, call an error."""
+    """The name of an error in transcripts, and in JavaScript."""
     if isinstance(error, LinkClosed):  # its own code is what the other side says
         return "closed" if str(error) == str(LinkClosed()) else "bye"
     return error.code

@@ -26,7 +26,7 @@ ABOUT: Final = (
 
 
 SAID: dict[str, str] = {}
-"""What sealed signals say, for those who read the file."""
+"""Plaintexts of sealed signals, for readers of the file."""
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def text_in_descriptions() -> Script:
 @script
 def another_offer() -> Script:
     it = Script("the offerer offers again").connect().fail("offerer").describe(gen=1)
-    # What belongs to the older generation is dropped, and so is what is too early.
+    # Signals of the older generation are dropped, and so are those that come too early.
     it.fail("offerer").do("offerer", "described", gen=0, sdp="late", random="33" * 32)
     it.do("answerer", "candidate", gen=0, candidate="candidate:old")
     it.do("answerer", "candidate", gen=1, candidate="candidate:new").take("offerer")

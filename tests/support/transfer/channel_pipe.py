@@ -86,7 +86,7 @@ class TransferLink:
             port.blocks.deliver = other.receive_block
 
     async def break_off(self) -> None:
-        """What a link does when the other side has vanished."""
+        """Do what a link does when the other side has vanished."""
         error = LinkLost()
         for port in (self.alice_port, self.bob_port):
             await port.control.break_off(error)
