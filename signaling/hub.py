@@ -267,7 +267,7 @@ class Hub:
             self._wait_for(connection, client, _Waiting.PONG, now + self._heartbeat.timeout)
             return [Send(connection, Ping())]
         if client.waiting is _Waiting.PONG:
-            close = Close(connection, CloseCode.NO_PONG, "no sign of life")
+            close = Close(connection, CloseCode.NO_PONG, "no answer to pings")
         else:
             close = Close(connection, CloseCode.HELLO_TIMEOUT, "no hello in time")
         return [close, *self.disconnect(connection, LeaveReason.TIMEOUT)]

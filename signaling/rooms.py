@@ -257,7 +257,7 @@ class Rooms:
         if self._is_flooded(other.connection):
             if signal.id is None:
                 return []
-            what = "that peer is sent more than it reads"
+            what = "that peer reads too slowly"
             error = _error(connection, ErrorCode.OVER_CAPACITY, what, signal.id, retryable=True)
             return [error]
         relayed = SignalFrom(

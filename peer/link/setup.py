@@ -319,6 +319,5 @@ def _unforeseen(fault: Exception) -> ProtocolError:
     """Return the error that stands for an unexpected fault in the set-up of one link."""
     logger.debug("a fault while a link was set up", exc_info=fault)
     return ProtocolError(
-        "The link could not be set up: something about the other side was not foreseen "
-        f"({type(fault).__name__})."
+        f"The link could not be set up because of an error in Peerline ({type(fault).__name__})."
     )

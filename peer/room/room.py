@@ -149,7 +149,7 @@ class Room:
             async with asyncio.timeout(timeout):
                 link = await self._queue.take()
         except TimeoutError:
-            raise PeerTimeout("peer", "Nobody has come in time.") from None
+            raise PeerTimeout("peer", "Nobody came in time.") from None
         if link is not None:
             return link
         assert self._queue.first is not None  # the only link of a code room was taken before

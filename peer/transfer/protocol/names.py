@@ -168,7 +168,7 @@ def link_problem(entry: Entry) -> str | None:
     while up < len(names) and names[up] == "..":
         up += 1
     if target == ".":
-        return "is a link to the very folder that it is in"
+        return "is a link to its own folder"
     if any(name in ("", ".", "..") for name in names[up:]):
         return "is a link through `.` or `..` behind a name"
     if up > depth or (up == depth and (depth or up == len(names))):

@@ -20,7 +20,8 @@ NOT_SHOWN = (
     "peer/udp/",
     "signaling/page.py",  # headers of HTTP
     "web/client/rtc/description.js",  # lines of SDP, and why one is refused: always `protocol`
-    "web/client/security/words.js",  # the word list
+    "peer/security/words.py",  # the word list
+    "web/client/security/words.js",
 )
 """Modules and packages that have no texts for people."""
 
@@ -56,6 +57,9 @@ NOT_TEXTS = frozenset(
         # Annotations, names of tasks and services, formats of logs
         'Literal["host", "srflx", "prflx", "relay"]',
         *("link to {id}", "close link", "signaling."),
+        *("peerline/{VERSION} python", "ignoring our own id"),
+        "ignoring another peer in a room for two",
+        "ignoring a peer: too many links are being set up",
         *("_peerline._tcp.local.", "peerline-{secrets}.local."),
         "%(asctime)s %(levelname)s %(name)s: %(message)s",
         # States and steps, as their enumerations spell them

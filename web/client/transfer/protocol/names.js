@@ -144,7 +144,7 @@ export function planNames(entries) {
     if (below === undefined) {
       folders += 1;
       if (folders > MAX_FOLDERS)
-        throw new NameError(entries[index].path, index, 'is in one folder too many');
+        throw new NameError(entries[index].path, index, 'exceeds the number of folders');
       below = new Folder();
       folder.folders.set(part, below);
     }
@@ -264,7 +264,7 @@ function linkProblem({ path, target = '', escaped }, root) {
   // Only at the start is `..` what it seems: after a name that is itself a link it would climb
   // from wherever that link leads.
   while (up < names.length && names[up] === '..') up += 1;
-  if (target === '.') return 'is a link to the very folder that it is in';
+  if (target === '.') return 'is a link to its own folder';
   if (names.slice(up).some((name) => name === '' || name === '.' || name === '..'))
     return 'is a link through `.` or `..` behind a name';
   if (up > depth || (up === depth && (depth > 0 || names.length === up)))
