@@ -20,8 +20,8 @@ __all__ = ["FlightRetransmitter", "retransmit_requests"]
 
 FIRST = 0.1
 """Seconds until the first retransmission; the interval doubles each time."""
-FLIGHT_REPEATS = 5
-REQUEST_REPEATS = 2
+FLIGHT_RETRANSMISSIONS = 5
+REQUEST_RETRANSMISSIONS = 2
 """aioice itself starts after 0.5 s."""
 PACE = 0.02
 """Additional seconds per outstanding request, so that many candidates do not flood the path."""
@@ -44,7 +44,7 @@ class FlightRetransmitter:
         self._receive_on = self._ice.data_received
         self._flight = b""
         self._heard = b""
-        self._repeats = 0
+        self._retransmissions = 0
         self._timer: asyncio.TimerHandle | None = None
         transport._send = self._send
         self._ice.data_received = self._data_received  # type: ignore[method-assign]
@@ -61,29 +61,31 @@ class FlightRetransmitter:
         if data[0] in (_CHANGE_CIPHER_SPEC, _HANDSHAKE):
             self.stop()
             self._flight = data
-            self._repeats = 0
-            self._timer = self._loop.call_later(FIRST, self._repeat)
+            self._retransmissions = 0
+            self._timer = self._loop.call_later(FIRST, self._retransmit)
 
     def _data_received(self, data: bytes, component: int) -> None:
         if data != self._heard:
             self._heard = data
             self.stop()
-        elif self._flight and self._repeats < FLIGHT_REPEATS:
-            self._repeat()  # the peer retransmits: our flight was lost
+        elif self._flight and self._retransmissions < FLIGHT_RETRANSMISSIONS:
+            self._retransmit()  # the peer retransmits: our flight was lost
         self._receive_on(data, component)
 
-    def _repeat(self) -> None:
+    def _retransmit(self) -> None:
         pair = self._ice._nominated.get(1)
         if pair is None or pair.protocol.transport.is_closing():
             self.stop()
             return
         pair.protocol.transport.sendto(self._flight, pair.remote_addr)
-        self._repeats += 1
+        self._retransmissions += 1
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._repeats < FLIGHT_REPEATS:
-            self._timer = self._loop.call_later(FIRST * (1 << self._repeats), self._repeat)
+        if self._retransmissions < FLIGHT_RETRANSMISSIONS:
+            self._timer = self._loop.call_later(
+                FIRST * (1 << self._retransmissions), self._retransmit
+            )
 
 
 def retransmit_requests(protocol: StunProtocol) -> None:
@@ -108,16 +110,16 @@ class _Requests:
     ) -> tuple[stun.Message, tuple[str, int]]:
         loop = asyncio.get_running_loop()
         pace = FIRST + PACE * len(self._protocol.transactions)
-        repeats = [
-            loop.call_later(pace * ((2 << n) - 1), self._repeat, request, addr)
-            for n in range(REQUEST_REPEATS)
+        timers = [
+            loop.call_later(pace * ((2 << n) - 1), self._retransmit, request, addr)
+            for n in range(REQUEST_RETRANSMISSIONS)
         ]
         try:
             return await self._request(request, addr, integrity_key, retransmissions)
         finally:
-            for repeat in repeats:
-                repeat.cancel()
+            for timer in timers:
+                timer.cancel()
 
-    def _repeat(self, request: stun.Message, addr: tuple[str, int]) -> None:
+    def _retransmit(self, request: stun.Message, addr: tuple[str, int]) -> None:
         if not self._protocol.transport.is_closing():
             self._protocol.send_stun(request, addr)

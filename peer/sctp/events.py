@@ -19,7 +19,7 @@ __all__ = [
     "Restarted",
 ]
 
-# Structs, not dataclasses: DataChannelMessage is made once per message on the fast path, and a
+# Structs, not dataclasses: DataChannelMessage is made once per message on the hot path, and a
 # frozen dataclass costs five times as much.
 
 

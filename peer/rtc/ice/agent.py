@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 CONSENT_EXPIRES = 30.0
 """Seconds since the last answer (RFC 7675, 5.1)."""
-CONSENT_REPEATS = 2
+CONSENT_RETRANSMISSIONS = 2
 """Retransmissions of each request, in aioice's count: 3.5 s for an answer."""
 DOUBT_PAUSE = 1.0
 """Seconds from an answer to the next request that a doubt causes."""
@@ -108,7 +108,7 @@ class IceConnection(AioiceConnection):
                         self.build_request(pair, nominate=self.ice_controlling),
                         pair.remote_addr,
                         integrity_key=self.remote_password.encode(),
-                        retransmissions=CONSENT_REPEATS,
+                        retransmissions=CONSENT_RETRANSMISSIONS,
                     )
                 except stun.TransactionError:
                     if self._doubt:

@@ -66,10 +66,8 @@ QUEUE_SHARE = 0.125
 QUEUE_MIN = 0.003
 """Excess of a round trip over the lowest, as a share and in seconds, that shows a queue."""
 RECENT = 0.25
-"""
-Part of a round trip over which the lowest one counts, when a queue is looked for. A machine that
-stalls makes single round trips long; only a queue makes all of them long.
-"""
+"""Window of queue detection, in round trips: its lowest measurement counts. A stalled process makes
+single round trips long; only a queue makes all of them long."""
 QUEUE_LOSS = 8192
 """Bytes that a round may lose in a queue beyond the path's own loss."""
 HEADROOM = 0.15

@@ -98,7 +98,7 @@ def test_the_i_bit_asks_for_a_sack_without_delay(pair: AssociationPair) -> None:
     """6.2; 3.3.1, I bit."""
     assert _say(pair, _data(pair, b"no hurry")) == []
     assert [kinds(p) for p in _half_a_second_later(pair)] == [[C.SACK]]
-    pair.now += 0.001  # the most that equals wait between two SACKs
+    pair.now += 0.001  # the longest interval between SACKs of the same implementation
     (answer,) = _say(pair, _data(pair, b"hurry", flags=IMMEDIATE))
     assert kinds(answer) == [C.SACK]
 

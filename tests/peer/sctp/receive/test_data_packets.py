@@ -1,4 +1,4 @@
-"""The receiver's fast path and the code it shortens agree, whatever comes in what batches."""
+"""The loop for plain data packets and the general code agree on all packets in all batches."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ C = ChunkType
 
 @pytest.fixture(params=[True, False], ids=["I-DATA", "DATA"])
 def pair(request: pytest.FixtureRequest) -> AssociationPair:
-    """Not equals: they acknowledge a batch at once in any case."""
+    """Toward another implementation: the same one acknowledges a batch at once in any case."""
     pair = AssociationPair(SctpConfig(interleaving=request.param, recognise_implementation=False))
     pair.connect()
     opened(pair)
