@@ -107,7 +107,7 @@ async def test_what_there_is_no_room_for_is_refused_and_nothing_else(theirs: Eng
 
 async def test_what_is_kept_is_given_back_to_the_window() -> None:
     async with connections("peerline") as (sender, receiver, a, b):
-        association = receiver._engine._association  # type: ignore[attr-defined]
+        association = receiver._engine.association  # type: ignore[attr-defined]
         early = RecordingHandler(sender.create_channel(AGREED))
         for _ in range(60):
             early.channel.send(bytes(50_000))
