@@ -23,7 +23,7 @@ E = TypeVar("E")
 _SUPPORTED = frozenset({"delay", "jitter", "loss", "duplicate", "corrupt", "mtu"})
 
 
-@dataclass
+@dataclass(slots=True)
 class Direction:
     """One direction of the link, which may change under way."""
 

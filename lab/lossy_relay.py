@@ -29,7 +29,7 @@ Address = tuple[str, int]
 _SUPPORTED = frozenset({"loss", "reorder", "reorder_delay", "mtu"})
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class LossyRelay:
     """A relay with one link for both directions, and counters."""
 
@@ -45,6 +45,7 @@ class LossyRelay:
     largest: dict[str, int] = field(default_factory=dict)
     """Bytes of the largest forwarded datagram, by destination."""
     _fronts: list[asyncio.DatagramTransport] = field(default_factory=list)
+    _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.link.require("LossyRelay", _SUPPORTED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -54,12 +53,11 @@ both_offer = pytest.mark.parametrize("we_offer", [True, False], ids=["we offer",
 
 
 @contextlib.asynccontextmanager
-async def met_on_a_path(other: Program, we_offer: bool, **path: Any) -> AsyncIterator[Meeting]:
+async def met_on_a_path(other: Program, we_offer: bool, **link: float) -> AsyncIterator[Meeting]:
     """We and the other stack, connected by a path that is good until then."""
     lossy = LossyRelay(Link(mtu=ETHERNET))
     async with meeting(other, we_offer, lossy) as met:
-        for name, value in path.items():
-            setattr(lossy, name, value)
+        lossy.change(**link)
         yield met
 
 

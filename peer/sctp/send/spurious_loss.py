@@ -71,9 +71,9 @@ class ReorderingTolerance:
 
     def __init__(self) -> None:
         self.packets = _PACKETS
-        """Number of chunks by which a later one must precede for a chunk to be lost."""
+        """A chunk is lost when one that was sent at least so many chunks later has arrived."""
         self.factor = _FACTOR
-        """Round trips after which a chunk is lost, when one sent later has arrived."""
+        """It is also lost after so many round trips, when one that was sent later has arrived."""
         self._raised_at: Tsn = 0
         self._recoveries = 0
 
