@@ -110,7 +110,7 @@ test('a fault that a message brings about ends its link, and no other', async ()
   const [first, second] = members[0].links;
   const error = console.error;
   /** @type {Error[]} */
-  /** @type {string[]} */
+  /** @type {Error[]} */
   const reported = [];
   console.error = (thrown) => reported.push(thrown);
   // As a fault in a machine would show: where its answer is sent.
