@@ -1,5 +1,5 @@
-// Verbs by which a test drives another WebRTC stack, in a browser or in Node: each call is the JSON of one
-// of the verbs with its arguments, each reply that of its result. `remote.py` is the other end.
+// Verbs by which a test drives another WebRTC stack, in a browser or in Node: each call is the JSON
+// of one verb with its arguments, each reply that of its result. `remote.py` is the other end.
 // Payloads are compared by their SHA-256.
 
 class Queue {
@@ -122,7 +122,7 @@ export function servant(connect) {
       await closed;
       return messages.takeAll().map(Number);
     },
-    // What came next: its type, bytes and digest.
+    // The next message: its type, bytes and digest.
     take: async ({ key }) => described(await channels.get(key).messages.get()),
     // The same; it is sent back as it came.
     async echo({ key }) {
