@@ -1,4 +1,4 @@
-"""What the golden transcripts of the control and the chat channel show."""
+"""The scripts of the golden transcripts of the control and the chat channel."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def few(things: list[Any]) -> Any:
 
 
 def texts(step: Json) -> Iterator[str]:
-    """What a step says: once, or with each of its numbers."""
+    """The message of a step: once, or with each of its numbers."""
     text = text_of(step["text"])
     if "ids" not in step:
         yield text
