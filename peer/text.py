@@ -45,6 +45,8 @@ _HIDDEN: Final = (
     _CONTROLS + _BIDI + r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
     r"\u2028\u2029\u2060-\u2065\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    # Drawn as nothing, although they need not be: blanks, placeholders and what is no character.
+    r"\ufffc\ufffe\uffff\U00013430-\U00013442\U00016fe4\U0001d159"
 )
 _SPACE: Final = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _EMOJI: Final = (
@@ -59,9 +61,20 @@ _JOINED: Final = (
 """Scripts whose spelling needs joiners: Arabic and its kin, those of India, Myanmar, Khmer."""
 _MARKS: Final = (
     r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a"
-    r"\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0e31\u0e34-\u0e3a"
-    r"\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
-    r"\u2de0-\u2dff\u302a-\u302f\u3099\u309a\ufe20-\ufe2f"
+    r"\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a"
+    r"\u07eb-\u07f3\u07fd\u0816-\u0819\u081b-\u0823\u0825-\u0827\u0829-\u082d\u0859-\u085b"
+    r"\u0898-\u089f\u08ca-\u08e1\u08e3-\u08ff\u0951-\u0954\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
+    r"\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u0f18\u0f19\u0f35\u0f37\u0f39\u0f71-\u0f7e\u0f80-\u0f84"
+    r"\u0f86\u0f87\u0fc6\u135d-\u135f\u1a75-\u1a7f\u1ab0-\u1aff\u1b6b-\u1b73\u1cd0-\u1cd2"
+    r"\u1cd4-\u1ce8\u1ced\u1cf4\u1cf8\u1cf9\u1dc0-\u1dff\u20d0-\u20f0\u2cef-\u2cf1\u2de0-\u2dff"
+    r"\u302a-\u302f\u3099\u309a\ua66f-\ua672\ua674-\ua67d\ua69e\ua69f\ua6f0\ua6f1\ua8e0-\ua8f1"
+    r"\ua92b-\ua92d\uaab0\uaab2-\uaab4\uaab7\uaab8\uaabe\uaabf\uaac1\ufb1e\ufe20-\ufe2f\U000101fd"
+    r"\U000102e0\U00010376-\U0001037a\U00010a0d-\U00010a0f\U00010a38-\U00010a3f"
+    r"\U00010f46-\U00010f50\U00011366-\U00011374\U00016af0-\U00016af4\U0001d165-\U0001d169\U0001d17b-\U0001d182"
+    r"\U0001d185-\U0001d18b\U0001d1aa-\U0001d1ad"
+    r"\U0001d242-\U0001d244\U0001e000-\U0001e02a\U0001e130-\U0001e136\U0001e8d0-\U0001e8d6"
+    # What is drawn with the marks around it, and does not begin a pile of its own.
+    r"\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
 )
 
 _is_hidden: Final = re.compile(f"[{_HIDDEN}]").match
@@ -100,9 +113,8 @@ def fit_name(name: str) -> str:
         return " ".join(name.split())[:MAX_NAME].rstrip()
     name = _hidden.sub("", _space.sub(" ", name)).strip(" ")[:MAX_NAME]
     # Removing one may misplace another: `x` + joiner + selector.
-    while (fitting := _misplaced.sub("", name)) != name:
+    while (fitting := _piled.sub(r"\1", _misplaced.sub("", _leading.sub("", name)))) != name:
         name = fitting
-    name = _piled.sub(r"\1", _leading.sub("", name))
     return re.sub(" +", " ", name).rstrip(" ")
 
 
@@ -127,7 +139,7 @@ def show_name(text: str, limit: int = 200) -> str:
         limit: Characters to show; the middle of a longer text is left out.
     """
     if len(text) > limit:
-        text = f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
+        text = f"{text[: limit - limit // 3 - 1]}…{text[len(text) - limit // 3 :]}"
     if text.isascii() and text.isprintable():
         return text
     return "".join(_spell(each) if is_hidden(each) else each for each in text)

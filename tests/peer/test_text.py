@@ -52,6 +52,7 @@ def test_a_long_name_is_shown_by_its_two_ends() -> None:
     assert shown.startswith("aaaa")
     assert shown.endswith(".exe")
     assert "…" in shown
+    assert [show_name("abcdef", limit) for limit in (1, 2, 3)] == ["…", "a…", "a…f"]
 
 
 @settings(max_examples=400, deadline=None)

@@ -31,6 +31,12 @@ test('names are cleaned', () => {
   for (const none of [{}, null, undefined, 7]) assert.equal(fitName(none), '');
 });
 
+test('a long name of blanks is cleaned at once', () => {
+  const begun = performance.now();
+  assert.equal(fitName(`x${' \u200b'.repeat(100_000)}x`), 'x');
+  assert.ok(performance.now() - begun < 1000); // it took 20 s when each blank looked for the end
+});
+
 test('texts are cleaned', () => {
   for (const { text, fit } of golden.texts) assert.equal(fitText(text), fit, JSON.stringify(text));
 });
@@ -43,6 +49,7 @@ test('a long name loses its middle, not its end', () => {
   const shown = showName(`${'a'.repeat(500)}.exe`, 60);
   assert.ok(shown.length <= 60);
   assert.ok(shown.endsWith('.exe'));
+  assert.deepEqual([1, 2, 3].map((limit) => showName('abcdef', limit)), ['…', 'a…', 'a…f']);
 });
 
 test('bytes are counted as UTF-8', () => {
