@@ -25,7 +25,7 @@ __all__ = ["Transfers"]
 
 logger = logging.getLogger(__name__)
 
-MAX_UNDECIDED = 8
+MAX_UNDECIDED = 16
 """Offers that may wait for a decision; the next is declined as `busy`."""
 
 MAX_LIVE = 32

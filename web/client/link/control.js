@@ -18,7 +18,7 @@ export const LOST_AFTER = 15;
 /** The same, once there is reason to believe that it is gone. */
 export const LOST_AFTER_DOUBT = 6;
 /** Seconds a timer may be late before it is clear that we slept, not the other side. */
-const LATE = 2;
+export const LATE = 2;
 const MAX_CODE = 64;
 const MAX_SENTENCE = 1000;
 

@@ -38,7 +38,7 @@ export const MAX_GENERATION = 65536;
 /** Offers of one set-up that are answered: each costs a connection. */
 export const MAX_OFFERS = 8;
 /** Characters of the longest `bye` that is read. */
-const MAX_BYE = 512;
+export const MAX_BYE = 512;
 
 export const MISMATCH =
   'One side uses a password for this room and the other does not: both must use the same.';

@@ -427,12 +427,12 @@ async def test_accepting_twice_is_the_callers_error(tmp_path: Path) -> None:
 async def test_too_many_offers_are_declined_as_busy(tmp_path: Path) -> None:
     source = write(tmp_path / "f", b"x")
     async with transfer_link() as link:
-        sent = [await link.alice.send(source) for _ in range(9)]
+        sent = [await link.alice.send(source) for _ in range(17)]
         with pytest.raises(Refused, match="too many offers") as caught:
             await sent[-1].done()
         assert caught.value.code == "busy"
-        received = [await offered(link.bob) for _ in range(8)]
-        assert [incoming.id for incoming in received] == [outgoing.id for outgoing in sent[:8]]
+        received = [await offered(link.bob) for _ in range(16)]
+        assert [incoming.id for incoming in received] == [outgoing.id for outgoing in sent[:16]]
 
 
 async def test_a_receiver_that_does_not_take_blocks_slows_the_sender_down(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import { Receiver } from '../protocol/receiver.js';
 /** @typedef {import('../protocol/messages.js').TransferMessage} TransferMessage */
 
 /** Most offers that wait for an answer, or for the rest of their list. */
-const MAX_WAITING = 16;
+export const MAX_UNDECIDED = 16;
 /** Most transfers that are remembered. */
 const MAX_REMEMBERED = 1000;
 
@@ -130,18 +130,11 @@ export class Transfers {
   /** @param {TransferMessage & {t: 'offer'}} message */
   #offered(message) {
     const id = message.transfer;
-    if (id < this.#nextRemote || id % 2 !== this.#nextRemote % 2) {
-      this.#wire.sendControl({
-        t: 'decline',
-        transfer: id,
-        code: 'protocol',
-        message: 'bad transfer id',
-      });
-      return;
-    }
+    // An offer without a right to its number is dropped: an answer would end the transfer that has it.
+    if (id < this.#nextRemote || id % 2 !== this.#nextRemote % 2) return;
     this.#nextRemote = id + 2;
     const waiting = [...this.#incoming.values()].filter(({ state }) => state === 'offered').length;
-    if (waiting + this.#listing.size >= MAX_WAITING) {
+    if (waiting + this.#listing.size >= MAX_UNDECIDED) {
       this.#wire.sendControl({
         t: 'decline',
         transfer: id,
