@@ -229,6 +229,12 @@ def test_bad_server_messages_are_refused(text: str) -> None:
         parse_server(text)
 
 
+@pytest.mark.parametrize("text", VECTORS["bad_server"], ids=lambda text: text[:60])
+def test_frames_that_no_client_takes_are_refused(text: str) -> None:
+    with pytest.raises(BadMessage):
+        parse_server(text)
+
+
 def test_an_unknown_server_message_is_unsupported_so_that_clients_can_ignore_it() -> None:
     with pytest.raises(BadMessage) as caught:
         parse_server('{"t":"notice","text":"hi"}')

@@ -218,12 +218,14 @@ export function parseServer(frame) {
         throw new BadMessage('bad gen');
       const link = text(message, 'link', 64);
       if (!/^[\x21-\x7e]+$/.test(link)) throw new BadMessage('bad link');
+      const kind = text(message, 'kind', 32);
+      if (!SIGNAL_KINDS.includes(kind)) throw new BadMessage('bad kind');
       return {
         t: 'signal',
         from: text(message, 'from', 64),
         link,
         gen,
-        kind: text(message, 'kind', 32),
+        kind,
         data: text(message, 'data', MAX_SIGNAL_DATA),
       };
     }
