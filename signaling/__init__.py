@@ -3,7 +3,7 @@
 Messages, errors and settings are on floor 0; rooms, sessions and rate limits are machines
 (floor 1); sockets and aiohttp are on floor 2, the public names on floor 3, the command on floor 4.
 
-The package is cheap to import: nothing below is loaded before it is asked for, and only
+The package is cheap to import: its modules are loaded on first use, and only
 `signaling.server`, `signaling.service` and the modules under them need aiohttp. A peer that speaks
 the protocol imports `signaling.messages` and `signaling.ice_servers` alone.
 

@@ -17,29 +17,29 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 
 
 def page_directory() -> Path:
-    """The directory of the page, `index.html` and all it needs.
+    """Return the directory of the page: `index.html` and everything it needs.
 
     Raises:
-        AssetMissing: the installation is incomplete.
+        AssetMissing: The installation is incomplete.
     """
     return _find("web", "index.html")
 
 
 def ice_config_file() -> Path:
-    """The `stun-config.yaml` that is used when no other is given.
+    """Return the path of the default `stun-config.yaml`.
 
     Raises:
-        AssetMissing: the installation is incomplete.
+        AssetMissing: The installation is incomplete.
     """
     return _find("stun-config.yaml")
 
 
 def default_ice_config() -> IceConfig:
-    """Read the configuration in `ice_config_file`.
+    """Read `ice_config_file`.
 
     Raises:
-        AssetMissing: the installation is incomplete.
-        IceConfigError: somebody changed the file, and not for the better.
+        AssetMissing: The installation is incomplete.
+        IceConfigError: The file was changed and is wrong.
     """
     return read_ice_config(ice_config_file())
 
@@ -48,9 +48,9 @@ def read_ice_config(path: Path) -> IceConfig:
     """Read a list of STUN and TURN servers.
 
     Raises:
-        OSError: it cannot be read.
-        UnicodeDecodeError: it is not UTF-8.
-        IceConfigError: it is wrong.
+        OSError: The file cannot be read.
+        UnicodeDecodeError: The file is not UTF-8.
+        IceConfigError: The list is wrong.
     """
     return parse_ice_config(path.read_text(encoding="utf-8"), source=str(path))
 

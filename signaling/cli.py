@@ -28,11 +28,11 @@ DEFAULT_PORT: Final = 8080
 
 
 class _CannotStart(click.ClickException):
-    """One sentence on stderr, exit code 1."""
+    """An error with exit code 1: one sentence on stderr."""
 
 
 class _BadConfiguration(click.ClickException):
-    """One sentence on stderr, exit code 2."""
+    """Wrong usage, exit code 2: one sentence on stderr."""
 
     exit_code = 2
 
@@ -124,7 +124,7 @@ def serve(
     except ListenError as error:
         raise _CannotStart(str(error)) from None
     except KeyboardInterrupt:
-        # Only where the loop knows no signal handlers (Windows).
+        # Event loops on Windows have no signal handlers.
         context.exit(130)
 
 

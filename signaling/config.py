@@ -1,4 +1,4 @@
-"""How a signaling server is set up (floor 2: a listener may hold an `ssl.SSLContext`)."""
+"""Settings of a signaling server (floor 2: a listener may hold an `ssl.SSLContext`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Listener:
     """One address to listen on.
 
     Attributes:
-        host: an address or a name; None for every interface, IPv4 and IPv6.
+        host: An address or a name; None for every interface, IPv4 and IPv6.
         port: 0 lets the system choose; `SignalingServer.ports` tells the choice.
         ssl: for HTTPS; None for plain HTTP.
     """
@@ -37,18 +37,19 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Everything a `SignalingServer` needs to know.
+    """Settings of a `SignalingServer`.
 
     Attributes:
-        listeners: all of them serve the same rooms.
-        ice: handed to every peer in `welcome`.
-        page: the directory served at `/`; None serves no page.
-        allow_origins: browser origins (`https://app.example.org`) that may connect beside the
+        listeners: All of them serve the same rooms.
+        ice: The ICE servers that every peer gets in `welcome`.
+        page: The directory served at `/`; None serves no page.
+        allow_origins: Browser origins (`https://app.example.org`) that may connect beside the
             page's own; `*` for any.
-        host_names: the names and addresses that the server answers to, beside `localhost`, the
+        host_names: The names and addresses that the server answers to, beside `localhost`, the
             loopback addresses and the one a client connected to; requests for others are refused
             (a web page can make its own name lead here). None: any, as behind a proxy.
-        taken_numbers: numbers not to give to code rooms, because others on the network use them.
+        taken_numbers: Numbers that code rooms do not get, because other servers on the network use
+            them.
     """
 
     listeners: tuple[Listener, ...] = (Listener(),)

@@ -1,9 +1,9 @@
 """One WebSocket connection: reads frames, and writes from a queue of its own (floor 2).
 
-Nothing that anybody sends ever waits for another client to read: `send` puts a message in the
-queue and returns, one task takes it out again, and a client whose queue is full or whose socket
-takes nothing any more is closed with 4102. So a stalled reader hurts only itself. A client that
-reads, but is sent more than that by others, is flooded before: they are the ones to be refused.
+No sender waits for another client to read: `send` appends to the queue and returns, and one task
+empties the queue. A client with a full queue, or with a socket that accepts nothing, is closed with
+4102, so a stalled reader affects only itself. A client that reads but receives more than it can
+read counts as flooded first, and its senders are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Frame: TypeAlias = tuple[WSMsgType, str | bytes]
 """TEXT with its text; BINARY or PING with their bytes."""
 
 _STALLED: Final = 2.0
-"""Seconds in which no message leaves, of a client that reads nothing rather than slowly."""
+"""Seconds without a sent message after which a client counts as one that reads nothing."""
 
 _WANTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING})
 
@@ -48,18 +48,17 @@ class Connection:
     """Owns one WebSocket, to its end.
 
     Args:
-        number: names the connection to the hub.
-        websocket: prepared, with `autoping=False`: all writing is the queue's.
-        transport: the socket's, to cut what does not close; None if it is gone already.
-        queue_bytes: what may wait to be written.
-        budget: what may wait in all queues.
-        write_timeout: seconds one message may take.
-        close_timeout: seconds for the closing handshake.
-        on_end: called as soon as nothing more will be read, while the connection may still be
-            closing; perhaps twice.
+        number: The connection's number in the hub.
+        websocket: Prepared, with `autoping=False`: only the queue writes.
+        transport: The socket's, for aborting a connection that does not close; None if it is gone.
+        queue_bytes: Most bytes that wait to be written.
+        budget: Bytes that may wait in all queues together.
+        write_timeout: Seconds that one message may take.
+        close_timeout: Seconds for the closing handshake.
+        on_end: Called once or twice when reading has ended; the connection may still be closing.
 
     Attributes:
-        close_code: why this side closed the connection; None while it did not.
+        close_code: The code with which this side closed the connection; None before that.
     """
 
     def __init__(
@@ -92,10 +91,10 @@ class Connection:
         self._reading: asyncio.Timeout | None = None
         self._must_stop = False
 
-    # --- for the server; none of these waits ---
+    # --- for the server; no method here waits ---
 
     def send(self, payload: bytes) -> None:
-        """Queue a text message; does nothing once the connection is being closed."""
+        """Queue a text message; does nothing while the connection closes."""
         self._put(_Outgoing(WSMsgType.TEXT, payload))
 
     def send_pong(self, payload: bytes) -> None:
@@ -103,7 +102,7 @@ class Connection:
         self._put(_Outgoing(WSMsgType.PONG, payload))
 
     def close(self, code: int, reason: str) -> None:
-        """Close after everything queued before has been written. Twice is once."""
+        """Close after everything queued before has been written. Idempotent."""
         if self.close_code is None:
             self.close_code = code
             self._reason = reason
@@ -111,14 +110,14 @@ class Connection:
 
     @property
     def is_flooded(self) -> bool:
-        """Whether others send it more than it reads, though it does read."""
+        """Whether the client reads, but slower than others send to it."""
         is_much = self._queued > self._queue_limit // 2
         if not (is_much or not self._budget.has_room(self._queued + MAX_MESSAGE_BYTES)):
             return False
         return asyncio.get_running_loop().time() - self._wrote_at < _STALLED
 
     def hurry(self) -> None:
-        """Close without writing what is queued."""
+        """Close without writing the queue."""
         self._queue.clear()
         self._count(-self._queued)
         self._stop_reading()
@@ -152,7 +151,7 @@ class Connection:
     # --- the connection's life ---
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
-        """Everything the client sends, until either side closes.
+        """Iterate over everything that the client sends, until either side closes.
 
         When the iteration ends the connection is closed and its task is gone. Use it under
         `contextlib.aclosing`, so that this holds whatever ends it.
@@ -160,7 +159,7 @@ class Connection:
         writer = asyncio.create_task(self._write(), name=f"signaling writer {self.number}")
         try:
             while (frame := await self._receive()) is not None:
-                # Frames after our close are read (a closing handshake needs that) and dropped.
+                # After this side has closed, frames are read for the closing handshake only.
                 if self.close_code is None:
                     yield frame
         finally:
@@ -199,19 +198,19 @@ class Connection:
                 outgoing = self._queue.popleft()
                 async with asyncio.timeout(self._write_timeout):
                     await self._websocket.send_frame(outgoing.payload, outgoing.opcode)
-                # Cleared meanwhile, when the client was given up.
+                # The queue was cleared meanwhile, when the client was aborted.
                 self._count(-min(outgoing.size, self._queued))
                 self._wrote_at = asyncio.get_running_loop().time()
         except TimeoutError:
             self._give_up()
         except ConnectionError:
-            # The client is gone. The reading half notices by itself.
+            # The client is gone; the reading half notices it by itself.
             pass
         finally:
             self._stop_reading()
 
     async def _finish(self) -> None:
-        """The closing handshake (RFC 6455, 7), as far as the client takes part; the cut.
+        """Do the closing handshake (RFC 6455, 7) as far as the client takes part, then abort.
 
         `drain=False` and the check of what is left: waiting to write would be waiting for a
         client that may never read again.
@@ -228,10 +227,10 @@ class Connection:
         transport = self._transport
         if transport is None:
             return
-        # Only for a client that closes without reading; asyncio has nothing to await here.
+        # A client may close without reading; asyncio offers nothing to await here.
         while unsent(transport) > 0 and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        # Not twice: over TLS, `abort` would do nothing any more.
+        # Only once: over TLS, a second `abort` has no effect.
         if not transport.is_closing():
             transport.close()
         if unsent(transport) > 0:

@@ -1,4 +1,4 @@
-"""How many files and sockets this process may have open (floor 2)."""
+"""The number of files and sockets that this process may have open (floor 2)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Final
 
 __all__ = ["free_descriptors", "raise_descriptor_limit"]
 
-# macOS says that there is no limit and accepts no more than this (OPEN_MAX).
+# macOS reports no limit, and accepts no more than this (OPEN_MAX).
 _MACOS: Final = 10_240
 _MANY: Final = 1 << 20
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process open as many files as the system allows it; return how many.
+    """Raise the limit of open files to the most that the system allows, and return it.
 
-    The default is 1024 almost everywhere, for the sake of programs that call `select`; none here
-    does. A limit that cannot be raised stays.
+    The default is 1024 almost everywhere, for programs that call `select`, which this one does not.
+    A limit that cannot be raised stays.
     """
     if sys.platform == "win32":
         return _MANY
@@ -36,7 +36,7 @@ def raise_descriptor_limit() -> int:
 
 
 def free_descriptors() -> int:
-    """How many more files this process may open now."""
+    """Number of files that this process may open in addition."""
     return max(0, _limit() - _used())
 
 

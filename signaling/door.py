@@ -1,7 +1,7 @@
-"""Accepts connections: counts them first, and only then spends anything on them (floor 2).
+"""Accepts connections, and counts them before anything is spent on them (floor 2).
 
-asyncio's own server would accept without end and make a TLS handshake with everybody, for as long
-as it takes. Here a connection has a place, or is cut, before the first byte is read.
+asyncio's own server accepts without bound and lets every TLS handshake take its time. Here a
+connection gets a place, or is aborted, before the first byte is read.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from .visitors import Visitors
 
 __all__ = ["Door"]
 
-# The system has no more descriptors or memory for us; some will be free again soon.
+# The system is short of descriptors or memory, which is temporary.
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BREATH: Final = 0.2
 _BLINK: Final = 0.01
 ACCEPTS_PER_SECOND: Final = 1000.0
 TLS_ACCEPTS_PER_SECOND: Final = 300.0
-"""More wait in the system's queue, so that those who are connected already are served, too. This
-holds for this machine's own programs as well."""
+"""The rest waits in the system's queue, so that connected clients are served, too. The bound
+includes programs on this machine."""
 REQUESTS_PER_SECOND: Final = 500.0
-"""HTTP requests of all together: more wait, so that WebSockets are served, too."""
+"""HTTP requests of all clients together; the rest waits, so that WebSockets are served, too."""
 
 
 class Door:
-    """Lets connections in, through an `HttpGate` each.
+    """Admits connections, each through an `HttpGate` of its own.
 
     Args:
-        factory: makes aiohttp's protocol for a connection.
-        limits: the bounds.
-        log: what is refused is told here.
+        factory: Makes aiohttp's protocol for a connection.
+        limits: The bounds.
+        log: Receives a line for each refusal.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class Door:
 
     @property
     def visitors(self) -> int:
-        """How many connections are no WebSockets."""
+        """Number of connections that are not WebSockets."""
         return len(self._visitors)
 
     def open(self, sockets: Iterable[socket.socket], ssl: ssl_module.SSLContext | None) -> None:
-        """Accept connections on these sockets from now on; they belong to the door."""
+        """Accept connections on these sockets from now on, and own them."""
         for sock in sockets:
             self._sockets.append(sock)
             self._accepting.append(asyncio.create_task(self._accept(sock, ssl)))
 
     async def stop_accepting(self) -> None:
-        """Accept nobody any more, and let those go that never asked for anything."""
+        """Stop accepting, and close the connections without a request."""
         tasks = [*self._accepting, *self._entering.values()]
         self._accepting.clear()
         for task in tasks:
@@ -91,7 +91,7 @@ class Door:
         self._sockets.clear()
 
     def cut_all(self) -> None:
-        """End the connections that are left, whatever was to be written to them."""
+        """Abort the remaining connections, and drop their unsent data."""
         for gate in list(self._gates.values()):
             gate.end()
 
@@ -100,7 +100,7 @@ class Door:
         per_second = ACCEPTS_PER_SECOND if ssl is None else TLS_ACCEPTS_PER_SECOND
         pace = TokenBucket(per_second, per_second, loop.time())
         while True:
-            # At least a turn for others: `sock_accept` does not wait while somebody queues.
+            # Other tasks need a turn: `sock_accept` does not wait while connections queue.
             await asyncio.sleep(pace.wait_for(1.0, loop.time()))
             pace.take(loop.time())
             try:
@@ -108,7 +108,7 @@ class Door:
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._log.warning("exhausted", None, "cannot accept: %s", error.strerror)
-                # Others are about the one connection that was to be accepted (accept(2)).
+                # Other errors concern only the connection at the head of the queue (accept(2)).
                 await asyncio.sleep(_BREATH if error.errno in _EXHAUSTED else _BLINK)
                 continue
             host = str(address[0]) if isinstance(address, tuple) and address else None
@@ -139,7 +139,7 @@ class Door:
         )
 
         def entered(_: asyncio.Task[None]) -> None:
-            # Here and not in the task, which may be cancelled before it begins.
+            # Not in the task, because it may be cancelled before it starts.
             del self._entering[number]
             if not gate.was_made:
                 conn.close()
@@ -153,7 +153,7 @@ class Door:
         self, gate: HttpGate, conn: socket.socket, ssl: ssl_module.SSLContext | None
     ) -> None:
         conn.setblocking(False)
-        # An OSError is about TLS: none was spoken, or it took too long.
+        # An OSError concerns TLS: the client did not speak it, or took too long.
         with contextlib.suppress(OSError):
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: gate,

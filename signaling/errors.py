@@ -1,4 +1,4 @@
-"""The words for what goes wrong: exceptions, error codes and close codes (floor 0).
+"""Exceptions, error codes and close codes (floor 0).
 
 The exceptions::
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class ErrorCode(StrEnum):
-    """Values of `error.code`. Clients treat unknown ones as `internal`."""
+    """Values of `error.code`. A client treats unknown ones as `internal`."""
 
     BAD_MESSAGE = "bad_message"
     UNSUPPORTED = "unsupported"
@@ -48,9 +48,9 @@ class ErrorCode(StrEnum):
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes of the protocol (RFC 6455, 7.4.2 leaves 4000-4999 to us).
+    """WebSocket close codes of the protocol (RFC 6455, 7.4.2: 4000-4999 are for private use).
 
-    The hundreds tell a client that does not know the code what to do, see `reconnect_after`.
+    The hundreds tell clients that do not know the code how to reconnect, see `reconnect_after`.
     """
 
     BAD_PROTOCOL = 4000
@@ -74,7 +74,7 @@ class CloseCode(IntEnum):
 
 
 class Reconnect(Enum):
-    """Reactions of a client to a closed connection."""
+    """The reaction of a client to the end of its connection."""
 
     NEVER = "never"
     BACK_OFF = "back off"
@@ -82,7 +82,7 @@ class Reconnect(Enum):
 
 
 def reconnect_after(close_code: int) -> Reconnect:
-    """Say what a client does after `close_code`; any number is an answer.
+    """Return the reaction to `close_code`, which may be any number.
 
     4000-4099: the same hello would fail again. 4200-4299: the server is going away on
     purpose, another one is there. Everything else, a lost connection (1006) included:
@@ -96,17 +96,17 @@ def reconnect_after(close_code: int) -> Reconnect:
 
 
 class SignalingError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class BadMessage(SignalingError):
     """A message breaks the protocol.
 
     Attributes:
-        code: what the `error` that answers it says.
-        message: one sentence, with the place of the wrong field (`$.to`); safe to send back
-            to whoever sent the message.
-        id: the message's `id`, if it could still be read.
+        code: The code of the `error` that answers it.
+        message: One sentence, with the place of the wrong field (`$.to`); safe to send back to the
+            sender.
+        id: The message's `id`, if it could be read.
     """
 
     def __init__(self, code: ErrorCode, message: str, *, id: int | None = None) -> None:
@@ -125,9 +125,9 @@ class Problem:
     """One wrong field of a configuration file.
 
     Attributes:
-        place: `ice_servers[1].urls[0]`, or `""` for the file as a whole.
-        line: in the file, from 1; None if there is no line to show.
-        message: what is wrong and what would be right, without credentials.
+        place: Such as `ice_servers[1].urls[0]`, or `""` for the file as a whole.
+        line: Line in the file, from 1; None if there is no line to show.
+        message: The fault and the remedy, without credentials.
     """
 
     place: str
@@ -139,8 +139,8 @@ class IceConfigError(ConfigError):
     """The list of STUN and TURN servers is wrong; names every wrong field, not only the first.
 
     Attributes:
-        source: the file's name, as given.
-        problems: in the file's order.
+        source: Name of the file, as given.
+        problems: Problems in the order of the file.
     """
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The fields of the messages: what they are called by type, and how long they may be (floor 0).
+"""Types of the fields of messages, and their bounds (floor 0).
 
 A length in characters counts Unicode code points.
 """
@@ -46,9 +46,9 @@ SUBPROTOCOL: Final = "peerline.signal.v1"
 WEBSOCKET_PATH: Final = "/v1/ws"
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024
-"""Longest message a server reads."""
+"""Longest message that a server reads, bytes."""
 MAX_SERVER_MESSAGE_BYTES: Final = 1024 * 1024
-"""Longest message a client must be ready to read (a welcome into a large room)."""
+"""Longest message that a client must be ready to read (a welcome into a large room), bytes."""
 MAX_DATA_BYTES: Final = 48 * 1024
 """Longest `signal.data`, in bytes of UTF-8."""
 MAX_META_BYTES: Final = 1024
@@ -57,10 +57,10 @@ MAX_META_DEPTH: Final = 8
 MAX_NAME: Final = 64
 MAX_ROOM: Final = 64
 
-# Characters that a visible name may not contain: control characters, line and paragraph
-# separators, what turns the direction of the text around it, and the invisible ones that
-# make two different names look alike. A list of ranges rather than `str.isprintable`, because
-# that depends on the Unicode version of whoever asks: a second implementation needs the same.
+# Characters that are forbidden in names that people see: control characters, line and paragraph
+# separators, those that change the direction of text, and invisible ones that make two different
+# names look alike. This is a list of ranges because `str.isprintable` depends on the version of
+# Unicode, and a second implementation needs the same rule.
 _HIDDEN: Final = (
     r"\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f"
     r"\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
@@ -89,7 +89,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 
 class SignalKind(StrEnum):
-    """Purposes of a `signal`; the server relays all of them alike."""
+    """Kinds of `signal`; the server relays all of them alike."""
 
     PAKE = "pake"
     OFFER = "offer"
@@ -101,7 +101,7 @@ class SignalKind(StrEnum):
 
 
 class LeaveReason(StrEnum):
-    """Why a peer left its room. More may come: clients treat unknown ones as `disconnected`."""
+    """Reasons why a peer left its room. Clients treat unknown ones as `disconnected`."""
 
     LEAVE = "leave"
     DISCONNECTED = "disconnected"
@@ -126,7 +126,7 @@ def check_meta(meta: dict[str, Any] | None, id: int | None) -> None:
 
 
 def _depth(value: object, left: int) -> int:
-    """How deep `value` is nested; stops looking below `left` levels."""
+    """Depth to which `value` is nested; the search stops below `left` levels."""
     if isinstance(value, dict):
         inner: list[object] = list(value.values())
     elif isinstance(value, list):

@@ -1,9 +1,9 @@
-"""Lets the frames of one WebSocket through as fast as it may send them (floor 1).
+"""Passes the frames of one WebSocket at the rate at which it may send (floor 1).
 
 The bound is below the messages, because much of what a client can send is no message: pongs,
 continuations, empty fragments. aiohttp reads those without telling anybody, thousands in one go,
 and serves nobody else meanwhile. So frames are counted by their headers (RFC 6455, 5.2)
-before aiohttp gets them; what is over the rate waits here, while its sender is not read from.
+before aiohttp gets them; the excess waits here, and reading from the sender pauses.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _MEDIUM: Final = 126
 
 
 class FrameMeter:
-    """Holds what a client sent until its rates allow it.
+    """Holds the data of a client until its rates allow it.
 
     It counts frames and bytes, and judges nothing: a broken header passes like any other, and the
-    next reader says what is wrong.
+    next reader reports it.
 
     Args:
-        frames: frames a second, in the long run.
-        frame_burst: frames at once.
-        bytes_: bytes a second, and at once.
+        frames: Frames per second, in the long run.
+        frame_burst: Frames at once.
+        bytes_: Bytes per second, and at once.
         now: seconds, monotonic.
     """
 
@@ -45,15 +45,15 @@ class FrameMeter:
 
     @property
     def held(self) -> int:
-        """How many bytes wait."""
+        """Number of bytes that wait."""
         return len(self._held)
 
     def receive(self, data: bytes) -> None:
-        """Note what arrived."""
+        """Add bytes that have arrived."""
         self._held += data
 
     def take(self, now: float) -> bytes:
-        """Take the bytes that may pass now; an incomplete header waits for its rest."""
+        """Return the bytes that may pass now; an incomplete header waits for its rest."""
         held, position = self._held, 0
         budget = self._bytes.take_up_to(len(held), now)
         left = budget
@@ -84,7 +84,7 @@ class FrameMeter:
         return passed
 
     def wait(self, now: float) -> float | None:
-        """Seconds until a batch more may pass; None when nothing waits for the rates."""
+        """Seconds until the next batch may pass; None when nothing waits for the rates."""
         if self._needs_frame:
             return self._frames.wait_for(self._batch, now)
         if self._needs_bytes:
@@ -92,7 +92,7 @@ class FrameMeter:
         return None
 
     def _header(self, at: int) -> int | None:
-        """The size of the header there; None if it is not all there yet."""
+        """Size of the header at a position; None if it is incomplete."""
         if len(self._held) - at < 2:
             return None
         second = self._held[at + 1]

@@ -1,10 +1,10 @@
-"""Bounds on bytes, frames, requests and time between a socket and aiohttp (floor 2).
+"""Protocols between a socket and aiohttp: bounds on bytes, frames, requests and time (floor 2).
 
-aiohttp reads whatever arrives, at once and to its end, and knows no deadline for a request. Two
-protocols around its own bound that. `HttpGate` hands it whole requests without bodies, and cuts
-who does not send one in time; `FrameGate` takes its place when the connection becomes a WebSocket
-and hands on frames at the rate they may come. Both hold the rest back and stop reading from the
-socket, so that a sender in a hurry waits in its own network stack.
+aiohttp reads everything that arrives at once, and has no deadline for a request. Two protocols
+around its own bound that. `HttpGate` passes whole requests without bodies, and aborts a connection
+that does not send one in time; `FrameGate` replaces it when the connection becomes a WebSocket, and
+passes frames at their rate. Both hold the rest back and pause reading from the socket, so that a
+fast sender waits in its own network stack.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .tls import unsent
 __all__ = ["FrameGate", "HttpGate", "enter_frames"]
 
 MAX_HEAD: Final = 16 * 1024
-"""Bytes of a request's line and headers; browsers send less than 1 KiB here."""
+"""Largest request line and headers, bytes; browsers send less than 1 KiB here."""
 MAX_TARGET: Final = 1024
-"""Bytes of what is asked for: aiohttp looks for the whole of it, then for it without its last part,
-and so on, which takes milliseconds for thousands of parts."""
+"""Longest request target, bytes: aiohttp looks up the whole path, then the path without its last
+part, and so on, which takes milliseconds for thousands of parts."""
 REQUESTS_PER_SECOND: Final = 20.0
 REQUESTS_AT_ONCE: Final = 40
-"""Of one connection; the rest waits. A page consists of some fifty files."""
+"""Requests of one connection; the rest waits. A page consists of some fifty files."""
 READS_PER_SECOND: Final = 100.0
 READS_AT_ONCE: Final = 200
-"""A read costs the same whether it brings one byte or many: those over the rate are joined."""
+"""Reads per second. Each costs the same for one byte or many, so faster ones are joined."""
 _PAUSE: Final = 0.1
-"""Seconds in which reading pauses at least."""
+"""Shortest pause of reading, seconds."""
 _HELD: Final = 1024 * 1024
-"""Bytes that may be held back; reading was paused long before."""
+"""Most bytes that are held back; reading pauses long before."""
 
 _METHOD: Final = re.compile(rb"[\r\n]*(?:[A-Za-z]+(?: |\Z)|\Z)")
-# RFC 9112, 3, without the latitude it gives: aiohttp has an error of its own for some lines.
+# RFC 9112, 3, without the latitude that it allows: aiohttp fails in other ways on some lines.
 _REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Za-z]+ ([!-~]+) HTTP/1\.[01]\r\n")
 
 _REFUSALS: Final = {
@@ -50,7 +50,7 @@ _REFUSALS: Final = {
 
 
 class _Gate(asyncio.Protocol):
-    """Passes on what aiohttp needs to hear, and joins small reads.
+    """Passes the calls that aiohttp needs, and joins small reads.
 
     Args:
         inner: aiohttp's protocol.
@@ -65,7 +65,7 @@ class _Gate(asyncio.Protocol):
         self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's are no subclass of asyncio's.
+        # uvloop's transports are not subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self.inner.connection_made(transport)
 
@@ -84,16 +84,16 @@ class _Gate(asyncio.Protocol):
         return self.inner.eof_received()
 
     def stop(self) -> None:
-        """Let no timer ring any more."""
+        """Cancel the timers."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _pause(self, seconds: float | None) -> None:
-        """Read nothing for so long, and then pass on; None: until `_resume`."""
+        """Pause reading for a time in seconds; None: until `_resume`."""
         if self._transport is None or self._transport.is_closing():
             return
-        # Again and again, because aiohttp resumes when it wants more.
+        # Repeatedly, because aiohttp resumes reading when it wants more.
         self._is_paused = True
         self._transport.pause_reading()
         if self._timer is None and seconds is not None:
@@ -114,16 +114,16 @@ class _Gate(asyncio.Protocol):
 
 
 class HttpGate(_Gate):
-    """Hands on one whole request head after the other, each within its time.
+    """Passes one whole request head after another, each within its time.
 
     Args:
         inner: aiohttp's protocol.
-        on_request: called with each whole head.
-        on_end: called when the connection is gone, or has become a WebSocket.
-        on_refusal: called with the status when a request is refused here.
-        request_timeout: seconds from the connection to the first whole head.
-        idle_timeout: seconds to the next one, while nothing is being sent to the client.
-        requests: how many of all connections may be answered; what is over it waits.
+        on_request: Called with each whole head.
+        on_end: Called when the connection is gone, or has become a WebSocket.
+        on_refusal: Called with the status of a refused request.
+        request_timeout: Seconds from the connection to the first whole head.
+        idle_timeout: Seconds to the next head, while nothing is being sent to the client.
+        requests: Requests that may be answered, of all connections; the rest waits.
     """
 
     def __init__(
@@ -148,19 +148,19 @@ class HttpGate(_Gate):
         self._requests = requests
         self._held = bytearray()
         self._searched = 0
-        # After a request to upgrade, the next bytes are no HTTP, if there are any.
+        # After a request to upgrade, no HTTP follows.
         self._is_upgrading = False
         self._deadline: asyncio.TimerHandle | None = None
         self._unsent: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the deadline of the first request."""
+        """Start the time for the first request."""
         self.was_made = True
         super().connection_made(transport)
         self._deadline = self._loop.call_later(self._request_timeout, self._out_of_time)
 
     def data_received(self, data: bytes) -> None:
-        """Hold the bytes, and pass on complete and allowed requests."""
+        """Take bytes of the client; whole heads pass on."""
         self._held += data
         if len(self._held) > _HELD:
             self._refuse(431)
@@ -172,12 +172,12 @@ class HttpGate(_Gate):
             self._pass_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Free the place of the connection."""
+        """Pass the end of the connection on, and report it."""
         super().connection_lost(exc)
         self._on_end()
 
     def release(self) -> bytes:
-        """End this gate; return the held bytes for the next one."""
+        """Leave; the held bytes go to the next gate."""
         self.stop()
         self._on_end()
         held = bytes(self._held)
@@ -186,13 +186,13 @@ class HttpGate(_Gate):
         return held
 
     def end(self) -> None:
-        """Cut the connection."""
+        """Abort the connection."""
         self.stop()
         if self._transport is not None:
             self._transport.abort()
 
     def stop(self) -> None:
-        """Stop all timers."""
+        """Cancel the timers."""
         super().stop()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -207,7 +207,7 @@ class HttpGate(_Gate):
                 self._refuse(431)
                 return
             if _METHOD.match(self._held) is None:
-                # TLS, most often: a client that waits for an answer to it.
+                # This is often TLS: a client that waits for the answer to its handshake.
                 self._refuse(400)
                 return
             if end < 0:
@@ -237,9 +237,9 @@ class HttpGate(_Gate):
             self._resume()
 
     def _wait(self) -> float:
-        """Seconds until the next request may be looked at again; 0.0: it has its turn."""
+        """Seconds until the next request may be read; 0.0: at once."""
         if self._transport is not None and unsent(self._transport):
-            # The client does not read its answers: aiohttp would collect its requests meanwhile.
+            # The client does not read its answers; aiohttp would collect its requests meanwhile.
             return _PAUSE
         now = self._loop.time()
         return self._own.wait_for(1.0, now) or self._requests.take(now) or self._own.take(now)
@@ -256,7 +256,7 @@ class HttpGate(_Gate):
             return
         waiting = unsent(self._transport)
         if waiting and (self._unsent is None or waiting < self._unsent):
-            # The client takes its answer slowly, but takes it.
+            # The client reads its answer slowly, but reads it.
             self._unsent = waiting
             self._deadline = self._loop.call_later(self._idle_timeout, self._out_of_time)
             return
@@ -278,7 +278,7 @@ class HttpGate(_Gate):
 
 
 def _fault_of(head: bytes, fields: bytes) -> int | None:
-    """The status that refuses a request (`fields`: the same in lower case); None: none does."""
+    """Return the status that refuses a request, or None (`fields`: the same in lower case)."""
     line = _REQUEST_LINE.match(head)
     if line is None and head.strip(b"\r\n"):
         return 400
@@ -286,12 +286,12 @@ def _fault_of(head: bytes, fields: bytes) -> int | None:
         return 414
     if _has_body(fields):
         return 413
-    # About bodies, too (RFC 9110, 10.1.1).
+    # An Expect announces a body, too (RFC 9110, 10.1.1).
     return 417 if b"\r\nexpect:" in fields else None
 
 
 def _has_body(fields: bytes) -> bool:
-    """Whether a request (in lower case) announces a body: no request here has any use for one."""
+    """Whether a request (in lower case) announces a body; no request here needs one."""
     if b"\r\ntransfer-encoding" in fields:
         return True
     _, found, rest = fields.partition(b"\r\ncontent-length")
@@ -302,15 +302,14 @@ def _has_body(fields: bytes) -> bool:
 
 
 class FrameGate(_Gate):
-    """Hands on the frames of a WebSocket at the rate they may come.
+    """Passes the frames of a WebSocket at the rate at which they may come.
 
     Args:
         inner: aiohttp's protocol.
-        meter: says what may pass.
-        budget: what may be held back of all clients.
-        on_excess: called once, when the client has sent too much for too long; from then on
-            nothing is read any more.
-        patience: seconds for which a client may send more than it may without a pause.
+        meter: Decides which frames may pass.
+        budget: Bytes that may be held back, of all clients together.
+        on_excess: Called once, when the client has sent too much for too long; reading ends then.
+        patience: Seconds for which a client may exceed its rates without a pause.
     """
 
     def __init__(
@@ -332,13 +331,13 @@ class FrameGate(_Gate):
         self._is_over = False
 
     def start(self, transport: asyncio.Transport, held: bytes) -> None:
-        """Take over a connection on which `held` was read already."""
+        """Take over a connection from which `held` has been read."""
         self._transport = transport
         if held:
             self.data_received(held)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on as many frames as the rate allows, and hold the rest."""
+        """Take bytes of the client; they pass on at its rates."""
         if self._is_over:
             self._pause(None)
             return
@@ -350,7 +349,7 @@ class FrameGate(_Gate):
             self._pass_on()
 
     def stop(self) -> None:
-        """Stop all timers, and give the held bytes back to the budget."""
+        """Cancel the timers, and give the held bytes back to the budget."""
         super().stop()
         self._count(0)
 
@@ -394,7 +393,7 @@ def enter_frames(
     on_excess: Callable[[], None],
     patience: float,
 ) -> FrameGate:
-    """Put a `FrameGate` where aiohttp's protocol, or an `HttpGate` around it, stands."""
+    """Put a `FrameGate` in the place of aiohttp's protocol, or of the `HttpGate` around it."""
     protocol = transport.get_protocol()
     held = b""
     if isinstance(protocol, HttpGate):

@@ -1,9 +1,9 @@
-"""Which names a server answers to: the defence against DNS rebinding (floor 1).
+"""The names that a server answers to: the defence against DNS rebinding (floor 1).
 
-A web page can make its own name lead to an address of this machine. To the browser the server is
-then of the page's origin, and a check of the Origin header does not help: it names the page, and so
-does Host. Only the name gives it away, which is none of the server's. An address cannot be made to
-lead elsewhere, so the server's own are safe.
+A web page can make its own name resolve to an address of this machine. For the browser the server
+then has the page's origin, and a check of the Origin header does not help: both Origin and Host
+name the page. Only that name is not one of the server's. An address cannot be made to lead
+elsewhere, so the server's own addresses are safe.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["HostNames", "host_of", "is_host_name"]
 _IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # RFC 3986, 3.2.2, as far as browsers use it: an address in brackets, or a name or IPv4
-# address, in ASCII (others travel as punycode); then perhaps a port. A zone
-# (`%eth0`) says which of the client's interfaces, nothing about us. No user.
+# address, in ASCII (others travel as punycode); then an optional port. A zone
+# (`%eth0`) names an interface of the client. No user.
 _AUTHORITY: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]+)(?:%[A-Za-z0-9._~-]+)?\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?"
 )
@@ -27,13 +27,13 @@ _MAX_NAME: Final = 255
 
 
 def host_of(authority: str | None) -> str | None:
-    """The host in a Host header (`example.org:8443`), in the one form that can be compared.
+    """Return the host of a Host header (`example.org:8443`) in a form that can be compared.
 
     Lower case, without the final dot of a full name; addresses as `ipaddress` writes them, IPv4
     addresses inside IPv6 ones as IPv4.
 
     Returns:
-        None if the header is missing or malformed.
+        None when the header is missing or invalid.
     """
     if authority is None or len(authority) > _MAX_NAME + 8:
         return None
@@ -59,18 +59,18 @@ class HostNames:
     """The names and addresses that a server answers to.
 
     Args:
-        names: host names and addresses beside the machine's loopback ones; None for any name.
+        names: Host names and addresses beside the machine's loopback ones; None for any name.
     """
 
     def __init__(self, names: Iterable[str] | None) -> None:
         self._names = None if names is None else frozenset(filter(None, map(_canonical, names)))
 
     def accepts(self, authority: str | None, local: str | None) -> bool:
-        """Whether a request is meant for this server.
+        """Whether a request is for this server.
 
         Args:
-            authority: the Host header; None if there was none.
-            local: the server's own address on this connection: it may be called by that too.
+            authority: The Host header; None if it is missing.
+            local: The server's own address on this connection, which is a valid host, too.
         """
         if self._names is None:
             return True

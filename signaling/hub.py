@@ -1,8 +1,8 @@
-"""All decisions of the server, without a socket (floor 1).
+"""All decisions of the server as a state machine (floor 1).
 
-The server (floor 2) tells the `Hub` what happens on its connections and what time it is; the hub
-answers with effects to carry out. Connections are numbers that the server chooses and never uses
-twice. After a `Close` the hub knows nothing of the connection any more.
+The server tells the `Hub` what happens on its connections and what time it is; the hub answers with
+effects to carry out. Connections are numbers that the server chooses and never uses twice. After a
+`Close` the hub has forgotten the connection.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Hub", "Refusal"]
 
-# Answers that tell of bad luck, not of bad behaviour: whoever trickles candidates to a peer that
-# has just left, or whom others flood, must not lose its own connection for it.
+# These answers tell of bad luck, not of bad behaviour: a client that sends candidates to a peer
+# that has just left, or that others flood, must not lose its own connection.
 _FORGIVEN: Final = frozenset({ErrorCode.PEER_NOT_FOUND, ErrorCode.OVER_CAPACITY})
 
 
 class Refusal(Enum):
-    """Why a connection is not even upgraded to a WebSocket."""
+    """Reasons to refuse the upgrade to a WebSocket."""
 
     OVER_CAPACITY = "the server is full"
     TOO_MANY_CONNECTIONS = "too many connections from this address"
@@ -52,7 +52,7 @@ class Refusal(Enum):
 
 
 class _Waiting(Enum):
-    """Purposes of a client's deadline."""
+    """The event that a client's deadline waits for."""
 
     HELLO = "hello"
     PING = "ping"
@@ -73,8 +73,8 @@ class Hub:
     """Rooms, rates, heartbeats and errors of all connections.
 
     Args:
-        limits, heartbeat: the bounds.
-        ice: handed to peers.
+        limits, heartbeat: The bounds.
+        ice: The ICE servers that peers get.
         random_bytes: `os.urandom` outside of tests.
         is_flooded: see `Rooms`.
     """
@@ -111,18 +111,18 @@ class Hub:
         self._joins = AddressRates(limits.joins_per_minute)
         self._code_joins = AddressRates(limits.code_joins_per_minute)
         self._missed_codes = AddressRates(limits.missed_codes_per_hour, 3600.0)
-        # (when, connection); an entry counts only while it is its client's deadline.
+        # (time, connection); an entry counts only while it is its client's deadline.
         self._deadlines: list[tuple[float, int]] = []
         self._is_draining = False
 
     @property
     def connections(self) -> int:
-        """How many clients there are, those that did not say hello yet included."""
+        """Number of clients, including those that have not said hello."""
         return len(self._clients)
 
     @property
     def rooms(self) -> int:
-        """How many rooms there are."""
+        """Number of rooms."""
         return len(self._rooms)
 
     @property
@@ -131,13 +131,13 @@ class Hub:
         return self._is_draining
 
     def avoid_numbers(self, numbers: frozenset[str]) -> None:
-        """Give none of these numbers to new code rooms."""
+        """Exclude these numbers from new code rooms."""
         self._rooms.avoid_numbers(numbers)
 
     # --- connections ---
 
     def refuses(self, address: str | None) -> Refusal | None:
-        """Whether, and why, a connection from `address` is to be refused."""
+        """The reason to refuse a connection from `address`; None: it is admitted."""
         if self._is_draining:
             return Refusal.DRAINING
         if len(self._clients) >= self._limits.connections:
@@ -148,9 +148,9 @@ class Hub:
         return None
 
     def connect(self, connection: int, address: str | None, now: float) -> list[Effect]:
-        """A connection was opened; its hello must come in time."""
+        """Take a new connection; its hello must come in time."""
         if self._is_draining:
-            # The server began to go away between the request and here.
+            # The server began to drain after it had admitted the request.
             return _goodbye(connection)
         limits = self._limits
         client = _Client(
@@ -167,24 +167,24 @@ class Hub:
         return []
 
     def disconnect(self, connection: int, reason: LeaveReason) -> list[Effect]:
-        """A connection is gone, or is being cut by the server. Twice is once."""
+        """Forget a connection that is gone, or that the server aborts. Idempotent."""
         self._forget(connection)
         return self._rooms.disconnect(connection, reason)
 
     def drain(self) -> list[Effect]:
-        """The server is going away: say so to everybody, and close."""
+        """Drain: tell every client that the server is going away, and close."""
         self._is_draining = True
         effects: list[Effect] = []
         for connection in list(self._clients):
             self._forget(connection)
             effects += _goodbye(connection)
-        # Nobody is told that the others leave: all of them are told to go elsewhere.
+        # Clients hear nothing of each other's leaving, since all of them have to go elsewhere.
         return effects
 
     # --- messages ---
 
     def receive_text(self, connection: int, text: str, now: float) -> list[Effect]:
-        """A text frame arrived."""
+        """Take a text frame."""
         client = self._clients.get(connection)
         if client is None:
             return []
@@ -212,12 +212,12 @@ class Hub:
         elif isinstance(message, Ice):
             effects = self._renew_ice(connection, message)
         else:
-            # `pong` has done its work by arriving; `ack` and `stats` ask for nothing yet.
+            # `pong` takes effect by its arrival; `ack` and `stats` need no answer yet.
             effects = []
         return self._settle(effects, connection, now)
 
     def receive_binary(self, connection: int, now: float) -> list[Effect]:
-        """A binary frame arrived: version 1 has none, so this is some other protocol."""
+        """Take a binary frame: version 1 has no binary frames, so this is another protocol."""
         if connection not in self._clients:
             return []
         what = "this protocol has only text frames"
@@ -227,7 +227,7 @@ class Hub:
         return self._settle(effects, connection, now)
 
     def receive_ping(self, connection: int, now: float) -> list[Effect] | None:
-        """A WebSocket ping arrived; None if it is to be answered with a WebSocket pong."""
+        """Take a WebSocket ping; None: answer it with a WebSocket pong."""
         client = self._clients.get(connection)
         if client is None:
             return []
@@ -240,7 +240,7 @@ class Hub:
     # --- time ---
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do, at the latest; None if it has not."""
+        """Latest time at which `tick` must be called; None if nothing is due."""
         while self._deadlines and self._is_stale(*self._deadlines[0]):
             heapq.heappop(self._deadlines)
         candidates = [self._deadlines[0][0]] if self._deadlines else []
@@ -250,7 +250,7 @@ class Hub:
         return min(candidates, default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        """Do what is due: pings, connections without a sign of life, rooms nobody joined."""
+        """Do everything that is due: pings, dead connections, code rooms that nobody joined."""
         effects: list[Effect] = []
         while self._deadlines and self._deadlines[0][0] <= now:
             when, connection = heapq.heappop(self._deadlines)
@@ -277,7 +277,7 @@ class Hub:
         return client is None or client.deadline != when
 
     def _is_alive(self, connection: int, client: _Client, now: float) -> None:
-        # Any message shows life as well as a pong does.
+        # Any message is as good as a pong.
         if client.waiting is _Waiting.PONG:
             self._wait_for(connection, client, _Waiting.PING, now + self._heartbeat.interval)
 
@@ -322,7 +322,7 @@ class Hub:
         return [Send(connection, error)]
 
     def _settle(self, effects: list[Effect], connection: int, now: float) -> list[Effect]:
-        """Count the errors `connection` was answered with; forget it if it is being closed."""
+        """Count the errors among the answers to `connection`; forget it if it is being closed."""
         own = [effect for effect in effects if effect.connection == connection]
         if any(isinstance(effect, Close) for effect in own):
             return effects + self.disconnect(connection, LeaveReason.DISCONNECTED)

@@ -1,4 +1,4 @@
-"""STUN and TURN servers: the words for them, and the file that lists them (floor 0).
+"""STUN and TURN servers, and the file that lists them (floor 0).
 
 The file is YAML (JSON is YAML too)::
 
@@ -46,7 +46,7 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
     """One STUN or TURN server (RTCIceServer of the W3C's WebRTC), as it travels in `welcome`.
 
     Attributes:
-        urls: one or more URLs of the same server.
+        urls: One or more URLs of the same server.
         username: for TURN.
         credential: for TURN; never shown by `repr`.
     """
@@ -61,11 +61,11 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class IceConfig(msgspec.Struct, frozen=True):
-    """The ICE servers a peer may use, and whether it may use anything else.
+    """The ICE servers that a peer may use, and the policy for their use.
 
     Attributes:
-        servers: in order of preference; may be empty (machines of one network).
-        policy: `relay` means that only relayed candidates may be shown or used.
+        servers: Servers in order of preference; may be empty (machines of one network).
+        policy: `relay` permits relayed candidates only.
     """
 
     servers: tuple[IceServer, ...] = ()
@@ -76,13 +76,13 @@ def parse_ice_config(text: str, *, source: str) -> IceConfig:
     """Read the file that lists STUN and TURN servers.
 
     Args:
-        text: the file's content.
-        source: its name, for messages.
+        text: Content of the file.
+        source: Name of the file, for messages.
 
     Raises:
         IceConfigError: with every wrong field, its place and its line.
     """
-    # Here and not above: whoever only sends and receives messages needs no YAML.
+    # Imported here, because peers that only exchange messages need no YAML.
     import yaml
 
     try:
@@ -99,7 +99,7 @@ def parse_ice_config(text: str, *, source: str) -> IceConfig:
 
 
 def check_ice_url(url: str) -> str | None:
-    """Say what is wrong with a STUN or TURN URL, or None if it is right (RFC 7064, RFC 7065)."""
+    """Return the fault of a STUN or TURN URL, or None (RFC 7064, RFC 7065)."""
     if len(url) > MAX_TEXT:
         return f"is longer than {MAX_TEXT} characters"
     match = _URL.fullmatch(url)
@@ -269,8 +269,8 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode) or not isinstance(value, str):
             self._wrong(node, place, "must be text")
         elif not node.tag.endswith(":str"):
-            # Unquoted, YAML reads 12345 as a number and `no` as false: not what was meant, and a
-            # credential of digits would otherwise lose its leading zeros.
+            # Without quotes, YAML reads 12345 as a number and `no` as false; a credential of
+            # digits would lose its leading zeros.
             self._wrong(node, place, "must be text: put it between quotes")
         elif not value.strip():
             self._wrong(node, place, "is empty")

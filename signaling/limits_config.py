@@ -1,4 +1,4 @@
-"""Limits of a signaling server (floor 0)."""
+"""Bounds of a signaling server, and their defaults (floor 0)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .errors import ConfigError
 __all__ = ["MAX_PEERS", "HeartbeatConfig", "LimitsConfig"]
 
 MAX_PEERS: Final = 512
-"""So many, with the longest names and `meta`, fit in the longest message a client reads."""
+"""Most peers in a room: with the longest names and `meta`, they fit in the longest message."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatConfig:
-    """Seconds between two pings, and seconds a client has to show life after one."""
+    """Seconds between two pings, and seconds for a sign of life after a ping."""
 
     interval: float = 20.0
     timeout: float = 10.0
@@ -26,40 +26,40 @@ class HeartbeatConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """Limits for one connection, one address and all clients together.
+    """Bounds for one connection, for one address, and for all clients together.
 
     Attributes:
-        messages_per_second: per connection, in the long run. WebSocket frames may come four times
-            as fast, and so many bytes that each message could be of the greatest length; what is
-            over waits.
-        burst: messages per connection at once.
-        queue_bytes: what may wait for a client that does not read; more closes it with 4102.
-        queue_bytes_in_all: what may wait for all such clients together; beyond it they are closed
+        messages_per_second: Per connection, in the long run. WebSocket frames may come four times
+            as fast, with as many bytes as if each message had the greatest length; the excess
+            waits.
+        burst: Messages per connection at once.
+        queue_bytes: Bytes that may wait for a client that does not read; more closes it with 4102.
+        queue_bytes_in_all: Bytes that may wait for all such clients; beyond it they are closed
             with 4102 from 64 KiB on.
-        held_bytes_in_all: what may wait of clients that send more than they may, all together;
-            beyond it they are closed with 4101 from 64 KiB on.
-        errors: so many protocol errors within `error_window` seconds close with 4010.
-        hello_timeout: seconds from the connection to the `hello`.
-        write_timeout: seconds one message may take to leave; then 4102.
-        close_timeout: seconds for the closing handshake; then the connection is cut.
+        held_bytes_in_all: Bytes that may wait from all clients that exceed their rates; beyond it
+            they are closed with 4101 from 64 KiB on.
+        errors: Protocol errors within `error_window` seconds that close with 4010.
+        hello_timeout: Seconds from the connection to the `hello`.
+        write_timeout: Seconds that one message may take to leave; then 4102.
+        close_timeout: Seconds for the closing handshake; then the connection is aborted.
         joins_per_minute: `hello`s per address.
-        code_joins_per_minute: those of them that name a code room.
+        code_joins_per_minute: `hello`s per address that name a code room.
         missed_codes_per_hour: those of these that found no room, or a full one, per address:
             guesses at numbers. After that the address may join no code room for a while.
-        connections_per_address: WebSockets open at the same time; and as many other
+        connections_per_address: WebSockets that are open at the same time, and as many other
             connections beside them.
         connections: WebSockets in all.
-        visitors: connections that are no WebSockets, in all; the idlest gives way to a new one.
+        visitors: Other connections than WebSockets, in all; the idlest gives way to a new one.
         visits_per_minute: new connections per address.
         requests_per_minute: HTTP requests per address.
         request_timeout: seconds from the connection (TLS: from its handshake, which has as long)
             to the end of the first request.
         idle_timeout: seconds to the next request on the same connection.
-        spare_loopback: the limits per address do not hold for this machine's own programs.
+        spare_loopback: The limits per address exempt programs of this machine.
             (Behind a reverse proxy on the same machine everybody is loopback: let it limit.)
         peers_per_room: places in a named room, at most `MAX_PEERS`.
         rooms: in all.
-        code_lifetime: seconds a code room waits for its second peer.
+        code_lifetime: Seconds for which a code room waits for its second peer.
     """
 
     messages_per_second: float = 50.0

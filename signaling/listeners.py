@@ -1,4 +1,4 @@
-"""Sockets to listen on, and who can reach them (floor 2)."""
+"""Sockets to listen on, and their URLs (floor 2)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .errors import ListenError
 __all__ = ["bind", "is_wildcard", "lan_address", "url_of"]
 
 _WILDCARDS: Final = ("", "0.0.0.0", "::")
-# With port 0 and several addresses, the port the system chose for the first may be taken on the
-# second; then both are chosen anew.
+# With port 0 and several addresses, the port that the system chose for the first may be in use on
+# the second; then both are chosen anew.
 _ATTEMPTS: Final = 8
 _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -37,7 +37,7 @@ async def bind(listener: Listener) -> list[socket.socket]:
         )
     except (OSError, UnicodeError):
         raise ListenError(f"cannot listen on {listener.host}: no such address") from None
-    # Names are listed twice in some hosts files.
+    # Some hosts files list names twice.
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     for attempt in range(_ATTEMPTS):
         try:
@@ -57,7 +57,7 @@ def _bind_all(addresses: Sequence[tuple[int, tuple[Any, ...]]], port: int) -> li
             try:
                 sockets.append(_bind_one(family, (address[0], port, *address[2:])))
             except OSError as error:
-                # `localhost` may be ::1 too, on a machine that has no IPv6.
+                # `localhost` may be ::1, too, on a machine without IPv6.
                 if error.errno not in _NOT_HERE:
                     raise
                 refusal = error
@@ -112,15 +112,15 @@ def url_of(listener: Listener, port: int, host: str | None = None) -> str:
 
 
 def is_wildcard(listener: Listener) -> bool:
-    """Whether the listener takes connections on every interface."""
+    """Whether the listener accepts connections on every interface."""
     return (listener.host or "") in _WILDCARDS
 
 
 def lan_address() -> str | None:
-    """The address that other machines most likely know this one by; None if there is no network."""
+    """The address under which other machines most likely reach this one, or None."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            # Sends nothing: it asks the routing table. 192.0.2.1 is for documentation (RFC 5737).
+            # This sends nothing and asks the routing table only. RFC 5737: an address for examples.
             sock.connect(("192.0.2.1", 9))
         except OSError:
             return None

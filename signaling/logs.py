@@ -1,7 +1,7 @@
-"""Logs events that strangers cause, in a bounded number of lines (floor 2).
+"""A bounded log of events that strangers cause (floor 2).
 
 A line costs a stranger a few bytes, and the disk some hundreds. So each kind of line has a rate for
-each address and one for all together; what was left out is counted, and told with the next line.
+each address and one for all together; omitted lines are counted, and the next line tells how many.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _LONGEST: Final = 300
 
 
 class ThrottledLog:
-    """Logs lines of certain kinds, so many a minute.
+    """Logs lines of certain kinds, a bounded number per minute.
 
     Args:
-        logger: where they go.
+        logger: The logger that gets the lines.
         clock: seconds, monotonic.
-        per_minute: lines of one kind from one address.
-        in_all: lines of one kind.
+        per_minute: Lines of one kind from one address.
+        in_all: Lines of one kind.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class ThrottledLog:
         self._left_out: Counter[str] = Counter()
 
     def info(self, kind: str, address: str | None, message: str, *values: object) -> None:
-        """Say what happened."""
+        """Log an event."""
         self.log(logging.INFO, kind, address, message, *values)
 
     def warning(self, kind: str, address: str | None, message: str, *values: object) -> None:
-        """Log an event that the operator should see."""
+        """Log a warning for the operator."""
         self.log(logging.WARNING, kind, address, message, *values)
 
     def log(
@@ -60,15 +60,15 @@ class ThrottledLog:
         *values: object,
         exc_info: BaseException | None = None,
     ) -> None:
-        """Log one line, or count it as left out.
+        """Log one line, or count it as omitted.
 
         Args:
-            level: Level of `logging`.
-            kind: Lines of one kind are counted together; there are few kinds.
-            address: Address that caused the line; None if none did.
-            message: Format, as `logging` takes it.
-            *values: Values of the format.
-            exc_info: An error to log with it.
+            level: Level of the line, as in `logging`.
+            kind: Lines of one kind are counted together.
+            address: Address of the client that caused it; None if no client did.
+            message: Format of the line, as in `logging`.
+            *values: Values for the format.
+            exc_info: An exception whose traceback follows.
         """
         if not self._logger.isEnabledFor(level):
             return
@@ -84,7 +84,7 @@ class ThrottledLog:
 
 
 def _one_line(text: str) -> str:
-    """Escape and shorten a text that strangers chose."""
+    """Escape and shorten a text that a stranger chose."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_LONGEST])
 
 
@@ -101,17 +101,17 @@ class HttpLog(logging.LoggerAdapter[logging.Logger]):
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        """Leave the message as it is."""
+        """Return both as they are."""
         return msg, kwargs
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log a line of aiohttp through the throttled log."""
+        """Log a line of aiohttp's, shortened and bounded in number."""
         from aiohttp.http_exceptions import HttpProcessingError
 
         error = kwargs.get("exc_info")
         address = args[0] if args and isinstance(args[0], str) else None
         if isinstance(error, HttpProcessingError | ConnectionError):
-            # The latter: the client went away while it was being answered.
+            # In the latter case the client left while it was being answered.
             what = type(error).__name__
             self._lines.info("malformed", address, "%s: not served: %s", address, what)
         elif level >= logging.WARNING:

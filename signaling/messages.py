@@ -1,11 +1,11 @@
 """The messages of `peerline.signal.v1`, and their JSON form (floor 0).
 
-One JSON object a WebSocket text frame, `t` names its type. Fields that are not known are
+A WebSocket text frame holds one JSON object; its field `t` names the type. Unknown fields are
 ignored, so that a newer peer can talk to an older one; every known field has a bound.
-`PROTOCOL.md` says what the messages mean; this module says what they look like.
+`PROTOCOL.md` explains the meaning of the messages; this module defines their form.
 
-Messages of a client: `Hello`, `Signal`, `Ice`, `Pong`, `Leave`, `Ack`, `Stats`.
-Messages of a server: `Welcome`, `PeerEvent`, `SignalFrom`, `Ok`, `Error`, `Ping`, `IceUpdate`,
+Messages of clients: `Hello`, `Signal`, `Ice`, `Pong`, `Leave`, `Ack`, `Stats`.
+Messages of servers: `Welcome`, `PeerEvent`, `SignalFrom`, `Ok`, `Error`, `Ping`, `IceUpdate`,
 `Draining`.
 """
 
@@ -89,14 +89,14 @@ __all__ = [
 
 
 class _Message(Struct, frozen=True, kw_only=True, tag_field="t", omit_defaults=True):
-    """Base of all messages; fields at their default do not travel."""
+    """Base class of all messages; fields with their default value do not travel."""
 
 
 # --- client to server -------------------------------------------------------------------------
 
 
 class Resume(Struct, frozen=True, kw_only=True):
-    """The session a client wants to continue."""
+    """The session that a client wants to continue."""
 
     session: Identifier
     token: Token
@@ -107,13 +107,13 @@ class Resume(Struct, frozen=True, kw_only=True):
 
 
 class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
-    """The first message: into which room.
+    """The first message: the room to enter.
 
     Attributes:
-        room: a named room, or
-        code: True for a new code room, its number (`"7"`) for one that is there.
-        name: what others call this peer.
-        meta: anything small that others should know; JSON object.
+        room: A named room, or
+        code: True for a new code room, the number (`"7"`) for an existing one.
+        name: The name that others see.
+        meta: A small JSON object for the others.
         token: for servers that ask who is there; never logged.
     """
 
@@ -137,11 +137,11 @@ class Signal(_Message, frozen=True, kw_only=True, tag="signal"):
     """A message to one other peer of the room.
 
     Attributes:
-        to: the other's peer id.
-        link: chosen at random by the earlier of the two; ASCII.
-        gen: which connection under the link, from 0.
-        kind: what it is for.
-        data: opaque to the server (sealed, as a rule), at most 48 KiB of UTF-8.
+        to: Id of the other peer.
+        link: Chosen at random by the earlier of the two; ASCII.
+        gen: Number of the connection under the link, from 0.
+        kind: Purpose of the signal.
+        data: Opaque to the server (usually sealed), at most 48 KiB of UTF-8.
     """
 
     to: Identifier
@@ -153,7 +153,7 @@ class Signal(_Message, frozen=True, kw_only=True, tag="signal"):
 
 
 class Ice(_Message, frozen=True, kw_only=True, tag="ice"):
-    """Asks for the ICE servers again (credentials may have been renewed)."""
+    """Asks for the ICE servers again (their credentials may be new)."""
 
     id: U32 | None = None
 
@@ -163,25 +163,25 @@ class Pong(_Message, frozen=True, kw_only=True, tag="pong"):
 
 
 class Leave(_Message, frozen=True, kw_only=True, tag="leave"):
-    """Goodbye, for good; the server closes the connection."""
+    """Goodbye; the server closes the connection."""
 
     id: U32 | None = None
 
 
 class Ack(_Message, frozen=True, kw_only=True, tag="ack"):
-    """Everything up to `seq` has arrived and need not be kept for a resumed session."""
+    """Confirms everything up to `seq`, which a resumed session does not need any more."""
 
     seq: Seq
 
 
 class Stats(_Message, frozen=True, kw_only=True, tag="stats"):
-    """How an attempt to connect went; for the server's figures, answered with nothing.
+    """The result of an attempt to connect, for the server's statistics; it has no answer.
 
     Attributes:
-        link: the link's id.
-        result: how it ended.
+        link: Id of the link.
+        result: The result.
         open_ms: from the first signal to the open channel, in milliseconds.
-        stage: where a failed attempt stood (`pake`, `ice`, `dtls`, ...).
+        stage: Stage of a failed attempt (`pake`, `ice`, `dtls`, ...).
     """
 
     link: LinkId
@@ -194,10 +194,10 @@ class Stats(_Message, frozen=True, kw_only=True, tag="stats"):
 
 
 class PeerInfo(Struct, frozen=True, kw_only=True):
-    """Somebody who is in the room.
+    """A peer in the room.
 
     Attributes:
-        peer: the id; ids sort, as strings, by arrival.
+        peer: Its id; ids sort, as strings, by arrival.
         state: `away` while a broken connection may still be resumed.
     """
 
@@ -208,10 +208,10 @@ class PeerInfo(Struct, frozen=True, kw_only=True):
 
 
 class IceOffer(Struct, frozen=True, kw_only=True):
-    """The ICE servers a peer may use.
+    """The ICE servers that a peer may use.
 
     Attributes:
-        expires_at: when the credentials end, in seconds since 1970; None if they do not.
+        expires_at: End of the credentials, seconds since 1970; None if they do not expire.
     """
 
     servers: tuple[IceServer, ...] = ()
@@ -220,15 +220,15 @@ class IceOffer(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Limits of the server, as it tells them to its clients.
+    """Bounds of the server that clients need to know.
 
     Attributes:
-        message_bytes: longest message the server reads.
-        data_bytes: longest `signal.data`, in bytes of UTF-8.
-        rate: messages a second, in the long run.
-        burst: messages at once.
-        peers: places in this room.
-        queue_bytes: how much may wait for a client that does not read.
+        message_bytes: Longest message that the server reads, bytes.
+        data_bytes: Longest `signal.data`, in bytes of UTF-8.
+        rate: Messages per second, in the long run.
+        burst: Messages at once.
+        peers: Places in this room.
+        queue_bytes: Bytes that may wait for a client that does not read.
     """
 
     message_bytes: int = MAX_MESSAGE_BYTES
@@ -240,26 +240,26 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
-    """The server pings every `interval` seconds and waits `timeout` seconds for life."""
+    """The server pings every `interval` seconds and waits `timeout` seconds for an answer."""
 
     interval: Seconds = 20.0
     timeout: Seconds = 10.0
 
 
 class Welcome(Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
-    """The answer to `hello`: you are in.
+    """The answer to `hello`: the client is admitted.
 
     Attributes:
-        session: names this session, for a later `resume`.
-        resume_token: proves that it is ours; a secret.
-        peer: the client's own peer id.
-        room: the room's name, or its number.
-        seq: the number of the last numbered message of this session; the next has one more.
-        peers: who is there already, by arrival, without the client itself.
-        resumed: this is the old session, and
-        recovered: nothing was lost.
-        code: the number, if this is a code room.
-        id: as in `hello`.
+        session: Name of this session, for a later `resume`.
+        resume_token: A secret that proves the ownership of the session.
+        peer: The client's own peer id.
+        room: Name or number of the room.
+        seq: Number of the last numbered message of this session; the next has one more.
+        peers: The peers that are there already, by arrival, without the client itself.
+        resumed: Whether this is the old session.
+        recovered: Whether nothing was lost.
+        code: The number, if this is a code room.
+        id: The `id` of the `hello`.
     """
 
     session: Identifier
@@ -285,12 +285,12 @@ class Welcome(Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
 
 
 class PeerEvent(_Message, frozen=True, kw_only=True, tag="peer"):
-    """Somebody came or went.
+    """A peer came or went.
 
     Attributes:
         reason: with `left`, one of `LeaveReason`, or one that came later.
         name, meta: with `joined`.
-        seq: the session's number for this message.
+        seq: Number of this message in the session.
     """
 
     event: Literal["joined", "left", "away", "back"]
@@ -302,7 +302,7 @@ class PeerEvent(_Message, frozen=True, kw_only=True, tag="peer"):
 
 
 class SignalFrom(_Message, frozen=True, kw_only=True, tag="signal"):
-    """A `signal` as it arrives: as it was sent, and `from`, which the server vouches for."""
+    """A `signal` as it arrives: with `from`, which the server sets."""
 
     from_: Identifier = msgspec.field(name="from")
     to: Identifier
@@ -320,14 +320,14 @@ class Ok(_Message, frozen=True, kw_only=True, tag="ok"):
 
 
 class Error(Struct, frozen=True, kw_only=True, tag_field="t", tag="error", omit_defaults=True):
-    """A message was not carried out.
+    """The refusal of a message.
 
     Attributes:
-        code: one of `ErrorCode`, or one that came later.
-        message: one sentence for people.
-        retryable: the same message may work later, not before
-        retry_after: so many seconds.
-        id: the message's, if it had one that could be read.
+        code: One of `ErrorCode`, or one of a later version.
+        message: One sentence for people.
+        retryable: Whether the same message may succeed later.
+        retry_after: Seconds to wait before that.
+        id: The message's `id`, if it could be read.
     """
 
     code: Text64
@@ -338,11 +338,11 @@ class Error(Struct, frozen=True, kw_only=True, tag_field="t", tag="error", omit_
 
 
 class Ping(_Message, frozen=True, kw_only=True, tag="ping"):
-    """Answer with `pong`, or the server takes the connection for dead."""
+    """Asks for a `pong`; without one the server closes the connection."""
 
 
 class IceUpdate(_Message, frozen=True, kw_only=True, tag="ice"):
-    """The ICE servers, asked for with `ice` or renewed by the server."""
+    """The ICE servers: the answer to `ice`, or renewed by the server."""
 
     ice: IceOffer
     id: U32 | None = None
@@ -352,7 +352,7 @@ class Draining(_Message, frozen=True, kw_only=True, tag="draining"):
     """The server is going away; it will close the connection with 4200.
 
     Attributes:
-        after: seconds until it does.
+        after: Seconds until then.
     """
 
     after: Seconds = 0.0
@@ -367,7 +367,7 @@ ServerMessage: TypeAlias = (
 
 
 class _Envelope(Struct):
-    """As much of a bad message as its answer needs."""
+    """The part of a bad message that its answer needs."""
 
     t: Any = None
     id: Any = None
@@ -385,10 +385,10 @@ _PLACE = re.compile(r"at `(\$[^`]*)`")
 
 
 def parse_client(text: str | bytes) -> ClientMessage:
-    """Read a message that a client sent.
+    """Read a message of a client.
 
     Raises:
-        BadMessage: it is not one, or a field is out of its bounds.
+        BadMessage: The text is not a message, or a field is out of its bounds.
     """
     message = _decode(_client_decoder, _to_bytes(text, MAX_MESSAGE_BYTES), _CLIENT_TYPES)
     if isinstance(message, Hello):
@@ -399,11 +399,11 @@ def parse_client(text: str | bytes) -> ClientMessage:
 
 
 def parse_server(text: str | bytes) -> ServerMessage:
-    """Read a message that a server sent.
+    """Read a message of a server.
 
     Raises:
-        BadMessage: it is not one, or a field is out of its bounds. A client ignores messages
-            that are `unsupported`: a newer server may send them.
+        BadMessage: The text is not a message, or a field is out of its bounds. A client ignores
+            messages that are `unsupported`: a newer server may send them.
     """
     message = _decode(_server_decoder, _to_bytes(text, MAX_SERVER_MESSAGE_BYTES), _SERVER_TYPES)
     if isinstance(message, SignalFrom):
@@ -427,7 +427,7 @@ def serialize_bytes(message: ClientMessage | ServerMessage) -> bytes:
 
 
 def _to_bytes(text: str | bytes, limit: int) -> bytes:
-    # The first test spares encoding what is too long anyway.
+    # The first test saves the encoding of texts that are too long anyway.
     if len(text) <= limit:
         try:
             raw = text.encode() if isinstance(text, str) else text
@@ -466,7 +466,7 @@ def _bad_message(raw: bytes, error: Exception, known: frozenset[str]) -> BadMess
         return BadMessage(ErrorCode.UNSUPPORTED, "this type of message is not known here", id=id)
     what = str(error)
     if "matching regex" in what:
-        # The pattern itself tells a person nothing.
+        # The pattern itself does not help a person.
         place = _PLACE.search(what)
         what = f"Characters that are not allowed - at `{place[1] if place else '$'}`"
     return BadMessage(ErrorCode.BAD_MESSAGE, what[:300], id=id)

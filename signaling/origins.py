@@ -1,8 +1,8 @@
-"""Which web pages may open a connection (floor 1).
+"""The web pages that may open a connection (floor 1).
 
-A browser names the page's origin in every WebSocket handshake (RFC 6455, 10.2) and lets any
-page of the web connect anywhere; refusing strangers is the server's part. Programs that are no
-browsers send no Origin and are not asked for one.
+A browser names the page's origin in every WebSocket handshake (RFC 6455, 10.2) and lets any page of
+the web connect anywhere; the server has to refuse foreign ones. Programs other than browsers send
+no Origin and do not need one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def origin_is_allowed(origin: str | None, host: str | None, allowed: Iterable[st
     `https`.
 
     Args:
-        origin: the Origin header, `https://example.org:8443`; None if there was none.
-        host: the Host header, `example.org:8443`.
-        allowed: further origins, as a browser writes them; `*` for any.
+        origin: The Origin header, `https://example.org:8443`; None if there was none.
+        host: The Host header, `example.org:8443`.
+        allowed: Further origins, as a browser writes them; `*` for any.
     """
     if origin is None:
         return True

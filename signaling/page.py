@@ -25,8 +25,8 @@ SECURITY_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-# Types of the files of a page. The table of the system may call JavaScript
-# `text/plain` (Windows, by a registry key), and then browsers refuse to run modules.
+# The types of files in a page. The system's table may call JavaScript `text/plain` (Windows, by a
+# registry key), and browsers then refuse to run modules.
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -66,14 +66,14 @@ class Page:
         """Answer a request for `path`, which came from the URL and may be anything.
 
         Raises:
-            web.HTTPNotFound: there is no such file in the page.
+            web.HTTPNotFound: The page has no such file.
         """
         found = await asyncio.to_thread(self._find, path)
         if found is None:
             raise web.HTTPNotFound(text="404: there is no such page\n")
         name, file = found
-        # `no-cache`: kept, but asked for each time, so that a new version is seen at once. The
-        # hash and not the time tells versions apart: files of a wheel all have the same time.
+        # `no-cache`: browsers keep files but ask each time, so that they see a new version at
+        # once. The hash distinguishes versions, since all files of a wheel have the same time.
         headers = {"Cache-Control": "no-cache", "ETag": f'"{file.etag}"'}
         wanted = request.if_none_match
         # The weak comparison of RFC 9110, 13.1.2: a proxy may have made the tag weak.
@@ -84,7 +84,7 @@ class Page:
 
     def _find(self, path: str) -> tuple[Path, _File] | None:
         parts = path.split("/") if path else ["index.html"]
-        # The bound comes first: each part costs the system a look.
+        # The bound comes first, because each part costs a system call.
         if len(path) > _MAX_PATH or not all(_is_plain(part) for part in parts):
             return None
         name = self._root.joinpath(*parts)

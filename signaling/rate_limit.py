@@ -1,4 +1,4 @@
-"""Rates, as pure machines: the clock is an argument (floor 1)."""
+"""Rate limits as state machines: the time is an argument (floor 1)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class TokenBucket:
     """At most `burst` at once and `rate` a second in the long run.
 
     Args:
-        rate: tokens a second, more than 0.
-        burst: the bucket's size; it starts full.
+        rate: Tokens per second, more than 0.
+        burst: Size of the bucket, which starts full.
         now: seconds, monotonic.
     """
 
@@ -27,27 +27,27 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float) -> float:
-        """Take one token; 0.0 if there was one, else the seconds until there will be."""
+        """Take one token; returns 0.0, or the seconds until there is a token."""
         self._fill(now)
-        # The slack is for rounding: whoever waited just as long as told gets its token.
+        # The slack is for rounding: a caller that waited exactly as told gets its token.
         if self._tokens >= 1.0 - 1e-9:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate
 
     def take_up_to(self, wanted: int, now: float) -> int:
-        """Take as many whole tokens as there are, at most `wanted`; say how many."""
+        """Take the whole tokens that there are, at most `wanted`, and return their number."""
         self._fill(now)
         taken = min(wanted, int(self._tokens + 1e-9))
         self._tokens -= taken
         return taken
 
     def give_back(self, tokens: int) -> None:
-        """Put back what was taken and not used."""
+        """Return tokens that were not used."""
         self._tokens = min(self._burst, self._tokens + tokens)
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Seconds until there are so many tokens, the bucket's size at most; 0.0 if there are."""
+        """Seconds until there are so many tokens (at most the bucket's size); 0.0: there are."""
         self._fill(now)
         missing = min(tokens, self._burst) - self._tokens
         return missing / self._rate if missing > 1e-9 else 0.0
@@ -65,12 +65,12 @@ class TokenBucket:
 class AddressRates:
     """One bucket per address, `tokens` each in every `period`; full buckets are forgotten.
 
-    However many addresses somebody has, no more than `capacity` buckets are kept. When so many
-    are in use at once, the one unused for longest is given up: to be limited too little is better
-    than to be out of memory.
+    No more than `capacity` buckets are kept, however many addresses a client has. When all are in
+    use, the one unused for the longest time is dropped: a limit that is too lenient is better than
+    a lack of memory.
 
     Args:
-        tokens: at once, and in every period.
+        tokens: Tokens at once, and in every period.
         period: seconds.
     """
 
@@ -84,7 +84,7 @@ class AddressRates:
         return len(self._buckets)
 
     def take(self, key: str, now: float) -> float:
-        """Take one token of `key`; 0.0 if there was one, else seconds until there will be."""
+        """Take one token of `key`; returns 0.0, or the seconds until there is a token."""
         bucket = self._buckets.get(key)
         if bucket is None:
             self._forget(now)
@@ -99,7 +99,7 @@ class AddressRates:
         return 0.0 if bucket is None else bucket.wait_for(1.0, now)
 
     def _forget(self, now: float) -> None:
-        # The front of the order was unused for longest, so it is the first to be full again.
+        # The first in order is unused for the longest time, so it is the first to be full.
         while self._buckets:
             key, bucket = next(iter(self._buckets.items()))
             if len(self._buckets) < self._capacity and not bucket.is_full(now):
@@ -113,14 +113,14 @@ _SMALL: Final = 64 * 1024
 class Budget:
     """Bytes that may wait for or from all clients together.
 
-    While more wait than that, a client may have no more than 64 KiB of them: those who behave are
-    not touched when others do not.
+    Beyond the bound, each client may have 64 KiB: clients that behave are not affected by those
+    that do not.
 
     Args:
         limit: bytes.
 
     Attributes:
-        used: bytes that wait now; kept by the users of the budget.
+        used: Bytes that wait now; the users of the budget update it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -133,7 +133,7 @@ class Budget:
 
 
 class ErrorBudget:
-    """So many errors within a sliding window are forgiven, not one more."""
+    """A number of errors within a sliding window that is tolerated."""
 
     __slots__ = ("_errors", "_times", "_window")
 
@@ -143,7 +143,7 @@ class ErrorBudget:
         self._times: deque[float] = deque()
 
     def spend(self, now: float) -> bool:
-        """Note an error; False when it is the one too many."""
+        """Count an error; False when it exceeds the budget."""
         while self._times and self._times[0] <= now - self._window:
             self._times.popleft()
         self._times.append(now)
@@ -154,10 +154,10 @@ _UNKNOWN: Final = "unknown"
 
 
 def address_key(address: str | None) -> str:
-    """Say whom to count an address with.
+    """Return the key under which an address is counted.
 
     An IPv4 address counts alone (also as `::ffff:192.0.2.1`), an IPv6 address with its /64,
-    because whoever has one has them all.
+    because a client that has one of them has all.
     """
     ip = _parse(address)
     if ip is None:
@@ -175,7 +175,7 @@ def is_loopback(address: str | None) -> bool:
 
 def _parse(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        # A scope (`fe80::1%eth0`) says which of our interfaces, not who.
+        # A scope (`fe80::1%eth0`) names one of our interfaces, not the client.
         ip = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return None

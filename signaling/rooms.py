@@ -1,8 +1,8 @@
-"""Rooms and their members, without sockets or clock (floor 1).
+"""Rooms and their members, and relaying between them, as a state machine (floor 1).
 
-`Rooms` is told what clients ask for (`hello`, `signal`, `leave`, `disconnect`) and what time it
-is (`expire`), and answers with what is to be done: a list of `Send` and `Close`. Nothing else
-leaves it, so a test can play hours of meetings in microseconds.
+`Rooms` takes the requests of clients (`hello`, `signal`, `leave`, `disconnect`) and the time
+(`expire`), and returns a list of `Send` and `Close`. It has no other outputs, so a test can play
+hours of meetings in microseconds.
 
 A *named* room has up to N places and lasts while somebody is in it. A *code* room has two places,
 is used once, and ends as soon as one of the two is gone; until then its number is nobody else's.
@@ -41,20 +41,20 @@ from .messages import (
 __all__ = ["Close", "Effect", "RandomBytes", "Rooms", "RoomsConfig", "Send"]
 
 RandomBytes: TypeAlias = Callable[[int], bytes]
-"""Gives so many random bytes; `os.urandom` outside of tests."""
+"""Returns a number of random bytes; `os.urandom` outside of tests."""
 
 MAX_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class RoomsConfig:
-    """Settings of all rooms.
+    """Bounds of the rooms of a server.
 
     Attributes:
-        limits: Told to clients; `limits.peers` is the number of places in a named room.
-        heartbeat: Told to clients.
+        limits: Sent to clients; `limits.peers` is the number of places in a named room.
+        heartbeat: Sent to clients.
         code_lifetime: Seconds for which a code room waits for its second peer.
-        rooms: Number of rooms that may exist.
+        rooms: Largest number of rooms.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -73,7 +73,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close `connection` after what was sent before; it is in no room any more."""
+    """Close `connection` after everything sent before; it has left its room."""
 
     connection: int
     code: int
@@ -84,7 +84,7 @@ Effect: TypeAlias = Send | Close
 
 
 class RoomState(Enum):
-    """OPEN is a named room's only state while it lives; the others are a code room's."""
+    """States of a room: a named room is OPEN while it lives; the others belong to code rooms."""
 
     OPEN = "open"
     WAITING = "waiting"
@@ -93,7 +93,7 @@ class RoomState(Enum):
 
 
 class RoomInput(Enum):
-    """Events of a room."""
+    """Events in the life of a room."""
 
     JOINED = "joined"
     LEFT = "left"
@@ -127,7 +127,7 @@ class _Room:
         return self.state is not RoomState.OPEN
 
     def is_over(self, now: float) -> bool:
-        """Whether its time has run out before the second peer came."""
+        """Whether the time for the second peer has run out."""
         if self.state is not RoomState.WAITING or self.expires_at is None:
             return False
         return self.expires_at <= now
@@ -138,7 +138,7 @@ class _Room:
 
 @dataclass(slots=True, eq=False)
 class _Session:
-    """One client's stay in a room. Outlives its connection once sessions can be resumed."""
+    """One client's stay in a room."""
 
     id: str
     resume_token: str
@@ -161,9 +161,9 @@ class Rooms:
     """All rooms of a server.
 
     Args:
-        config: the bounds.
-        random_bytes: where numbers, ids and tokens come from.
-        is_flooded: whether so much waits for a connection that no more signals should.
+        config: The bounds.
+        random_bytes: The source of numbers, ids and tokens.
+        is_flooded: Whether so much waits for a connection that it gets no more signals.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Rooms:
         self._is_flooded = is_flooded
         self._named: dict[str, _Room] = {}
         self._codes: dict[str, _Room] = {}
-        # Those of them that nobody joined yet; made, and so listed, in the order they expire.
+        # Code rooms without a second peer, in the order in which they expire.
         self._waiting: dict[str, _Room] = {}
         self._sessions: dict[int, _Session] = {}
         self._avoided: frozenset[str] = frozenset()
@@ -187,20 +187,20 @@ class Rooms:
         return len(self._named) + len(self._codes)
 
     def avoid_numbers(self, numbers: Iterable[str]) -> None:
-        """From now on give none of these numbers to new code rooms (replaces the last call's)."""
+        """Exclude these numbers from new code rooms; replaces those of the last call."""
         self._avoided = frozenset(numbers)
 
     def is_in_room(self, connection: int) -> bool:
-        """Whether `connection` said its hello and was let in."""
+        """Whether `connection` has said hello and was admitted."""
         return connection in self._sessions
 
-    # --- what clients ask for ---
+    # --- requests of clients ---
 
     def hello(self, connection: int, hello: Hello, now: float, ice: IceOffer) -> list[Effect]:
-        """Let a client in: welcome for it, `peer joined` for those who are there.
+        """Admit a client: it gets `welcome`, the others get `peer joined`.
 
-        `hello.resume` is not looked at yet: whoever asks gets a fresh session, and the welcome
-        says so (`resumed: false`).
+        `hello.resume` is ignored so far: the client gets a new session, and the welcome says so
+        (`resumed: false`).
         """
         if connection in self._sessions:
             return [_error(connection, ErrorCode.BAD_MESSAGE, "already in a room", hello.id)]
@@ -275,7 +275,7 @@ class Rooms:
         return effects
 
     def leave(self, connection: int, leave: Leave) -> list[Effect]:
-        """Let a client go that said goodbye."""
+        """Remove a client that said goodbye."""
         if connection not in self._sessions:
             return [_not_in_room(connection, leave.id)]
         effects: list[Effect] = []
@@ -285,7 +285,7 @@ class Rooms:
         return effects + self.disconnect(connection, LeaveReason.LEAVE)
 
     def disconnect(self, connection: int, reason: LeaveReason) -> list[Effect]:
-        """Tell the others that a client is gone; does nothing if it was in no room."""
+        """Tell the others that a client is gone; does nothing for a client without a room."""
         session = self._sessions.pop(connection, None)
         if session is None:
             return []
@@ -298,13 +298,13 @@ class Rooms:
     # --- time ---
 
     def next_deadline(self) -> float | None:
-        """When `expire` has something to do, at the latest; None if it has not."""
+        """Latest time at which `expire` must be called; None if nothing is due."""
         for room in self._waiting.values():
             return room.expires_at
         return None
 
     def expire(self, now: float) -> list[Effect]:
-        """End the code rooms that nobody joined in time."""
+        """Close the code rooms that nobody joined in time."""
         effects: list[Effect] = []
         for room in list(self._waiting.values()):
             if not room.is_over(now):
@@ -325,7 +325,7 @@ class Rooms:
         if isinstance(hello.code, str):
             return self._code_room(hello.code, now)
         if hello.room is not None:
-            # The same name typed on two systems may be composed differently.
+            # Two systems may compose the same typed name differently.
             name = unicodedata.normalize("NFC", hello.room)
             if len(name) > MAX_ROOM:
                 return _LONG_NAME
@@ -354,15 +354,15 @@ class Rooms:
         if room.state is not RoomState.ENDED:
             return
         for rooms in (self._codes, self._waiting, self._named):
-            # The number may already be another room's, when the second of a pair goes.
+            # When the second of a pair leaves, the number may belong to another room.
             if rooms.get(room.name) is room:
                 del rooms[room.name]
 
     def _free_number(self) -> str | None:
-        """The shortest that is free, at random among those of its length."""
+        """Return the shortest free number, at random among those of its length."""
         for digits in range(1, MAX_DIGITS + 1):
             first, count = 10 ** (digits - 1), 9 * 10 ** (digits - 1)
-            # Long numbers are nearly all free: a few tries find one without listing them.
+            # Long numbers are nearly all free: a few attempts find one without a list.
             for _ in range(32 if digits > 3 else 0):
                 number = str(first + self._below(count))
                 if self._is_free(number):
@@ -388,8 +388,8 @@ class Rooms:
         return Send(to.connection, PeerEvent(event="left", peer=about.peer, seq=seq, reason=reason))
 
     def _peer_id(self, room: _Room) -> str:
-        # The count makes ids sort by arrival; the random part keeps what was meant for somebody
-        # of an earlier room of this name from reaching somebody else.
+        # The count makes ids sort by arrival. The random part prevents signals for a member of an
+        # earlier room of this name from reaching a member of this one.
         room.arrivals += 1
         return f"{room.arrivals:08x}-{self._random(4).hex()}"
 
@@ -397,7 +397,7 @@ class Rooms:
         return base64.urlsafe_b64encode(self._random(length)).rstrip(b"=").decode()
 
     def _below(self, bound: int) -> int:
-        """A random int in [0, bound); rejection keeps every number equally likely."""
+        """Return a random int in [0, bound); rejection keeps every number equally likely."""
         limit = (1 << 32) - (1 << 32) % bound
         while True:
             value = int.from_bytes(self._random(4), "big")

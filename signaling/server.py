@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["SignalingServer"]
 
 _RESERVED: Final = 128
-"""Descriptors left for what else the process does: files, the peers' own sockets."""
+"""Descriptors for other purposes of the process: files, the peers' own sockets."""
 
 
 class SignalingServer:
-    """Lets peers find each other.
+    """The signaling server: peers find each other here.
 
     Args:
-        config: where to listen, what to bound, what to hand out.
+        config: Listeners, bounds, and the ICE servers and page to hand out.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -51,10 +51,10 @@ class SignalingServer:
         self._ports: tuple[int, ...] = ()
 
     async def start(self) -> None:
-        """Listen. After this, clients can connect.
+        """Start to listen; clients can connect afterwards.
 
         Raises:
-            ListenError: an address is in use or not to be had; then nothing is left open.
+            ListenError: An address is in use or not available; nothing stays open.
         """
         if self._runner is not None:
             raise RuntimeError("the server was started before")
@@ -87,7 +87,7 @@ class SignalingServer:
         self._service.tls_port = self.tls_port
 
     async def close(self) -> None:
-        """Say goodbye to everybody and stop; no task or socket is left. Twice is once."""
+        """Say goodbye to every client and stop; no task or socket is left. Idempotent."""
         runner, self._runner = self._runner, None
         door, self._door = self._door, None
         if runner is None:
@@ -97,7 +97,7 @@ class SignalingServer:
                 await door.stop_accepting()
             await self._service.close()
         finally:
-            # Cancels the handlers that are still there.
+            # This cancels the remaining handlers.
             await runner.cleanup()
             if door is not None:
                 door.cut_all()
@@ -126,40 +126,40 @@ class SignalingServer:
 
     @property
     def tls_port(self) -> int | None:
-        """The port of the first listener that speaks TLS; None if no listener does."""
+        """The port of the first listener that speaks TLS, or None."""
         pairs = zip(self._config.listeners, self._ports, strict=False)
         return next((port for listener, port in pairs if listener.ssl is not None), None)
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """A URL for each listener; `localhost` for those that listen everywhere."""
+        """A URL for each listener; `localhost` for those on all interfaces."""
         return tuple(map(url_of, self._config.listeners, self._ports))
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """Number of connected clients."""
         return self._service.connections
 
     @property
     def visitors(self) -> int:
-        """How many connections are no WebSockets, or not yet."""
+        """Number of connections that are not WebSockets, or not yet."""
         return 0 if self._door is None else self._door.visitors
 
     @property
     def rooms(self) -> int:
-        """How many rooms there are."""
+        """Number of rooms."""
         return self._service.rooms
 
     def reserve_code_numbers(self, exclude: Iterable[str]) -> None:
-        """Give none of these numbers to new code rooms: others on the network use them.
+        """Exclude these numbers from new code rooms: other servers on the network use them.
 
-        Each call replaces what the last one, or `ServerConfig.taken_numbers`, said.
+        Each call replaces the numbers of the last one and of `ServerConfig.taken_numbers`.
         """
         self._service.avoid_numbers(frozenset(exclude))
 
 
 def _within(descriptors: int, limits: LimitsConfig) -> LimitsConfig:
-    """Lower the numbers of connections to what there are descriptors for."""
+    """Lower the numbers of connections to the number of descriptors."""
     visitors = min(limits.visitors, max(8, descriptors // 4))
     connections = min(limits.connections, max(8, descriptors - visitors))
     return dataclasses.replace(limits, visitors=visitors, connections=connections)

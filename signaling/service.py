@@ -1,4 +1,4 @@
-"""Serves HTTP requests and WebSockets, whatever socket they come from (floor 2).
+"""HTTP requests and WebSockets of the server, for any listener (floor 2).
 
 `SignalingServer` puts sockets in front of it; `create_app` is for programs that have some already::
 
@@ -57,11 +57,11 @@ _ORIGIN_REFUSED: Final = Error(
 )
 _TOO_MUCH: Final = "more frames than may be sent, for too long"
 
-# A message may come in some fragments, and be followed by control frames.
+# A message may have some fragments, and control frames may follow it.
 _FRAMES_PER_MESSAGE: Final = 4
 _LEAST_FRAMES: Final = 100
 _LEAST_BYTES: Final = 1024 * 1024
-# RFC 9112, 3.2.2: a target with a host in it, as it is meant for proxies.
+# RFC 9112, 3.2.2: a target that contains a host, as proxies get it.
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -71,12 +71,12 @@ class Service:
     """Rooms behind an aiohttp application.
 
     Args:
-        config: what to hand out, and to whom; its listeners are somebody else's business.
-        limits: the bounds, if not those of the configuration.
+        config: The configuration; its listeners are ignored here.
+        limits: The bounds, if they differ from those of the configuration.
 
     Attributes:
         log: for whoever lets the connections in.
-        tls_port: told by `/healthz`.
+        tls_port: The port that `/healthz` names.
     """
 
     def __init__(self, config: ServerConfig, limits: LimitsConfig | None = None) -> None:
@@ -102,20 +102,20 @@ class Service:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """Number of connected clients."""
         return self._hub.connections
 
     @property
     def rooms(self) -> int:
-        """How many rooms there are."""
+        """Number of rooms."""
         return self._hub.rooms
 
     def avoid_numbers(self, numbers: frozenset[str]) -> None:
-        """Give none of these numbers to new code rooms."""
+        """Exclude these numbers from new code rooms."""
         self._hub.avoid_numbers(numbers)
 
     def application(self) -> web.Application:
-        """Make the aiohttp application that serves all this."""
+        """Make the aiohttp application of this service."""
         application = web.Application(middlewares=[self._guard])
         application.on_response_prepare.append(_set_headers)
         application.router.add_get(WEBSOCKET_PATH, self._websocket, allow_head=False)
@@ -125,7 +125,7 @@ class Service:
         return application
 
     async def close(self) -> None:
-        """Say goodbye to everybody; returns when they are gone. Twice is once."""
+        """Say goodbye to every client; returns when they are gone. Idempotent."""
         try:
             self._apply(self._hub.drain())
             await self._wait_until_all_are_gone()
@@ -138,14 +138,14 @@ class Service:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Refuse requests that are too many or meant for somebody else; log who asked for what."""
+        """Refuse requests over the rate or for another host; log address and target."""
         status = 500
         try:
             self._check_request(request)
             response = await handler(request)
             status = response.status
             if "Upgrade" in request.headers and not isinstance(response, web.WebSocketResponse):
-                # The next bytes on this connection need not be HTTP.
+                # The rest on this connection need not be HTTP.
                 response.force_close()
             return response
         except web.HTTPException as error:
@@ -154,7 +154,7 @@ class Service:
                 error.force_close()
             raise
         finally:
-            # Without the query: secrets may be in there.
+            # Without the query, which may contain secrets.
             path = request.rel_url.raw_path
             self.log.info(
                 "request",
@@ -228,7 +228,7 @@ class Service:
             timeout=self._limits.close_timeout,
             autoping=False,
             compress=False,
-            # aiohttp refuses what has this size or more, with 1009.
+            # aiohttp refuses messages of this size or more, with 1009.
             max_msg_size=MAX_MESSAGE_BYTES + 1,
         )
         request = _handshake(request)
@@ -237,7 +237,7 @@ class Service:
             return web.Response(status=426, text="this is a WebSocket\n", headers=upgrade)
         transport = request.transport
         if transport is None or transport.is_closing():
-            # The client went away. Over TLS, there may be no protocol behind it any more.
+            # The client is gone. Over TLS, the transport may have lost its protocol.
             return web.Response(status=400)
         number = next(self._numbers)
         enter_frames(
@@ -254,7 +254,7 @@ class Service:
     # --- connections ---
 
     def _refuses_more(self, address: str | None) -> Refusal | None:
-        """The hub does not count those that are closing, or never were its clients."""
+        """Count per address, too: the hub does not count closing connections and refused ones."""
         if len(self._connections) >= self._limits.connections:
             return Refusal.OVER_CAPACITY
         is_spared = self._limits.spare_loopback and is_loopback(address)
@@ -299,7 +299,7 @@ class Service:
                 what = f"this server speaks {SUBPROTOCOL} only"
                 connection.close(CloseCode.UNSUPPORTED_VERSION, what)
             elif not is_welcome:
-                # Said over the WebSocket: browsers show a page nothing of a refused handshake.
+                # The refusal goes over the WebSocket: browsers hide a refused handshake from pages.
                 connection.send(serialize_bytes(_ORIGIN_REFUSED))
                 connection.close(CloseCode.ORIGIN_REFUSED, _ORIGIN_REFUSED.message)
             else:
@@ -351,14 +351,14 @@ class Service:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.close_timeout + 0.5):
                     await self._all_gone.wait()
-            # Those that do not even read their queue get no more of it.
+            # Clients that do not read their queue get no more.
             for connection in list(self._connections.values()):
                 connection.hurry()
 
     def _apply(self, effects: list[Effect]) -> None:
         self._effects.extend(effects)
         if self._is_applying:
-            # A send made a queue overflow, and its owner's goodbyes are in the line now.
+            # A send has made a queue overflow, and effects for its owner follow.
             return
         self._is_applying = True
         try:
@@ -383,7 +383,7 @@ class Service:
     def _set_timer(self) -> None:
         deadline = self._hub.next_deadline()
         if self._timer is not None:
-            # One that rings too early does no harm: it sets the next.
+            # A timer that fires too early is harmless: it sets the next one.
             if deadline is None or self._timer.when() <= deadline:
                 return
             self._timer.cancel()
@@ -397,21 +397,21 @@ class Service:
 
 
 def create_app(config: ServerConfig | None = None) -> web.Application:
-    """Make an aiohttp application that is a signaling server, to be served or mounted.
+    """Make an aiohttp application that is a signaling server, for serving or mounting.
 
     It may be the whole of a program's application, or a part under a prefix
     (`app.add_subapp("/peerline/", create_app())`); peers then use `http://host/peerline/`. Its
     clients are told goodbye when the application shuts down.
 
-    Bounds on connections that are no WebSockets, on descriptors, and on the time a request may take
-    are the business of whoever listens; `SignalingServer` has them.
+    The listener bounds other connections than WebSockets, descriptors, and the time of a request;
+    `SignalingServer` does that.
 
     Args:
-        config: `listeners` is not looked at. None: the page and the ICE servers that come with
+        config: `listeners` is ignored. None: the page and the ICE servers that come with
             Peerline.
 
     Raises:
-        AssetMissing: without a configuration, and the installation is incomplete.
+        AssetMissing: There is no configuration, and the installation is incomplete.
     """
     if config is None:
         config = ServerConfig(ice=default_ice_config(), page=page_directory())
@@ -426,7 +426,7 @@ def create_app(config: ServerConfig | None = None) -> web.Application:
 
 
 def _handshake(request: web.Request) -> web.Request:
-    """The request without what aiohttp stumbles over, or logs at the will of strangers."""
+    """Return the request without headers on which aiohttp fails, or which it logs for strangers."""
     headers = request.headers.copy()
     for name, value in request.headers.items():
         if not (name.isascii() and value.isascii()):

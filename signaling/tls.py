@@ -19,8 +19,8 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
     """Load a certificate (with its chain) and its key, both PEM.
 
     Args:
-        certificate: Path of the certificate.
-        key: Path of the key; None if it is in the file of the certificate.
+        certificate: File of the certificate.
+        key: File of its key; None if it is in the certificate's file.
 
     Raises:
         ConfigError: with a sentence for people.
@@ -51,9 +51,9 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
 
 
 def unsent(transport: asyncio.Transport) -> int:
-    """How many bytes wait to be sent, TLS or not.
+    """Number of bytes that wait to be sent, with or without TLS.
 
-    asyncio's transport over TLS that was closed twice (by aiohttp, and by us) cannot tell any more.
+    asyncio's transport over TLS cannot tell after it was closed twice (by aiohttp, and here).
     """
     try:
         return transport.get_write_buffer_size()

@@ -1,8 +1,8 @@
-"""Connections that are no WebSockets, or not yet (floor 1).
+"""Connections that are not WebSockets, or not yet (floor 1).
 
-They cost a descriptor and some memory each, and nothing has been asked of whoever opens them. So
-they have places of their own, few of them for one address; when all are taken, the one that has
-asked for nothing for longest gives way. A client that means it needs its place for milliseconds.
+Each occupies a descriptor and some memory, and its client has proved nothing. So there is a bounded
+number of places, few of them for one address; when all are taken, the connection without a request
+for the longest time gives way. An honest client needs its place for milliseconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Arrival:
 
     Attributes:
         is_welcome: Whether the newcomer may stay.
-        gives_way: The visitor that is cut for it, if any.
+        gives_way: The visitor to abort for it, if any.
     """
 
     is_welcome: bool
@@ -29,13 +29,13 @@ class Arrival:
 
 
 class Visitors:
-    """Everybody who is connected and has no WebSocket.
+    """All connections that are not WebSockets.
 
     Args:
         places: for all of them together.
         per_address: for one address (an IPv6 one counts with its /64).
-        per_minute: new connections from one address.
-        spare_loopback: this machine's own programs are bounded together only.
+        per_minute: New connections from one address.
+        spare_loopback: Programs of this machine are bounded only together with all others.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class Visitors:
         self._limit = per_address
         self._rates = AddressRates(per_minute)
         self._spare_loopback = spare_loopback
-        # By the time of the last request, those without one by their arrival.
+        # Ordered by the time of the last request, or of the arrival.
         self._visitors: OrderedDict[int, str] = OrderedDict()
         self._per_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of visitors."""
         return len(self._visitors)
 
     def arrives(self, number: int, address: str | None, now: float) -> Arrival:
-        """Somebody connected; `number` names the connection from now on."""
+        """Take a new connection; `number` names it from now on."""
         key = address_key(address)
         is_spared = self._spare_loopback and is_loopback(address)
         if not is_spared and (
@@ -70,12 +70,12 @@ class Visitors:
         return Arrival(True, gives_way)
 
     def asks(self, number: int) -> None:
-        """A whole request came: others give way first."""
+        """Note a whole request: other visitors give way first."""
         if number in self._visitors:
             self._visitors.move_to_end(number)
 
     def leaves(self, number: int) -> None:
-        """A connection ended, or became a WebSocket. Twice is once."""
+        """Forget a connection that ended or became a WebSocket. Idempotent."""
         key = self._visitors.pop(number, None)
         if key is None:
             return
