@@ -22,7 +22,7 @@ from .messages import MAX_MESSAGE_BYTES
 from .rate_limit import Budget
 from .tls import unsent
 
-__all__ = ["Connection", "Frame"]
+__all__ = ["ClientConnection", "Frame"]
 
 Frame: TypeAlias = tuple[WSMsgType, str | bytes]
 """TEXT with its text; BINARY or PING with their bytes."""
@@ -44,7 +44,7 @@ class _Outgoing:
         return len(self.payload) + 10
 
 
-class Connection:
+class ClientConnection:
     """Owns one WebSocket, to its end.
 
     Args:

@@ -24,7 +24,7 @@ from aiohttp import WSMsgType, web
 
 from .assets import default_ice_config, page_directory
 from .config import ServerConfig
-from .connection import Connection
+from .connection import ClientConnection
 from .errors import CloseCode, ErrorCode
 from .frame_meter import FrameMeter
 from .gates import enter_frames
@@ -88,7 +88,7 @@ class Service:
         self._hosts = HostNames(config.host_names)
         self._page = None if config.page is None else Page(config.page)
         self._requests = AddressRates(self._limits.requests_per_minute)
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, ClientConnection] = {}
         self._per_address: Counter[str] = Counter()
         self._queues = Budget(self._limits.queue_bytes_in_all)
         self._held = Budget(self._limits.held_bytes_in_all)
@@ -280,7 +280,7 @@ class Service:
         is_welcome: bool,
     ) -> None:
         limits, who = self._limits, request.remote
-        connection = Connection(
+        connection = ClientConnection(
             number,
             websocket,
             request.transport,
@@ -316,7 +316,7 @@ class Service:
             code = connection.close_code or websocket.close_code
             self.log.info("closed", who, "connection %d from %s: closed, %s", number, who, code)
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read(self, connection: ClientConnection) -> None:
         hub, number = self._hub, connection.number
         async with contextlib.aclosing(connection.frames()) as frames:
             async for kind, data in frames:
