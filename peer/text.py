@@ -73,7 +73,7 @@ _MARKS: Final = (
     r"\U00010f46-\U00010f50\U00011366-\U00011374\U00016af0-\U00016af4\U0001d165-\U0001d169\U0001d17b-\U0001d182"
     r"\U0001d185-\U0001d18b\U0001d1aa-\U0001d1ad"
     r"\U0001d242-\U0001d244\U0001e000-\U0001e02a\U0001e130-\U0001e136\U0001e8d0-\U0001e8d6"
-    # What is drawn with the marks around it, and does not begin a pile of its own.
+    # Characters that are drawn with the marks around them, and do not begin a pile of their own.
     r"\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
 )
 
