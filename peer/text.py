@@ -26,6 +26,7 @@ __all__ = [
     "MAX_MARKS",
     "MAX_NAME",
     "exceeds",
+    "fit_code",
     "fit_name",
     "fit_text",
     "is_hidden",
@@ -70,10 +71,10 @@ _MARKS: Final = (
     r"\u302a-\u302f\u3099\u309a\ua66f-\ua672\ua674-\ua67d\ua69e\ua69f\ua6f0\ua6f1\ua8e0-\ua8f1"
     r"\ua92b-\ua92d\uaab0\uaab2-\uaab4\uaab7\uaab8\uaabe\uaabf\uaac1\ufb1e\ufe20-\ufe2f\U000101fd"
     r"\U000102e0\U00010376-\U0001037a\U00010a0d-\U00010a0f\U00010a38-\U00010a3f"
-    r"\U00010f46-\U00010f50\U00011366-\U00011374\U00016af0-\U00016af4\U0001d165-\U0001d169\U0001d17b-\U0001d182"
-    r"\U0001d185-\U0001d18b\U0001d1aa-\U0001d1ad"
+    r"\U00010f46-\U00010f50\U00011366-\U00011374\U00016af0-\U00016af4\U0001d165-\U0001d169"
+    r"\U0001d17b-\U0001d182\U0001d185-\U0001d18b\U0001d1aa-\U0001d1ad"
     r"\U0001d242-\U0001d244\U0001e000-\U0001e02a\U0001e130-\U0001e136\U0001e8d0-\U0001e8d6"
-    # Characters that are drawn with the marks around them, and do not begin a pile of their own.
+    # Joiners and selectors are drawn with the marks around them: they do not split a pile.
     r"\u034f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
 )
 
@@ -92,6 +93,7 @@ _misplaced: Final = re.compile(
 )
 _piled: Final = re.compile(f"([{_MARKS}]{{{MAX_MARKS}}})[{_MARKS}]+")
 _leading: Final = re.compile(f"^[{_MARKS} ]+")
+_is_code: Final = re.compile("[a-z][a-z0-9_]{0,63}").fullmatch
 _line_end: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _not_in_text: Final = re.compile(
     rf"[{_CONTROLS_OF_TEXT}{_BIDI}\ufff0-\ufffb\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]+"
@@ -116,6 +118,11 @@ def fit_name(name: str) -> str:
     while (fitting := _piled.sub(r"\1", _misplaced.sub("", _leading.sub("", name)))) != name:
         name = fitting
     return re.sub(" +", " ", name).rstrip(" ")
+
+
+def fit_code(code: str, default: str) -> str:
+    """Return the other side's word for programs, or `default` if it is no word."""
+    return code if _is_code(code) else default
 
 
 def fit_text(text: str) -> str:

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 
 from peer.config import LinkConfig
-from peer.text import exceeds, fit_name
+from peer.text import exceeds, fit_code, fit_name, show_name
 
 __all__ = [
     "VERSION",
@@ -204,7 +204,8 @@ class Control:
                 self._events.append(ChannelUnread(message.channel))
             case _Bye():
                 self._over = True
-                self._events.append(ByeReceived(message.code[:64] or "bye", message.message[:1000]))
+                code = fit_code(message.code, "bye")
+                self._events.append(ByeReceived(code, show_name(message.message, 1000)))
 
     def get_timer(self) -> float | None:
         """When to call `handle_timer`; None: not at all."""

@@ -23,7 +23,10 @@ def error_of_goodbye(code: str, message: str) -> PeerError:
         return VerificationFailed("The other side found that the set-up was tampered with.")
     # The prefix keeps the other side from speaking in our name.
     said = f"The other side closed the link: {message}" if message else ""
-    return LinkClosed(said or "The other side closed the link.", code)
+    # `closed` is what we say of ourselves.
+    return LinkClosed(
+        said or "The other side closed the link.", "bye" if code == "closed" else code
+    )
 
 
 class ControlChannel:

@@ -220,7 +220,7 @@ class Link:
         That may take as long as something does arrive; `Timeouts.close` bounds the standstill.
 
         Args:
-            code: a word for programs that tells the other side why.
+            code: a word for programs that tells the other side why: letters a-z, digits and `_`.
             message: a sentence for its person.
         """
         if self._fire(LinkEvent.CLOSE):

@@ -47,7 +47,7 @@ const MARKS =
   String.raw`\u{11366}-\u{11374}\u{16af0}-\u{16af4}\u{1d165}-\u{1d169}\u{1d17b}-\u{1d182}` +
   String.raw`\u{1d185}-\u{1d18b}\u{1d1aa}-\u{1d1ad}\u{1d242}-\u{1d244}\u{1e000}-\u{1e02a}` +
   String.raw`\u{1e130}-\u{1e136}\u{1e8d0}-\u{1e8d6}` +
-  // What is drawn with the marks around it, and does not begin a pile of its own.
+  // Joiners and selectors are drawn with the marks around them: they do not split a pile.
   String.raw`\u{34f}\u{200c}\u{200d}\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}`;
 
 /** @param {string} pattern */
@@ -103,6 +103,16 @@ export function fitName(name) {
     fitting = fitting.replace(LEADING, '').replace(MISPLACED, '').replace(PILED, '$1');
   }
   return fitting.replace(/ +/g, ' ').trim();
+}
+
+/**
+ * The other side's word for programs, or `fallback` if it is no word.
+ *
+ * @param {string} code hostile
+ * @param {string} fallback
+ */
+export function fitCode(code, fallback) {
+  return /^[a-z][a-z0-9_]{0,63}$/.test(code) ? code : fallback;
 }
 
 /**

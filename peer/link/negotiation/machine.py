@@ -30,6 +30,7 @@ from peer.security.sealing import (
     commitment,
     open_link_sas,
 )
+from peer.text import fit_code
 from signaling.messages import Signal, SignalFrom, SignalKind
 
 from .types import (
@@ -456,7 +457,9 @@ class Negotiation:
         elif kind is not None:
             self._fail(kind())
         else:
-            self._fail(LinkClosed("The other side ended the connection.", bye.code or "bye"))
+            self._fail(
+                LinkClosed("The other side ended the connection.", fit_code(bye.code, "bye"))
+            )
 
     def _await_description(self, now: float) -> None:
         self._enter(SetupEvent.DESCRIBE)

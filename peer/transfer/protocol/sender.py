@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import ClassVar, assert_never
 
-from peer.text import show_name
+from peer.text import fit_code, show_name
 
 from .config import MAX_RETRIES, MAX_WINDOW, SEGMENT_SIZE, TransferConfig
 from .digest import FileDigest, file_digest, segment_digest
@@ -312,7 +312,7 @@ class Sender(Machine[SenderState]):
             case Decline():
                 self._move(Trigger.DECLINE)
                 sentence = show_name(message.message, MAX_SENTENCE)
-                self._end(self._state, Declined(show_name(message.code), sentence))
+                self._end(self._state, Declined(fit_code(message.code, "refused"), sentence))
             case Ack():
                 self._move(Trigger.ACK)
                 self._receive_ack(message)

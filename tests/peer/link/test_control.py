@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peer.config import LinkConfig
+from peer.errors import LinkClosed
 from peer.link.control import ByeReceived, Control, HelloReceived, OtherMessage, PeerSilent
+from peer.link.control_channel import error_of_goodbye
 
 CONFIG = LinkConfig(ping_interval=5.0, lost_after=15.0)
 
@@ -128,6 +130,19 @@ def test_bye_is_the_last_message_and_ends_the_timers() -> None:
     machine.bye()
     assert sent(machine) == [{"t": "bye", "code": "done", "message": "See you."}]
     assert machine.get_timer() is None
+
+
+@pytest.mark.parametrize("code", ["", "x" * 65, "No Path", "a\\u202e", "\\u001b[2J", "1"])
+def test_a_code_that_is_no_word_is_no_code(code: str) -> None:
+    machine = control()
+    machine.receive_message(f'{{"t":"bye","code":"{code}","message":"\\u001b[2J"}}', 0.0)
+    assert machine.next_event() == ByeReceived("bye", r"\x1b[2J")
+
+
+def test_the_other_side_does_not_say_that_we_have_closed_the_link() -> None:
+    error = error_of_goodbye("closed", "")
+    assert isinstance(error, LinkClosed)
+    assert error.code == "bye"
 
 
 def test_the_other_sides_bye_is_told() -> None:

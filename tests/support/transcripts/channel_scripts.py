@@ -110,6 +110,9 @@ CONTROL: Final[dict[str, list[Json]]] = {
         *says(1.0, '{"t":"bye","code":7}', '{"t":"bye","message":null}'),
         *says(1.0, '{"t":"bye","code":"done","message":"See you.","more":1}', '{"t":"ping","n":1}'),
     ],
+    "a goodbye whose code is no word": [
+        *says(1.0, '{"t":"bye","code":"no\\u202e","message":"\\u001b[2J"}'),
+    ],
     "a goodbye with much to say": [
         *says(1.0, ['{"t":"bye","code":"', "\U0001f44b", 70, '","message":"x"}']),
     ],

@@ -6,7 +6,7 @@
 // `messagesToSend`, read `nextEvent` until it returns null, and set a timer to `deadline`.
 
 import { BadMessage, parseObject } from '../server/messages.js';
-import { fitName } from '../text.js';
+import { fitCode, fitName, showName } from '../text.js';
 
 export const VERSION = 1;
 /** Bytes of the longest message that is read. */
@@ -19,7 +19,6 @@ export const LOST_AFTER = 15;
 export const LOST_AFTER_DOUBT = 6;
 /** Seconds a timer may be late before it is clear that we slept, not the other side. */
 export const LATE = 2;
-const MAX_CODE = 64;
 const MAX_SENTENCE = 1000;
 
 /**
@@ -210,8 +209,8 @@ export class Control {
   #receiveBye({ code = '', message = '' }) {
     if (typeof code !== 'string' || typeof message !== 'string') return;
     this.#over = true;
-    const [word, sentence] = [[...code].slice(0, MAX_CODE), [...message].slice(0, MAX_SENTENCE)];
-    this.#events.push({ type: 'bye', code: word.join('') || 'bye', message: sentence.join('') });
+    const sentence = showName(message, MAX_SENTENCE);
+    this.#events.push({ type: 'bye', code: fitCode(code, 'bye'), message: sentence });
   }
 
   /** @param {number} now */
