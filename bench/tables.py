@@ -63,7 +63,7 @@ def write_section(page: Path, name: str, origin: str, tables: list[Table]) -> No
         tables: In order.
 
     Raises:
-        ValueError: the page has no such section.
+        ValueError: The page has no such section.
     """
     text = page.read_text(encoding="utf-8")
     body = "\n\n".join([origin, *(table.markdown() for table in tables)])

@@ -33,17 +33,17 @@ class ChannelParameters:
     """How a data channel delivers (RFC 8831, 6.4; RFC 8832, 5.1).
 
     Attributes:
-        label: name of the channel; ASCII, since aiortc counts its length in characters where
+        label: Name of the channel; ASCII, since aiortc counts its length in characters where
             RFC 8832 wants bytes. Names for people belong into messages.
-        ordered: whether messages arrive in the order in which they were sent.
-        max_retransmits: how often a lost message is sent again before it is given up; None: until
+        ordered: Whether messages arrive in the order in which they were sent.
+        max_retransmits: How often a lost message is sent again before it is given up; None: until
             it arrives.
-        max_lifetime: seconds after which a message that has not arrived is given up; None: never.
-        protocol: name and version of what is spoken on the channel; ASCII.
-        priority: share of the path beside other channels: a `Priority` or any number in 1..65535.
+        max_lifetime: Seconds after which a message that has not arrived is given up; None: never.
+        protocol: Name and version of the protocol on the channel; ASCII.
+        priority: Share of the path beside other channels: a `Priority` or any number in 1..65535.
             Twice the number gets twice the bytes while both have something to send. aiortc's
             engine takes no notice of it.
-        id: stream number both sides agreed on beforehand (both open the channel themselves);
+        id: Stream number both sides agreed on beforehand (both open the channel themselves);
             None: the other side is told, and gets the channel from `Link.channels()`.
     """
 
@@ -83,13 +83,13 @@ class Timeouts:
     """How long each stage of a link's set-up may take, in seconds.
 
     Attributes:
-        join: the server's welcome.
-        pake: the exchange that proves the code (`pake` signals).
-        description: the other side's offer or answer.
-        path: finding a network path (ICE), encryption included; a second attempt follows a
+        join: The server's welcome.
+        pake: The exchange that proves the code (`pake` signals).
+        description: The other side's offer or answer.
+        path: Finding a network path (ICE), encryption included; a second attempt follows a
             failed one.
-        hello: the other side's `hello` on the open channel.
-        close: standstill while the last messages are on their way, before they are given up.
+        hello: The other side's `hello` on the open channel.
+        close: Standstill while the last messages are on their way, before they are given up.
     """
 
     join: float = 10.0
@@ -105,29 +105,29 @@ class LinkConfig:
     """Settings of a link.
 
     Attributes:
-        timeouts: of the set-up.
-        attempts: connections that are tried, one after the other, before the link is given up.
-        ping_interval: seconds between pings on an otherwise silent link.
-        lost_after: seconds of silence after which the other side counts as gone.
+        timeouts: Of the set-up.
+        attempts: Connections that are tried, one after the other, before the link is given up.
+        ping_interval: Seconds between pings on an otherwise silent link.
+        lost_after: Seconds of silence after which the other side counts as gone.
         high_water: `send` waits while more than this many bytes are buffered on a channel.
         low_water: `send` goes on once no more than this many bytes are buffered; no more than
             `high_water`.
-        receive_window: bytes that may wait to be received on all channels of a link together,
+        receive_window: Bytes that may wait to be received on all channels of a link together,
             with 256 for each message; then the other side sends nothing more until some are. A
             larger one is faster on long paths (it takes a window a round trip), a smaller one
             takes less memory and shows a slow reader to the sender sooner. aiortc's engine has a
             small one of its own, which what waits here does not close.
-        unread_patience: seconds for which a channel that nobody reads may keep the whole link
+        unread_patience: Seconds for which a channel that nobody reads may keep the whole link
             waiting, its window full; then the channel breaks (`ChannelOverflow`, at both ends).
-        unreliable_limit: bytes that may wait to be received on a channel that is not reliable
+        unreliable_limit: Bytes that may wait to be received on a channel that is not reliable
             (`max_retransmits`, `max_lifetime`); beyond, its oldest messages are dropped and
             counted in `Channel.stats`.
-        receive_limit: bytes that may wait to be received on a link outside any window: on channels
+        receive_limit: Bytes that may wait to be received on a link outside any window: on channels
             that are closed already, and with aiortc's engine on all. The channel that gets more
             breaks (`ChannelOverflow`). No window is larger.
-        engine: what carries the channels, one of `ENGINES`; None: what the environment says
-            (``PEERLINE_ENGINE``), or Peerline's own.
-        host_candidates: whether the other side is told the addresses of this machine's own
+        engine: The engine that carries the channels, one of `ENGINES`; None: the one that the
+            environment names (``PEERLINE_ENGINE``), or Peerline's own.
+        host_candidates: Whether the other side is told the addresses of this machine's own
             interfaces. Without them it learns only what STUN and TURN servers see; two machines
             behind one router then need one that leads packets back (hairpinning), or a relay.
     """

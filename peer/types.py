@@ -15,9 +15,9 @@ class PeerInfo:
     """The other end of a link.
 
     Attributes:
-        id: given by the server; ids sort by arrival in the room.
-        name: what it calls itself; not verified, but fit to be shown (`peer.text.fit_name`).
-        agent: the program it runs, e.g. `peerline/0.2.0 python`; empty until it said hello.
+        id: Given by the server; ids sort by arrival in the room.
+        name: Its own name for itself; not verified, but fit to be shown (`peer.text.fit_name`).
+        agent: The program it runs, e.g. `peerline/0.2.0 python`; empty until it said hello.
     """
 
     id: str
@@ -31,11 +31,11 @@ class NetworkPath:
 
     Attributes:
         kind: `relayed` if a TURN server stands between the two, on either side.
-        local_type: of our candidate: `host` (own address), `srflx` (as a STUN server saw us),
+        local_type: Of our candidate: `host` (own address), `srflx` (as a STUN server saw us),
             `prflx` (as the peer saw us), `relay` (a TURN server's).
-        remote_type: of the other side's, as far as it told us.
+        remote_type: Of the other side's, as far as it told us.
         local_address: `host:port`, IPv6 hosts in brackets.
-        remote_address: likewise.
+        remote_address: Likewise.
     """
 
     kind: Literal["direct", "relayed"]

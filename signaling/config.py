@@ -23,7 +23,7 @@ class Listener:
     Attributes:
         host: An address or a name; None for every interface, IPv4 and IPv6.
         port: 0 lets the system choose; `SignalingServer.ports` tells the choice.
-        ssl: for HTTPS; None for plain HTTP.
+        ssl: For HTTPS; None for plain HTTP.
     """
 
     host: str | None = "127.0.0.1"

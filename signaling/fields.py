@@ -113,7 +113,7 @@ def check_meta(meta: dict[str, Any] | None, id: int | None) -> None:
     """Check the bounds of a `meta` that decoding alone does not check.
 
     Raises:
-        BadMessage: for the message `id`.
+        BadMessage: For the message `id`.
     """
     if meta is None:
         return
@@ -142,7 +142,7 @@ def check_data(data: str, id: int | None) -> None:
     """Check the bounds of `data` that decoding alone does not check.
 
     Raises:
-        BadMessage: for the message `id`.
+        BadMessage: For the message `id`.
     """
     if len(data) * 4 > MAX_DATA_BYTES and len(data.encode()) > MAX_DATA_BYTES:
         what = f"`data` has at most {MAX_DATA_BYTES} bytes of UTF-8"

@@ -30,7 +30,7 @@ class FrameMeter:
         frames: Frames per second, in the long run.
         frame_burst: Frames at once.
         bytes_: Bytes per second, and at once.
-        now: seconds, monotonic.
+        now: Seconds, monotonic.
     """
 
     def __init__(self, frames: float, frame_burst: float, bytes_: float, now: float) -> None:

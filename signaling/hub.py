@@ -76,7 +76,7 @@ class Hub:
         limits, heartbeat: The bounds.
         ice: The ICE servers that peers get.
         random_bytes: `os.urandom` outside of tests.
-        is_flooded: see `Rooms`.
+        is_flooded: See `Rooms`.
     """
 
     def __init__(

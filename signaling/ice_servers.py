@@ -47,8 +47,8 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         urls: One or more URLs of the same server.
-        username: for TURN.
-        credential: for TURN; never shown by `repr`.
+        username: For TURN.
+        credential: For TURN; never shown by `repr`.
     """
 
     urls: tuple[str, ...]
@@ -80,7 +80,7 @@ def parse_ice_config(text: str, *, source: str) -> IceConfig:
         source: Name of the file, for messages.
 
     Raises:
-        IceConfigError: with every wrong field, its place and its line.
+        IceConfigError: With every wrong field, its place and its line.
     """
     # Imported here, because peers that only exchange messages need no YAML.
     import yaml

@@ -44,21 +44,21 @@ class LimitsConfig:
         close_timeout: Seconds for the closing handshake; then the connection is aborted.
         joins_per_minute: `hello`s per address.
         code_joins_per_minute: `hello`s per address that name a code room.
-        missed_codes_per_hour: those of these that found no room, or a full one, per address:
+        missed_codes_per_hour: Those of these that found no room, or a full one, per address:
             guesses at numbers. After that the address may join no code room for a while.
         connections_per_address: WebSockets that are open at the same time, and as many other
             connections beside them.
         connections: WebSockets in all.
         visitors: Other connections than WebSockets, in all; the idlest gives way to a new one.
-        visits_per_minute: new connections per address.
+        visits_per_minute: New connections per address.
         requests_per_minute: HTTP requests per address.
-        request_timeout: seconds from the connection (TLS: from its handshake, which has as long)
+        request_timeout: Seconds from the connection (TLS: from its handshake, which has as long)
             to the end of the first request.
-        idle_timeout: seconds to the next request on the same connection.
+        idle_timeout: Seconds to the next request on the same connection.
         spare_loopback: The limits per address exempt programs of this machine.
             (Behind a reverse proxy on the same machine everybody is loopback: let it limit.)
-        peers_per_room: places in a named room, at most `MAX_PEERS`.
-        rooms: in all.
+        peers_per_room: Places in a named room, at most `MAX_PEERS`.
+        rooms: In all.
         code_lifetime: Seconds for which a code room waits for its second peer.
     """
 

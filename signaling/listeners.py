@@ -25,7 +25,7 @@ async def bind(listener: Listener) -> list[socket.socket]:
     """Open the sockets of a listener: one for each address of its host, on one port.
 
     Raises:
-        ListenError: with a sentence for people.
+        ListenError: With a sentence for people.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -24,7 +24,7 @@ class ThrottledLog:
 
     Args:
         logger: The logger that gets the lines.
-        clock: seconds, monotonic.
+        clock: Seconds, monotonic.
         per_minute: Lines of one kind from one address.
         in_all: Lines of one kind.
     """

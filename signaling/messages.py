@@ -114,7 +114,7 @@ class Hello(_Message, frozen=True, kw_only=True, tag="hello"):
         code: True for a new code room, the number (`"7"`) for an existing one.
         name: The name that others see.
         meta: A small JSON object for the others.
-        token: for servers that ask who is there; never logged.
+        token: For servers that ask who is there; never logged.
     """
 
     room: RoomName | None = None
@@ -180,7 +180,7 @@ class Stats(_Message, frozen=True, kw_only=True, tag="stats"):
     Attributes:
         link: Id of the link.
         result: The result.
-        open_ms: from the first signal to the open channel, in milliseconds.
+        open_ms: From the first signal to the open channel, in milliseconds.
         stage: Stage of a failed attempt (`pake`, `ice`, `dtls`, ...).
     """
 
@@ -288,8 +288,8 @@ class PeerEvent(_Message, frozen=True, kw_only=True, tag="peer"):
     """A peer came or went.
 
     Attributes:
-        reason: with `left`, one of `LeaveReason`, or one that came later.
-        name, meta: with `joined`.
+        reason: With `left`, one of `LeaveReason`, or one that came later.
+        name, meta: With `joined`.
         seq: Number of this message in the session.
     """
 

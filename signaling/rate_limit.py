@@ -15,7 +15,7 @@ class TokenBucket:
     Args:
         rate: Tokens per second, more than 0.
         burst: Size of the bucket, which starts full.
-        now: seconds, monotonic.
+        now: Seconds, monotonic.
     """
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
@@ -71,7 +71,7 @@ class AddressRates:
 
     Args:
         tokens: Tokens at once, and in every period.
-        period: seconds.
+        period: Seconds.
     """
 
     def __init__(self, tokens: int, period: float = 60.0, *, capacity: int = 100_000) -> None:
@@ -117,7 +117,7 @@ class Budget:
     that do not.
 
     Args:
-        limit: bytes.
+        limit: Bytes.
 
     Attributes:
         used: Bytes that wait now; the users of the budget update it.

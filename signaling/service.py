@@ -75,7 +75,7 @@ class Service:
         limits: The bounds, if they differ from those of the configuration.
 
     Attributes:
-        log: for whoever lets the connections in.
+        log: For whoever lets the connections in.
         tls_port: The port that `/healthz` names.
     """
 

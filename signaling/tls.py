@@ -23,7 +23,7 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
         key: File of its key; None if it is in the certificate's file.
 
     Raises:
-        ConfigError: with a sentence for people.
+        ConfigError: With a sentence for people.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 

@@ -32,8 +32,8 @@ class Visitors:
     """All connections that are not WebSockets.
 
     Args:
-        places: for all of them together.
-        per_address: for one address (an IPv6 one counts with its /64).
+        places: For all of them together.
+        per_address: For one address (an IPv6 one counts with its /64).
         per_minute: New connections from one address.
         spare_loopback: Programs of this machine are bounded only together with all others.
     """

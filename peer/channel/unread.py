@@ -26,10 +26,10 @@ class Unread:
     """All that waits to be read on one link.
 
     Args:
-        windowed: what open channels hold takes room in the receive window, which bounds it.
-        limit: bytes that may wait outside it on all channels together.
-        droppable: bytes that may wait on those together whose messages may be dropped.
-        patience: seconds for which a channel that is not read may hold the others up.
+        windowed: Whether unread messages take room in the receive window, which then bounds them.
+        limit: Bytes that may wait outside it on all channels together.
+        droppable: Bytes that may wait on those together whose messages may be dropped.
+        patience: Seconds for which a channel that is not read may hold the others up.
     """
 
     def __init__(self, *, windowed: bool, limit: int, droppable: int, patience: float) -> None:
@@ -56,7 +56,7 @@ class Unread:
         """A place for the messages of one channel.
 
         Args:
-            droppable: they may be dropped.
+            droppable: Whether they may be dropped.
         """
         shelf = Shelf(self, droppable=droppable)
         self._shelves.add(shelf)
@@ -68,8 +68,8 @@ class Unread:
         Call it every `interval` seconds while something waits.
 
         Args:
-            now: seconds.
-            held_up: the receive window is full.
+            now: Seconds.
+            held_up: Whether the receive window is full.
         """
         slept = self._checked is not None and now - self._checked > self._patience / 2
         self._checked = now
@@ -117,10 +117,10 @@ class Shelf:
     """Messages of one channel that wait to be read, oldest first.
 
     Attributes:
-        bytes: what they count.
-        droppable: they may be dropped.
-        released: the channel is closed, so that they take no room in the window.
-        on_blame: called when the channel is to be broken.
+        bytes: Bytes that they count.
+        droppable: Whether they may be dropped.
+        released: Whether the channel is closed, so that they take no room in the window.
+        on_blame: Called when the channel has to be closed for the others.
     """
 
     __slots__ = (

@@ -51,7 +51,7 @@ class HelloReceived:
     """The other side is there.
 
     Attributes:
-        reveal: its nonce, on a link without a password.
+        reveal: Its nonce, on a link without a password.
     """
 
     name: str
@@ -231,7 +231,7 @@ class Control:
         """Take the messages to send now, in order.
 
         Args:
-            replies: whether there is room for answers; without it they wait, and only the newest
+            replies: Whether there is room for answers; without it they wait, and only the newest
                 is kept.
         """
         if replies and self._pong is not None:

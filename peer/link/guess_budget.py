@@ -61,7 +61,7 @@ class Budget:
         """The budget of a code that was made by the other side: the same one for the same code.
 
         Args:
-            code: in normal form.
+            code: In normal form.
         """
         # Callbacks stay in their thread.
         key = (threading.get_ident(), _digest(code))
@@ -77,9 +77,9 @@ class Budget:
         others, and with one budget for all of them they would wait for each other.
 
         Args:
-            server: host and port.
-            room: name that was asked for.
-            password: of the room.
+            server: Host and port.
+            room: Name that was asked for.
+            password: Of the room.
         """
         key = (server, normalize("NFC", room), _digest(password))
         return cls(Guesses(ROOM_GUESSES, ROOM_WINDOW, _spent.get(key, ())), key)

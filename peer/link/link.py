@@ -48,13 +48,13 @@ class Link:
     and the other side has said hello.
 
     Attributes:
-        peer: who is at the other end.
-        sas: four words, the same at both ends unless somebody is in between; two people can
+        peer: The peer at the other end.
+        sas: Four words, the same at both ends unless a third party is in between; two people can
             compare them by voice.
-        authenticated: whether the other side has proved that it knows the code or the password;
+        authenticated: Whether the other side has proved that it knows the code or the password;
             if not, comparing `sas` is the only proof.
-        offerer: whether our side made the offer; the two ends always differ in it.
-        chat: text between the two people.
+        offerer: Whether our side made the offer; the two ends always differ in it.
+        chat: Text between the two people.
     """
 
     def __init__(
@@ -135,18 +135,18 @@ class Link:
         """Open a data channel, and wait until it can send.
 
         Args:
-            label: its name, ASCII.
-            ordered: whether messages arrive in the order in which they were sent.
-            max_retransmits: how often a lost message is sent again; None: until it arrives.
-            max_lifetime: seconds after which a message is given up; None: never.
-            protocol: name of what is spoken on it, ASCII.
-            priority: share of the path beside other channels, a `Priority` or a number in 1..65535.
-            id: a stream number that both sides open by themselves, from 3 on; None: the other side
+            label: Its name, ASCII.
+            ordered: Whether messages arrive in the order in which they were sent.
+            max_retransmits: How often a lost message is sent again; None: until it arrives.
+            max_lifetime: Seconds after which a message is given up; None: never.
+            protocol: Name of what is spoken on it, ASCII.
+            priority: Share of the path beside other channels, a `Priority` or a number in 1..65535.
+            id: A stream number that both sides open by themselves, from 3 on; None: the other side
                 is told, and gets the channel from `channels`.
 
         Raises:
-            ValueError: an argument makes no sense, or the id is taken.
-            ChannelError: there are as many channels as there can be, or the other side closed
+            ValueError: An argument makes no sense, or the id is taken.
+            ChannelError: There are as many channels as there can be, or the other side closed
                 this one (`ChannelClosed`).
             LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
@@ -197,9 +197,9 @@ class Link:
             strict: Refuse to leave anything out; a listing has its own `Sources.strict`.
 
         Raises:
-            DiskError: a path does not exist, nothing is left to send, or (when strict) something
+            DiskError: A path does not exist, nothing is left to send, or (when strict) something
                 would be left out.
-            TransferError: they do not make a transfer.
+            TransferError: They do not make a transfer.
             RuntimeError: The listing was sent before.
             LinkEnded: The link broke (`LinkLost`) or is closed (`LinkClosed`).
         """
@@ -220,8 +220,8 @@ class Link:
         That may take as long as something does arrive; `Timeouts.close` bounds the standstill.
 
         Args:
-            code: a word for programs that tells the other side why: letters a-z, digits and `_`.
-            message: a sentence for its person.
+            code: A word for programs that tells the other side why: letters a-z, digits and `_`.
+            message: A sentence for its person.
         """
         if self._fire(LinkEvent.CLOSE):
             self._start_closing(code, message)
@@ -232,7 +232,7 @@ class Link:
         """Wait until the link is over.
 
         Raises:
-            LinkLost: it broke; not when either side closed it.
+            LinkLost: It broke; not when either side closed it.
         """
         await self._released.wait()
         end = self._connection.end

@@ -65,17 +65,17 @@ class LinkSetup:
         """Begin; `run` does the rest.
 
         Args:
-            local: our peer id.
-            peer: the other side.
-            room: the room's id on the server.
-            password: what both must know; None for a link without a password.
-            own_name: what we call ourselves.
-            make_connection: makes a connection with the servers to use.
-            slots: of the connections that may be tried at once, for all set-ups of a room.
-            send: sends a signal to the other side; must not block.
-            ask_guess: wants a guess from the budget; `decide_guess` is called, now or later.
-            guess_proved: gives it back, since the other side has proved itself.
-            config: of the link.
+            local: Our peer id.
+            peer: The other side.
+            room: The room's id on the server.
+            password: The secret of both sides; None for a link without a password.
+            own_name: Our name, as the other side sees it.
+            make_connection: Makes a connection with the servers to use.
+            slots: Of the connections that may be tried at once, for all set-ups of a room.
+            send: Sends a signal to the other side; must not block.
+            ask_guess: Wants a guess from the budget; `decide_guess` is called, now or later.
+            guess_proved: Gives it back, since the other side has proved itself.
+            config: Of the link.
         """
         self.peer = peer
         self._own_name = own_name

@@ -97,17 +97,17 @@ def host(
     Args:
         server: URL of the server, or of its page. Without a scheme it is whatever the server
             speaks: TLS first, and plain on this machine.
-        name: what to call ourselves.
-        words: how many secret words the code has.
+        name: Our name, as others see it.
+        words: Number of secret words in the code.
         ice: STUN and TURN servers to use in place of the server's.
-        relay_only: show and use nothing but addresses of TURN servers.
-        ssl: for `https:` servers with a certificate of their own; None checks as usual.
-        config: of the link.
+        relay_only: Show and use nothing but addresses of TURN servers.
+        ssl: For `https:` servers with a certificate of their own; None checks as usual.
+        config: Of the link.
 
     Raises:
-        ServerUnreachable: nothing there answers.
-        ServerRefused: the server does not want to.
-        PeerTimeout: the server does not answer in time.
+        ServerUnreachable: Nothing there answers.
+        ServerRefused: The server does not want to.
+        PeerTimeout: The server does not answer in time.
     """
     settings = config or LinkConfig()
 
@@ -159,21 +159,21 @@ def join(
     Args:
         server: URL of the server, or of its page. Without a scheme it is whatever the server
             speaks: TLS first, and plain on this machine.
-        code: as the other side said it, in whatever form `Code.parse` takes.
-        room: name of a room, instead of a code.
-        password: of the named room. Without one, links are encrypted but not authenticated.
-        name: what to call ourselves.
+        code: As the other side said it, in whatever form `Code.parse` takes.
+        room: Name of a room, instead of a code.
+        password: Of the named room. Without one, links are encrypted but not authenticated.
+        name: Our name, as others see it.
         ice: STUN and TURN servers to use in place of the server's.
-        relay_only: show and use nothing but addresses of TURN servers.
-        ssl: for `https:` servers with a certificate of their own; None checks as usual.
-        config: of the links.
+        relay_only: Show and use nothing but addresses of TURN servers.
+        ssl: For `https:` servers with a certificate of their own; None checks as usual.
+        config: Of the links.
 
     Raises:
         CodeError: The code is not valid.
-        ServerUnreachable: nothing there answers.
-        ServerRefused: the server does not let us in, or there is no such code.
-        PeerTimeout: the server does not answer in time.
-        ValueError: neither or both of code and room, or a password for a code.
+        ServerUnreachable: Nothing there answers.
+        ServerRefused: The server does not let us in, or there is no such code.
+        PeerTimeout: The server does not answer in time.
+        ValueError: Neither or both of code and room, or a password for a code.
     """
     if (code is None) is (room is None) or (code is not None and password is not None):
         raise ValueError("give a code, or a room and perhaps its password")

@@ -53,8 +53,8 @@ class Code:
     """A code: where to meet, and the secret that both sides must know.
 
     Attributes:
-        number: the room's number on the server, in decimal, without leading zeros.
-        words: the secret words, `MIN_WORDS` to `MAX_WORDS` of them, in lower case. They do not
+        number: The room's number on the server, in decimal, without leading zeros.
+        words: The secret words, `MIN_WORDS` to `MAX_WORDS` of them, in lower case. They do not
             show in the repr, which ends up in logs.
 
     Raises:
@@ -83,7 +83,7 @@ class Code:
         The code stands in the fragment, which browsers never send to a server.
 
         Args:
-            base_url: where the page is, as in `https://host:8443/`; a `ws(s)` URL, a query and a
+            base_url: Where the page is, as in `https://host:8443/`; a `ws(s)` URL, a query and a
                 fragment are turned into that form.
         """
         parts = urlsplit(base_url)
@@ -122,11 +122,11 @@ def make_words(random: bytes, count: int = DEFAULT_WORDS) -> tuple[str, ...]:
     """Choose the words of a new code.
 
     Args:
-        random: at least `RANDOM_BYTES` uniformly random bytes, used for nothing else.
-        count: how many words.
+        random: At least `RANDOM_BYTES` uniformly random bytes, used for nothing else.
+        count: How many words.
 
     Raises:
-        ValueError: too few random bytes, or a count outside `MIN_WORDS` .. `MAX_WORDS`.
+        ValueError: Too few random bytes, or a count outside `MIN_WORDS` .. `MAX_WORDS`.
     """
     if len(random) < RANDOM_BYTES:
         raise ValueError(f"make_words needs {RANDOM_BYTES} random bytes, not {len(random)}")

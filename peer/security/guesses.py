@@ -50,13 +50,13 @@ class Guesses:
     """The budget of one code or one room. Carry out what each call decides.
 
     Args:
-        limit: guesses there are.
-        window: seconds after which a guess is forgotten, counted from when it was taken; None:
+        limit: Guesses there are.
+        window: Seconds after which a guess is forgotten, counted from when it was taken; None:
             never.
-        spent: when guesses were taken that are spent already.
+        spent: When guesses were taken that are spent already.
 
     Raises:
-        ValueError: the limit is less than 1.
+        ValueError: The limit is less than 1.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class PakeDone:
     """Both sides have proved that they know the code.
 
     Attributes:
-        keys: for sealing signals from now on.
+        keys: For sealing signals from now on.
     """
 
     keys: LinkKeys
@@ -93,9 +93,9 @@ class PakeFailed:
     """The run failed; there are no keys, and there will be none.
 
     Attributes:
-        reason: for programs.
-        detail: what exactly was wrong, for a log.
-        bye: `data` of the `bye` signal that tells the other side; None if it was it that told us.
+        reason: For programs.
+        detail: The exact fault, for a log.
+        bye: `data` of the `bye` signal for the other side; None if the other side ended it.
     """
 
     reason: PakeFailure
@@ -219,15 +219,15 @@ class Pake:
 
         Args:
             password: `Code.password`, or `password_bytes` of a named room's.
-            room: the room's id on the server (`7`, or a named room's name).
-            link: the link's id.
-            own_id: our peer id.
-            peer_id: the other side's peer id.
+            room: The room's id on the server (`7`, or a named room's name).
+            link: The link's id.
+            own_id: Our peer id.
+            peer_id: The other side's peer id.
             scalar: 32 random bytes, used for nothing else.
-            asks: whether it stops with `PakeAsks` before it answers the other side's share.
+            asks: Whether it stops with `PakeAsks` before it answers the other side's share.
 
         Raises:
-            ValueError: the scalar has another length.
+            ValueError: The scalar has another length.
         """
         ours, theirs = _roles(own_id, peer_id)
         return cls(_inputs(password, room, link, ours, theirs, scalar), offerer=True, asks=asks)

@@ -57,8 +57,8 @@ class Pasted:
     """The code and server of a pasted text.
 
     Attributes:
-        code: the text of the code; None in a link that has none. Not shown in logs by its repr.
-        server: the server that was named, as it was written; None if none was.
+        code: The text of the code; None in a link that has none. Not shown in logs by its repr.
+        server: The server that was named, as it was written; None if none was.
     """
 
     code: str | None

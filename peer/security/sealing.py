@@ -104,7 +104,7 @@ def b64u_decode(text: str) -> bytes:
     """The bytes of base64url text without padding, in its one canonical form.
 
     Raises:
-        ValueError: it is something else: other characters, padding, an impossible length, or
+        ValueError: It is something else: other characters, padding, an impossible length, or
             unused bits that are not zero.
     """
     if not _B64U.fullmatch(text) or len(text) % 4 == 1:
@@ -123,7 +123,7 @@ class LinkKeys:
         seal_offerer: AES-256 key of what the offerer sends.
         seal_answerer: AES-256 key of what the answerer sends.
         resume: 32 bytes with which the two may authenticate each other again without a code.
-        sas: the words that both people see.
+        sas: The words that both people see.
     """
 
     seal_offerer: bytes = field(repr=False)
@@ -149,10 +149,10 @@ class Envelope:
     """Fields of a signal that the server sees; the sealed data is bound to them.
 
     Attributes:
-        sender: peer id of who sends it (`from` on the wire).
-        to: peer id of who receives it.
-        link: id of the link.
-        gen: generation of the connection under the link.
+        sender: Peer id of who sends it (`from` on the wire).
+        to: Peer id of who receives it.
+        link: Id of the link.
+        gen: Generation of the connection under the link.
         kind: `offer`, `answer`, `candidate`, ...
     """
 
@@ -175,8 +175,8 @@ class Sealer:
     One sealer serves a link for its whole life, across generations: the counters never go back.
 
     Args:
-        keys: of the link.
-        offerer: whether this side is the link's offerer.
+        keys: Of the link.
+        offerer: Whether this side is the link's offerer.
     """
 
     __slots__ = ("_last_opened", "_next_counter", "_receive", "_send")
@@ -194,7 +194,7 @@ class Sealer:
         """Seal one signal; the sealed ones must be sent in the order of these calls.
 
         Raises:
-            SealError: the plaintext is longer than `MAX_PLAINTEXT`.
+            SealError: The plaintext is longer than `MAX_PLAINTEXT`.
         """
         if len(plaintext) > MAX_PLAINTEXT:
             raise SealError(
@@ -209,7 +209,7 @@ class Sealer:
         """Open one signal from the other side.
 
         Raises:
-            SealError: it is not sealed with the other side's key for this envelope, or it is not
+            SealError: It is not sealed with the other side's key for this envelope, or it is not
                 newer than the last one that was opened. The sealer stays as it was.
         """
         if len(data) > _MAX_DATA:
@@ -258,7 +258,7 @@ def check_reveal(committed: str, reveal: str) -> bytes:
         reveal: `reveal` from the offerer's `hello`, base64url.
 
     Raises:
-        VerificationFailed: it is not the nonce that the offer committed to.
+        VerificationFailed: It is not the nonce that the offer committed to.
     """
     try:
         nonce = b64u_decode(reveal)
@@ -287,7 +287,7 @@ def open_link_sas(
         answerer_fingerprint: SHA-256 of the answerer's.
 
     Raises:
-        ValueError: one of them is not 32 bytes long.
+        ValueError: One of them is not 32 bytes long.
     """
     parts = (offerer_nonce, answerer_nonce, offerer_fingerprint, answerer_fingerprint)
     for part, size in zip(parts, (NONCE_SIZE,) * 2 + (_FINGERPRINT_SIZE,) * 2, strict=True):

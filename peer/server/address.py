@@ -21,7 +21,7 @@ class ServerAddress:
 
     Attributes:
         page: URL of the page that the server offers, such as `https://host:8443/`.
-        scheme_given: whether the scheme of `page` was written; otherwise it is a guess: TLS, or
+        scheme_given: Whether the scheme of `page` was written; otherwise it is a guess: TLS, or
             none on this machine.
     """
 
@@ -33,7 +33,7 @@ class ServerAddress:
         """Read a host, a host and port, or a URL of the page or of the WebSocket.
 
         Raises:
-            ServerUnreachable: the text is not an address; the message says why.
+            ServerUnreachable: The text is not an address; the message says why.
         """
         typed = text.strip()
         scheme_given = "://" in typed

@@ -70,7 +70,7 @@ class SignalingClient:
     Iterate over it for what the server says; pings are answered without being seen.
 
     Attributes:
-        welcome: what the server said first.
+        welcome: First message of the server.
     """
 
     def __init__(self, socket: ClientConnection, url: str) -> None:
@@ -95,14 +95,14 @@ class SignalingClient:
 
         Args:
             server: URL of the server, or of its page.
-            hello: which room, and who we are.
-            ssl: for `https:` and `wss:`; None checks certificates as usual.
-            timeout: seconds until the welcome.
+            hello: Which room, and who we are.
+            ssl: For `https:` and `wss:`; None checks certificates as usual.
+            timeout: Seconds until the welcome.
 
         Raises:
-            ServerUnreachable: nothing there answers, or not as a signaling server.
-            ServerRefused: it does not let us into the room.
-            PeerTimeout: it does not answer in time.
+            ServerUnreachable: Nothing there answers, or not as a signaling server.
+            ServerRefused: It does not let us into the room.
+            PeerTimeout: It does not answer in time.
         """
         urls = ServerAddress.parse(server).websockets
         try:
@@ -140,8 +140,8 @@ class SignalingClient:
         """Iterate over the messages of the server until either side closes the connection.
 
         Raises:
-            ServerUnreachable: the connection is lost.
-            ServerRefused: the server closed it, and would again.
+            ServerUnreachable: The connection is lost.
+            ServerRefused: The server closed it, and would again.
         """
         while True:
             message = await self._receive()

@@ -62,14 +62,14 @@ async def open_first(
     TLS, as ever where a person has not asked for it; what the peers say to each other is sealed.
 
     Args:
-        urls: from `ServerAddress.websockets`.
-        ssl: for `wss:`; None checks certificates as usual.
+        urls: From `ServerAddress.websockets`.
+        ssl: For `wss:`; None checks certificates as usual.
 
     Returns:
-        the connection, and its address.
+        The connection, and its address.
 
     Raises:
-        ServerUnreachable: nothing there answers, or not as a signaling server.
+        ServerUnreachable: Nothing there answers, or not as a signaling server.
     """
     for url in urls[:-1]:
         try:
@@ -96,11 +96,11 @@ async def open_socket(url: str, ssl: ssl_module.SSLContext | None) -> ClientConn
     """Connect to a server; bound it with `asyncio.timeout`.
 
     Args:
-        url: the WebSocket's.
-        ssl: for `wss:`; None checks certificates as usual.
+        url: The WebSocket's.
+        ssl: For `wss:`; None checks certificates as usual.
 
     Raises:
-        ServerUnreachable: nothing there answers, or not as a signaling server.
+        ServerUnreachable: Nothing there answers, or not as a signaling server.
     """
     try:
         return await _connect(url, ssl)
@@ -123,10 +123,10 @@ async def _connect(url: str, ssl: ssl_module.SSLContext | None) -> ClientConnect
     """Open the WebSocket, where the server or its redirections say.
 
     Raises:
-        WebSocketException: what answers, or the proxy on the way, is no such server.
-        OSError: nothing answers, or not over TLS as it should (`ssl.SSLError`).
-        ValueError: this is no address.
-        ImportError: the proxy on the way needs a library that is not installed.
+        WebSocketException: The other end, or a proxy on the way, is not such a server.
+        OSError: Nothing answers, or not over TLS as it should (`ssl.SSLError`).
+        ValueError: This is no address.
+        ImportError: The proxy on the way needs a library that is not installed.
     """
     redirects = 0
     while True:
@@ -162,8 +162,8 @@ async def _dial(url: str) -> socket.socket:
     fails under eager tasks before Python 3.12.8 and 3.13.1.
 
     Raises:
-        InvalidURI: this is no address.
-        OSError: none answers.
+        InvalidURI: This is no address.
+        OSError: None answers.
         UnicodeError: The host name is not valid.
     """
     uri = parse_uri(url)

@@ -130,13 +130,13 @@ class Chat:
         Args:
             text: 1 byte to 64 KiB of UTF-8.
             at: Unix time, milliseconds.
-            limit: bytes of the largest message on the channel; escapes may need more than the text.
+            limit: Bytes of the largest message on the channel; escapes may need more than the text.
 
         Returns:
             The message's id, which comes back in `Delivered`.
 
         Raises:
-            ValueError: the text is empty, too long or not Unicode, or 256 messages are waiting for
+            ValueError: The text is empty, too long or not Unicode, or 256 messages are waiting for
                 their confirmation.
         """
         try:
@@ -185,7 +185,7 @@ class Chat:
         """Take what has to go out on the channel, in order.
 
         Args:
-            confirmations: whether there is room for those; without it they wait.
+            confirmations: Whether there is room for those; without it they wait.
         """
         messages, self._messages = self._messages, []
         if confirmations:

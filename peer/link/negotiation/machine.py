@@ -93,9 +93,9 @@ class Negotiation:
     """The set-up of one link, on one side.
 
     Attributes:
-        offerer: whether this side is the link's offerer.
-        stage: how far it has come.
-        gen: the current generation.
+        offerer: Whether this side is the link's offerer.
+        stage: How far it has come.
+        gen: The current generation.
     """
 
     def __init__(
@@ -114,16 +114,16 @@ class Negotiation:
         """Begin.
 
         Args:
-            local: our peer id.
-            remote: the other side's; who has the smaller one is the offerer.
-            room: the room's id on the server.
-            password: what both sides must know; None for a link without a password.
-            link: for the offerer, an id for the link, chosen at random; None for the answerer,
+            local: Our peer id.
+            remote: The other side's; who has the smaller one is the offerer.
+            room: The room's id on the server.
+            password: The secret of both sides; None for a link without a password.
+            link: For the offerer, an id for the link, chosen at random; None for the answerer,
                 who learns it from the first signal.
             random: 32 random bytes, used for nothing else.
-            config: timeouts, and how many connections are tried.
-            now: seconds, monotonic.
-            counted: whether it asks (`AskGuess`) before it answers the other side's share.
+            config: Timeouts, and how many connections are tried.
+            now: Seconds, monotonic.
+            counted: Whether it asks (`AskGuess`) before it answers the other side's share.
         """
         self.offerer = local < remote
         if self.offerer is (link is None):
@@ -205,10 +205,10 @@ class Negotiation:
         """Take the offer or answer that `MakeOffer` or `MakeAnswer` asked for.
 
         Args:
-            gen: whose it is; that of an older generation is dropped.
-            sdp: the description.
+            gen: Whose it is; that of an older generation is dropped.
+            sdp: The description.
             random: 32 random bytes, used for nothing else.
-            now: seconds, monotonic.
+            now: Seconds, monotonic.
         """
         if gen != self.gen or self.stage is not SetupStage.DESCRIPTION or self._described:
             return
@@ -253,12 +253,12 @@ class Negotiation:
         """The words that both people see, once the other side's hello is here.
 
         Args:
-            reveal: of the offerer's hello.
+            reveal: Of the offerer's hello.
             local_fingerprint: SHA-256 of our certificate, 32 bytes.
             remote_fingerprint: SHA-256 of the other side's.
 
         Raises:
-            VerificationFailed: if the offerer's nonce is not the one it committed to.
+            VerificationFailed: If the offerer's nonce is not the one it committed to.
         """
         if self._sas is not None:
             return self._sas

@@ -169,7 +169,7 @@ def parse_body(kind: type[Body], body: bytes | str) -> Body:
     """Read the body of a signal.
 
     Raises:
-        ProtocolError: if it is not one of its kind.
+        ProtocolError: If it is not one of its kind.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -189,7 +189,7 @@ def nonce_of(answer: Answer) -> bytes:
     """The answerer's nonce, on a link without a password.
 
     Raises:
-        ProtocolError: if there is none of the right size.
+        ProtocolError: If there is none of the right size.
     """
     try:
         nonce = b64u_decode(answer.nonce or "")

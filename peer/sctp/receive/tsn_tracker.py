@@ -137,7 +137,7 @@ class TsnTracker:
         """Return the present SACK; duplicates are reported once.
 
         Args:
-            window: a_rwnd, bytes.
+            window: A_rwnd, bytes.
             max_blocks: Gap blocks and duplicates that fit the packet; others are omitted.
         """
         cumulative = self.cumulative

@@ -136,7 +136,7 @@ class Retransmission:
 
         Args:
             cumulative: Cumulative TSN, as on the wire.
-            window: a_rwnd, bytes.
+            window: A_rwnd, bytes.
             gaps: Start, end, ... offsets.
             duplicates: Wire TSNs that the peer received more than once.
             now: Monotonic time in seconds.

@@ -132,7 +132,7 @@ class Machine(Generic[State]):
         """Apply an input to the state table.
 
         Raises:
-            Violation: the table has no such transition.
+            Violation: The table has no such transition.
         """
         state = self.TRANSITIONS[self._state].get(trigger)
         if state is None:

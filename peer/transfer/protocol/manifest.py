@@ -110,7 +110,7 @@ class Manifest:
         """Append entries.
 
         Raises:
-            ValueError: too many or too long entries, a file without a size, a size on something
+            ValueError: Too many or too long entries, a file without a size, a size on something
                 else, or sizes that sum up to more than 2^53 - 1. The manifest is unusable
                 afterwards.
         """

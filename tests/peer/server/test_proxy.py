@@ -34,7 +34,7 @@ async def proxy(answer: bytes | None = None) -> AsyncIterator[tuple[str, list[st
     """A proxy that connects to 127.0.0.1 (RFC 9110, 9.3.6), or only gives an answer.
 
     Yields:
-        its URL, and the first lines of the requests so far.
+        Its URL, and the first lines of the requests so far.
     """
     requests: list[str] = []
     relays: set[asyncio.Task[None]] = set()

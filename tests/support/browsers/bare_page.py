@@ -87,8 +87,8 @@ async def bare_page(browser: str, profile: Path) -> AsyncIterator[BarePage]:
     """A browser with its default settings that shows the page.
 
     Args:
-        browser: one of `BROWSERS`.
-        profile: an empty folder for it.
+        browser: One of `BROWSERS`.
+        profile: An empty folder for it.
     """
     page = BarePage(browser)
 

@@ -67,9 +67,9 @@ class Person:
     """Somebody with a browser window.
 
     Attributes:
-        page: the window.
-        url: where the page is served.
-        errors: what the browser complained about: exceptions, refused resources, the content
+        page: The window.
+        url: Where the page is served.
+        errors: Complaints of the browser: exceptions, refused resources, the content
             security policy.
     """
 
@@ -85,10 +85,10 @@ class Person:
         """Open the page in a fresh context.
 
         Args:
-            browser: where.
-            url: of the page.
-            fragment: what follows the `#`, if anything.
-            options: of `Browser.new_context`.
+            browser: Where.
+            url: Of the page.
+            fragment: The part after the `#`, if any.
+            options: Of `Browser.new_context`.
         """
         context = await browser.new_context(**options)
         context.set_default_timeout(PATIENCE)

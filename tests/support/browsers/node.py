@@ -13,7 +13,7 @@ def node_command() -> tuple[str, ...]:
     """Node with the flags under which it takes the page's modules as a browser does.
 
     Raises:
-        FileNotFoundError: there is no Node.
+        FileNotFoundError: There is no Node.
     """
     node = shutil.which("node")
     if node is None:

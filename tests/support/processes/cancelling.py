@@ -15,9 +15,9 @@ class CancelledAt(Generic[Result]):
     """Runs a coroutine in the current task, which is cancelled at one of its awaits.
 
     Args:
-        work: what to run.
-        step: which await, counted from 0.
-        late: cancel when what is awaited is done, and before the coroutine learns of it; else
+        work: The work to run.
+        step: Number of the await, from 0.
+        late: Cancel when what is awaited is done, and before the coroutine learns of it; else
             while it is awaited.
     """
 
@@ -63,8 +63,8 @@ async def cancel_at_each_turn(
     """Run something again and again, cancelled ever later, by what the event loop has done.
 
     Args:
-        run: what to run; it leaves nothing behind, however it ends.
-        runs: how many times.
+        run: The work; it leaves nothing behind, however it ends.
+        runs: Number of runs.
 
     Returns:
         The outcome of each run.

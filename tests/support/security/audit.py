@@ -54,7 +54,7 @@ def problems(version_of: Callable[[str], str] = metadata.version) -> Iterator[st
     """Yield the problems of the installed packages, in sentences.
 
     Args:
-        version_of: a package's installed version.
+        version_of: A package's installed version.
     """
     holes = known_holes()
     for name in sorted(closure()):

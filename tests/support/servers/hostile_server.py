@@ -35,8 +35,8 @@ class Victim:
     """The one client that a hostile server has, as the server sees it.
 
     Attributes:
-        hello: what it came with.
-        signals: what it has sent.
+        hello: Its hello.
+        signals: Signals that it has sent.
     """
 
     def __init__(self, socket: ServerConnection, hello: Hello) -> None:

@@ -37,7 +37,7 @@ class Foreign:
         """Creates an unconnected connection.
 
         Args:
-            library: instead of libwebrtc: aiortc, whose names libwebrtc's binding has.
+            library: Instead of libwebrtc: aiortc, whose names libwebrtc's binding has.
         """
         if library is None:
             # Loading it takes a while and is of no use to any other test.

@@ -49,7 +49,7 @@ class Remote(ABC):
         """Have the other stack do something, and wait for what it says.
 
         Raises:
-            RuntimeError: it threw, or is gone.
+            RuntimeError: It threw, or is gone.
         """
         number = next(self._numbers)
         answer = self._calls[number] = asyncio.get_running_loop().create_future()
@@ -242,7 +242,7 @@ class Meeting:
         """Of our messages none arrives that has outlived its lifetime, and later ones do.
 
         Args:
-            lifetime: in seconds.
+            lifetime: In seconds.
         """
         brief = ChannelParameters(label="brief", max_lifetime=lifetime)
         pairs = [
@@ -285,10 +285,10 @@ async def meeting(
     """We and another stack, connected through a relay.
 
     Args:
-        remote: the process of the other stack.
-        we_offer: whether our side makes the offer.
-        path: the relay.
-        settings: of the other stack's RTCPeerConnection.
+        remote: The process of the other stack.
+        we_offer: Whether our side makes the offer.
+        path: The relay.
+        settings: Of the other stack's RTCPeerConnection.
     """
     ours = Connection()
     control = RecordingHandler(ours.create_channel(CONTROL))
