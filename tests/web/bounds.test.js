@@ -1,4 +1,4 @@
-// What the other side, strangers and the server can make a page keep, and what one of them can end.
+// Bounds of what a peer, a stranger and the server can make a page keep or end.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
@@ -28,8 +28,11 @@ function track(/** @type {Room} */ room) {
 }
 
 const pause = (time = 20) => new Promise((resolve) => setTimeout(resolve, time));
+const until = async (/** @type {() => boolean} */ check) => {
+  while (!check()) await pause(1);
+};
 
-/** Two links, and the other side's channels by name, to send on without manners. */
+/** Two links, and the second side's channels by name, for sending arbitrary messages. */
 async function linked() {
   const host = track(await Room.host({ name: 'Anna' }));
   const joined = track(await Room.join({ code: String(host.code), name: 'Bob' }));
@@ -102,6 +105,7 @@ test('a list of files waits for its channel, and ends with its transfer', async 
 });
 
 test('a fault that a message brings about ends its link, and no other', async () => {
+  /** @type {Room[]} */
   const members = [];
   for (let i = 0; i < 3; i += 1) members.push(track(await Room.join({ room: 'open', name: `${i}` })));
   await Promise.all(members.map(async (room) => {
@@ -113,7 +117,7 @@ test('a fault that a message brings about ends its link, and no other', async ()
   /** @type {Error[]} */
   const reported = [];
   console.error = (thrown) => reported.push(thrown);
-  // As a fault in a machine would show: where its answer is sent.
+  // Simulates a fault in a machine, at the call that sends its answer.
   const connection = [...world.connections.values()].find(({ channels }) => channels.get(0)?.other);
   assert.ok(connection);
   const channel = connection.channel(0);
@@ -124,7 +128,7 @@ test('a fault that a message brings about ends its link, and no other', async ()
   });
   try {
     channel.other?.send(JSON.stringify({ t: 'ping', n: 1 }));
-    await pause(50);
+    await until(() => members[1].links.length + members[2].links.length < 4);
   } finally {
     Object.defineProperty(channel, 'bufferedAmount', { value: 0 });
     console.error = error;
@@ -139,7 +143,7 @@ test('the other side cannot have connections tried without end', async () => {
   let made = 0;
   const add = world.connections.set.bind(world.connections);
   world.connections.set = (key, value) => ((made += 1), add(key, value));
-  // The member came later than this peer, which offers again and again.
+  // The member arrived later than this peer, which offers repeatedly.
   track(await Room.join({ room: 'open' }));
   const sdp = [
     'v=0',
@@ -155,7 +159,8 @@ test('the other side cannot have connections tried without end', async () => {
       data: JSON.stringify({ sdp, commit: 'x' }),
     });
   }
-  await pause(50);
+  await until(() => made >= 8);
+  await pause();
   assert.equal(made, 8);
   assert.equal(world.connections.size, 1);
   for (let i = 0; i < 1000; i += 1) {
@@ -175,11 +180,11 @@ test('peers that the server makes up are bounded, and freed when they leave', as
   const told = (/** @type {string} */ event, /** @type {number} */ i) =>
     world.deliver({ t: 'peer', event, peer: `1${String(i).padStart(7, '0')}`, to: '00000001' });
   for (let i = 0; i < 1000; i += 1) told('joined', i);
-  await pause(50);
+  await until(() => world.connections.size >= 128);
+  await pause();
   assert.equal(world.connections.size, 128);
   for (let i = 0; i < 1000; i += 1) told('left', i);
-  await pause(50);
-  assert.equal(world.connections.size, 0);
+  await until(() => world.connections.size === 0);
 });
 
 test('peers that come and go leave nothing behind', async () => {
@@ -190,15 +195,15 @@ test('peers that come and go leave nothing behind', async () => {
     if (i % 2) await pause(0);
     world.deliver({ t: 'peer', event: 'left', peer, to: '00000001' });
   }
-  await pause(50);
-  assert.equal(world.connections.size, 0);
+  await pause();
+  await until(() => world.connections.size === 0);
   assert.equal(room.state, 'waiting');
 });
 
-test('what comes before the hello has been checked is bounded', async () => {
+test('messages before the check of the hello are bounded', async () => {
   const add = world.connections.set.bind(world.connections);
   world.connections.set = (key, value) => {
-    // The second one, the joining side's, says no hello.
+    // The second connection, of the joining side, sends no hello.
     if (world.connections.size === 1)
       queueMicrotask(() => (value.channel(0).send = () => {}));
     return add(key, value);
@@ -227,7 +232,7 @@ test('a server that reads nothing is given up', async () => {
 
 // The set-up of a link, which waits for WebCrypto and for the browser
 
-/** A set-up in a room without a password, of the side that came later or of the one that offers. */
+/** A set-up in a room without a password, of the offerer or of the answerer. */
 function setupOf({ local = '00000002', remote = '00000001', send = () => {} } = {}) {
   /** @type {string[]} */
   const failed = [];
@@ -269,7 +274,7 @@ test('a fault in what the machine wants done ends the set-up', async () => {
   };
   const { setup, failed } = setupOf({ local: '00000001', remote: '00000002', send });
   try {
-    await pause();
+    await until(() => failed.length > 0);
   } finally {
     console.error = error;
     setup.stop();

@@ -1,4 +1,4 @@
-// Rooms and links whole: two pages in one process, with an honest server and with others.
+// Whole rooms and links: two pages in one process, with an honest server and with hostile ones.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -74,11 +74,11 @@ test('the server sees neither addresses nor certificates', async () => {
     assert.ok(!/fingerprint|candidate|10\.0\.0\.1|m=/.test(data));
 });
 
-test('candidates find their way whenever they come', async () => {
+test('candidates are used at any time of their arrival', async () => {
   await linked();
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  for (const connection of world.connections.values())
-    assert.equal(connection.iceCandidates.length, 1);
+  const connections = [...world.connections.values()];
+  await until(() => connections.every(({ iceCandidates }) => iceCandidates.length > 0));
+  for (const { iceCandidates } of connections) assert.equal(iceCandidates.length, 1);
 });
 
 test('a wrong word stops both sides, and the code is spent', async () => {
@@ -90,7 +90,7 @@ test('a wrong word stops both sides, and the code is spent', async () => {
   assert.equal(host.state, 'closed');
 });
 
-test('whoever comes second to a code that was used gets no second guess', async () => {
+test('a second peer at a used code gets no second guess', async () => {
   const [host, joined] = await pair(wrong);
   /** @type {Link[]} */
   const meetings = [];
@@ -101,12 +101,12 @@ test('whoever comes second to a code that was used gets no second guess', async 
   assert.equal(meetings.length, 1);
 });
 
-test('a code that is none is refused before anything is sent', async () => {
+test('an invalid code is refused before anything is sent', async () => {
   await assert.rejects(Room.join({ code: 'hello' }), refused('bad_code'));
   assert.equal(world.rooms.size, 0);
 });
 
-test('a code nobody waits with, and one that is used already, are told apart', async () => {
+test('an unknown code and a used code have different errors', async () => {
   await assert.rejects(Room.join({ code: '9-abdomen-aardvark' }), refused('no_such_room'));
   const [host] = await pair();
   await once(host, 'link');
@@ -115,7 +115,7 @@ test('a code nobody waits with, and one that is used already, are told apart', a
 
 // An attacker on the server
 
-test('a server that swaps the fingerprint gets nothing but a failed connection', async () => {
+test('a server that swaps the fingerprint causes only a failed connection', async () => {
   world.tamper = (signal) =>
     signal.kind === 'offer'
       ? [{ ...signal, data: JSON.stringify({ sdp: 'v=0\r\na=fingerprint:sha-256 AA' }) }]
@@ -141,7 +141,7 @@ test('a server that repeats and reorders sealed signals does no harm', async () 
     const old = server.signals.filter(({ kind }) => kind !== 'pake').slice(-3, -1);
     return [signal, signal, ...old];
   };
-  // Steps of the proof may not be repeated: that ends the attempt, with both sides told.
+  // A repeated step of the proof would end the attempt, with an error on both sides.
   const honest = world.tamper;
   world.tamper = (signal, server) => (signal.kind === 'pake' ? [signal] : honest(signal, server));
   const [host, joined] = await pair();
@@ -173,7 +173,7 @@ test('a server that plays the other side without the words fails', async () => {
   assert.equal(await outcome(host), 'wrong_code');
 });
 
-test('garbage from the server ends nothing but itself', async () => {
+test('garbage from the server ends nothing', async () => {
   world.tamper = (signal) =>
     [
       { t: 'signal' },
@@ -197,7 +197,7 @@ test('an offer that comes unsealed where a password is due is refused by both', 
 
 // Guesses
 
-/** Somebody with a WebSocket and no manners. */
+/** A client that sends arbitrary signals. */
 class Stranger {
   /** @type {any[]} */
   heard = [];
@@ -221,7 +221,7 @@ class Stranger {
   }
 
   /**
-   * The first message that was or is heard of which `wanted` is true.
+   * The first message, received already or later, for which `wanted` is true.
    *
    * @param {(message: any) => boolean} wanted
    * @returns {Promise<any>}
@@ -244,9 +244,9 @@ class Stranger {
     this.#send({ t: 'signal', to, link, gen: 0, kind, data: JSON.stringify(body) });
   }
 
-  /** Answers the first step of the proof with a guess that is wrong. */
+  /** Answers the first step of the proof with a wrong guess. */
   async guesses() {
-    // Each member counts for itself: all guesses are at the first one.
+    // Each member has its own count: all guesses are at the first one.
     const step = await this.hears(
       ({ kind, from }) => from === '00000001' && (kind === 'pake' || kind === 'bye'),
     );
@@ -270,16 +270,16 @@ const firstStep = {
 const until = async (/** @type {() => boolean} */ check) => {
   while (!check()) await new Promise((resolve) => setTimeout(resolve, 1));
 };
-/** The peer id of who came last. */
+/** The id of the last peer. */
 const newest = () =>
   [...world.rooms.values()].flatMap(({ peers }) => [...peers.keys()]).sort().at(-1);
 const confirmations = () =>
   world.signals.filter(({ kind, data }) => kind === 'pake' && JSON.parse(data).tag).length;
 
-test('whoever takes the confirmation of a code and leaves has had the one guess', async () => {
+test('a peer that takes the confirmation of a code and leaves has used the one guess', async () => {
   const host = track(await Room.host({ name: 'Anna' }));
   const told = once(host, 'error');
-  // A server can say that the other side came first: then the host confirms first.
+  // A server can claim that the peer came first: then the host confirms first.
   world.deliver(firstStep);
   await until(() => confirmations() === 1);
   world.deliver({ t: 'peer', event: 'left', peer: '00000000', to: '00000001' });
@@ -307,7 +307,7 @@ test('a server gets one confirmation of a code, whatever it plays', async () => 
 test('a server that plays many peers of a named room gets eight guesses', async () => {
   track(await Room.join({ room: 'besieged', password: 'secret' }));
   for (let i = 0; i < 40; i += 1) {
-    // Before the member's own id, so that it confirms first.
+    // The id sorts before the member's, so that the member confirms first.
     const from = `00000000-${i}`;
     world.deliver({ ...firstStep, from, link: `L${i}` });
     await until(() => world.signals.some(({ to }) => to === from));
@@ -337,7 +337,7 @@ test('a named room takes eight guesses, then no newcomer, and those inside stay'
   assert.equal((await heard).text, 'still here');
 });
 
-test('coming back to a room, and calling it something else, gives nobody new guesses', async () => {
+test('a return to a room, also under another name, gives no new guesses', async () => {
   let visits = 0;
   world.called = (room) => `${room}${(visits += 1)}`;
   for (let visit = 0; visit < 3; visit += 1) {
@@ -354,7 +354,7 @@ test('coming back to a room, and calling it something else, gives nobody new gue
   assert.equal(confirmations(), 8);
 });
 
-test('a mistyped password costs the right one nothing', async () => {
+test('a mistyped password does not affect the right one', async () => {
   const where = { room: 'mistyped', password: 'right' };
   track(await Room.join(where));
   for (let i = 0; i < 3; i += 1) {
@@ -429,7 +429,7 @@ test('a room with a password connects those who know it, each with each', async 
 });
 
 test('a server in the middle of an open room shows in the words', async () => {
-  // It ends both links itself: to each side it is the other one.
+  // The server is the endpoint of both links: to each side it is the peer.
   const attacker = new Map();
   world.tamper = (signal) => {
     if (signal.kind !== 'offer' && signal.kind !== 'answer') return [signal];
@@ -461,7 +461,7 @@ test('a certificate that DTLS verified is compared with what was described', asy
 });
 
 /**
- * While a connection's certificate is being asked for, it is over; as Chromium then says.
+ * Makes a connection end while its certificate is read, as Chromium reports it.
  *
  * @param {FakePeerConnection} connection
  * @param {() => void | Promise<void>} how
@@ -527,24 +527,27 @@ test('a fault while the other side is verified is ours, and not a failed verific
   }
 });
 
-test('a proof that takes too long is told as silence, not as a failed one', async (t) => {
+test('a proof that takes too long is reported as silence, not as a failed proof', async (t) => {
+  // The clock stands still, so that both sides set timers of exactly 15 s, under any load.
+  let clock = 0;
+  t.mock.method(performance, 'now', () => clock);
   /** @type {(() => void)[]} */
-  const late = [];
+  const timers = [];
   const later = setTimeout;
   globalThis.setTimeout = /** @type {typeof setTimeout} */ (
     /** @type {unknown} */ (
       (/** @type {() => void} */ step, /** @type {number} */ time) =>
-        time > 14_000 && time <= 15_000 ? late.push(step) : later(step, time)
+        time === 15_000 ? timers.push(step) : later(step, time)
     )
   );
   t.after(() => (globalThis.setTimeout = later));
   world.tamper = (signal) => (signal.kind === 'pake' ? [] : [signal]);
   const [host, joined] = await pair();
   const told = Promise.all([outcome(host), outcome(joined)]);
-  while (joined.state !== 'connecting' || world.signals.length === 0)
-    await new Promise(setImmediate);
-  t.mock.method(performance, 'now', () => 1e9);
-  late.at(-1)?.(); // of one side: the other one hears of it
+  // Each side sets its timer when it is made, and again after its first step: then both are idle.
+  while (timers.length < 4) await new Promise(setImmediate);
+  clock = 15_000;
+  timers.at(-1)?.(); // one side ends it, and tells the other
   assert.deepEqual((await told).sort(), ['peer_left', 'timeout']);
 });
 
@@ -564,7 +567,7 @@ test('when no connection finds a path, both sides say so', async () => {
   assert.deepEqual(await Promise.all([outcome(host), outcome(joined)]), ['no_path', 'no_path']);
 });
 
-test('two devices without any network are told so soon', async () => {
+test('two devices without a network are told so after a short time', async () => {
   world.hasNetwork = false;
   const [host, joined] = await pair();
   const codes = await Promise.all([outcome(host), outcome(joined)]);
@@ -574,17 +577,17 @@ test('two devices without any network are told so soon', async () => {
 
 // Ends
 
-test('who leaves while the link is made is missed at once', async () => {
+test('a peer that leaves during the set-up is noticed at once', async () => {
   world.tamper = () => [];
   const [host, joined] = await pair();
   const [told] = await Promise.all([outcome(host), joined.close()]);
   assert.equal(told, 'peer_left');
 });
 
-test('a set-up that was given up does not go on', async () => {
+test('a set-up that was given up does not continue', async () => {
   const host = track(await Room.host({ name: 'Anna' }));
   world.tamper = (signal) => {
-    // While the other side's proof is being checked.
+    // While the peer's proof is being checked.
     if (signal.to === '00000001') setImmediate(() => setImmediate(() => void host.close()));
     return [signal];
   };
@@ -592,7 +595,7 @@ test('a set-up that was given up does not go on', async () => {
   await outcome(joined);
   world.tamper = (signal) => [signal];
   await linked();
-  assert.equal(world.connections.size, 2); // those of the pair that came after them
+  assert.equal(world.connections.size, 2); // only those of the later pair
 });
 
 test('a goodbye reaches the other side', async () => {
@@ -658,7 +661,7 @@ test('a link of another server is not tried at this one', async () => {
   assert.equal(await outcome(joined), 'linked');
 });
 
-// What a link carries
+// The content of a link
 
 test('chat goes both ways and its arrival is told', async () => {
   const [anna, bob] = await linked();
@@ -690,7 +693,7 @@ test('files go through, in both directions at once', async () => {
     await from.sendFiles([new File([content], 'big.bin'), new File([], 'empty')]);
     const incoming = await offered;
     assert.equal(incoming.form, 'files');
-    assert.match(incoming.notice, /memory/); // no disk in this world
+    assert.match(incoming.notice, /memory/); // this world has no disk
     await incoming.accept();
     const outgoing = await done;
     assert.deepEqual(
