@@ -35,7 +35,7 @@ function eventOf({ type, message, ...rest }) {
   if (type === 'bye') said.message = message;
   for (const [key, value] of Object.entries(said))
     if (key !== 'event' && typeof value === 'string') said[key] = short(value);
-  // Names are short by themselves.
+  // Names are short anyway.
   return type === 'hello' ? { event: type, ...rest } : said;
 }
 

@@ -71,7 +71,7 @@ test('servers are told apart by host and folder', () => {
     assert.ok(!isSameServer(new URL(other), here), other);
 });
 
-test('what is not a code is a problem for the person', () => {
+test('a text that is no code is a problem for the person', () => {
   assert.throws(
     () => Code.parse('nonsense'),
     (/** @type {any} */ thrown) =>

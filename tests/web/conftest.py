@@ -20,7 +20,7 @@ NewPerson = Callable[..., Awaitable[Person]]
 
 
 async def connect(person: NewPerson, **options: Any) -> tuple[Person, Person]:
-    """Two people, connected by a code: who made it, and who typed it."""
+    """Two people, connected by a code: the one that made it, and the one that typed it."""
     anna, ben = await asyncio.gather(person(**options), person(**options))
     await anna.calls_herself("Anna")
     await ben.calls_herself("Ben")
@@ -32,7 +32,7 @@ async def connect(person: NewPerson, **options: Any) -> tuple[Person, Person]:
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[None]:
-    """Where the module's tests take place."""
+    """The network of the module's tests."""
     with own_network():
         yield
 
@@ -54,7 +54,7 @@ async def browser(network: None) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def person(browser: Browser, server: SignalingServer) -> AsyncIterator[NewPerson]:
-    """Opens the page for one more person; their browsers may not complain about anything."""
+    """Opens the page for one more person; no browser may report an error."""
     people: list[Person] = []
 
     async def arrive(fragment: str = "", **options: Any) -> Person:

@@ -1,5 +1,5 @@
 // @ts-check
-// The constants that both languages must share, and where each has its home.
+// The constants that both languages share, and the module of each.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
 // @ts-check
 // Runs in a real browser, for test_crypto_in_browsers.py: the golden vectors of CPace and sealing,
-// and what differs is posted back. (The same vectors run under Node; browsers have their own X25519.)
+// and posts the differences back. (Node runs the same vectors; browsers have their own X25519.)
 
 import { Pake, passwordBytes, scalarMultVfy } from '/web/client/security/pake.js';
 import { Sealer, checkReveal, openLinkSas } from '/web/client/security/sealing.js';

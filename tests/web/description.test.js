@@ -1,4 +1,4 @@
-// What the browser is given of the other side's descriptions and candidates.
+// The browser gets only generated lines of the peer's descriptions and candidates.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,10 +1,10 @@
-// What Firefox does in test_page_firefox.py: it meets Python in a room, tells by chat what arrived,
-// and sends it back.
+// Runs in Firefox for test_page_firefox.py: meets Python in a room, reports arrivals by chat, and
+// sends the files back.
 
 import { Room } from '/client/room/room.js';
 import { canUseDisk } from '/client/transfer/disk/sink.js';
 
-await canUseDisk(); // the page has asked when it was loaded; the test takes its server away
+await canUseDisk(); // the page asks for it when it loads; the test stops its server
 const options = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 const room = await Room.join({ ...options, name: 'Firefox' });
 room.addEventListener('link', ({ detail: link }) => {

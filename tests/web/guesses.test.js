@@ -1,4 +1,4 @@
-// Counting guesses: the sequences that peer/security/guesses.py is held to, too.
+// The count of guesses, by the sequences that check peer/security/guesses.py as well.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// A hostile other side, and a hostile server, as a seeded generator makes them up. Whatever they send,
-// one link ends at most, with a reason that was foreseen; nothing is thrown that nobody catches.
+// A hostile peer and a hostile server, from a seeded generator. Their messages end one link at
+// most, with a known reason, and cause no uncaught exception.
 //
 // The environment variable PEERLINE_FUZZ=1000000 makes it a long run.
 
@@ -75,7 +75,7 @@ const ODD = [
 ];
 const HEX = 'ab'.repeat(32);
 
-/** Messages as they should be, to be spoiled. */
+/** Valid messages, to be mutated. */
 const CONTROL = [
   { t: 'hello', version: 1, name: 'x', agent: 'x' },
   { t: 'ping', n: 1 },
@@ -100,18 +100,18 @@ const CHAT = [
   { t: 'delivered', id: 1 },
 ];
 
-/** The transfer that was offered last. */
+/** The last offered transfer. */
 let latest = -1;
 
 /**
- * One of some messages, perhaps with a field of another kind, or with one less.
+ * One of the given messages, perhaps with a field of another type, or without one.
  *
  * @param {Generator} random
  * @param {readonly Message[]} messages
  */
 function spoiled({ below, pick }, messages) {
   const message = structuredClone(pick(messages));
-  // Offers must have new ids: only one that has is looked at.
+  // An offer is read only if its id is new.
   if (message.t === 'offer') message.transfer = latest += 2;
   else if (typeof message.transfer === 'number' && message.transfer % 2) message.transfer = latest;
   for (let times = below(2) * below(3); times > 0; times -= 1) {
@@ -125,16 +125,16 @@ function spoiled({ below, pick }, messages) {
   return text.slice(0, at) + pick(['', '"', '{', '\u0000', '9'.repeat(400)]) + text.slice(at + below(4));
 }
 
-/** A frame of the blocks channel: a head that is nearly one, and some bytes. */
+/** A frame of the blocks channel: a nearly valid header, and some bytes. */
 function frame(/** @type {Generator} */ { below }) {
   const data = new Uint8Array(below(3) ? 16 + below(120) : below(16));
   for (let i = 0; i < data.length; i += 1) data[i] = below(4) ? below(4) : below(256);
-  // Of the transfer that was offered last, and its first file.
+  // For the last offered transfer, and its first file.
   if (data.length > 12 && below(3)) data.set([1 + below(4), 0, 0, 0, 0, 0, latest >> 8, latest, 0, 0, 0, 0]);
   return data;
 }
 
-/** Two links; the second one's channels, to send on without manners. */
+/** Two links; the second one's channels, for sending arbitrary messages. */
 async function linked() {
   const host = track(await Room.host({ name: 'Anna' }));
   const joined = track(await Room.join({ code: String(host.code), name: 'Bob' }));
@@ -143,7 +143,7 @@ async function linked() {
   return { host, joined, anna, channels: [0, 1, 2].map((id) => theirs.channel(id)) };
 }
 
-test('whatever a connected peer sends, its link ends at most, with a reason', async () => {
+test('a message of a connected peer ends its link at most, with a reason', async () => {
   const random = generator(1);
   /** @type {Awaited<ReturnType<typeof linked>> | undefined} */
   let pair;
@@ -163,7 +163,7 @@ test('whatever a connected peer sends, its link ends at most, with a reason', as
       const { anna } = pair;
       ended = once(anna, 'closed');
       latest = -1;
-      // Some offers are taken, and something is under way in the other direction.
+      // Some offers are accepted, and a transfer runs in the other direction.
       anna.addEventListener('offer', (/** @type {CustomEvent<Incoming>} */ { detail }) => {
         if (random.below(2)) detail.accept().catch(() => {});
       });
@@ -228,7 +228,7 @@ for (const [stage, kind] of [['before the proof', 'pake'], ['before the offer', 
       const outcome = (/** @type {Room} */ room) =>
         Promise.race([once(room, 'link').then(() => 'linked'), once(room, 'error').then((problem) => problem.code)]);
       const outcomes = await Promise.all([outcome(host), outcome(joined)]);
-      // Once there is a key, a goodbye that is not sealed is nothing.
+      // Once there is a key, a `bye` that is not sealed is ignored.
       if (kind !== 'pake') assert.deepEqual(outcomes, ['linked', 'linked']);
       assert.ok(!outcomes.includes('unexpected') && !outcomes.includes('verification_failed'), outcomes.join());
       for (const room of [host, joined]) await room.close();

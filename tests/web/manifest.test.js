@@ -6,7 +6,7 @@ import { manifestFrom } from '../../web/client/transfer/disk/manifest.js';
 
 /** @typedef {import('../../web/client/transfer/disk/manifest.js').Manifest} Manifest */
 
-/** The parts of a chosen file that a manifest reads. */
+/** The part of a chosen file that a manifest reads. */
 function chosen(/** @type {string} */ name, size = 1, webkitRelativePath = '') {
   return /** @type {File} */ ({ name, size, webkitRelativePath, lastModified: 1_700_000_000_123 });
 }
@@ -93,7 +93,7 @@ const folderEntry = (/** @type {string} */ name, /** @type {FakeEntry[]} */ chil
 });
 function drop(/** @type {FakeEntry[]} */ entries) {
   let open = true;
-  setTimeout(() => (open = false)); // browsers empty it when the handler returns
+  setTimeout(() => (open = false)); // browsers empty a transfer when the handler returns
   return transfer(
     entries.map((entry) => ({
       kind: 'file',
@@ -102,7 +102,7 @@ function drop(/** @type {FakeEntry[]} */ entries) {
     })),
   );
 }
-/** The parts of a `DataTransfer` that a manifest reads. */
+/** The part of a `DataTransfer` that a manifest reads. */
 function transfer(/** @type {object[]} */ items) {
   return /** @type {DataTransfer} */ (/** @type {unknown} */ ({ items }));
 }

@@ -33,7 +33,7 @@ test('a welcome tells who we are, who is there and which servers to use', () => 
   assert.equal(welcome.heartbeat, 30);
 });
 
-test('what may be missing may be missing', () => {
+test('optional fields may be missing', () => {
   const welcome = parse({ t: 'welcome', session: 's', peer: 'p', room: 'demo' });
   assert.ok(welcome.t === 'welcome');
   assert.deepEqual(
@@ -83,7 +83,7 @@ test('a type of a later version is left alone', () => {
   assert.deepEqual(parse({ t: 'weather' }), { t: 'unknown' });
 });
 
-test('what the page sends has the fields that the server wants', () => {
+test('messages of the page have the fields that the server requires', () => {
   assert.deepEqual(JSON.parse(hello({ code: true, name: 'Anna' })), {
     t: 'hello',
     code: true,

@@ -1,4 +1,4 @@
-// What the page says: figures, names, paths, and what helps against each problem.
+// The words of the page: figures, names, paths, and the recovery from each problem.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { recoveryAction, secureRecoveryAction } from '../../web/page/ui/recovery
 import { commandFor } from '../../web/page/ui/waiting.js';
 import { problem } from '../../web/client/problems.js';
 
-/** With ordinary spaces, as people read it. */
+/** With ordinary instead of no-break spaces. */
 const read = (/** @type {string} */ text) => text.replaceAll('\u00a0', ' ');
 
 test('sizes have three figures at most and never show 1000 of a unit', () => {

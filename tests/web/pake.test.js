@@ -143,7 +143,7 @@ test('a bad message fails the run with its reason', async () => {
     assert.ok(failed?.type === 'failed', `${due} ${text}`);
     assert.equal(failed.reason, reason, `${due} ${text}`);
     assert.ok(failed.detail);
-    // It stays failed.
+    // The run stays failed.
     for (const message of run.messages) assert.deepEqual(await machine.receive(message), []);
     assert.equal(machine.nextEvent(), null);
   }
@@ -207,7 +207,7 @@ test('passwords typed on different keyboards are the same', () => {
 });
 
 /**
- * Makes imports of one format fail for the time of `body`.
+ * Makes imports of one format fail while `body` runs.
  *
  * @param {string} format @param {string} name of the exception @param {() => Promise<void>} body
  */

@@ -1,6 +1,6 @@
 // @ts-check
 // One side of a link over stdin and stdout, for test_pake_across.py: proves the code, then seals and
-// opens signals. A line is a signal, {kind, data}; lines about itself have the kinds `done`,
+// opens signals. A line is a signal, {kind, data}; lines about its state have the kinds `done`,
 // `opened`, `dropped` and `failed`.
 //
 //     node pake_peer.js '{"code": "7-guitar-ocean", "offerer": true, "ownId": ..., ...}'

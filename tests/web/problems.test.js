@@ -1,5 +1,5 @@
 // @ts-check
-// Problems have the codes of the table that Python's errors have, too.
+// Problems and Python's errors have the codes of one table.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -124,7 +124,7 @@ test('the longest plaintext fits into a signal', async () => {
   assert.equal(sealed.length, 48 * 1024);
   assert.equal((await answerer.open(envelope, sealed)).length, MAX_PLAINTEXT);
   await assert.rejects(offerer.seal(envelope, new Uint8Array(MAX_PLAINTEXT + 1)), SealError);
-  // A refused one leaves no gap and no broken queue.
+  // A refused signal leaves no gap and no broken queue.
   assert.equal(text(await answerer.open(envelope, await offerer.seal(envelope, 'next'))), 'next');
 });
 

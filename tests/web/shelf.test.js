@@ -1,4 +1,4 @@
-// When received files leave the browser's storage.
+// The time at which received files leave the browser's storage.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -37,7 +37,7 @@ test('a file that was handed over can be saved again for a while, and is freed t
   assert.deepEqual(freed, ['a']);
 });
 
-test('what is not wanted any more is freed at once, unless a download may still read it', () => {
+test('files that are released are freed at once, unless a download may still read them', () => {
   const { shelf, kept, freed, pass } = setUp();
   shelf.handed(kept('old'), 1000);
   pass(5000);
@@ -60,7 +60,7 @@ test('several files of one transfer are freed together, after the last', () => {
   assert.deepEqual(freed, ['both']);
 });
 
-test('what was never handed over is freed when it is not wanted', () => {
+test('files that were never downloaded are freed when they are released', () => {
   const { shelf, kept, freed } = setUp();
   shelf.release(kept('x'));
   assert.deepEqual(freed, ['x']);

@@ -1,5 +1,5 @@
 // @ts-check
-// The frames of the signaling protocol that the Python tests read, too.
+// The frames of the signaling protocol, which the Python tests read as well.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { BadMessage, parseServer } from '../../web/client/server/messages.js';
 import { vectors } from './support/vectors.js';
 
 const golden = vectors('signaling');
-/** Fields that the page reads as they came. */
+/** Fields that the page reads unchanged. */
 const READ = ['t', 'peer', 'room', 'session', 'event', 'from', 'link', 'gen', 'kind', 'data', 'code', 'retryable', 'id'];
 
 for (const { text, fields } of golden.server) {

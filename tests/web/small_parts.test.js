@@ -1,4 +1,4 @@
-// The small machines: the meter, and what is read from statistics.
+// The small machines: the meter, and the readers of statistics.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-"""The page's CPace and sealing in real browsers: each has its own X25519, with its own manners."""
+"""The page's CPace and sealing in real browsers: each has its own X25519."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find(*names: str) -> str:
 
 
 def chromium(profile: Path, url: str) -> list[str]:
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # it refuses to work for root
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # it refuses to run as root
     flags = ["--headless", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
     return [find("chromium", "chromium-browser", "google-chrome-stable"), *flags, *sandbox, url]
 

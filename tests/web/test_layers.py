@@ -51,7 +51,7 @@ OUTSIDE = re.compile(
     r"fetch\(|new (?:WebSocket|Worker|EventSource|XMLHttpRequest|RTC\w+|BroadcastChannel)|"
     r"navigator\.|indexedDB|localStorage|sessionStorage)"
 )
-"""Clocks, timers, the network and the disk, which machines do not know."""
+"""Clocks, timers, the network and the disk, which machines do not use."""
 
 PAGE_ONLY = re.compile(r"\b(?:document|window)\s*[.[]|\b(?:localStorage|sessionStorage)\b")
 
@@ -76,7 +76,7 @@ def floor(module: str) -> int:
 
 
 def imports(module: str) -> Iterator[str]:
-    """Every module that `module` imports, for its code or in the types of its comments."""
+    """All modules that `module` imports, for its code or in the types of its comments."""
     path = MODULES[module]
     for found in IMPORT.finditer(path.read_text(encoding="utf-8")):
         target = found["static"] or found["other"]
@@ -111,6 +111,6 @@ def test_every_floor_is_used() -> None:
 
 
 def test_the_page_imports_the_library() -> None:
-    """The pattern finds imports, over several lines and in comments too."""
+    """The pattern finds imports, also over several lines and in comments."""
     assert {"client/index", "client/link/link"} <= set(imports("page/main"))
     assert "client/rtc/description" in set(imports("client/rtc/connection"))

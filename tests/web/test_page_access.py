@@ -1,4 +1,4 @@
-"""The page without a mouse, without sight, with little sight, on a small screen."""
+"""The page for keyboards, screen readers, large text and small screens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DESKTOP = {"width": 1280, "height": 800}
 
 
 async def tab_to(person: Person, role: str, name: str) -> None:
-    """Press Tab until something has the focus."""
+    """Press Tab until a given element has the focus."""
     wanted = person.page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
     for _ in range(30):
         await person.page.keyboard.press("Tab")
@@ -35,8 +35,8 @@ async def test_everything_works_with_the_keyboard_alone(person: NewPerson, tmp_p
     anna, ben = await person(), await person()
     path = tmp_path / "keys.txt"
     path.write_bytes(b"typed")
-    # From the start: asked for together with the key press, the browser may open its own dialog
-    # before it hears that somebody else answers.
+    # From the start: if it were requested together with the key press, the browser might open its
+    # own dialog first.
     choosers: asyncio.Queue[FileChooser] = asyncio.Queue()
     anna.page.on("filechooser", choosers.put_nowait)
 
@@ -234,7 +234,7 @@ async def test_every_text_stands_out_from_its_background(
     assert await carl.page.evaluate(CONTRAST) == []
 
 
-# What spills out of its own box lies over its neighbour. Cut off on purpose is another thing.
+# Content that overflows its box covers its neighbour. Intended clipping is allowed.
 SPILLED = """() => {
   const spilled = [];
   for (const element of document.querySelectorAll('body *')) {

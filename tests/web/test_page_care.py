@@ -1,4 +1,4 @@
-"""What the page takes care of: codes of other servers, files it kept, what would be lost."""
+"""The care of the page: codes of other servers, stored files, and warnings before a loss."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_code_of_another_server_is_opened_there_and_never_tried_here(
     scheme = "https" if form == "without scheme" else "http"
     await expect(there).to_have_attribute("href", f"{scheme}://other.test:8080/#{code}")
     await me.button("Start again").click()
-    # The stranger's code is still good.
+    # The code of the other server is still valid.
     await me.type_code(f"{me.url}/#{code}")
     await stranger.is_connected()
 
@@ -78,7 +78,7 @@ async def test_another_link_does_not_end_a_code_that_waits_without_a_question(
     await anna.is_connected()
 
 
-# What would be lost
+# Warnings before a loss
 
 
 async def test_leaving_asks_first_while_something_would_be_lost(
@@ -112,7 +112,7 @@ async def test_leaving_asks_first_while_something_would_be_lost(
     assert len(asked) == 3
 
 
-# What was received
+# Received files
 
 
 async def test_received_files_leave_the_storage(person: NewPerson, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_received_files_leave_the_storage(person: NewPerson, tmp_path: Pat
         await ben.accepts()
         await ben.gets_download()
     assert len(await ben.page.evaluate(STORED)) == 2
-    # Another window of the same browser leaves alone what this one uses.
+    # Another window of the same browser keeps the files that this one uses.
     second = await ben.page.context.new_page()
     await second.goto(ben.url)
     await expect(second.get_by_role("button", name="Make a code")).to_be_visible()
@@ -176,7 +176,7 @@ async def test_a_file_name_is_one_text(person: NewPerson, tmp_path: Path) -> Non
     )
 
 
-# Who sees or hears it how
+# Announcements and appearance
 
 
 async def test_a_message_is_read_out_while_the_files_are_shown(person: NewPerson) -> None:
@@ -222,7 +222,7 @@ async def test_everything_fits_a_phone_with_text_of_twice_the_size(tmp_path: Pat
         await ben.type_code(code)
         await anna.is_connected()
         await fits(anna)
-        # The name has room for its words beside what one can press.
+        # The name has space for its words beside the buttons.
         heading = await anna.heading("Connected to").bounding_box()
         assert heading is not None
         assert heading["width"] > 200

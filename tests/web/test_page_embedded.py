@@ -1,4 +1,4 @@
-"""The page of a server that is a part of somebody's application, under a prefix."""
+"""The page of a server that is a part of another application, under a prefix."""
 
 from __future__ import annotations
 

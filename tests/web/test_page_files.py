@@ -1,4 +1,4 @@
-"""Files between two pages: every byte, every name, every way it can end."""
+"""Files between two pages: their bytes, their names, and all outcomes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_what_was_chosen_before_is_offered_once_connected(
 
 
 async def drop(person: Person, name: str, content: str) -> None:
-    """Drop a file on the page, as far as a script can."""
+    """Drop a file on the page, as far as a script is able to."""
     await person.page.evaluate(
         """([name, content]) => {
           const dataTransfer = new DataTransfer();

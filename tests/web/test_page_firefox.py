@@ -60,7 +60,7 @@ async def somebody_came(server: SignalingServer) -> None:
 
 
 async def hear(link: peer.Link, what: str) -> str:
-    """The rest of the next chat message, which begins with `what`."""
+    """The rest of the next chat message, after its beginning `what`."""
     text = (await link.chat.receive()).text
     assert text.startswith(f"{what} "), text
     return text.removeprefix(f"{what} ")
@@ -87,7 +87,7 @@ async def test_a_file_goes_to_firefox_and_back(
                 firefox = firefox or await open_firefox(tmp_path, probe)
                 link = await asyncio.wait_for(room.link(), 60)
                 assert link.authenticated
-                await server.close()  # the page must have everything that writes files by now
+                await server.close()  # the page has loaded the worker that writes files
                 await (await link.send_files([source])).done()
                 assert await hear(link, "notice") == "null"  # there is a disk
                 assert await hear(link, "digest") == digest

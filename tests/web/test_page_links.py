@@ -93,7 +93,7 @@ class Window:
         await self.page.evaluate(ENTER, ["join", options])
 
     async def outcome(self) -> dict[str, Any]:
-        """The link, or the error, that the code came to."""
+        """The link, or the error, of the code."""
         return dict(await self.page.evaluate("() => window.outcome"))
 
     async def hears(self, event: str) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Window:
         await self.page.evaluate("async () => { await link.sendFiles(window.chooser.files); }")
 
     async def saves(self, index: int = 0) -> Path:
-        """Hand a received file to the browser's downloads."""
+        """Pass a received file to the browser's downloads."""
         async with self.page.expect_download() as started:
             await self.page.evaluate(SAVE, index)
         return await (await started.value).path()
@@ -140,7 +140,7 @@ async def window(browser: Browser, server: SignalingServer) -> AsyncIterator[New
         yield lambda: open_window(stack, browser, server)
 
 
-# The names in the folder where received files are kept.
+# The names in the folder of received files.
 STORED = """async () => {
   const root = await navigator.storage.getDirectory();
   window.stored = await root.getDirectoryHandle('peerline', { create: true });
@@ -167,7 +167,7 @@ def write_file(path: Path, size: int) -> Path:
 async def linked_to_python(
     stack: contextlib.AsyncExitStack, window: Window, server: SignalingServer, *, page_hosts: bool
 ) -> peer.Link:
-    """A link between a page and a Python program, and proof that both see the same words."""
+    """A link between a page and a Python program, with the same words on both sides."""
     if page_hosts:
         code = await window.host()
         room = await stack.enter_async_context(peer.join(url_of(server), code=code, name="py"))

@@ -31,7 +31,7 @@ from tests.web.conftest import NewPerson
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 ENOUGH = 30.0
-"""Seconds after which what did not come will not come."""
+"""Time limit of each wait, in seconds."""
 
 
 @contextlib.asynccontextmanager
@@ -146,7 +146,7 @@ async def test_what_was_left_out_and_renamed_is_told_on_both_sides(
         )
         async with asyncio.timeout(ENOUGH):
             await outgoing.done()
-        assert outgoing.left_out.total == 2  # the pipe here, and the link there
+        assert outgoing.left_out.total == 2  # the pipe by this side, the link by the page
 
 
 async def test_each_side_may_decline(
@@ -209,7 +209,7 @@ async def test_a_closed_window_ends_the_link(person: NewPerson, server: Signalin
 async def peerline(
     *arguments: str | Path, code: str | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A running `peerline`; it must have ended by itself when the block is left."""
+    """A running `peerline`, which must have ended by itself at the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -227,13 +227,13 @@ async def peerline(
             process.kill()
         raise
     finally:
-        # Read to the end: a pipe that is left full would stop the command.
+        # Read to the end: a full pipe would block the command.
         _, rest = await process.communicate()
         print(rest.decode(errors="replace"))
 
 
 async def read_until(process: asyncio.subprocess.Process, pattern: str) -> str:
-    """What a command says on stderr, up to the first match; its first group."""
+    """The first group of the first match in the output of a command on stderr."""
     assert process.stderr is not None
     said = ""
     async with asyncio.timeout(ENOUGH):

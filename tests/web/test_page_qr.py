@@ -43,7 +43,7 @@ def run(cases: list[tuple[str, str, int | None]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def standard_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """segno 1.6 pads by a whole zero byte where ISO/IEC 18004, 7.4.10, asks for none.
+    """segno 1.6 pads with a whole zero byte where ISO/IEC 18004, 7.4.10 does not.
 
     Readers ignore padding, but a comparison does not.
     """
@@ -85,7 +85,7 @@ def test_a_chosen_mask_gives_what_segno_draws_with_it() -> None:
 def test_other_letters_than_ascii_are_utf_8() -> None:
     (code,) = run([("https://例え.example/#7-guitar-ocean", "M", 0)])
     text = "https://例え.example/#7-guitar-ocean"
-    # As bytes: for a text, segno would announce UTF-8 in a header that readers do without.
+    # As bytes: for a text, segno would announce UTF-8 in a header that readers do not need.
     drawn = segno.make_qr(text.encode(), error="M", boost_error=False, mode="byte", mask=0)
     assert code["rows"] == [list(row) for row in drawn.matrix]
 

@@ -1,4 +1,4 @@
-"""Two people with the page: codes, words, chat, and what happens when it goes wrong."""
+"""Two people with the page: codes, words, chat, and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page says when something is missing: server, network, https, room on the disk."""
+"""The messages of the page without a server, a network, https, or space on the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.web.conftest import NewPerson, connect
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
-# The page has asked for its disk when it was loaded; this is its own answer.
+# The page asked for its disk when it was loaded; this is its stored answer.
 DISK_IS_THERE = "import('/client/transfer/disk/sink.js').then(({ canUseDisk }) => canUseDisk())"
 SIZES_ON_DISK = """async () => {
   const sizes = [];
@@ -40,11 +40,11 @@ async def test_a_server_that_went_away_can_be_tried_again(browser: Browser) -> N
         anna = await Person.with_browser(browser, f"http://127.0.0.1:{port}")
         ben = await Person.with_browser(browser, f"http://127.0.0.1:{port}")
         await anna.make_code()
-    # Two digits: the new server's first code has one, so nobody waits with this one.
+    # Two digits: the new server's first code has one digit, so this code is unused.
     await ben.type_code("77-guitar-ocean")
     for someone in (anna, ben):
         await someone.sees_failure("The signaling server")
-    # The browser itself notes a refused WebSocket on its console; the page says it to the person.
+    # The browser reports a refused WebSocket on its console; the page tells the person.
     assert [error for error in [*anna.errors, *ben.errors] if "WebSocket" not in error] == []
     async with SignalingServer(config(port=port)):
         await anna.button("Try again").click()
@@ -137,8 +137,8 @@ async def test_a_device_without_a_network_is_told_so() -> None:
 
 
 async def test_two_windows_meet_where_there_is_only_loopback() -> None:
-    # Browsers do not use loopback addresses by themselves, and name addresses only to pages that
-    # may use the microphone.
+    # Browsers do not use loopback addresses by default, and show addresses only to pages that may
+    # use the microphone.
     with own_network(Network.LOOPBACK_ONLY):
         flag = "--allow-loopback-in-peer-connection"
         async with SignalingServer(config()) as server, chromium(flag) as browser:

@@ -78,7 +78,7 @@ def our_side(code: Code, *, offerer: bool) -> Pake:
 
 
 def run(ours: Pake, theirs: Page) -> tuple[PakeEvent, Any]:
-    """Carries signals both ways; how it ended here, and what the page says about its end."""
+    """Carries signals both ways; returns the outcome here, and the page's report of its outcome."""
     event: PakeEvent | None = None
     end: Any = None
     while event is None or end is None:

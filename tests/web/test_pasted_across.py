@@ -1,4 +1,4 @@
-"""What is pasted means the same to the page and to Python; no server that it names is overlooked.
+"""Pasted text means the same to the page and to Python, which find each server that it names.
 
 The environment variable ``PEERLINE_FUZZ=1000000`` makes it a long run.
 """
@@ -110,7 +110,7 @@ def quoted(rng: random.Random, text: str) -> str:
 
 
 def a_text(rng: random.Random) -> tuple[str, bool]:
-    """A text, and whether it names a server so that a person would say so."""
+    """A text, and whether a person would find a server in it."""
     code, server = "7-guitar-ocean", a_server(rng)
     if rng.random() < 0.3:
         code = a_code(rng)

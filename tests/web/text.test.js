@@ -1,5 +1,5 @@
 // @ts-check
-// Names and texts of others: what of them is shown.
+// The shown form of other people's names and texts.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -34,7 +34,7 @@ test('names are cleaned', () => {
 test('a long name of blanks is cleaned at once', () => {
   const begun = performance.now();
   assert.equal(fitName(`x${' \u200b'.repeat(100_000)}x`), 'x');
-  assert.ok(performance.now() - begun < 1000); // it took 20 s when each blank looked for the end
+  assert.ok(performance.now() - begun < 1000); // a quadratic search took 20 s
 });
 
 test('texts are cleaned', () => {

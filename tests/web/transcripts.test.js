@@ -1,6 +1,6 @@
 // @ts-check
-// The golden transcripts: what the machines are told, and what it makes them say. The Python machines
-// are driven by the same files.
+// The golden transcripts: inputs of the machines, and their outputs. The same files drive the
+// Python machines.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -95,7 +95,7 @@ for (const { name, sides, steps } of transcripts('negotiation')) {
       for (let event = negotiation.nextEvent(); event; event = negotiation.nextEvent())
         events.push(eventOf(event));
       const { stage, deadline } = negotiation;
-      // What is sealed is there in the clear, too, for those who read the file.
+      // The file has the plaintext of sealed signals as well, for its readers.
       const sent = step.then.send.map((/** @type {any} */ signal) => ({ ...signal }));
       for (const signal of sent) delete signal.says;
       const expected = { ...step.then, send: sent };

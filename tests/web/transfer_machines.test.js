@@ -1,4 +1,4 @@
-// The sending and the receiving machine, joined by hand: in order, out of order, and hostile.
+// The sending and the receiving machine, connected directly: in order, out of order, and hostile.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -25,7 +25,7 @@ function content(/** @type {number} */ size, seed = 1) {
   return data;
 }
 
-/** A message as the other side reads it. @returns {TransferMessage} */
+/** A message, as the peer reads it. @returns {TransferMessage} */
 function carried(/** @type {unknown} */ message) {
   const parsed = parseTransferMessage(JSON.parse(JSON.stringify(message)));
   assert.ok(parsed);
@@ -56,7 +56,7 @@ class Pair {
     this.mostOpen = 0;
   }
 
-  /** Carries everything to and fro until nothing moves any more. */
+  /** Carries messages in both directions until none is left. */
   run() {
     for (let moved = true; moved;) {
       moved = false;
@@ -289,7 +289,7 @@ for (const [name, [make, frames]] of Object.entries(ATTACKS)) {
   });
 }
 
-test('what a sender can make the receiver hold is bounded by the window', () => {
+test('the data that a sender can make the receiver hold is bounded by the window', () => {
   const receiver = accepted();
   for (let i = 0; i < WINDOW; i += 1) receiver.receiveFrame(data(i * SEGMENT_SIZE, 60000));
   assert.equal(receiver.bytesPending, WINDOW * 60000);
@@ -315,7 +315,7 @@ test('a name that is not safe is declined before anybody is asked', () => {
   assert.equal(event.code, 'unsafe_name');
 });
 
-test('what an offer takes in memory is known, and forgotten when it is declined', () => {
+test('the memory of an offer is known, and released when it is declined', () => {
   const receiver = new Receiver(2);
   const entries = Array.from({ length: 4096 }, (_, i) => fileOf(0, `${i}`));
   const offer = { ...OFFER, files: 4096, bytes: 0, entries, more: true, version: 1 };

@@ -38,7 +38,7 @@ for (const text of golden.bad_messages) {
 }
 
 for (const text of golden.ignored_messages) {
-  test(`a message of another kind is none of a transfer's: ${text.slice(0, 60)}`, () => {
+  test(`a message of another type belongs to no transfer: ${text.slice(0, 60)}`, () => {
     assert.equal(parseTransferMessage(parseObject(text, MAX_CONTROL_MESSAGE)), null);
   });
 }

@@ -1,4 +1,4 @@
-// The archive that a page makes of a folder, judged by Python's zipfile.
+// The archive of a received folder, checked by Python's zipfile.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

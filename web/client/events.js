@@ -1,18 +1,18 @@
 // @ts-check
-// Types for event targets whose events are known: a map from each type to what its `detail` holds.
+// Types for event targets with known events: a map from each type of event to its `detail`.
 //
 //     /** @typedef {{state: LinkState, closed: Problem}} LinkEvents */
 //     class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ (EventTarget) {}
 
 /**
- * A listener of one type of event.
+ * A listener for one type of event.
  *
  * @template Detail
  * @typedef {((event: CustomEvent<Detail>) => void) | {handleEvent(event: CustomEvent<Detail>): void}} Listener
  */
 
 /**
- * An `EventTarget` that dispatches `CustomEvent`s, and no other events than those of the map.
+ * An `EventTarget` that dispatches only the `CustomEvent`s of the map.
  *
  * @template {object} Events by type, what `detail` holds
  * @typedef {object} TypedEventTarget

@@ -4,10 +4,10 @@
 //     import { Room } from './client/index.js';
 //     const room = await Room.host({ server: location.origin, name: 'Anna' });
 //
-// The folders have the names of those of `peer/`. A module below this one uses what workers have,
-// too, and RTCPeerConnection: never `document` or `window`, and nothing of the page, which is the
-// first user of the library. Imports point downward only (tests/web/test_layers.py): words; machines,
-// which know no clock, network or disk; what does input and output; assembly.
+// The folders are named like those of `peer/`. The modules use RTCPeerConnection and interfaces
+// that workers have as well: never `document` or `window`, and nothing of the page, which is the
+// first user of the library. Imports point downward only (tests/web/test_layers.py): words;
+// machines, which have no clock, network or disk; input and output; assembly.
 
 export { Link } from './link/link.js';
 export { Problem, asProblem, problem } from './problems.js';

@@ -1,12 +1,12 @@
 // @ts-check
-// Every problem a person can meet: a code, one plain sentence and the label of one button.
+// Every problem that a person may see: a code, one plain sentence and the label of one button.
 
 /**
- * An error meant for the person in front of the page.
+ * An error that is shown to the user of the page.
  *
  * `code` is for programs and stays the same; `sentence` is for people; `action` is the label of
- * the one button that helps (what the button does is the user interface's affair); `retryable`
- * tells whether the same call may succeed later although nobody changes anything.
+ * the one button that helps (the user interface decides its action); `retryable` tells whether the
+ * same call may succeed later without any change.
  */
 export class Problem extends Error {
   /**
@@ -49,7 +49,7 @@ const RETRYABLE = new Set([
 
 /** @type {Readonly<Record<string, readonly [sentence: string, action: string]>>} */
 const KNOWN = Object.freeze({
-  // Before there is a link.
+  // Before the link is connected.
   insecure_context: [
     'This page was opened over plain http, where browsers switch their encryption off.',
     'Open the secure page',
@@ -103,7 +103,7 @@ const KNOWN = Object.freeze({
     'Try again',
   ],
   no_path: ['No network path was found between the two devices.', 'Try again'],
-  // The end of a link.
+  // At the end of a link.
   bye: ['The other side ended the connection.', 'Start again'],
   closed: ['You ended the connection.', 'Start again'],
   lost: ['The connection to the other side was lost.', 'Start again'],
@@ -128,7 +128,7 @@ const KNOWN = Object.freeze({
   unexpected: ['Something unexpected went wrong.', 'Start again'],
 });
 
-/** Every code that `problem` makes. */
+/** Every code that `problem` knows. */
 export const KNOWN_CODES = Object.freeze(Object.keys(KNOWN));
 
 /**
@@ -149,7 +149,7 @@ export function problem(code, better = {}) {
 }
 
 /**
- * Turns anything thrown into a problem; a problem stays itself.
+ * Converts a thrown value into a problem; a problem is returned unchanged.
  *
  * @param {unknown} error
  * @param {string} [code] the code for what is not a problem yet

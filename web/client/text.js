@@ -1,14 +1,14 @@
 // @ts-check
-// Names and texts of other people, made fit to be shown: the same as peer/text.py, where the rules
-// are written down; tests/vectors/text.json holds both to it.
+// Sanitises names and texts of other people for display. It mirrors peer/text.py, which documents
+// the rules; tests/vectors/text.json checks both.
 
-/** Characters (code points) of a name, as servers bound it. */
+/** Maximum length of a name, in code points: the limit of servers. */
 export const MAX_NAME = 64;
-/** Combining marks that may follow one another. */
+/** Maximum number of combining marks in a row. */
 export const MAX_MARKS = 4;
 
 const CONTROLS = String.raw`\u{0}-\u{1f}\u{7f}-\u{9f}\u{d800}-\u{dfff}`;
-/** All but line feed and tab. */
+/** All controls but line feed and tab. */
 const CONTROLS_OF_TEXT = String.raw`\u{0}-\u{8}\u{b}-\u{1f}\u{7f}-\u{9f}\u{d800}-\u{dfff}`;
 const BIDI = String.raw`\u{61c}\u{202a}-\u{202e}\u{2066}-\u{206f}`;
 const HIDDEN =
@@ -17,15 +17,17 @@ const HIDDEN =
   String.raw`\u{ad}\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}-\u{180f}\u{200b}\u{200e}\u{200f}` +
   String.raw`\u{2028}\u{2029}\u{2060}-\u{2065}\u{2800}\u{3164}\u{feff}\u{ffa0}\u{fff0}-\u{fffb}` +
   String.raw`\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}` +
-  // Drawn as nothing, although they need not be: blanks, placeholders and what is no character.
+  // Invisible in most fonts: blanks, placeholders and noncharacters.
   String.raw`\u{fffc}\u{fffe}\u{ffff}\u{13430}-\u{13442}\u{16fe4}\u{1d159}`;
 const SPACE = String.raw`\u{9}-\u{d}\u{20}\u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}`;
-/** What has an emoji form, and its neighbours in their blocks. */
+/** Characters with an emoji form, and their neighbours in their blocks. */
 const EMOJI =
   String.raw`\u{a9}\u{ae}\u{203c}\u{2049}\u{2122}\u{2139}\u{2190}-\u{21ff}\u{2300}-\u{23ff}\u{24c2}` +
   String.raw`\u{25a0}-\u{27bf}\u{2900}-\u{297f}\u{2b00}-\u{2bff}\u{3030}\u{303d}\u{3297}\u{3299}` +
   String.raw`\u{1f000}-\u{1faff}`;
-/** Scripts whose spelling needs joiners: Arabic and its kin, those of India, Myanmar, Khmer. */
+/**
+ * Scripts whose spelling needs joiners: Arabic and related ones, those of India, Myanmar, Khmer.
+ */
 const JOINED =
   String.raw`\u{600}-\u{6ff}\u{700}-\u{77f}\u{7c0}-\u{7ff}\u{840}-\u{85f}\u{860}-\u{8ff}\u{900}-\u{dff}` +
   String.raw`\u{1000}-\u{109f}\u{1780}-\u{17ff}\u{1800}-\u{180a}\u{1810}-\u{18af}\u{a8e0}-\u{a8ff}` +
@@ -47,7 +49,7 @@ const MARKS =
   String.raw`\u{11366}-\u{11374}\u{16af0}-\u{16af4}\u{1d165}-\u{1d169}\u{1d17b}-\u{1d182}` +
   String.raw`\u{1d185}-\u{1d18b}\u{1d1aa}-\u{1d1ad}\u{1d242}-\u{1d244}\u{1e000}-\u{1e02a}` +
   String.raw`\u{1e130}-\u{1e136}\u{1e8d0}-\u{1e8d6}` +
-  // Joiners and selectors are drawn with the marks around them: they do not split a pile.
+  // Joiners and selectors are drawn with the marks around them, and do not split a stack.
   String.raw`\u{34f}\u{200c}\u{200d}\u{fe00}-\u{fe0f}\u{e0100}-\u{e01ef}`;
 
 /** @param {string} pattern */
@@ -59,12 +61,12 @@ const ALL_HIDDEN = every(`[${HIDDEN}]+`);
 const SPACES = every(`[${SPACE}]+`);
 const MISPLACED = every(
   [
-    // A joiner stands within an emoji ...
+    // A joiner is valid within an emoji ...
     String.raw`(?<![${EMOJI}\ufe0f${JOINED}])[\u200c\u200d]`,
     String.raw`(?<=[${EMOJI}\ufe0f])(?:\u200c|\u200d(?![${EMOJI}]))`,
     // ... or between two letters of a script that needs it.
     String.raw`(?<=[${JOINED}])[\u200c\u200d](?![${JOINED}])`,
-    // A variation selector follows what has another form: also the digits of keycaps.
+    // A variation selector follows a character with another form: also the digits of keycaps.
     String.raw`(?<![${EMOJI}0-9#*])[\ufe0e\ufe0f]`,
     String.raw`(?<=[0-9#*])[\ufe0e\ufe0f](?!\u20e3)`,
     String.raw`[\ufe00-\ufe0d]`,
@@ -79,7 +81,7 @@ const NOT_IN_TEXT = every(
 );
 
 /**
- * Whether a character cannot be seen, or changes what stands around it.
+ * Whether a character is invisible, or changes its surroundings.
  *
  * @param {string} character
  */
@@ -88,16 +90,16 @@ export function isHidden(character) {
 }
 
 /**
- * Cleans a person's or a program's name: on one line, short, and all of it visible.
+ * Cleans the name of a person or a program: one short line of visible characters.
  *
  * @param {unknown} name hostile
- * @returns {string} empty when nothing is left of it
+ * @returns {string} empty when nothing remains
  */
 export function fitName(name) {
   if (typeof name !== 'string') return '';
   const visible = name.replace(SPACES, ' ').replace(ALL_HIDDEN, '').trim();
   let fitting = cut(visible, MAX_NAME);
-  // Removing one may misplace another: `x` + joiner + selector.
+  // The removal of one may misplace another: `x` + joiner + selector.
   for (let before = ''; before !== fitting; ) {
     before = fitting;
     fitting = fitting.replace(LEADING, '').replace(MISPLACED, '').replace(PILED, '$1');
@@ -106,7 +108,7 @@ export function fitName(name) {
 }
 
 /**
- * The other side's word for programs, or `fallback` if it is no word.
+ * The peer's code for programs, or `fallback` if it is malformed.
  *
  * @param {string} code hostile
  * @param {string} fallback
@@ -116,8 +118,8 @@ export function fitCode(code, fallback) {
 }
 
 /**
- * Cleans a text of several lines: no controls, nothing that reorders, no piles of marks. Ends of
- * lines of all kinds become line feeds; tabs stay.
+ * Cleans a text of several lines: no controls, no reordering, no stacks of marks. All line ends
+ * become line feeds; tabs remain.
  *
  * @param {string} text hostile
  */
@@ -126,8 +128,8 @@ export function fitText(text) {
 }
 
 /**
- * Spells out a file's name or path: hidden characters become escapes, and the middle of a long one is
- * left out.
+ * Makes a file's name or path visible: hidden characters become escapes, and the middle of a long
+ * text is left out.
  *
  * @param {string} text hostile
  * @param {number} limit characters to show
@@ -143,7 +145,7 @@ export function showName(text, limit = 200) {
 }
 
 /**
- * Whether a text has more than so many bytes of UTF-8.
+ * Whether a text is longer than a number of bytes of UTF-8.
  *
  * @param {string} text
  * @param {number} limit

@@ -1,6 +1,6 @@
 // @ts-check
 // The page: wires rooms, links and transfers to the views of ui/. It decides which view is shown
-// and what each button does; how things look is decided in ui/, how they travel in link.js.
+// and what each button does; ui/ decides the appearance, and client/ the protocols.
 
 import {
   Code,
@@ -42,9 +42,9 @@ import { ScreenWakeLock } from './ui/wake_lock.js';
 /** @typedef {import('../client/transfer/disk/manifest.js').Manifest} Manifest */
 /** @typedef {'start' | 'waiting' | 'joining' | 'failure' | 'session'} View */
 
-const IN_USE = 'peerline.in-use'; // left in the session's storage by a page that used a code
+const IN_USE = 'peerline.in-use'; // sessionStorage: the page used a code
 const NAME = 'peerline.name';
-/** Characters of a message that are read out where the chat is out of sight. */
+/** Number of characters of a message that are read out while the chat is out of sight. */
 const MOST_SPOKEN = 300;
 const RELOADED =
   'Reloading the page ended the connection. A code works once: make a new one, or ask for one.';
@@ -81,11 +81,14 @@ class App {
   #link = null;
   #role = /** @type {'host' | 'join'} */ ('host');
   #code = '';
-  /** Manifests that wait for a connection. @type {Set<{manifest: Manifest, line: {done: () => void}}>} */
+  /**
+   * Manifests that wait for a connection, each with its line.
+   * @type {Set<{manifest: Manifest, line: {done: () => void}}>}
+   */
   #queue = new Set();
-  /** The manifests of sent transfers, to send them again. @type {Map<Transfer, Manifest>} */
+  /** The manifests of sent transfers, for sending them again. @type {Map<Transfer, Manifest>} */
   #sent = new Map();
-  /** Counts attempts, so that an answer that comes after a cancel is thrown away. */
+  /** Counts attempts, so that a result that arrives after a cancel is dropped. */
   #attempt = 0;
 
   run() {
@@ -104,19 +107,19 @@ class App {
       return;
     }
     void removeOldFiles();
-    // Loads the worker that writes files now: the server may be gone when they arrive.
+    // Loads the worker that writes files now: the server may be unreachable when they arrive.
     void canUseDisk();
     this.#show('start');
     this.#start.show({ notice: reloaded && !location.hash ? RELOADED : '' });
     void this.#openFragment();
   }
 
-  /** Whether closing the page would lose something: a connection, a code, files that wait. */
+  /** Whether closing the page would lose a connection, a code, or waiting files. */
   get #isLosing() {
     return this.#transfers.busy || this.#room !== null || this.#link !== null || this.#queue.size > 0;
   }
 
-  /** Without https a browser offers none of the cryptography that everything here rests on. */
+  /** Without https a browser lacks the cryptography that the page requires. */
   async #explainSecurity() {
     const { sentence } = asProblem(null, 'insecure_context');
     this.#failure.show({ sentence, ...(await secureRecoveryAction(location)), action: () => location.reload() });
@@ -139,7 +142,7 @@ class App {
     this.#dropZone.explain(view === 'session' ? '' : 'They are sent as soon as the other side is there.', open);
   }
 
-  /** The line at the top, and the window's title. */
+  /** Sets the status line at the top, and the window's title. */
   #present(state = this.#link ? 'connected' : '') {
     const line = byId('presence');
     line.dataset.state = state;
@@ -169,9 +172,9 @@ class App {
 
   // Rooms -------------------------------------------------------------------------------------
 
-  /** Uses the code of a link that was opened, and takes it out of the address bar and history. */
+  /** Uses the code of an opened link, and removes it from the address bar and the history. */
   async #openFragment() {
-    const fragment = location.hash.slice(1); // `Code.parse` knows how browsers escape it
+    const fragment = location.hash.slice(1); // `Code.parse` decodes the escapes of browsers
     if (!fragment) return;
     history.replaceState(null, '', location.pathname + location.search);
     if (this.#link) {
@@ -180,7 +183,7 @@ class App {
     }
     const room = this.#room;
     if (room !== null && !(await this.#givesUp())) return;
-    if (room !== this.#room) return; // somebody connected while the question was open
+    if (room !== this.#room) return; // a peer connected while the question was open
     let code;
     let server;
     try {
@@ -195,7 +198,7 @@ class App {
     this.#use(code, server);
   }
 
-  /** Whether the person gives up the code that waits, or the connection that is being made. */
+  /** Asks whether to give up the waiting code, or the connection that is being set up. */
   #givesUp() {
     return this.#question.ask({
       title: 'Use the other code?',
@@ -205,8 +208,8 @@ class App {
   }
 
   /**
-   * Joins with a code where it belongs: on any other server its number is that of a stranger's code,
-   * and one try would spend it.
+   * Joins with a code on its server only: on any other one its number belongs to another code, and
+   * one attempt would spend it.
    *
    * @param {string} code
    * @param {URL | null} server that was named along with it
@@ -312,7 +315,7 @@ class App {
   }
 
   /**
-   * Shows why there is no connection, unless there is (or was) one to look at.
+   * Shows the reason of a failure, unless a connection (or an ended one) is on the page.
    *
    * @param {Problem} problem
    */
@@ -397,7 +400,7 @@ class App {
     on('path', (path) => this.#session.showPath(path));
     on('chat', ({ text, at }) => {
       this.#chat.receive(name, text, at);
-      // Announced only where the chat is not visible; a visible one announces itself.
+      // Announces a message only if the chat is not visible; a visible one announces itself.
       if (!this.#panels.chatIsShown) this.#announcer.say(`${atStart(name)}: ${text.slice(0, MOST_SPOKEN)}`);
       this.#panels.heard();
     });
@@ -445,7 +448,7 @@ class App {
   /** @param {Problem} problem */
   #ended(problem) {
     this.#link = null;
-    this.#room = null; // a code's room ends with its only link
+    this.#room = null; // the room of a code ends with its only link
     this.#offers.withdrawAll();
     this.#chat.end();
     this.#transfers.refresh();
@@ -478,7 +481,7 @@ class App {
   /** @param {FileList | DataTransfer | File[]} items */
   async #send(items) {
     try {
-      // Begins at once, before this function waits for anything: see DropZone.
+      // Reads the data at once, before the first `await`: see DropZone.
       const manifest = await manifestFrom(items);
       if (this.#link) await this.#offer(manifest);
       else this.#keep(manifest);

@@ -2,8 +2,8 @@
 /**
  * QR codes for links, after ISO/IEC 18004: byte mode, versions 1 to 10, levels L and M.
  *
- * A link of this page is short, so nothing larger is needed; what does not fit is refused with
- * `RangeError` and the page then shows the link alone.
+ * A link of this page is short, so larger versions are not needed; a text that does not fit throws
+ * `RangeError`, and the page then shows the link alone.
  *
  * @typedef {'L' | 'M'} Level How much may be unreadable: L about 7 %, M about 15 %.
  * @typedef {object} QrCode
@@ -11,18 +11,21 @@
  * @property {Level} level
  * @property {number} mask 0 to 7
  * @property {number} size modules on a side, `17 + 4 * version`
- * @property {Uint8Array[]} rows one array of 0 and 1 (dark) for each row
+ * @property {Uint8Array[]} rows an array of 0 and 1 (dark) for each row
  */
 
 const MAX_VERSION = 10;
 
-/** Error correction codewords of each block, by level, from version 1. ISO/IEC 18004 table 9. */
+/**
+ * Number of error correction codewords per block, by level, from version 1 (ISO/IEC 18004, table
+ * 9).
+ */
 const CORRECTION = {
   L: [7, 10, 15, 20, 26, 18, 20, 24, 30, 18],
   M: [10, 16, 26, 18, 24, 16, 18, 22, 22, 26],
 };
 
-/** Number of blocks, by level, from version 1. ISO/IEC 18004 table 9. */
+/** Number of blocks, by level, from version 1 (ISO/IEC 18004, table 9). */
 const BLOCKS = {
   L: [1, 1, 1, 1, 1, 2, 2, 2, 2, 4],
   M: [1, 1, 1, 2, 2, 4, 4, 4, 5, 5],
@@ -31,7 +34,7 @@ const BLOCKS = {
 /** The level's two bits in the format information. */
 const LEVEL_BITS = { L: 1, M: 0 };
 
-/** Centres of the alignment patterns, from version 1. ISO/IEC 18004 annex E. */
+/** Centres of the alignment patterns, from version 1 (ISO/IEC 18004, annex E). */
 const ALIGNMENT = [
   [],
   [6, 18],
@@ -45,7 +48,7 @@ const ALIGNMENT = [
   [6, 28, 50],
 ];
 
-/** The eight masks: dark and light are exchanged where the function is true. */
+/** The eight masks: a module is inverted where the function is true. */
 const MASKS = [
   (/** @type {number} */ y, /** @type {number} */ x) => (y + x) % 2 === 0,
   (/** @type {number} */ y) => y % 2 === 0,
@@ -58,7 +61,7 @@ const MASKS = [
 ];
 
 /**
- * Encode a text.
+ * Encodes a text.
  *
  * @param {string} text encoded as UTF-8
  * @param {{level?: Level, mask?: number}} [options] the mask is chosen by its penalty if not given
@@ -76,7 +79,7 @@ export function encode(text, { level = 'M', mask } = {}) {
 }
 
 /**
- * The dark modules as the `d` of one SVG path, a unit for each module.
+ * The dark modules as the `d` of one SVG path, one unit per module.
  *
  * @param {QrCode} code
  * @param {number} [quiet] width of the light border, in modules; readers want 4
@@ -98,7 +101,7 @@ export function svgPath(code, quiet = 4) {
 /**
  * @param {number} version
  * @param {Level} level
- * @returns {number} codewords for data, the length and mode included
+ * @returns {number} number of codewords for data, with mode and length
  */
 function dataCapacity(version, level) {
   return totalCodewords(version) - CORRECTION[level][version - 1] * BLOCKS[level][version - 1];
@@ -106,7 +109,7 @@ function dataCapacity(version, level) {
 
 /**
  * @param {number} version
- * @returns {number} codewords of data and error correction together
+ * @returns {number} number of codewords of data and error correction together
  */
 function totalCodewords(version) {
   const side = 17 + 4 * version;
@@ -158,7 +161,7 @@ function dataCodewords(data, version, level) {
 }
 
 /**
- * Cut the data in blocks, add each block's error correction, and take a codeword of each in turn.
+ * Divides the data into blocks, adds error correction to each, and interleaves their codewords.
  *
  * @param {Uint8Array} data
  * @param {number} version
@@ -229,7 +232,7 @@ function reedSolomonRemainder(data, divisor) {
 }
 
 /**
- * Everything that is not data; `fixed` marks those modules, the format information's among them.
+ * The function patterns; `fixed` marks their modules, and those of the format information.
  *
  * @param {number} version
  */
@@ -293,7 +296,7 @@ function polynomialRemainder(value, bits, generator) {
 }
 
 /**
- * Level and mask, twice, and the one module that is always dark (ISO/IEC 18004, 7.9).
+ * Writes level and mask, twice, and the module that is always dark (ISO/IEC 18004, 7.9).
  *
  * @param {number} value the level's two bits and the mask's three
  * @param {number} size
@@ -303,7 +306,7 @@ function formatInformation(value, size, set) {
   const bits = ((value << 10) | polynomialRemainder(value, 10, 0x537)) ^ 0x5412;
   const bit = (/** @type {number} */ i) => ((bits >>> i) & 1) === 1;
   for (let i = 0; i < 15; i++) {
-    // Beside the top left finder, stepping over the timing patterns.
+    // Beside the top left finder, without the timing patterns.
     if (i < 8) set(i < 6 ? i : i + 1, 8, bit(i));
     else set(8, i === 8 ? 7 : 14 - i, bit(i));
     // Below the top right finder and beside the bottom left one.
@@ -314,7 +317,7 @@ function formatInformation(value, size, set) {
 }
 
 /**
- * Write the codewords in columns of two, from the bottom right, up and down in turn.
+ * Writes the codewords in columns of two, from the bottom right, up and down in turn.
  *
  * @param {Uint8Array} codewords
  * @param {Uint8Array[]} rows
@@ -364,7 +367,7 @@ function bestMask(rows, fixed, level) {
 }
 
 /**
- * The penalty of a symbol that is hard to read (ISO/IEC 18004, 7.8.3).
+ * The penalty of a symbol for features that are hard to read (ISO/IEC 18004, 7.8.3).
  *
  * @param {Uint8Array[]} rows
  */
@@ -390,7 +393,7 @@ function penalty(rows) {
 }
 
 /**
- * Count what a reader could take for a finder: 1011101 with four light modules on a side.
+ * Counts patterns that resemble a finder: 1011101 with four light modules on one side.
  *
  * @param {string} line
  */

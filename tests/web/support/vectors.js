@@ -1,4 +1,4 @@
-// The golden vectors that the Python tests read too.
+// The golden vectors, which the Python tests read as well.
 
 import { readFileSync } from 'node:fs';
 

@@ -1,5 +1,5 @@
-// A world in one process: a signaling server, and WebRTC that connects whoever describes the other
-// truly. So rooms and links are tested whole, with an attacker on the server where a test wants one.
+// A world in one process: a signaling server, and WebRTC that connects two sides whose descriptions
+// are genuine. It tests whole rooms and links, with an attacker on the server if a test has one.
 
 /** @typedef {{t: string, [field: string]: unknown}} Message as JSON has it */
 /** @typedef {Message & {from: string, to: string, kind: string, data: string}} Relayed */
@@ -7,27 +7,30 @@
 
 const FINGERPRINT = /a=fingerprint:sha-256 (\S+)/;
 
-/** A signaling server as far as the page can tell. */
+/** A signaling server, as far as the page uses it. */
 export class World {
   /** @type {Map<string, {peers: Map<string, FakeSocket>, code: boolean}>} */
   rooms = new Map();
-  /** What the server does to each signal: returns those to deliver. @type {(signal: any, world: World) => Message[]} */
+  /**
+   * Replaces each signal by the ones that the server delivers.
+   * @type {(signal: any, world: World) => Message[]}
+   */
   tamper = (signal) => [signal];
-  /** What the server calls a room in its welcome. @type {(room: string) => string} */
+  /** Returns a room's name in the welcome. @type {(room: string) => string} */
   called = (room) => room;
-  /** How many of the next connections find no path. */
+  /** Number of further connections that find no path. */
   broken = 0;
-  /** Whether the devices have any network. */
+  /** Whether the devices have a network. */
   hasNetwork = true;
-  /** The fingerprint that the browsers say they verified, where they say it. */
+  /** The fingerprint that the browsers report as verified; empty: they report none. */
   verified = '';
-  /** Every signal that was relayed. @type {any[]} */
+  /** All relayed signals. @type {any[]} */
   signals = [];
   #arrivals = 0;
   /** @type {Map<string, FakePeerConnection>} */
   connections = new Map();
 
-  /** Puts the world's WebSocket and RTCPeerConnection in the place of the browser's. */
+  /** Replaces the browser's WebSocket and RTCPeerConnection by those of the world. */
   install() {
     // eslint-disable-next-line @typescript-eslint/no-this-alias -- in the classes `this` is another
     const world = this;
@@ -193,7 +196,7 @@ export class FakePeerConnection extends EventTarget {
     this.doomed = world.broken > 0;
   }
 
-  /** A channel that was opened. */
+  /** An open channel. */
   channel(/** @type {number} */ id) {
     const channel = this.channels.get(id);
     if (!channel) throw new TypeError('there is no such channel');
@@ -287,7 +290,7 @@ export class FakePeerConnection extends EventTarget {
     ].join('\r\n');
   }
 
-  /** Both sides know each other's true certificate: the channels open. Otherwise DTLS fails. */
+  /** If both sides have each other's real certificate, the channels open. Otherwise DTLS fails. */
   #connect() {
     if (!this.localDescription || !this.remoteDescription || !this.world.hasNetwork) return;
     const theirs = this.world.connections.get(FINGERPRINT.exec(this.remoteDescription.sdp)?.[1] ?? '');

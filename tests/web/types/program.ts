@@ -1,5 +1,5 @@
-// What a TypeScript user sees of the library: checked by `make lint`, never run. Each line below
-// `@ts-expect-error` must be an error, so a type that became `any` fails the check.
+// The library from the view of a TypeScript user: checked by `make lint`, never run. Each line
+// below `@ts-expect-error` must be an error, so a type that became `any` fails the check.
 
 import { Code, Link, Problem, Room, manifestFrom } from '../../../build/types/client/index.js';
 

@@ -1,19 +1,21 @@
 // @ts-check
-// The chat of a link as a machine: the same as `peer/channel/chat/protocol.py`, where the messages are
-// written down; tests/vectors/transcripts/chat.json holds both to it.
+// The chat of a link, as a machine. It mirrors `peer/channel/chat/protocol.py`, which documents the
+// messages; tests/vectors/transcripts/chat.json checks both.
 
 import { BadMessage, parseObject } from '../server/messages.js';
 import { exceeds } from '../text.js';
 
-/** Most bytes of UTF-8 of a text. */
+/** Maximum length of a text, in bytes of UTF-8. */
 export const MAX_TEXT = 64 * 1024;
-/** Most bytes of a message that is parsed: such a text with every byte escaped. */
+/** Maximum length of a message that is parsed, in bytes: such a text with every byte escaped. */
 export const MAX_MESSAGE = 6 * MAX_TEXT + 256;
-/** Messages that may wait for their `delivered`. */
+/** Maximum number of messages without their `delivered`. */
 export const MAX_UNDELIVERED = 256;
-/** Confirmations of ours that may wait for room on the channel, one for each message. */
+/**
+ * Maximum number of our confirmations, one for each message, that wait for space on the channel.
+ */
 export const MAX_CONFIRMATIONS = 4 * MAX_UNDELIVERED;
-/** The last moment a calendar has, unix time in ms. */
+/** Latest time that a `Date` can hold, as unix time in ms. */
 export const MAX_TIME = 8_640_000_000_000_000;
 
 /**
@@ -24,7 +26,7 @@ export const MAX_TIME = 8_640_000_000_000_000;
  * @typedef {ChatMessage | Delivered | Flooded} ChatEvent
  */
 
-/** Both directions of one link's chat. */
+/** One side of a link's chat, in both directions. */
 export class Chat {
   #lastSent = 0;
   #lastReceived = 0;
@@ -37,20 +39,21 @@ export class Chat {
   /** @type {ChatEvent[]} */
   #events = [];
 
-  /** Whether no more can be sent until the other side has confirmed some of it. */
+  /** Whether sending must wait until the peer has confirmed some messages. */
   get isFull() {
     return this.#undelivered.size >= MAX_UNDELIVERED;
   }
 
   /**
-   * Writes something to the other side.
+   * Queues a message to the peer.
    *
    * @param {string} text 1 byte to 64 KiB of UTF-8
    * @param {number} at unix time in ms
    * @param {{limit?: number}} [channel] bytes of the largest message on the channel; escapes may need
    *   more than the text
    * @returns {number} the message's id, which comes back in `delivered`
-   * @throws {RangeError} it is empty, too long or not Unicode, or too many wait to be confirmed
+   * @throws {RangeError} the text is empty, too long or not Unicode, or too many messages are
+   *   unconfirmed
    */
   send(text, at, { limit = Infinity } = {}) {
     const id = this.#lastSent + 1;
@@ -65,7 +68,7 @@ export class Chat {
   }
 
   /**
-   * Takes what arrived on the channel; what is no message of this version is ignored.
+   * Takes data of the channel; data that is no message of this version is ignored.
    *
    * @param {unknown} data
    */
@@ -88,7 +91,7 @@ export class Chat {
   }
 
   /**
-   * What has to go out on the channel, in order; each is returned once.
+   * The messages to send on the channel, in order; each is returned once.
    *
    * @param {{confirmations?: boolean}} [room] whether there is room for those; without it they wait
    */
@@ -100,7 +103,7 @@ export class Chat {
     return messages;
   }
 
-  /** The oldest event; null when there is none now. */
+  /** The oldest event that was not returned yet, or null. */
   nextEvent() {
     return this.#events.shift() ?? null;
   }
@@ -123,7 +126,7 @@ export class Chat {
 }
 
 /**
- * Whether it is a moment; the other side's clock may say anything.
+ * Whether a value of the peer is a valid time.
  *
  * @param {unknown} at
  * @returns {at is number}

@@ -1,23 +1,24 @@
 // @ts-check
-// The control channel of a link as a machine: hello, life, goodbye. The same as `peer/link/control.py`,
-// where the messages are written down; tests/vectors/transcripts/control.json holds both to it.
+// The control channel of a link, as a machine: hello, pings and bye. It mirrors
+// `peer/link/control.py`, which documents the messages; tests/vectors/transcripts/control.json
+// checks both.
 //
-// It knows no clock and no timer: `now` comes with each call, in seconds. After each call send
+// It has no clock and no timer: calls pass `now`, in seconds. After each call send
 // `messagesToSend`, read `nextEvent` until it returns null, and set a timer to `deadline`.
 
 import { BadMessage, parseObject } from '../server/messages.js';
 import { fitCode, fitName, showName } from '../text.js';
 
 export const VERSION = 1;
-/** Bytes of the longest message that is read. */
+/** Maximum length of a message that is read, in bytes. */
 export const MAX_MESSAGE = 64 * 1024;
-/** Seconds between pings on an otherwise silent link. */
+/** Interval of pings on an otherwise silent link, in seconds. */
 export const PING_INTERVAL = 5;
-/** Seconds of silence after which the other side counts as gone. */
+/** Silence after which the peer counts as lost, in seconds. */
 export const LOST_AFTER = 15;
-/** The same, once there is reason to believe that it is gone. */
+/** The same, once there is a reason to suspect the loss. */
 export const LOST_AFTER_DOUBT = 6;
-/** Seconds a timer may be late before it is clear that we slept, not the other side. */
+/** Delay of a timer that proves that this side slept, in seconds. */
 export const LATE = 2;
 const MAX_SENTENCE = 1000;
 
@@ -34,7 +35,10 @@ const MAX_SENTENCE = 1000;
 
 /** One side of a control channel. */
 export class Control {
-  /** Seconds the last answered ping took; null before the first. @type {number | null} */
+  /**
+   * Round-trip time of the last answered ping, in seconds; null before the first.
+   * @type {number | null}
+   */
   roundTrip = null;
   #heard;
   #nextPing;
@@ -46,7 +50,7 @@ export class Control {
   #over = false;
   /** @type {string[]} */
   #outbox = [];
-  /** The newest ping that is not answered. @type {number | null} */
+  /** The newest unanswered ping. @type {number | null} */
   #pong = null;
   /** @type {ControlEvent[]} */
   #events = [];
@@ -58,7 +62,7 @@ export class Control {
   }
 
   /**
-   * Introduces this side; the first message.
+   * Queues the hello, the first message.
    *
    * @param {string} name
    * @param {string} agent
@@ -74,7 +78,7 @@ export class Control {
   }
 
   /**
-   * Says goodbye; the last message.
+   * Queues the bye, the last message.
    *
    * @param {string} [code] tells programs why
    * @param {string} [sentence] tells people why
@@ -91,7 +95,7 @@ export class Control {
   }
 
   /**
-   * Something has arrived from the other side, on whatever channel.
+   * Tells that data of the peer has arrived, on any channel.
    *
    * @param {number} now
    */
@@ -102,7 +106,7 @@ export class Control {
   }
 
   /**
-   * There is reason to believe that the other side is gone: asks it at once, and waits less.
+   * Tells that the peer may be lost: sends a ping at once, and waits for a shorter time.
    *
    * @param {number} now
    */
@@ -114,7 +118,7 @@ export class Control {
   }
 
   /**
-   * Takes a message of the channel; nothing is thrown, nonsense is ignored.
+   * Takes a message of the channel; never throws, ignores malformed messages.
    *
    * @param {unknown} data
    * @param {number} now
@@ -153,13 +157,13 @@ export class Control {
     }
   }
 
-  /** When to call `handleTimer`; null: not at all. */
+  /** The time at which to call `handleTimer`; null: no timer. */
   get deadline() {
     return this.#over ? null : Math.min(this.#nextPing, this.#heard + this.#patience);
   }
 
   /**
-   * The time that `deadline` said has come.
+   * Handles the timer at `deadline`.
    *
    * @param {number} now
    */
@@ -167,7 +171,7 @@ export class Control {
     const due = this.deadline;
     if (due === null || now < due) return;
     if (now - due > LATE) {
-      // We did not run for a while: what the other side sent meanwhile may wait to be read.
+      // This side did not run for a while: messages of the peer may wait to be read.
       this.#heard = Math.max(this.#heard, now - this.#patience + PING_INTERVAL);
     } else if (now >= this.#heard + this.#patience) {
       this.#over = true;
@@ -178,7 +182,7 @@ export class Control {
   }
 
   /**
-   * What to send now, in order; each is returned once.
+   * The messages to send now, in order; each is returned once.
    *
    * @param {{replies?: boolean}} [room] whether there is room for answers; without it they wait, and
    *   only the newest is kept
@@ -191,7 +195,7 @@ export class Control {
     return this.#outbox.splice(0);
   }
 
-  /** What has happened; null: nothing more. */
+  /** The next event, or null. */
   nextEvent() {
     return this.#events.shift() ?? null;
   }

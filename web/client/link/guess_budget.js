@@ -11,7 +11,8 @@ const MAX_KEPT = 256;
 /** Budgets of codes that were joined. @type {Map<string, Budget>} */
 const codes = new Map();
 /**
- * Times of spent guesses at named rooms, in seconds: of the room object that had most of them.
+ * Times of spent guesses at named rooms, in seconds: those of the room object that had most of
+ * them.
  *
  * @type {Map<string, readonly number[]>}
  */

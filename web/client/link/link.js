@@ -1,5 +1,5 @@
 // @ts-check
-// A link: the authenticated connection to one other side, with its chat and its transfers.
+// A link: the authenticated connection to one peer, with its chat and its transfers.
 
 import { Chat } from '../channel/chat.js';
 import { Control } from './control.js';
@@ -34,25 +34,26 @@ import { VERSION } from '../version.js';
  * @typedef {object} OwnEvents by type, what `detail` holds
  * @property {LinkState} state `link.state` changed
  * @property {NetworkPath} path the path became known or changed
- * @property {{id: number, text: string, at: Date}} chat a message arrived; `at`: the time of sending,
- *   as the other side says
- * @property {{id: number}} delivered the message that `sendChat` gave this id has arrived there
+ * @property {{id: number, text: string, at: Date}} chat a message arrived; `at`: the time of
+ *   sending, by the peer's clock
+ * @property {{id: number}} delivered the message with this id, from `sendChat`, has arrived at the
+ *   peer
  * @property {Problem} closed the link is over: `closed`, `bye`, `lost`, `wrong_code`, `no_path`, ...
  *
  * @typedef {OwnEvents & TransferEvents} LinkEvents
  */
 
-/** What this program calls itself. */
+/** The name of this program. */
 export const AGENT = `peerline/${VERSION} page`;
 
-/** How often the path is looked at, in ms. */
+/** Interval at which the path is read, in ms. */
 const PATH_INTERVAL = 5_000;
-/** Messages that may come before the hello has been checked, and their bytes. */
+/** Maximum number of messages before the check of the hello, and of their bytes. */
 const MAX_EARLY = 1024;
 const MAX_EARLY_SIZE = 4 * 1024 * 1024;
-/** Bytes of our chat that may wait to be sent before no more is taken. */
+/** Maximum of buffered bytes of chat; beyond it `sendChat` refuses messages. */
 const MAX_WAITING_CHAT = 256 * 1024;
-/** Bytes of the longest chat message that is sent: every browser takes so much at once. */
+/** Maximum length of a sent chat message, in bytes, which every browser can receive. */
 const MAX_CHAT_MESSAGE = 200 * 1024;
 
 /** One link. Its events are `LinkEvents`, all of them `CustomEvent`s. */
@@ -66,12 +67,15 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   #connection = null;
   #isOpen = false;
   #leaving = false;
-  /** Why this side gives it up, once it does: what follows from that is no reason. @type {Problem | null} */
+  /**
+   * The reason for which this side gives up the link; later problems only follow from it.
+   * @type {Problem | null}
+   */
   #fate = null;
-  /** What came before this side was ready for it. @type {(() => void)[]} */
+  /** Steps for messages that arrived before the link was connected. @type {(() => void)[]} */
   #early = [];
   #earlySize = 0;
-  /** The other side's, until this side is open, too. @type {HelloReceived | null} */
+  /** The peer's hello, until this side is open as well. @type {HelloReceived | null} */
   #hello = null;
   /** @type {readonly string[] | null} */
   #sas = null;
@@ -91,7 +95,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   };
 
   /**
-   * Begins to connect. Made by `Room`.
+   * Begins to connect. Called by `Room`.
    *
    * @param {object} options
    * @param {string} options.local our peer id
@@ -100,7 +104,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
    * @param {Uint8Array | null} options.password
    * @param {import('./guess_budget.js').Attempt | null} options.attempt
    * @param {IceOffer} options.ice
-   * @param {string} options.name how this side is called
+   * @param {string} options.name this side's name
    * @param {import('./setup.js').Surroundings['send']} options.send
    */
   constructor({ local, remote, room, password, attempt, ice, name, send }) {
@@ -141,7 +145,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     return this.#state;
   }
 
-  /** The other side; name and agent are known once connected. */
+  /** The peer; its name and agent are known once connected. */
   get peer() {
     return { ...this.#peer };
   }
@@ -151,21 +155,25 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     return this.#sas;
   }
 
-  /** Whether a code or password proved who the other side is. @returns {boolean} */
+  /** Whether a code or a password authenticated the peer. @returns {boolean} */
   get authenticated() {
     return this.#setup.authenticated;
   }
 
-  /** How the bytes travel at this moment, or null while not connected. @returns {Promise<NetworkPath | null>} */
+  /**
+   * The current network path, or null while not connected.
+   *
+   * @returns {Promise<NetworkPath | null>}
+   */
   async path() {
     return this.#state === 'connected' && this.#connection ? this.#connection.path() : null;
   }
 
   /**
-   * Sends a line of chat.
+   * Sends a chat message.
    *
    * @param {string} text
-   * @returns {number} the id that `delivered` will name
+   * @returns {number} the id of the later `delivered` event
    * @throws {Problem} `message_too_long` (or empty), `not_delivered`, `lost`
    */
   sendChat(text) {
@@ -184,12 +192,12 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   }
 
   /**
-   * Offers files and folders to the other side.
+   * Offers files and folders to the peer.
    *
    * @param {FileList | readonly File[] | DataTransfer | Manifest} items
-   *   what an `<input type=file>` or a drop gave. A `DataTransfer` must be handed over within the
-   *   drop handler itself: the browser empties it when the handler returns.
-   * @returns {Promise<Transfer>} as soon as the offer is on its way
+   *   the selection of an `<input type=file>` or a drop. A `DataTransfer` must be passed within its
+   *   drop handler: the browser empties it when the handler returns.
+   * @returns {Promise<Transfer>} as soon as the offer is sent
    * @throws {Problem} `nothing_to_send`, `too_many`, `unsafe_name`, `lost`
    */
   async sendFiles(items) {
@@ -199,7 +207,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     return this.#transfers.offer(manifest);
   }
 
-  /** Says goodbye and closes. @returns {Promise<void>} */
+  /** Sends the bye and closes the link. @returns {Promise<void>} */
   async close() {
     if (this.#state === 'closed') return;
     this.#leaving = true;
@@ -213,7 +221,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   }
 
   /**
-   * Takes a signal of the other side. Called by `Room`.
+   * Takes a signal of the peer. Called by `Room`.
    *
    * @param {Signal} signal
    */
@@ -221,7 +229,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     this.#setup.receiveSignal(signal);
   }
 
-  /** The other side has left the room. Called by `Room`. */
+  /** Tells that the peer has left the room. Called by `Room`. */
   peerLeft() {
     if (this.#state === 'connected') {
       this.#control.doubt(now());
@@ -270,14 +278,13 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   }
 
   /**
-   * The seam between this link and all others: whatever the other side's messages bring about here
-   * ends this link, and nothing else.
+   * Runs a step for a message of the peer. An exception ends this link only, and no other one.
    *
    * @param {() => void | Promise<void>} step
    */
   #guard(step) {
     const failed = (/** @type {unknown} */ error) => {
-      if (!(error instanceof Problem)) console.error(error); // a fault of ours: not to be lost
+      if (!(error instanceof Problem)) console.error(error); // a fault of this program: report it
       const reason = asProblem(error);
       this.#giveUp(reason).catch(() => this.#end(reason));
     };
@@ -289,7 +296,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   }
 
   /**
-   * Runs a step now, or as soon as the other side's hello has been found good.
+   * Runs a step now, or as soon as the peer's hello is verified.
    *
    * @param {unknown} data of the message
    * @param {() => void} step
@@ -312,7 +319,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     this.#pump();
   }
 
-  /** Sends what the control channel has to say, handles what has happened, and sets the timer. */
+  /** Sends the messages of the control machine, handles its events, and sets its timer. */
   #pump() {
     const connection = this.#connection;
     if (connection === null || this.#isOver) return;
@@ -352,7 +359,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
       case 'other':
         this.#whenConnected(event.text, () => void this.#transfers.receiveControl(event.message));
         break;
-      case 'unread': // of a program's channel, which this side does not open
+      case 'unread': // a message of a program's channel, which this side does not open
     }
   }
 
@@ -364,7 +371,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     try {
       sas = await this.#setup.verify(reveal);
     } catch (error) {
-      // A connection that is over, or of which there is another by now, proves and disproves nothing.
+      // A closed or replaced connection neither proves nor disproves the identity.
       if (!this.#isCurrent(connection)) return;
       throw error;
     }
@@ -426,11 +433,11 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
     const connection = this.#connection;
     if (connection === null || this.#state === 'closed') return;
     if (connection.send('control', JSON.stringify(message))) return;
-    // More waits than the other side can be about to read: it is gone, or means ill.
+    // The buffer is full, which an honest peer that reads never causes.
     this.#lose();
   }
 
-  /** A link that was up is up no more. */
+  /** Ends a connected link, whose connection is lost. */
   #lose() {
     if (this.#state === 'connected') this.#end(problem(this.#leaving ? 'closed' : 'lost'));
   }
@@ -451,7 +458,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
   }
 
   /**
-   * The other side is connected, but not as it should be.
+   * Ends the link because of a fault of the peer, or of this side.
    *
    * @param {Problem} reason
    */
@@ -497,7 +504,7 @@ export class Link extends /** @type {new () => TypedEventTarget<LinkEvents>} */ 
 
 /**
  * @param {unknown} data what a channel brought
- * @returns {number} bytes, or the characters of a text
+ * @returns {number} its length in bytes, or in characters for a text
  */
 function sizeOf(data) {
   if (typeof data === 'string') return data.length;

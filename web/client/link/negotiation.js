@@ -1,13 +1,14 @@
 // @ts-check
-// Setting up one link through a server that is not trusted, as a state machine: the same as
-// `peer/link/negotiation` in Python, where the course of a set-up is drawn. The transcripts in
-// tests/vectors/transcripts/negotiation.json hold both to it, to the byte.
+// The set-up of one link through an untrusted server, as a state machine. It mirrors
+// `peer/link/negotiation` in Python, which has a diagram of a set-up. The transcripts in
+// tests/vectors/transcripts/negotiation.json check both, byte for byte.
 //
 // The machine is told what happens (`receiveSignal`, `descriptionMade`, `connectionFailed`,
-// `established`, `handleTimer`) and says what to do: after every call, send what `signalsToSend`
-// returns, carry out what `nextEvent` returns until it returns null, and set a timer to `deadline`.
-// It knows no clock, no timer and no randomness. WebCrypto answers later, so most calls return a
-// promise: a call begins when the one before has settled (`setup.js` sees to that).
+// `established`, `handleTimer`) and decides what to do: after every call, send the signals of
+// `signalsToSend`, carry out the events of `nextEvent` until it returns null, and set a timer to
+// `deadline`. It has no clock, no timer and no randomness. WebCrypto is asynchronous, so most calls
+// return a promise: a call may begin only when the previous one has settled (`setup.js` ensures
+// it).
 
 import { BadMessage, MAX_SIGNAL_DATA, parseObject } from '../server/messages.js';
 import { Pake } from '../security/pake.js';
@@ -35,12 +36,12 @@ import {
 /** @typedef {import('./sealed_signals.js').OutgoingSignal} OutgoingSignal */
 /** @typedef {import('./negotiation_types.js').Stage} Stage */
 
-/** What is still listened to once the link is there: a better path may be found. */
+/** The kinds of signals that are read once the link is established: a better path may be found. */
 const LATE_KINDS = Object.freeze(['candidate', 'end_of_candidates']);
 
 /** The set-up of one link, on one side. */
 export class Negotiation {
-  /** How far it has come. @type {Stage} */
+  /** The current stage. @type {Stage} */
   stage;
   /** The current generation. */
   gen = 0;
@@ -60,7 +61,7 @@ export class Negotiation {
   /** @type {Bytes} */
   #otherNonce = new Uint8Array(0);
   #commit = '';
-  /** Whether our offer or answer of this generation is on its way. */
+  /** Whether our offer or answer of this generation is sent. */
   #described = false;
   #offered = -1;
   #offers = 0;
@@ -98,22 +99,22 @@ export class Negotiation {
     this.#deadline = now + TIMEOUTS[this.stage];
   }
 
-  /** The link's id; empty while the answerer has not heard of it. */
+  /** The link's id; empty until the answerer has received it. */
   get link() {
     return this.#signals.link;
   }
 
-  /** Whether the other side has proved that it knows the password. */
+  /** Whether the peer has proved that it knows the password. */
   get authenticated() {
     return this.#signals.isSealed;
   }
 
-  /** What our hello must say for the other side's `verify`. @returns {string | null} */
+  /** The nonce that our hello must reveal for the peer's `verify`. @returns {string | null} */
   get reveal() {
     return this.offerer && this.#password === null ? b64uEncode(this.#nonce) : null;
   }
 
-  /** When to call `handleTimer`, on the clock of `now`; null: not at all. */
+  /** The time at which to call `handleTimer`, on the clock of `now`; null: no timer. */
   get deadline() {
     return this.#deadline;
   }
@@ -123,12 +124,12 @@ export class Negotiation {
     return this.#signals.toSend();
   }
 
-  /** What to do next; null: nothing until something else happens. */
+  /** The next event to carry out, or null. */
   nextEvent() {
     return this.#events.shift() ?? null;
   }
 
-  // What happens -------------------------------------------------------------------------------
+  // Inputs -------------------------------------------------------------------------------
 
   /** The first call: the offerer takes its first step. */
   async begin() {
@@ -136,7 +137,7 @@ export class Negotiation {
   }
 
   /**
-   * Takes a signal from the other side. Whatever it is, nothing is thrown.
+   * Takes a signal of the peer. Never throws.
    *
    * @param {OutgoingSignal} signal
    * @param {number} now
@@ -155,7 +156,7 @@ export class Negotiation {
   }
 
   /**
-   * After `ask_guess`: a guess is free, so go on with the other side's share.
+   * After `ask_guess`: a guess is available, so answer the peer's share.
    *
    * @param {number} now
    */
@@ -166,13 +167,13 @@ export class Negotiation {
     this.#concludePake(now);
   }
 
-  /** After `ask_guess`: every guess is spent. */
+  /** After `ask_guess`: every guess is spent, so refuse the peer's share. */
   refuseShare() {
     if (this.stage === 'pake') this.#refuse('too_many_guesses', problem('too_many_guesses'));
   }
 
   /**
-   * Takes the offer or answer that `make_offer` or `make_answer` asked for.
+   * Takes the offer or answer that `make_offer` or `make_answer` requested.
    *
    * @param {number} gen whose it is; that of an older generation is dropped
    * @param {string} sdp
@@ -195,7 +196,7 @@ export class Negotiation {
   }
 
   /**
-   * Takes a candidate of ours, found after the description; null: there are no more.
+   * Takes a candidate of this side, found after the description; null: there are no more.
    *
    * @param {number} gen
    * @param {string | null} candidate
@@ -207,7 +208,7 @@ export class Negotiation {
   }
 
   /**
-   * A connection did not come about: try another one, or give up.
+   * Tells that a connection failed: tries another one, or gives up.
    *
    * @param {number} gen its generation
    * @param {Failure} failure
@@ -231,12 +232,12 @@ export class Negotiation {
   }
 
   /**
-   * The words that both people see, once the other side's hello is here.
+   * The words that both people see, once the peer's hello has arrived.
    *
    * @param {string | null} reveal of the offerer's hello
    * @param {{local: Uint8Array, remote: Uint8Array}} fingerprints SHA-256 of both certificates
    * @returns {Promise<readonly string[]>}
-   * @throws {Problem} `verification_failed`: the nonce is not the one that was committed to
+   * @throws {Problem} `verification_failed`: the nonce does not match its commitment
    */
   async verify(reveal, { local, remote }) {
     if (this.#sas !== null) return this.#sas;
@@ -256,7 +257,7 @@ export class Negotiation {
     });
   }
 
-  /** The link is there: the other side has said hello, and it is who it should be. */
+  /** Tells that the link is established: the peer's hello has arrived and is verified. */
   established() {
     if (this.stage !== 'path') return;
     this.stage = 'established';
@@ -264,7 +265,7 @@ export class Negotiation {
   }
 
   /**
-   * Ends it from this side, and tells the other.
+   * Ends the set-up from this side, and tells the peer.
    *
    * @param {Problem} reason
    */
@@ -272,13 +273,13 @@ export class Negotiation {
     if (!this.#isOver) await this.#giveUp({ problem: reason });
   }
 
-  /** The other side has left the room. */
+  /** Tells that the peer has left the room. */
   peerLeft() {
     if (!this.#isOver) this.#fail(problem('peer_left'));
   }
 
   /**
-   * The time that `deadline` said has come.
+   * Handles the timer at `deadline`.
    *
    * @param {number} now
    */
@@ -323,7 +324,7 @@ export class Negotiation {
    */
   async #receivePake(data, now) {
     if (this.#pake === null) {
-      // We have no password; with one, this would be an answer to ours or a repetition.
+      // Without a password, this side cannot answer; with one, the message is late or repeated.
       if (this.#password === null && this.stage === 'description' && this.gen === 0)
         this.#refuse('password_mismatch', problem('wrong_code', { sentence: MISMATCH }));
       return;
@@ -333,7 +334,7 @@ export class Negotiation {
   }
 
   /**
-   * A signal that is not sealed, while the password is not proved yet.
+   * Takes a signal that is not sealed, before the password is proved.
    *
    * @param {string} kind
    * @param {string} data
@@ -345,7 +346,8 @@ export class Negotiation {
       if (code === 'password_mismatch' && !this.#unproved) {
         this.#fail(problem('wrong_code', { sentence: MISMATCH }));
       } else if (!this.#unproved && !(this.offerer && code === 'too_many_guesses')) {
-        // It has seen nothing of us that could be wrong: it just leaves, whatever it says.
+        // The peer has seen no confirmation that could be wrong: it only leaves, for any stated
+        // reason.
         this.#fail(problem('peer_left'));
       } else if (code === 'too_many_guesses') {
         this.#fail(problem('too_many_guesses'));
@@ -405,7 +407,7 @@ export class Negotiation {
    */
   async #receiveBody(gen, kind, data, now) {
     const body = await this.#signals.open(kind, gen, data);
-    if (body === null || !this.#isHeard(kind)) return; // the link came while it was opened
+    if (body === null || !this.#isHeard(kind)) return; // established meanwhile
     const isCurrent = gen === this.gen;
     try {
       if (kind === 'offer' && !this.offerer)
@@ -433,7 +435,7 @@ export class Negotiation {
     const text = textOf(sdp);
     const committed = this.#password === null ? textOf(commit) : '';
     if ((this.stage !== 'description' && this.stage !== 'path') || gen > MAX_GENERATION) return;
-    if (gen <= this.#offered || this.#offers >= MAX_OFFERS) return; // said twice, or too often
+    if (gen <= this.#offered || this.#offers >= MAX_OFFERS) return; // a repetition, or one too many
     this.#offers += 1;
     this.gen = gen;
     this.#described = false;
@@ -493,7 +495,7 @@ export class Negotiation {
   }
 
   /**
-   * Whether a signal is listened to. A link has its own goodbye, which waits for what is on its way.
+   * Whether a signal is read. A link has its own bye, which waits for data in flight.
    *
    * @param {string} kind
    */
@@ -502,7 +504,7 @@ export class Negotiation {
   }
 
   /**
-   * Fails, and tells the other side if there is a way to.
+   * Fails, and tells the peer if possible.
    *
    * @param {Failure} failure
    */

@@ -1,5 +1,5 @@
 // @ts-check
-// The words of a negotiation: its stages, what it asks for, its bounds, and the bodies of signals.
+// The types of a negotiation: its stages, events and limits, and the bodies of signals.
 
 import { BadMessage, parseObject } from '../server/messages.js';
 import { NONCE_SIZE, b64uDecode } from '../security/sealing.js';
@@ -12,7 +12,7 @@ import { NONCE_SIZE, b64uDecode } from '../security/sealing.js';
  * @typedef {object} Failure why a connection did not come about
  * @property {Problem} problem
  * @property {boolean} [conclusive] whether another attempt would fail as well
- * @property {'' | 'no_relay' | 'no_address'} [reason] what the other side cannot see
+ * @property {'' | 'no_relay' | 'no_address'} [reason] the cause, which the peer cannot see
  */
 
 /**
@@ -30,37 +30,40 @@ import { NONCE_SIZE, b64uDecode } from '../security/sealing.js';
  *   NegotiationFailed} NegotiationEvent
  */
 
-/** How long each stage may take, in seconds; whoever runs the connection bounds the path. */
+/** Maximum duration of each stage, in seconds; the driver of the connection limits the path. */
 export const TIMEOUTS = Object.freeze({ pake: 15, description: 15, path: 15 });
-/** Connections that are tried, one after the other. */
+/** Maximum number of connections, which are tried one after the other. */
 export const ATTEMPTS = 2;
 export const MAX_GENERATION = 65536;
-/** Offers of one set-up that are answered: each costs a connection. */
+/** Maximum number of offers that are answered in one set-up: each costs a connection. */
 export const MAX_OFFERS = 8;
-/** Characters of the longest `bye` that is read. */
+/** Maximum length of a `bye` that is read, in characters. */
 export const MAX_BYE = 512;
 
 export const MISMATCH =
   'One side uses a password for this room and the other does not: both must use the same.';
 
-/** What the other side's `reason` of a `no_path` means here. @type {Readonly<Record<string, string>>} */
+/**
+ * The sentence here for each `reason` of the peer's `no_path`.
+ * @type {Readonly<Record<string, string>>}
+ */
 export const NO_PATH_REASONS = Object.freeze({
   no_relay:
     'The other side wants to be reached through a relay (TURN) only, and none gave it an address.',
   no_address: 'The other side has no network address that it is allowed to share.',
 });
 
-/** By the code of our problem, the code of the `bye` that tells it; `failed` for all others. */
+/** The code of the `bye` for each code of a problem of this side; `failed` for all others. */
 export const BYE_CODES = new Map([
   ['no_path', 'no_path'],
   ['no_network', 'no_path'],
   ['verification_failed', 'verification_failed'],
 ]);
-/** Problems that another connection would meet again. */
+/** Problems that another connection cannot avoid. */
 export const FINAL = Object.freeze(['verification_failed', 'protocol']);
 
 /**
- * A text that must be in a body.
+ * A required text of a body.
  *
  * @param {unknown} value
  * @returns {string}
@@ -71,7 +74,7 @@ export function textOf(value) {
 }
 
 /**
- * A goodbye; one that makes no sense is one without a code.
+ * Parses a `bye`; a malformed one has no code.
  *
  * @param {string} data
  * @returns {{code: string, reason: string}}

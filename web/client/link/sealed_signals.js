@@ -1,13 +1,13 @@
 // @ts-check
-// The signals between the two sides of one link: sealed as soon as there are keys.
+// The signals of one link, sealed as soon as there are keys.
 
 import { SealError, Sealer } from '../security/sealing.js';
 
 /** @typedef {{link: string, gen: number, kind: string, data: string}} OutgoingSignal */
 
-/** What both sides say to each other through the server; a part of `Negotiation`. */
+/** The signals of one link through the server; a part of `Negotiation`. */
 export class SealedSignals {
-  /** The link's id; empty while the answerer has not heard of it. */
+  /** The link's id; empty until the answerer has received it. */
   link;
   #local;
   #remote;
@@ -28,13 +28,13 @@ export class SealedSignals {
     this.#remote = remote;
   }
 
-  /** Whether what is sent from now on is sealed, and only what is sealed is listened to. */
+  /** Whether signals are sealed from now on, and only sealed ones are read. */
   get isSealed() {
     return this.#sealer !== null;
   }
 
   /**
-   * From now on everything is sealed.
+   * Seals all signals from now on.
    *
    * @param {import('../security/sealing.js').LinkKeys} keys
    * @param {{offerer: boolean}} side
@@ -44,7 +44,7 @@ export class SealedSignals {
   }
 
   /**
-   * Puts a signal in line, sealed if there are keys.
+   * Queues a signal, sealed if there are keys.
    *
    * @param {string} kind
    * @param {number} gen
@@ -59,7 +59,7 @@ export class SealedSignals {
   }
 
   /**
-   * Puts a signal in line as it is.
+   * Queues a signal in plaintext.
    *
    * @param {string} kind
    * @param {string} data
@@ -74,7 +74,7 @@ export class SealedSignals {
   }
 
   /**
-   * The body of a signal; null if it is not the other side's, and so is dropped.
+   * The body of a signal; null if the peer did not seal it, so that it is dropped.
    *
    * @param {string} kind
    * @param {number} gen

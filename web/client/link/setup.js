@@ -1,5 +1,5 @@
 // @ts-check
-// Carrying out the set-up of one link: the negotiation's machine, its connections and its timers.
+// Runs the set-up of one link: the negotiation's machine, its connections and its timers.
 // `peer/link/setup.py` does the same in Python.
 
 import { DescriptionError } from '../rtc/description.js';
@@ -16,48 +16,51 @@ import { b64uEncode, randomBytes } from '../security/sealing.js';
 /** @typedef {import('./negotiation_types.js').Stage} Stage */
 /** @typedef {import('./sealed_signals.js').OutgoingSignal & {to: string}} SignalTo */
 
-/** Seconds that two devices without a single candidate look for one. */
+/** Time after which two devices without any candidate give up, in seconds. */
 const HOPE = 5;
-/** Seconds for the other side's `hello` on the open channel. */
+/** Time limit of the peer's `hello` on the open channel, in seconds. */
 export const HELLO_TIMEOUT = 10;
-/** Signals that may wait while one is being handled, and their characters. */
+/** Maximum number of waiting signals, and of their characters. */
 const MAX_BACKLOG = 256;
 const MAX_BACKLOG_SIZE = 512 * 1024;
 
 /**
  * @typedef {object} Surroundings
  * @property {string} local our peer id
- * @property {string} remote the other side's; the smaller one is the offerer's
+ * @property {string} remote the peer's id; the smaller one is the offerer's
  * @property {string} room its id on the server
- * @property {Uint8Array | null} password what both sides must know; null for a link without one
- * @property {import('./guess_budget.js').Attempt | null} attempt counts the guess that it may
- *   be; null for a link without a password
+ * @property {Uint8Array | null} password the common secret; null for a link without one
+ * @property {import('./guess_budget.js').Attempt | null} attempt counts the possible guess; null
+ *   for a link without a password
  * @property {IceOffer} ice
  * @property {(signal: SignalTo) => void} send
  * @property {(stage: Stage) => void} onStage
- * @property {(connection: RtcConnection) => void} onConnection a connection is being tried, instead
- *   of the one before; it is told before any of its events
+ * @property {(connection: RtcConnection) => void} onConnection a connection replaces the previous
+ *   one; called before any of its events
  * @property {(reason: Problem) => void} onFailed there will be no link
  */
 
-/** The set-up of one link, on this side. */
+/** One side of the set-up of one link. */
 export class LinkSetup {
   #around;
   #negotiation;
   /** @type {Stage | null} */
   #stage = null;
-  /** The steps of the machine, one after the other. @type {Promise<void>} */
+  /** The queue of steps of the machine. @type {Promise<void>} */
   #queue = Promise.resolve();
   #backlog = 0;
   #backlogSize = 0;
   #isOver = false;
   /** @type {RtcConnection | null} */
   #connection = null;
-  /** Our candidates that were found before the description was on its way. @type {(string | null)[] | null} */
+  /**
+   * Candidates of this side that were found before its description was sent.
+   * @type {(string | null)[] | null}
+   */
   #found = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #stageTimer;
-  /** Of the path, then of the hello. @type {ReturnType<typeof setTimeout> | undefined} */
+  /** The timer of the path, then of the hello. @type {ReturnType<typeof setTimeout> | undefined} */
   #connectionTimer;
 
   /** @param {Surroundings} around */
@@ -80,18 +83,18 @@ export class LinkSetup {
     void this.#enqueue(() => this.#negotiation.begin());
   }
 
-  /** Whether the other side has proved that it knows the password. */
+  /** Whether the peer has proved that it knows the password. */
   get authenticated() {
     return this.#negotiation.authenticated;
   }
 
-  /** What our hello must reveal for the other side to make the words, if anything. */
+  /** The nonce that our hello must reveal for the peer's words; null if none is needed. */
   get reveal() {
     return this.#negotiation.reveal;
   }
 
   /**
-   * Takes a signal from the other side. Whatever it is, nothing is thrown.
+   * Takes a signal of the peer. Never throws.
    *
    * @param {Signal} signal
    */
@@ -119,9 +122,10 @@ export class LinkSetup {
   }
 
   /**
-   * The other side has said hello, and is who it should be.
+   * Tells that the peer's hello has arrived and is verified.
    *
-   * @returns {boolean} whether there is a link; no, if another connection is being tried by now
+   * @returns {boolean} whether the link is established; false if another connection is being tried
+   *   by now
    */
   established() {
     this.#negotiation.established();
@@ -129,12 +133,12 @@ export class LinkSetup {
     return this.#negotiation.stage === 'established';
   }
 
-  /** The other side has left the room; what it sent before is heard first. */
+  /** Tells that the peer has left the room; its earlier signals are handled first. */
   peerLeft() {
     void this.#enqueue(() => this.#negotiation.peerLeft());
   }
 
-  /** The link is over: nothing more is tried, and nobody is told. */
+  /** Stops everything, because the link is over; sends nothing. */
   stop() {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -145,10 +149,10 @@ export class LinkSetup {
   }
 
   /**
-   * Ends it from this side, and tells the other.
+   * Ends the set-up from this side, and tells the peer.
    *
    * @param {Problem} reason
-   * @returns {Promise<void>} when that is on its way
+   * @returns {Promise<void>} when the signal is sent
    */
   giveUp(reason) {
     return this.#enqueue(() => this.#negotiation.giveUp(reason));
@@ -156,18 +160,18 @@ export class LinkSetup {
 
   /**
    * @param {() => void | Promise<void>} step of the machine
-   * @returns {Promise<void>} when it is done, and what it wants is begun
+   * @returns {Promise<void>} when the step is done and its outputs are handled
    */
   #enqueue(step) {
     this.#queue = this.#queue.then(async () => {
       if (this.#isOver) return;
       try {
         await step();
-        // Not by the timer alone: signals without end would put it off for as long.
+        // Endless signals would postpone the timer, so each step checks the deadline.
         await this.#negotiation.handleTimer(now());
         this.#carryOut();
       } catch (fault) {
-        if (!(fault instanceof Problem)) console.error(fault); // a fault of ours: not to be lost
+        if (!(fault instanceof Problem)) console.error(fault); // a fault of this program: report it
         await this.#negotiation.giveUp(asProblem(fault));
         this.#carryOut();
       }
@@ -175,7 +179,7 @@ export class LinkSetup {
     return this.#queue;
   }
 
-  /** Sends what the machine has to say, does what it wants done, and sets its timer. */
+  /** Sends the machine's signals, handles its events, and sets its timer. */
   #carryOut() {
     if (this.#isOver) return;
     const { remote, onStage, send } = this.#around;
@@ -201,7 +205,7 @@ export class LinkSetup {
     const { attempt, onFailed } = this.#around;
     switch (event.type) {
       case 'ask_guess':
-        // Before the answer: from then on the other side can tell whether its guess was right.
+        // Before the answer, which tells the peer whether its guess was right.
         attempt?.ask((go) => this.#decided(go));
         break;
       case 'guess_proved':
@@ -219,12 +223,12 @@ export class LinkSetup {
         break;
       }
       case 'take_candidate':
-        // That there are no more, the browser finds out by itself.
+        // The browser does not need the end of candidates.
         if (event.candidate !== null) this.#connection?.addCandidate(event.candidate);
         break;
       case 'failed': {
         const { code, sentence } = event.problem;
-        // The other side has given up, and does not say why: judge, too.
+        // The peer has given up without a reason: use this side's, if it knows one.
         const unexplained = code === 'no_path' && sentence === problem('no_path').sentence;
         const reason = unexplained ? this.#noPath().problem : event.problem;
         this.stop();
@@ -243,10 +247,10 @@ export class LinkSetup {
   // Connections --------------------------------------------------------------------------------
 
   /**
-   * Begins a new connection; the one before is over.
+   * Begins a new connection, and closes the previous one.
    *
    * @param {number} gen
-   * @param {string | null} offer the other side's; null: we make it
+   * @param {string | null} offer the peer's; null: this side makes it
    */
   #connect(gen, offer) {
     this.#connection?.close();
@@ -306,7 +310,7 @@ export class LinkSetup {
   }
 
   /**
-   * A step of WebRTC's has failed, by the other side's description or by the browser.
+   * Handles a failed call of WebRTC, caused by the peer's description or by the browser.
    *
    * @param {RtcConnection} connection
    * @param {number} gen
@@ -318,7 +322,7 @@ export class LinkSetup {
     this.#connectionFailed(gen, { problem: problem(code), conclusive: true });
   }
 
-  /** Both descriptions are known: bounds the time until the channels are open. */
+  /** Limits the time until the channels are open, once both descriptions are known. */
   #awaitPath() {
     const { gen } = this.#negotiation;
     const end = () => this.#connectionFailed(gen, this.#noPath());
@@ -346,10 +350,10 @@ export class LinkSetup {
     void this.#enqueue(() => this.#negotiation.connectionFailed(gen, failure, now()));
   }
 
-  /** @returns {Failure} why there is no path, as far as this side can tell */
+  /** @returns {Failure} the cause of the missing path, as far as this side knows it */
   #noPath() {
     if (!this.#connection?.isUnreachable) return { problem: problem('no_path') };
-    // A device without a network does not get one by being asked again.
+    // Another attempt does not help a device without a network.
     if (!this.#connection.relayOnly)
       return { problem: problem('no_network'), conclusive: true, reason: 'no_address' };
     const sentence = 'No relay (TURN) server answered, and only relays are allowed here.';

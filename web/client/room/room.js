@@ -1,5 +1,5 @@
 // @ts-check
-// A room: where this page meets the other side. Host a code, join one, or join a named room.
+// A room, in which peers meet: host a code, join one, or join a named room.
 //
 //     const room = await Room.host({server: location.origin, name: 'Anna'});
 //     show(room.code.toString(), room.code.link(location.href));
@@ -29,23 +29,23 @@ import { removeOldFiles } from '../transfer/disk/stores.js';
 
 const ROOM_GUESSED =
   'Somebody tried to enter this room and did not prove that they know its password.';
-/** Most links of a room at a time: each costs a connection, and the server names the peers. */
+/** Maximum number of links of a room: each costs a connection, and the server names the peers. */
 const MAX_LINKS = 128;
 
 /**
  * @typedef {'waiting' | 'connecting' | 'connected' | 'closed'} RoomState
- *   `waiting`: nobody is there yet · `connecting`: somebody came, keys and paths are being tried ·
+ *   `waiting`: no peer is there yet · `connecting`: a peer came, and a link to it is being set up ·
  *   `connected`: at least one link is up · `closed`: over.
  */
 
 /**
  * @typedef {object} RoomEvents by type, what `detail` holds
  * @property {RoomState} state `room.state` changed
- * @property {Link} connecting somebody came; the link is being made (its `state` events follow)
- * @property {Link} link the link is connected: chat and files may start
- * @property {Problem} error a link could not be made, or the server failed; a code room closes after it
- * @property {Problem | null} closed the room is over; null when `close()` was called, or after the end
- *   of a code room's one link, which its own `closed` event has explained
+ * @property {Link} connecting a peer came; the link is being set up (its `state` events follow)
+ * @property {Link} link the link is connected: chat and transfers may start
+ * @property {Problem} error the set-up of a link, or the server, failed; a code room then closes
+ * @property {Problem | null} closed the room is closed; null after `close()`, or after the end of a
+ *   code room's only link, whose own `closed` event gave the reason
  */
 
 /** One room. Its events are `RoomEvents`, all of them `CustomEvent`s. */
@@ -57,15 +57,15 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
   /** @type {Budget | null} */
   #budget;
   #ice;
-  /** By peer id: those being made and those that are up. @type {Map<string, Link>} */
+  /** By peer id: links that are being set up, and connected ones. @type {Map<string, Link>} */
   #all = new Map();
   /** @type {Set<Link>} */
   #connected = new Set();
-  /** Whether a code room has had its one link. */
+  /** Whether a code room has had its only link. */
   #used = false;
   /** @type {RoomState} */
   #state = 'waiting';
-  /** Why the server is gone, once it is. @type {Problem | null} */
+  /** The reason why the connection to the server has ended. @type {Problem | null} */
   #alone = null;
   #onPageHide = () => this.#signaling.leave();
 
@@ -87,18 +87,18 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
     signaling.addEventListener('ice', ({ detail }) => (this.#ice = detail));
     signaling.addEventListener('closed', ({ detail }) => this.#signalingClosed(detail));
     globalThis.addEventListener?.('pagehide', this.#onPageHide);
-    // Those who were there before us offer; after this call returns, its caller can listen.
+    // Earlier peers offer; only after this call has returned can its caller add listeners.
     setTimeout(() => {
       for (const { peer, name: theirs } of signaling.welcome.peers) this.#meet(peer, theirs);
     });
   }
 
   /**
-   * Allocates a code room and waits in it for one other side.
+   * Allocates a code room, in which one peer can join.
    *
    * @param {{server?: string, name?: string, words?: number}} [options] `server`: where its page is
-   *   (default: the page's); `name`: how this side is called; `words`: how many secret words
-   * @returns {Promise<Room>} as soon as the server gave the number: `room.code` is known
+   *   (default: the page's); `name`: this side's name; `words`: number of secret words
+   * @returns {Promise<Room>} as soon as the server has allocated the number: `room.code` is set
    * @throws {Problem}
    */
   static async host({ server, name = '', words = DEFAULT_WORDS } = {}) {
@@ -123,14 +123,14 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
    * @param {{server?: string, name?: string, code?: string | Code, room?: string,
    *   password?: string | null}} options exactly one of `code` (typed text, a pasted link or a
    *   parsed code) and `room`
-   * @returns {Promise<Room>} as soon as the server let us in
+   * @returns {Promise<Room>} as soon as the server has admitted this side
    * @throws {Problem} `bad_code`, `other_server`, `no_such_room`, `room_full`, `server_unreachable`, ...
    */
   static async join({ server, name = '', code, room, password = null }) {
     if (code !== undefined) {
       const parsed = typeof code === 'string' ? Code.parse(code) : code;
       const elsewhere = typeof code === 'string' ? serverOf(code) : null;
-      // Here the number is that of a stranger's code, and one try would spend it.
+      // On this server the number belongs to another code, and one attempt would spend it.
       if (elsewhere && !isSameServer(elsewhere, new URL(server ?? location.href)))
         throw problem('other_server', {
           sentence: `This code belongs to another server, ${elsewhere.host}.`,
@@ -170,7 +170,7 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
     if (this.#state === 'closed') return;
     const links = [...this.#all.values()];
     this.#end(null);
-    // A set-up says goodbye through the server, so that goes last.
+    // A set-up sends its `bye` through the server, so the server is left last.
     await Promise.all(links.map((link) => link.close()));
     this.#signaling.leave();
   }
@@ -183,7 +183,7 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
    */
   #meet(peer, name) {
     if (this.#state === 'closed' || this.#all.has(peer) || this.#all.size >= MAX_LINKS) return;
-    // One link per code, ever: whoever would guess at it has one try.
+    // A code allows one link, ever: an attacker has one guess.
     if (this.#code !== null && this.#used) return;
     this.#used = true;
     const link = new Link({
@@ -206,7 +206,7 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
   /** @param {Signal} signal */
   #receiveSignal(signal) {
     const { from } = signal;
-    // Its `joined` may have got lost in a reconnect of the server's; only the earlier one speaks first.
+    // Its `joined` may be lost in a restart of the server; only the earlier peer signals first.
     if (!this.#all.has(from) && from < this.#signaling.welcome.peer) this.#meet(from, '');
     this.#all.get(from)?.receiveSignal(signal);
   }
@@ -239,7 +239,7 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
       reason = problem('guessed', { sentence: ROOM_GUESSED, action: 'Dismiss' });
     if (!wasUp) this.#emit('error', reason);
     if (this.#code !== null) {
-      // The code is spent, whatever became of it.
+      // The code is spent, with either outcome.
       this.#end(wasUp ? null : reason);
       this.#signaling.leave();
     } else if (this.#alone !== null && this.#all.size === 0) {
@@ -253,7 +253,7 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
   #signalingClosed(reason) {
     if (this.#state === 'closed') return;
     this.#alone = reason ?? problem('server_unreachable');
-    // Links that are up, or nearly, need the server no more.
+    // Links that are connected, or exchange their hellos, no longer need the server.
     if (this.#all.size > 0) return;
     this.#emit('error', this.#alone);
     this.#end(this.#alone);
@@ -295,9 +295,9 @@ export class Room extends /** @type {new () => TypedEventTarget<RoomEvents>} */ 
  * @returns {Promise<SignalingClient>}
  */
 async function enter(server, where) {
-  webCrypto(); // without it nothing that follows can work, and the sentence says what to do
+  webCrypto(); // without WebCrypto nothing below works; its problem tells the person what to do
   if (typeof RTCPeerConnection === 'undefined') throw problem('no_webrtc');
   void removeOldFiles();
-  void canUseDisk(); // fetches the worker, for programs that make rooms without the page
+  void canUseDisk(); // loads the worker, for programs that use rooms without the page
   return SignalingClient.connect(server ?? new URL('.', location.href).href, where);
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// One WebRTC connection: its channels, its descriptions and candidates, its path, its end.
+// One WebRTC connection: its channels, descriptions, candidates and path.
 
 import {
   DescriptionError,
@@ -32,10 +32,10 @@ import { problem } from '../problems.js';
  * @property {'direct' | 'relayed'} kind
  * @property {Place} local
  * @property {Place} remote
- * @property {number | null} roundTrip seconds, as the browser last measured it
+ * @property {number | null} roundTrip in seconds, as last measured by the browser
  */
 
-/** Channels that both sides open by themselves, under ids they agree on beforehand. */
+/** Negotiated channels: both sides open them under fixed ids (RFC 8832, 3). */
 const CHANNELS = Object.freeze(
   /** @type {[ChannelName, RTCDataChannelInit][]} */ ([
     ['control', { id: 0, ordered: true, protocol: 'peerline.control.1' }],
@@ -51,21 +51,21 @@ const CHANNELS = Object.freeze(
 const HIGH_WATER = Object.freeze({ control: 256 * 1024, blocks: 4 * 1024 * 1024 });
 /** Buffered bytes at which `sendPaced` goes on, and up to which a channel has room for answers. */
 const LOW_WATER = Object.freeze({ control: 64 * 1024, chat: 64 * 1024, blocks: 1024 * 1024 });
-/** Most bytes of messages that may wait: a peer with more of them does not read. */
+/** Maximum of buffered bytes of messages: a peer with more of them does not read. */
 const MAX_BUFFER = Object.freeze({ control: 8 * 1024 * 1024, chat: 1024 * 1024 });
-/** Most candidates of the peer, before and after its description. */
+/** Maximum number of the peer's candidates, before and after its description. */
 const MAX_REMOTE_CANDIDATES = 128;
 
 /**
  * @typedef {object} RtcEvents by type, what `detail` holds
  * @property {string | null} candidate one of ours, or null: there are no more
  * @property {null} open all channels are open
- * @property {unknown} control what a message on this channel held
+ * @property {unknown} control the data of a message on this channel
  * @property {unknown} chat the same
  * @property {unknown} blocks the same
- * @property {ChannelName} room a channel has room for answers again
- * @property {null} failed no path was found, or the path was lost
- * @property {null} closed the other side closed it
+ * @property {ChannelName} room a channel has space for answers again
+ * @property {null} failed there is no path, or the path is lost
+ * @property {null} closed the peer closed the connection
  */
 
 /** A connection under a link. Its events are `RtcEvents`, all of them `CustomEvent`s. */
@@ -75,7 +75,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   #channels;
   /** Candidates that came before the description. @type {string[] | null} */
   #early = [];
-  /** The peer's description, as the browser is given it. */
+  /** The peer's description, as it is given to the browser. */
   #remoteSdp = '';
   #remoteCandidates = 0;
   /** Candidates with an mDNS name among them. */
@@ -84,13 +84,13 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   #opened = false;
   #over = false;
   #relayOnly;
-  /** Resolve the waits for room in a channel. @type {(() => void)[]} */
+  /** Resolvers of calls that wait for space in a channel. @type {(() => void)[]} */
   #waiting = [];
   #onPageHide = () => this.close();
 
   /**
    * @param {IceOffer} ice
-   * @throws {Error} when the browser has no WebRTC
+   * @throws {Error} the browser has no WebRTC
    */
   constructor(ice) {
     super();
@@ -100,7 +100,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     this.#pc.addEventListener('connectionstatechange', () => {
       if (this.#pc.connectionState === 'failed') this.#end('failed');
     });
-    // The library offers no channels of its own yet, so it closes those that the peer opens.
+    // The library does not expose further channels yet, so it closes those that the peer opens.
     this.#pc.addEventListener('datachannel', ({ channel }) => channel.close());
     this.#channels = /** @type {Record<ChannelName, RTCDataChannel>} */ (
       Object.fromEntries(CHANNELS.map(([name, init]) => [name, this.#openChannel(name, init)]))
@@ -123,11 +123,11 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Takes the other side's offer and makes the answer.
+   * Takes the peer's offer and makes the answer.
    *
    * @param {string} offer
    * @returns {Promise<string>}
-   * @throws {DescriptionError} it is no offer of a data connection
+   * @throws {DescriptionError} it does not offer a data connection
    */
   async answer(offer) {
     await this.#setRemote('offer', offer);
@@ -137,7 +137,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Takes the other side's answer.
+   * Takes the peer's answer.
    *
    * @param {string} answer
    * @throws {DescriptionError}
@@ -161,8 +161,8 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * The SHA-256 fingerprints of both certificates, once connected. The other side's is the one that
-   * DTLS verified where the browser tells it, and else the one that it was told to verify.
+   * The SHA-256 fingerprints of both certificates, once connected. The peer's is the one that DTLS
+   * verified, if the browser reports it, else the one that the browser was given to verify.
    *
    * @returns {Promise<{local: Uint8Array<ArrayBuffer>, remote: Uint8Array<ArrayBuffer>}>}
    * @throws {import('../problems.js').Problem} `verification_failed`: DTLS verified another
@@ -178,19 +178,19 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Whether this device has found no candidate. Chromium without a route reports neither a candidate
-   * nor the end of gathering, so the answer is meaningful only after some seconds.
+   * Whether this device has no candidate. Chromium without a route reports neither a candidate nor
+   * the end of gathering, so the answer is meaningful only after some seconds.
    */
   get isUnreachable() {
     return this.#localCandidates === 0;
   }
 
-  /** Whether neither side has found a candidate, so that nothing can be tried. */
+  /** Whether neither side has a candidate, so that there is no pair to check. */
   get isHopeless() {
     return this.isUnreachable && this.#remoteCandidates === 0;
   }
 
-  /** Whether either side has closed it or the path is lost. */
+  /** Whether the connection is closed, or its path is lost. */
   get isOver() {
     return this.#over;
   }
@@ -205,7 +205,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
    *
    * @param {'control' | 'chat'} name
    * @param {string} text
-   * @returns {boolean} whether it is on its way
+   * @returns {boolean} whether the message was sent
    */
   send(name, text) {
     const channel = this.#channels[name];
@@ -220,7 +220,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Sends a message or a frame once there is room for it.
+   * Sends a message or a frame once there is space for it.
    *
    * @param {'control' | 'blocks'} name
    * @param {string | Uint8Array<ArrayBuffer>} data
@@ -234,12 +234,12 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
       if (channel.bufferedAmount + data.length <= HIGH_WATER[name]) {
         if (!isWanted()) return;
         try {
-          // Each kind of data for itself: `send` has a signature for each.
+          // Each kind of data has its own call: `send` has a signature for each.
           if (typeof data === 'string') channel.send(data);
           else channel.send(data);
           return;
         } catch (error) {
-          // The browser's queue is full although `bufferedAmount` is low: wait as well.
+          // The browser's queue can be full although `bufferedAmount` is low: wait as well.
           if (!(error instanceof DOMException) || error.name !== 'OperationError') throw error;
         }
       }
@@ -248,7 +248,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Bytes that wait in a channel.
+   * Buffered bytes of a channel.
    *
    * @param {ChannelName} name
    */
@@ -257,7 +257,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
   }
 
   /**
-   * Whether a channel has room for answers: a side that asks and does not read gets no more of them.
+   * Whether a channel has space for answers: a peer that asks and does not read gets no more.
    *
    * @param {ChannelName} name
    */
@@ -265,18 +265,22 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     return this.waiting(name) <= LOW_WATER[name];
   }
 
-  /** Bytes of the largest message that both sides can take. */
+  /** Maximum length of a message that both sides can handle, in bytes. */
   get maxMessageSize() {
     return this.#pc.sctp?.maxMessageSize ?? 65536;
   }
 
-  /** The network path in use, null before there is one. @returns {Promise<NetworkPath | null>} */
+  /**
+   * The network path in use, null before one is selected.
+   *
+   * @returns {Promise<NetworkPath | null>}
+   */
   async path() {
     if (this.#over) return null;
     return pathOf(await this.#pc.getStats());
   }
 
-  /** Waits, half a second at most, until what was sent on `control` has left this side. */
+  /** Waits, half a second at most, until the browser has sent the messages on `control`. */
   async drain() {
     const channel = this.#channels.control;
     for (let waited = 0; channel.bufferedAmount > 0 && waited < 500 && !this.#over; waited += 10) {
@@ -284,7 +288,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     }
   }
 
-  /** Closes it from this side; no event follows. */
+  /** Closes the connection from this side; no event follows. */
   close() {
     if (!this.#over) this.#shut();
   }
@@ -326,7 +330,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
    */
   async #setRemote(type, sdp) {
     const cleaned = cleanDescription(sdp);
-    // On a busy machine the first message can come before the browser shows `remoteDescription`.
+    // On a busy machine the first message can arrive before the browser sets `remoteDescription`.
     this.#remoteSdp = cleaned.sdp;
     try {
       await this.#pc.setRemoteDescription({ type, sdp: cleaned.sdp });
@@ -345,7 +349,7 @@ export class RtcConnection extends /** @type {new () => TypedEventTarget<RtcEven
     try {
       await this.#pc.addIceCandidate({ candidate, sdpMLineIndex: 0 });
     } catch {
-      // A kind that this browser does not know: another candidate may work.
+      // This browser does not know the type of candidate: another candidate may work.
     }
   }
 
@@ -387,7 +391,7 @@ function makePeerConnection({ servers, policy }) {
   try {
     return make(servers);
   } catch {
-    // One server that this browser does not understand must not disable the others.
+    // An ICE server that this browser rejects must not disable the others.
     const understood = servers.filter((server) => {
       try {
         make([server]).close();

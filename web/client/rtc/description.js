@@ -1,23 +1,23 @@
 // @ts-check
-// The peer's descriptions and candidates: parsed once and written anew. A machine.
+// The peer's descriptions and candidates: parsed once and generated anew. A machine.
 //
 // No line of the peer reaches the browser. Two parsers may read one text differently, and then the
 // words that people compare would authenticate a certificate that the browser never checked. So the
 // browser gets only lines that this module has written.
 
-/** Most lines of a description that is parsed. */
+/** Maximum number of lines of a description that is parsed. */
 const MAX_LINES = 512;
-/** Most candidates of one description. */
+/** Maximum number of candidates of one description. */
 const MAX_CANDIDATES = 64;
-/** Most mDNS names that a browser looks up for one connection. */
+/** Maximum number of mDNS names that a browser resolves for one connection. */
 export const MAX_NAMES = 16;
-/** Most characters of one candidate; ours have less than 200. */
+/** Maximum length of one candidate, in characters; ours have less than 200. */
 const MAX_CANDIDATE = 512;
-/** Most characters of an ICE ufrag or password (RFC 8839, 5.4). */
+/** Maximum length of an ICE ufrag or password, in characters (RFC 8839, 5.4). */
 const MAX_CREDENTIAL = 256;
 
 /**
- * One part of a browser's statistics, with the fields that are read.
+ * One entry of a browser's statistics, with the fields that are read.
  *
  * @typedef {{id: string, type: string, selectedCandidatePairId?: string, selected?: boolean,
  *   nominated?: boolean, state?: string, localCandidateId?: string, remoteCandidateId?: string,
@@ -26,20 +26,20 @@ const MAX_CREDENTIAL = 256;
  *   fingerprintAlgorithm?: string, fingerprint?: string}} Stats
  */
 /**
- * The parts of an `RTCPeerConnection` with facts about the certificate.
+ * The part of `RTCPeerConnection` that describes the certificate.
  *
  * @typedef {{sctp?: {transport: {getRemoteCertificates?: () => ArrayBuffer[]} | null} | null,
  *   getStats: () => Promise<ReadonlyMap<string, Stats> | RTCStatsReport>}} Connection
  */
 
-/** A description that is not one of a data connection. */
+/** A description does not describe a data connection. */
 export class DescriptionError extends Error {}
 
 const MEDIA = /^m=application \d{1,5} (UDP|TCP)\/DTLS\/SCTP webrtc-datachannel *$/;
 
 /**
- * The attributes that are handed on, each with the values that it may have. One that is not here,
- * or has another value, is left out.
+ * The attributes that are kept, each with its permitted values. Other attributes, and other values,
+ * are left out.
  */
 const ATTRIBUTES = Object.freeze({
   'ice-ufrag': new RegExp(`^[\\x21-\\x7e]{4,${MAX_CREDENTIAL}}$`),
@@ -62,8 +62,8 @@ const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.local$/i;
  * candidates, without `end-of-candidates`.
  *
  * @param {string} sdp
- * @returns {{sdp: string, candidates: number, names: number}} how many candidates are in it, and how
- *   many of them it wanted to have looked up
+ * @returns {{sdp: string, candidates: number, names: number}} the numbers of its candidates, and of
+ *   the mDNS names that it asked to resolve
  * @throws {DescriptionError}
  */
 export function cleanDescription(sdp) {
@@ -98,7 +98,7 @@ export function cleanDescription(sdp) {
 }
 
 /**
- * Writes a candidate anew; null if it is malformed or useless to a browser.
+ * Generates a candidate anew; null if it is malformed or useless to a browser.
  *
  * @param {string} text
  * @returns {string | null}
@@ -143,7 +143,7 @@ function addressOf(text) {
     return text.split('.').every((part) => Number(part) < 256) ? text : null;
   if (!/^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text)) return null;
   try {
-    return new URL(`http://[${text}]`).hostname.slice(1, -1); // the URL parser knows the forms of IPv6
+    return new URL(`http://[${text}]`).hostname.slice(1, -1); // the URL parser normalises IPv6
   } catch {
     return null;
   }
@@ -185,7 +185,7 @@ function readAttributes(lines) {
  *
  * @param {string} sdp
  * @returns {Uint8Array<ArrayBuffer>}
- * @throws {DescriptionError} there are none, or several
+ * @throws {DescriptionError} there is no fingerprint, or more than one
  */
 export function fingerprintOf(sdp) {
   const found = [];
@@ -205,7 +205,7 @@ function fingerprintText(fingerprint) {
 }
 
 /**
- * The fingerprint of the certificate that DTLS verified, null where the browser does not tell it.
+ * The fingerprint of the certificate that DTLS verified; null if the browser does not report it.
  *
  * @param {Connection} pc
  * @returns {Promise<Uint8Array<ArrayBuffer> | null>} SHA-256

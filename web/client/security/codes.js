@@ -2,29 +2,29 @@
 // Codes: `7-guitar-ocean`, the room's number and the secret words. The number finds the room on the
 // server; the words authenticate both sides (pake.js) and never reach the server. A machine.
 //
-// The same as peer/security/codes.py, sentence for sentence; tests/vectors/codes.json holds both to it.
+// It mirrors peer/security/codes.py, messages included; tests/vectors/codes.json checks both.
 
 import { unwrap } from './pasted.js';
 import { Problem } from '../problems.js';
 import { WORDS } from './words.js';
 
-/** Two words are 20.7 bits; an attacker has one guess, and it is noticed. */
+/** Two words are 20.7 bits; an attacker has one guess, and both people are told of it. */
 export const DEFAULT_WORDS = 2;
 export const MIN_WORDS = 2;
 export const MAX_WORDS = 8;
-/** Random bytes that `makeWords` needs for words of practically equal probability. */
+/** Number of random bytes that `makeWords` needs for words of practically equal probability. */
 export const RANDOM_BYTES = 32;
 
 const EXAMPLE = '7-guitar-ocean';
 const MAX_TEXT = 2048;
-/** Most letters of an unknown word, and digits of a number, that an error repeats. */
+/** Maximum number of letters of an unknown word, or digits of a number, that an error quotes. */
 const SHOWN = 24;
 
 const NUMBER = /^[1-9][0-9]{0,8}$/;
 
 const known = new Set(WORDS);
 
-/** The text is not a code; the sentence says why. */
+/** The text is not a code; the sentence tells why. */
 export class CodeError extends Problem {
   /** @param {string} sentence */
   constructor(sentence) {
@@ -33,7 +33,7 @@ export class CodeError extends Problem {
   }
 }
 
-/** A code: where to meet, and the secret that both sides must know. */
+/** A code: the room's number, and the secret that both sides must know. */
 export class Code {
   /** @type {readonly string[]} */
   #words;
@@ -48,7 +48,7 @@ export class Code {
     checkWords(words);
     /** @readonly */
     this.number = number;
-    // Private, so that a code which ends up in a log shows only its number.
+    // Private, so that a logged code shows only its number.
     this.#words = Object.freeze([...words]);
   }
 
@@ -90,7 +90,7 @@ export class Code {
   static parse(text) {
     const tokens = tokensOf(text);
     if (tokens.length === 0) throw new CodeError(`There is no code; it looks like ${EXAMPLE}.`);
-    // "7guitar ocean", as some dictation programs write it.
+    // Some dictation programs write "7guitar ocean".
     const glued = /^([0-9]+)([^0-9].*)$/.exec(tokens[0]);
     if (glued) tokens.splice(0, 1, glued[1], glued[2]);
     const [number, ...words] = tokens;
@@ -146,7 +146,7 @@ export function pickWords(bytes, count) {
 }
 
 /**
- * The words that begin with `prefix`, in order; three letters leave one at most.
+ * The words that begin with `prefix`, in order; three letters match one at most.
  *
  * @param {string} prefix
  * @returns {string[]}
@@ -161,7 +161,7 @@ export function complete(prefix) {
  *
  * A unique prefix counts as its word. Otherwise the nearest word wins by edit distance, up to a
  * limit that grows with the length; among equally near ones the first that shares the longest
- * beginning. Failing that, three right letters at the start are enough.
+ * beginning. Three correct letters at the start are enough if no word is within the limit.
  *
  * @param {string} text
  * @returns {string | null}
@@ -188,7 +188,7 @@ export function suggest(text) {
 }
 
 /**
- * Cuts what was typed into the number and the words.
+ * Splits a typed text into the number and the words.
  *
  * @param {string} text
  * @returns {string[]}
@@ -207,7 +207,7 @@ function tokensOf(text) {
 }
 
 /**
- * Checks the number of words and that each is in the list.
+ * Checks the number of words, and that each is in the list.
  *
  * @param {readonly string[]} words
  */
@@ -240,7 +240,7 @@ function cut(text) {
 }
 
 /**
- * How many letters two words have in common at the start.
+ * Length of the common prefix of two words.
  *
  * @param {readonly string[]} a
  * @param {string} b
@@ -252,7 +252,7 @@ function sharedStart(a, b) {
 }
 
 /**
- * Letters to insert, drop, change or swap with their neighbour to make `b` of `a`.
+ * Edit distance: letters to insert, remove, change or swap with a neighbour to turn `a` into `b`.
  *
  * @param {readonly string[]} a
  * @param {string} b

@@ -1,10 +1,10 @@
 // @ts-check
-// Counts the guesses of others at a code or a password. The rule is that of peer/security/guesses.py,
-// which explains it; tests/vectors/guesses.json checks both. A machine.
+// Counts the guesses of others at a code or a password. peer/security/guesses.py documents the
+// rule; tests/vectors/guesses.json checks both. A machine.
 //
-// A run of the PAKE takes a guess before it answers the other side's share, and gives it back only
-// when a valid confirmation has come. While the whole budget is taken, but by runs that may still
-// prove themselves, further runs wait in line; they are refused once every guess is spent.
+// A run of the PAKE takes a guess before it answers the peer's share, and returns it only when a
+// valid confirmation has arrived. While the whole budget is taken, but by runs that may still
+// succeed, further runs wait in line; they are refused once every guess is spent.
 
 /** Guesses that a code allows, ever. */
 export const CODE_GUESSES = 1;
@@ -19,7 +19,7 @@ export const ROOM_WINDOW = 3600;
 export class Guesses {
   #limit;
   #window;
-  /** Time at which each run took the guess that it may still give back. @type {Map<number, number>} */
+  /** Time at which each run took the guess that it may still return. @type {Map<number, number>} */
   #open = new Map();
   /** @type {number[]} */
   #spent;
@@ -43,7 +43,7 @@ export class Guesses {
    *
    * @param {number} run
    * @param {number} now seconds, monotonic
-   * @returns {Decision[]} runs that are decided now, in the order in which they asked
+   * @returns {Decision[]} runs that are decided now, in the order of their requests
    */
   ask(run, now) {
     if (!this.#open.has(run) && !this.#waiting.includes(run)) this.#waiting.push(run);
@@ -51,7 +51,7 @@ export class Guesses {
   }
 
   /**
-   * A valid confirmation has arrived in a run: it was no guess.
+   * A valid confirmation has arrived in a run, so the run was not a guess.
    *
    * @param {number} run
    * @param {number} now
@@ -76,7 +76,7 @@ export class Guesses {
   }
 
   /**
-   * How many guesses are taken: by runs that may still prove themselves, or spent.
+   * Number of guesses that are spent, or taken by runs that may still succeed.
    *
    * @param {number} now
    */

@@ -1,9 +1,9 @@
 // @ts-check
 // Mutual proof of a code: CPace (draft-irtf-cfrg-cpace) with key confirmation. A machine.
 //
-// The protocol is that of peer/security/pake.py, which describes it; tests/vectors/pake.json checks
-// both. X25519, SHA-512 and HMAC are WebCrypto's; only Elligator 2 is here, in BigInts, which do
-// not take constant time: acceptable for a code that is used once.
+// peer/security/pake.py documents the protocol; tests/vectors/pake.json checks both. X25519,
+// SHA-512 and HMAC are WebCrypto's; only Elligator 2 is implemented here, with BigInts, which are
+// not constant-time: acceptable for a code that is used once.
 //
 //     const pake = await Pake.offerer({password: code.password, room, link, ownId, peerId});
 //     for (const data of pake.messagesToSend()) signal('pake', data);
@@ -11,8 +11,8 @@
 //     for (const data of await pake.receive(text)) signal('pake', data);
 //     const event = pake.nextEvent();     // {type: 'done', keys} or {type: 'failed', ...} or null
 //
-// A run that `asks` stops with {type: 'asks'} before it answers the other side's share, until `answer`
-// is called, so that guesses can be counted (`guesses.js`) before they are had.
+// A run with `asks` stops with {type: 'asks'} before it answers the peer's share, until `answer` is
+// called, so that a guess is counted (`guesses.js`) before it is made.
 
 import { problem } from '../problems.js';
 import { isRecord } from '../server/messages.js';
@@ -35,7 +35,7 @@ import {
 export const SCALAR_SIZE = 32;
 const SHARE_SIZE = 32;
 const TAG_SIZE = 64;
-/** Most characters of a message that is parsed; ours have 170. */
+/** Maximum length of a message that is parsed, in characters; ours have 170. */
 const MAX_MESSAGE = 512;
 
 // G_X25519 (CPace draft, 8.2), SHA-512 and Curve25519.
@@ -45,7 +45,7 @@ const Q = 2n ** 255n - 19n;
 const A = 486662n;
 const Z = 2n;
 
-/** PKCS #8 around a raw X25519 scalar (RFC 8410): WebCrypto takes no raw private keys. */
+/** PKCS #8 around a raw X25519 scalar (RFC 8410): WebCrypto imports no raw private keys. */
 const PKCS8_X25519 = Uint8Array.of(
   0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x04, 0x22, 0x04, 0x20,
 );
@@ -61,7 +61,7 @@ const PKCS8_X25519 = Uint8Array.of(
  * @typedef {object} PakeFailed there are no keys, and there will be none
  * @property {'failed'} type
  * @property {PakeFailure} reason
- * @property {string} detail what exactly was wrong, for a log
+ * @property {string} detail the exact cause, for a log
  * @property {string | null} bye `data` of the `bye` signal that tells the other side; null if the
  *   other side told us
  * @property {import('../problems.js').Problem} problem for the person
@@ -73,10 +73,10 @@ const PKCS8_X25519 = Uint8Array.of(
  * @property {string} ownId our peer id
  * @property {string} peerId the other side's peer id
  * @property {Uint8Array} [scalar] 32 random bytes, used for nothing else (default: fresh ones)
- * @property {boolean} [asks] whether it stops before it answers the other side's share
+ * @property {boolean} [asks] whether it stops before it answers the peer's share
  */
 
-/** Which step each state waits for; states without one are over. */
+/** The step that each state waits for; a state without one is final. */
 const DUE = Object.freeze({
   ...{ awaitShare: 1, awaitAnswer: 2, asking: 0, awaitTag: 3, done: 0, failed: 0 },
 });
@@ -100,8 +100,8 @@ class Failure extends Error {
 }
 
 /**
- * One side of one run. Whatever the other side sends, nothing throws: a run ends with one event,
- * and after it further messages are ignored.
+ * One side of one run. No message of the peer makes it throw: a run ends with one event, and
+ * ignores further messages.
  */
 export class Pake {
   /** @type {keyof typeof DUE} */
@@ -142,7 +142,7 @@ export class Pake {
   }
 
   /**
-   * Starts a run as the link's offerer; its first message is there at once.
+   * Starts a run as the link's offerer; its first message is available at once.
    *
    * @param {PakeInputs} inputs
    * @returns {Promise<Pake>}
@@ -173,7 +173,7 @@ export class Pake {
     const point = await generator(inputs.password, lvCat(PROTOCOL, inputs.room), pake.#sid);
     const share = await scalarMultVfy(pake.#scalar, point);
     if (share === null) {
-      // Happens once in 2^250 runs, and then the share would reveal the key.
+      // This happens once in 2^250 runs, and the share would then reveal the key.
       pake.#fail(new Failure('low_order', 'the generator is of low order'));
     } else {
       pake.#ownShare = share;
@@ -183,7 +183,7 @@ export class Pake {
   }
 
   /**
-   * Takes the data of a `pake` signal from the other side; calls may overlap.
+   * Takes the data of a `pake` signal from the peer; calls may overlap.
    *
    * @param {string} text
    * @returns {Promise<string[]>} the data of the `pake` signals to send now, in order
@@ -222,7 +222,7 @@ export class Pake {
   }
 
   /**
-   * Answers the other side's share, after `asks`.
+   * Answers the peer's share, after `asks`.
    *
    * @returns {Promise<void>}
    */
@@ -240,7 +240,7 @@ export class Pake {
     return result;
   }
 
-  /** Whether our confirmation is out, and the other side's is not here. */
+  /** Whether our confirmation is sent, and the peer's has not arrived. */
   get unproved() {
     return this.#state === 'awaitTag';
   }
@@ -251,7 +251,7 @@ export class Pake {
   }
 
   /**
-   * That it asks, or how it ended.
+   * The next event: a request for a guess, or the outcome.
    *
    * @returns {PakeAsks | PakeDone | PakeFailed | null}
    */
@@ -304,7 +304,7 @@ export class Pake {
   }
 
   /**
-   * Makes the session key of the other side's share.
+   * Computes the session key from the peer's share.
    *
    * @param {Bytes} share
    */
@@ -337,7 +337,7 @@ export class Pake {
   }
 
   /**
-   * Checks that the other side's tag proves the same key.
+   * Checks that the peer's tag proves the same key.
    *
    * @param {string} text
    */
@@ -381,7 +381,7 @@ export class Pake {
 }
 
 /**
- * A named room's password as CPace takes it: NFC, UTF-8.
+ * A named room's password as the input of CPace: NFC, UTF-8.
  *
  * @param {string} password
  * @returns {Bytes}
@@ -447,19 +447,19 @@ export async function scalarMultVfy(scalar, point) {
   const subtle = webCrypto();
   const pkcs8 = concat(PKCS8_X25519, scalar);
   const u = concat(point);
-  // As RFC 7748 wants it. Firefox refuses some points with that bit set, which are harmless.
+  // RFC 7748, 5 requires it. Firefox refuses some harmless points with that bit set.
   u[31] &= 0x7f;
   let secret;
   try {
     secret = await subtle.importKey('pkcs8', pkcs8, 'X25519', false, ['deriveBits']);
   } catch {
-    throw new NoWebCrypto('outdated'); // any 32 bytes are a scalar: it is X25519 that is missing
+    throw new NoWebCrypto('outdated'); // any 32 bytes are a scalar, so X25519 is missing
   }
   let product;
   try {
-    // A point of low order is refused here (Firefox) ...
+    // Firefox refuses a point of low order here ...
     const remote = await subtle.importKey('raw', u, 'X25519', false, []);
-    // ... or here (Chromium, Node).
+    // ... Chromium and Node refuse it here.
     const parameters = { name: 'X25519', public: remote };
     product = new Uint8Array(await subtle.deriveBits(parameters, secret, 256));
   } catch {

@@ -2,8 +2,8 @@
 // Reads pasted text that contains a code: the code alone, a link, or the whole command from the other
 // side's screen with quotes, options and a prompt. A machine.
 //
-// A link and `--server` say on which server the code is: it is to be used there, since on every
-// other server the same number is a stranger's. The rules are those of peer/security/pasted.py;
+// A link and `--server` name the server of the code. The code must be used there: on any other
+// server the same number belongs to another code. The rules are those of peer/security/pasted.py;
 // tests/vectors/codes.json checks both.
 
 import { problem } from '../problems.js';
@@ -17,7 +17,7 @@ const QUOTES = /^["'`\u2018\u2019\u201c\u201d<>()]+|["'`\u2018\u2019\u201c\u201d
 const ENDING = /^["'`\u2018\u2019\u201c\u201d<>();,]+|["'`\u2018\u2019\u201c\u201d<>();,]+$/g;
 const LINK = /^[a-z][a-z0-9+.-]*:\/\//i;
 const LINK_AT_END = /[a-z][a-z0-9+.-]*:\/\/[^ ]*$/i;
-/** A link without its scheme, as some programs shorten it: `host/`, `10.0.0.1:8080`. */
+/** A link without its scheme, which some programs omit: `host/`, `10.0.0.1:8080`. */
 const HOST_AT_END =
   /^(?:\[[0-9A-Fa-f:.]+\](?::\d+)?|localhost(?::\d+)?|[^ /:]+:\d+|[^ /:]+\.[^ /:]+(?::\d+)?|[^ /:]+(?=\/))(?:\/[^ ]*)?$/;
 
@@ -26,7 +26,7 @@ const ODD_LINK = /[/\\@]|:./s;
 /** Names a server, anywhere in the text. */
 const NAMED =
   /(?:peerline_server["']?(?:[ \t]*=[ \t]*|[ \t]+)|--server(?:=|[ \t\r\n]+))([^ \t\r\n]+)|([a-z][a-z0-9+.-]*:\/\/[^ \t\r\n]*)/gi;
-/** The end of a line after which a command goes on, for one shell or another. */
+/** The end of a line that continues a command, in several shells. */
 const CONTINUED = /[\\`^][ \t]*\r?\n/g;
 
 const PROGRAMS = new Set(['peerline', 'peerline.exe', 'peer.cli']);
@@ -39,12 +39,12 @@ const ENDS = new Set(['&&', '||', '|', ';', '&', '>']);
 
 /**
  * @typedef {object} Pasted the parts of a pasted text
- * @property {string | null} code the text of the code; null in a link that has none
- * @property {string | null} server the server that was named, as it was written; null if none was
+ * @property {string | null} code the text of the code; null for a link without one
+ * @property {string | null} server the named server, as it was written; null without one
  */
 
 /**
- * Finds the code and its server in a typed or pasted text.
+ * Extracts the code and its server from a typed or pasted text.
  *
  * @param {string} text
  * @returns {Pasted}
@@ -69,12 +69,12 @@ export function unwrap(text) {
  *
  * @param {string} text
  * @returns {URL | null}
- * @throws {import('../problems.js').Problem} `other_server`: it names one, and no browser could open it
+ * @throws {import('../problems.js').Problem} `other_server`: it names one that no browser can open
  */
 export function serverOf(text) {
   const { server } = unwrap(text);
   if (server === null) return null;
-  // WebCrypto needs a secure context, so only a server on the same device is reached without TLS.
+  // WebCrypto needs a secure context, so only a server on the same device may lack TLS.
   const local = /^(localhost|127\.|\[::1\])/i.test(server);
   try {
     const url = new URL(LINK.test(server) ? server : `${local ? 'http' : 'https'}://${server}`);
@@ -91,7 +91,7 @@ export function serverOf(text) {
 }
 
 /**
- * Whether two addresses are of the same server; one host may have several, each in its own folder.
+ * Whether two addresses belong to one server; a host may have several, each in its own folder.
  *
  * @param {URL} one
  * @param {URL} other
@@ -103,14 +103,14 @@ export function isSameServer(one, other) {
 }
 
 /**
- * The link or host that a text ends with; a fragment follows it.
+ * The link or host at the end of a text, before a fragment.
  *
  * @param {string} text
  */
 function serverAtEnd(text) {
   const words = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '').split(BLANKS);
   const last = words[words.length - 1].replace(OPENING, '');
-  // A word of a sentence, not a link that was broken before its fragment.
+  // This is a word of a sentence, not a link that was broken before its fragment.
   if (/[ \t\r\n]$/.test(text) && !ODD_LINK.test(last)) return null;
   const found = (LINK_AT_END.exec(last) ?? HOST_AT_END.exec(last))?.[0];
   if (found !== undefined) return found;
@@ -119,8 +119,8 @@ function serverAtEnd(text) {
 }
 
 /**
- * The last server that a text names, anywhere: a false match only asks the person, a missed one spends
- * the code.
+ * The last server that a text names, anywhere: a false match only asks the person, but a missed one
+ * spends the code.
  *
  * @param {string} text
  */

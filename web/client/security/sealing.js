@@ -1,13 +1,13 @@
 // @ts-check
-// Keys of a link, sealed signals, and the words that two people compare. A machine.
+// The keys of a link, sealed signals, and the words that two people compare. A machine.
 //
-// The protocol is that of peer/security/sealing.py, which describes it; tests/vectors/sealing.json
-// checks both. The calls are asynchronous here, because WebCrypto is.
+// peer/security/sealing.py documents the protocol; tests/vectors/sealing.json checks both. The
+// calls are asynchronous here, because WebCrypto is.
 
 import { pickWords } from './codes.js';
 import { Problem, problem } from '../problems.js';
 
-/** Separates what is derived here from every other use and version. */
+/** Separates the keys that are derived here from every other use and version. */
 export const PROTOCOL = 'peerline.1';
 export const SAS_WORDS = 4;
 /** Bytes of each side's nonce in `openLinkSas`. */
@@ -17,14 +17,14 @@ const ISK_SIZE = 64;
 const COUNTER_SIZE = 8;
 const TAG_SIZE = 16;
 const FINGERPRINT_SIZE = 32;
-/** Most bytes of `signal.data` in the signaling protocol. */
+/** Maximum length of `signal.data` in the signaling protocol, in bytes. */
 const MAX_DATA = 48 * 1024;
-/** Bytes of the longest plaintext whose sealed form still fits into a signal. */
+/** Maximum length of a plaintext whose sealed form fits into a signal, in bytes. */
 export const MAX_PLAINTEXT = (MAX_DATA / 4) * 3 - COUNTER_SIZE - TAG_SIZE;
 
 const encoder = new TextEncoder();
 
-/** This page cannot encrypt: it is not in a secure context, or the browser lacks X25519. */
+/** The page cannot encrypt: it is not in a secure context, or the browser lacks X25519. */
 export class NoWebCrypto extends Problem {
   /** @param {'insecure' | 'outdated'} why */
   constructor(why) {
@@ -57,7 +57,7 @@ export function randomBytes(size) {
   return globalThis.crypto.getRandomValues(new Uint8Array(size));
 }
 
-/** A sealed signal is not what the other side sealed, or came out of its order: drop it. */
+/** A sealed signal is not authentic, or out of order: drop it. */
 export class SealError extends Error {
   /** @param {string} message */
   constructor(message) {
@@ -122,7 +122,7 @@ export function lvCat(...parts) {
  */
 export function b64uEncode(bytes) {
   let binary = '';
-  // In pieces: the arguments of one call are limited.
+  // In pieces: the number of arguments of one call is limited.
   for (let at = 0; at < bytes.length; at += 8192) {
     binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
   }
@@ -134,7 +134,7 @@ export function b64uEncode(bytes) {
  *
  * @param {string} text
  * @returns {Bytes}
- * @throws {RangeError} it is something else
+ * @throws {RangeError} the text has another form
  */
 export function b64uDecode(text) {
   if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) {
@@ -150,9 +150,9 @@ export function b64uDecode(text) {
  * The keys that both sides of an authenticated link derive from the agreed key.
  *
  * @typedef {object} LinkKeys
- * @property {Bytes} sealOfferer AES-256 key of what the offerer sends
- * @property {Bytes} sealAnswerer AES-256 key of what the answerer sends
- * @property {Bytes} resume 32 bytes with which the two may authenticate each other again
+ * @property {Bytes} sealOfferer AES-256 key of the offerer's signals
+ * @property {Bytes} sealAnswerer AES-256 key of the answerer's signals
+ * @property {Bytes} resume 32 bytes for a later authentication of the same two peers
  * @property {readonly string[]} sas the words that both people see
  */
 
@@ -184,9 +184,9 @@ export async function deriveLinkKeys(isk) {
  */
 
 /**
- * Seals what this side sends on a link, and opens what the other side sealed.
+ * Seals this side's signals on a link, and opens the peer's.
  *
- * One sealer serves a link for its whole life, across generations: the counters never go back.
+ * One sealer serves a link for its whole life, across generations: the counters never decrease.
  * Calls may overlap: each kind finishes in the order in which it was called.
  */
 export class Sealer {
@@ -215,7 +215,7 @@ export class Sealer {
   }
 
   /**
-   * Seals one signal; the sealed ones must be sent in the order of these calls.
+   * Seals one signal; sealed signals must be sent in the order of these calls.
    *
    * @param {Envelope} envelope
    * @param {Uint8Array | string} plaintext a text counts as its UTF-8
@@ -223,20 +223,20 @@ export class Sealer {
    * @throws {SealError} the plaintext is longer than `MAX_PLAINTEXT`
    */
   seal(envelope, plaintext) {
-    // Copies: the caller may go on with its objects while this waits for its turn.
+    // Copies, because the caller may change its objects while this call waits for its turn.
     const copy = { ...envelope };
     const bytes = typeof plaintext === 'string' ? utf8(plaintext) : concat(plaintext);
     return this.#afterwards('sealing', () => this.#seal(copy, bytes));
   }
 
   /**
-   * Opens one signal from the other side.
+   * Opens one signal of the peer.
    *
    * @param {Envelope} envelope
    * @param {string} data
    * @returns {Promise<Bytes>} the plaintext
-   * @throws {SealError} it is not sealed with the other side's key for this envelope, or it is not
-   *   newer than the last one that was opened; the sealer stays as it was
+   * @throws {SealError} it is not sealed with the peer's key for this envelope, or it is not newer
+   *   than the last opened one; the state of the sealer does not change
    */
   open(envelope, data) {
     const copy = { ...envelope };
@@ -292,7 +292,7 @@ export class Sealer {
   }
 
   /**
-   * Runs a step once the one before it has settled: counters and arrival stay in order.
+   * Runs a step after the previous one has settled, so that the counters stay in order.
    *
    * @template T
    * @param {'sealing' | 'opening'} queue
@@ -320,7 +320,7 @@ export function sasWords(key) {
 }
 
 /**
- * The commitment that the offerer of a link without password sends before its nonce.
+ * The commitment that the offerer of a link without a password sends before its nonce.
  *
  * @param {Uint8Array} nonce 32 random bytes, fresh for every generation
  * @returns {Promise<string>} base64url
@@ -352,7 +352,7 @@ export async function checkReveal(committed, reveal) {
 }
 
 /**
- * The words of a link without password.
+ * The words of a link without a password.
  *
  * @param {{offererNonce: Uint8Array, answererNonce: Uint8Array,
  *   offererFingerprint: Uint8Array, answererFingerprint: Uint8Array}} parts 32 bytes each; the

@@ -1,7 +1,7 @@
 // @ts-check
-// The 1296 words of codes and authentication strings, the same as peer/security/words.py (a test compares
-// them): the Electronic Frontier Foundation's second short word list, CC BY 3.0 US, with 62 words
-// exchanged. https://www.eff.org/deeplinks/2016/07/new-wordlists-random-passphrases
+// The 1296 words of codes and authentication strings, the same as in peer/security/words.py (a test
+// compares them): the Electronic Frontier Foundation's second short word list, CC BY 3.0 US, with
+// 62 words exchanged. https://www.eff.org/deeplinks/2016/07/new-wordlists-random-passphrases
 
 /** @type {readonly string[]} in alphabetical order */
 export const WORDS = Object.freeze(`

@@ -1,19 +1,19 @@
 // @ts-check
-// Signaling messages, version 1: building what the server reads and checking what it sends.
+// Signaling messages, version 1: building the client's, and checking the server's.
 //
 // Pure functions from text to objects and back. Text from the server, or from the peer through it, is
-// hostile until checked: a message that passes `parseServer` has every field that is used here, with
-// the right type and a bounded size.
+// hostile until checked: a message that passes `parseServer` has every field that is used, with the
+// right type and a bounded size.
 
 import { exceeds, fitName } from '../text.js';
 
 /** The WebSocket subprotocol: names and versions the protocol. */
 export const SUBPROTOCOL = 'peerline.signal.v1';
 
-/** Most bytes of UTF-8 in a `signal`'s data. */
+/** Maximum length of a `signal`'s data, in bytes of UTF-8. */
 export const MAX_SIGNAL_DATA = 48 * 1024;
 
-/** Most bytes of a frame that is parsed: a welcome into a large room. */
+/** Maximum length of a frame that is parsed, in bytes: a welcome to a large room. */
 const MAX_FRAME = 1024 * 1024;
 const MAX_PEERS = 4096;
 const MAX_ICE_SERVERS = 32;
@@ -35,7 +35,7 @@ export const SIGNAL_KINDS = Object.freeze([
 /**
  * @typedef {{t: 'welcome', session: string, peer: string, room: string, code: string | null,
  *   peers: PeerInfo[], ice: IceOffer, heartbeat: number}} Welcome `heartbeat`: seconds within which
- *   a living server says something
+ *   a live server sends a message
  * @typedef {{t: 'peer', event: string, peer: string, name: string, reason: string}} PeerEvent
  * @typedef {{t: 'signal', from: string, link: string, gen: number, kind: string, data: string}} Signal
  * @typedef {{t: 'ok', id: number}} Ok
@@ -48,7 +48,7 @@ export const SIGNAL_KINDS = Object.freeze([
  * @typedef {Welcome | PeerEvent | Signal | Ok | ServerError | Ping | Ice | Draining | Unknown} ServerMessage
  */
 
-/** A message that is not what the protocol says. */
+/** A message does not follow the protocol. */
 export class BadMessage extends Error {
   /** @param {string} message */
   constructor(message) {
@@ -89,8 +89,8 @@ export function parseObject(text, longest) {
 }
 
 /**
- * Whether a text in a JSON value has half a character. It cannot be written in UTF-8: other languages
- * refuse what escapes one.
+ * Whether a text in a JSON value has a lone surrogate. UTF-8 cannot encode it, and parsers of other
+ * languages refuse its escape.
  *
  * @param {object} value
  */
@@ -98,7 +98,7 @@ function hasHalfCharacter(value) {
   try {
     return /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(JSON.stringify(value));
   } catch (error) {
-    // `JSON.parse` takes any depth, `stringify` does not.
+    // `JSON.parse` accepts any depth, `stringify` does not.
     if (error instanceof RangeError) throw new BadMessage('nested too deeply');
     throw error;
   }
@@ -253,7 +253,7 @@ export function parseServer(frame) {
 }
 
 /**
- * The first message: which room, and how this side is called.
+ * The first message: the room to enter, and this side's name.
  *
  * @param {{room: string, name?: string} | {code: string | true, name?: string}} where
  *   `code: true` allocates a code room, `code: "7"` joins one
@@ -279,5 +279,5 @@ export function signal({ to, link, gen, kind, data }) {
 /** The answer to the server's `ping`. */
 export const PONG = JSON.stringify({ t: 'pong' });
 
-/** Goodbye: this side is leaving the room for good. */
+/** The last message: this side leaves the room for good. */
 export const LEAVE = JSON.stringify({ t: 'leave' });

@@ -1,5 +1,5 @@
 // @ts-check
-// The WebSocket to the signaling server: hello and welcome, heartbeats, errors, close codes.
+// The WebSocket to the signaling server: hello, welcome, heartbeats, errors and close codes.
 
 import { BadMessage, LEAVE, PONG, SUBPROTOCOL, hello, parseServer, signal } from './messages.js';
 import { Problem, problem } from '../problems.js';
@@ -18,19 +18,19 @@ import { Problem, problem } from '../problems.js';
  * @typedef {object} SignalingEvents by type, what `detail` holds
  * @property {PeerEvent} peer a peer joined or left
  * @property {Signal} signal
- * @property {ServerError} error one that does not end the connection
+ * @property {ServerError} error an error that does not end the connection
  * @property {IceOffer} ice
  * @property {Problem | null} closed null after `leave()`
  */
 
-/** Longest wait for the server's welcome, in ms. */
+/** Maximum time until the server's welcome, in ms. */
 const WELCOME_TIMEOUT = 10_000;
-/** Interval of the check whether this device slept, and the gap that proves it, in ms. */
+/** Interval of the check for a sleep of this device, and the gap that proves one, in ms. */
 const BEAT = 2_000;
 const SLEEP = 10_000;
-/** Time after a sleep in which the end of the connection is attributed to it, in ms. */
+/** Time after a sleep within which the end of the connection is attributed to it, in ms. */
 const AFTER_SLEEP = 30_000;
-/** Characters that may wait for a server which does not read. */
+/** Maximum number of characters that wait for a server which does not read. */
 const MAX_WAITING = 1024 * 1024;
 
 /** The problem for each close code of the server. */
@@ -91,7 +91,7 @@ export function problemOfError(error) {
  *
  * @param {string} server where its page is, `https://host[:port]/[prefix/]`
  * @returns {string}
- * @throws {Problem} when it is no http address
+ * @throws {Problem} it is no http address
  */
 export function socketUrl(server) {
   let url;
@@ -107,8 +107,8 @@ export function socketUrl(server) {
 }
 
 /**
- * A connection to the signaling server that has been welcomed into a room. Its events are
- * `SignalingEvents`, all of them `CustomEvent`s.
+ * A connection to the signaling server that has entered a room. Its events are `SignalingEvents`,
+ * all of them `CustomEvent`s.
  */
 export class SignalingClient extends /** @type {new () => TypedEventTarget<SignalingEvents>} */ (
   EventTarget
@@ -122,7 +122,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
   #closed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #silence;
-  /** Time of the last step here, in ms, by the clock that continues during sleep. */
+  /** Time of the last activity here, in ms, of the clock that continues during sleep. */
   #awakeAt = Date.now();
   #sleptAt = -Infinity;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -135,7 +135,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
   }
 
   /**
-   * Connects, says hello and waits for the welcome.
+   * Connects, sends the hello and waits for the welcome.
    *
    * @param {string} server where its page is
    * @param {Parameters<typeof hello>[0]} where
@@ -169,7 +169,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
   }
 
   /**
-   * Sends a signal to another peer of the room; silently not, when the connection is over.
+   * Sends a signal to another peer of the room; does nothing once the connection is closed.
    *
    * @param {Parameters<typeof signal>[0]} message
    */
@@ -228,7 +228,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
     });
   }
 
-  /** Gives the server up when it misses two heartbeats. */
+  /** Closes the connection when the server misses two heartbeats. */
   #listen() {
     clearTimeout(this.#silence);
     if (this.#closed || this.#welcome === null) return;
@@ -245,7 +245,7 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
       message = parseServer(frame);
     } catch (error) {
       if (!(error instanceof BadMessage)) throw error;
-      // Before the welcome there is nothing to go on with; later a bad frame is only dropped.
+      // Before the welcome a bad frame ends the connection; later it is only dropped.
       if (this.#welcome === null) this.#fail(problem('server_protocol'));
       return;
     }
@@ -268,11 +268,11 @@ export class SignalingClient extends /** @type {new () => TypedEventTarget<Signa
         this.#emit('ice', message.ice);
         break;
       default:
-        break; // ok, draining, unknown: nothing to do for a page
+        break; // ok, draining, unknown: no action
     }
   }
 
-  /** Something runs here; if nothing did for long, the device has slept. */
+  /** Notes activity; a long gap since the last one means that the device slept. */
   #stir() {
     const now = Date.now();
     if (now - this.#awakeAt > SLEEP) this.#sleptAt = now;

@@ -1,12 +1,12 @@
 // @ts-check
-// The conversation: messages with names and delivery marks, and the line to write one.
+// The conversation: messages with names and delivery marks, and the field for a new one.
 
 import { byId, icon, make, setText } from './dom.js';
 import { fitText } from '../../client/text.js';
 
 const URLS = /\bhttps?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]]/g;
 const NEAR_END = 80; // pixels
-/** Messages that are kept, and their characters: the other side may send them without end. */
+/** Maximum number of kept messages, and of their characters: the peer may send without end. */
 const MOST_LINES = 1000;
 const MOST_TEXT = 2_000_000;
 
@@ -40,7 +40,7 @@ export class ChatView {
     });
     this.#field.addEventListener('input', () => this.#grow());
     this.#field.addEventListener('keydown', (event) => {
-      // `isComposing`: this Enter chooses a word of an input method.
+      // With `isComposing`, Enter selects a word of an input method.
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       submit();
@@ -119,7 +119,7 @@ export class ChatView {
     if (follow) log.scrollTop = log.scrollHeight;
   }
 
-  /** Takes the oldest messages away where there are too many. */
+  /** Removes the oldest messages when there are too many. */
   #forget() {
     while (this.#lines.childElementCount > MOST_LINES || this.#size > MOST_TEXT) {
       const oldest = this.#lines.firstElementChild;
@@ -143,7 +143,7 @@ export class ChatView {
 }
 
 /**
- * A text with its web addresses made into links.
+ * Converts a text to nodes, with web addresses as links.
  *
  * @param {string} text
  * @returns {(string | HTMLElement)[]}

@@ -1,8 +1,8 @@
 // @ts-check
-// Small helpers for the page's elements. Text goes in as text, never as markup.
+// Small helpers for the page's elements. Text is inserted as text, never as markup.
 
 /**
- * The element with an id that index.html is known to have.
+ * The element with an id of index.html.
  *
  * @template {Element} [T=HTMLElement]
  * @param {string} id
@@ -36,7 +36,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * A picture beside a text that says the same.
+ * An icon beside a text with the same meaning.
  *
  * @param {string} name a class of style/icons.css
  */
@@ -45,7 +45,7 @@ export function icon(name) {
 }
 
 /**
- * Sets a text only when it differs, so that a screen reader's place and a selection survive.
+ * Sets a text only if it differs, so that the place of a screen reader and a selection survive.
  *
  * @param {Element} element
  * @param {string} text

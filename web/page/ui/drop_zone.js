@@ -1,6 +1,6 @@
 // @ts-check
-// Choosing what to send: by button, by dropping it anywhere, by pasting; and the queue of what
-// waits for a connection.
+// The choice of files to send, by button, drop or paste; and the queue of files that wait for a
+// connection.
 
 import { byId, icon, make, setText } from './dom.js';
 import { formatBytes, joinFacts, plural } from './format.js';
@@ -13,7 +13,7 @@ import { nameElement } from './names.js';
  * @property {number} bytes
  */
 
-/** The place where files go in. */
+/** The area that takes files. */
 export class DropZone {
   #queue = byId('queue');
   #curtain = byId('curtain');
@@ -31,7 +31,7 @@ export class DropZone {
       byId(`choose-${kind}`).addEventListener('click', () => input.click());
       input.addEventListener('change', () => {
         if (input.files?.length) send(Array.from(input.files));
-        input.value = ''; // so that the same file can be chosen again
+        input.value = ''; // lets the same file be chosen again
       });
     }
     this.#listenForDrops(send);
@@ -73,7 +73,7 @@ export class DropZone {
   }
 
   /**
-   * Says what happens to the files that are put in.
+   * Tells what happens to the chosen files.
    *
    * @param {string} note
    * @param {boolean} open whether anything can be put in
@@ -95,7 +95,7 @@ export class DropZone {
   /**
    * @param {Ready} ready
    * @param {() => void} remove
-   * @returns {{done: () => void}} takes the line away again
+   * @returns {{done: () => void}} removes the line
    */
   enqueue(ready, remove) {
     const count = plural(ready.files, 'file');

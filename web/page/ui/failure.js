@@ -1,5 +1,5 @@
 // @ts-check
-// The view of a problem before there is a connection: one sentence, one button.
+// The view of a problem before a connection: one sentence, one button.
 
 import { byId, setText } from './dom.js';
 

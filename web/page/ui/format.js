@@ -1,8 +1,8 @@
 // @ts-check
-// Figures and names as people read them. Pure: tests/web/page_words.test.js holds the examples.
+// Figures and names for people. Pure functions; tests/web/page_words.test.js has examples.
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-/** Between a figure and its unit: a line does not end there. */
+/** No-break space, between a figure and its unit. */
 const NB = '\u00a0';
 
 /**
@@ -24,7 +24,7 @@ export function formatBytes(bytes) {
 export const formatRate = (bytesPerSecond) => `${formatBytes(bytesPerSecond)}/s`;
 
 /**
- * `5 s`, `2 min`, `1 h 10 min`: only as exact as such a forecast can be.
+ * `5 s`, `2 min`, `1 h 10 min`: as exact as such a forecast can be.
  *
  * @param {number} seconds
  */
@@ -49,11 +49,11 @@ export function plural(count, one, many = `${one}s`) {
 /** @param {readonly string[]} parts the facts that are there, joined by a middle dot */
 export const joinFacts = (...parts) => parts.filter(Boolean).join(' · ');
 
-/** The name of a peer that gave none. */
+/** Stands for the name of a peer without one. */
 export const NAMELESS = 'the other side';
 
 /**
- * A name at the start of a sentence: our own words take a capital letter there, a person's do not.
+ * A name at the start of a sentence: only our own words get a capital letter.
  *
  * @param {string} name
  */

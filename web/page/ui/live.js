@@ -5,7 +5,7 @@ import { byId } from './dom.js';
 
 const SHOWN_FOR = 2600; // ms
 
-/** Says things that need no answer. One for the page. */
+/** Announces events that need no answer. One instance per page. */
 export class Announcer {
   #live = byId('live');
   #toast = byId('toast');
@@ -13,17 +13,17 @@ export class Announcer {
   #timer;
 
   /**
-   * Speaks a sentence to assistive technology.
+   * Announces a sentence to assistive technology.
    *
    * @param {string} sentence
    */
   say(sentence) {
-    // The same sentence twice would not be a change, and not be spoken the second time.
+    // Without it, a repeated sentence would be no change, and would not be spoken.
     this.#live.textContent = this.#live.textContent === sentence ? `${sentence}\u00a0` : sentence;
   }
 
   /**
-   * Speaks a sentence and shows it for a moment.
+   * Announces a sentence and shows it for a moment.
    *
    * @param {string} sentence
    */
@@ -37,7 +37,7 @@ export class Announcer {
 }
 
 /**
- * Copies a text, also where the clipboard interface is missing (plain http).
+ * Copies a text, also without the clipboard interface (plain http).
  *
  * @param {string} text
  * @returns {Promise<boolean>} whether it worked
@@ -52,7 +52,7 @@ export async function copyText(text) {
     field.className = 'sr';
     document.body.append(field);
     field.select();
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- where the clipboard is not allowed
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the clipboard may be absent
     const copied = document.execCommand('copy');
     field.remove();
     return copied;

@@ -1,5 +1,5 @@
 // @ts-check
-// The lines of an offer: each file's name and size. A transfer may have tens of thousands.
+// The lines of an offer: the name and size of each file. A transfer may have tens of thousands.
 
 import { make } from './dom.js';
 import { formatBytes, joinFacts, plural } from './format.js';
@@ -9,7 +9,7 @@ import { showName } from '../../client/text.js';
 /** @typedef {import('../../client/transfer/engine/base.js').Transfer} Transfer */
 /** @typedef {import('../../client/transfer/protocol/notable.js').Notable} Notable */
 
-/** Most rows that are drawn; more would make the page slow. */
+/** Maximum number of drawn rows; more would make the page slow. */
 export const MOST_ROWS = 400;
 
 /**
@@ -38,10 +38,10 @@ export function offerRows(entries, { first, total }) {
 }
 
 /**
- * The number of differences from the offer or the choice: changed names and left-out entries.
+ * Counts the differences from the offer or the choice: changed names and left-out entries.
  *
  * @param {Pick<Transfer, 'renamed' | 'leftOut' | 'leftOutThere'>} transfer
- * @returns {string} empty when there is nothing to tell
+ * @returns {string} empty without differences
  */
 export function changesTitle({ renamed, leftOut, leftOutThere }) {
   const left = leftOut.length + leftOutThere;
@@ -53,7 +53,7 @@ export function changesTitle({ renamed, leftOut, leftOutThere }) {
 }
 
 /**
- * These differences, one line each.
+ * The lines of these differences.
  *
  * @param {Pick<Transfer, 'renamed' | 'leftOut' | 'leftOutThere'>} transfer
  * @returns {HTMLElement[]}
@@ -95,7 +95,7 @@ export function manifestRows(entries, root = commonRoot(entries)) {
 }
 
 /**
- * The folder that everything is in, with its `/`: the title has said it already.
+ * The folder of all entries, with its `/`: the title names it already.
  *
  * @param {readonly Entry[]} entries
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// A file's name as an element: one text, so that it is copied and read out as it is.
+// A file's name as an element: a single text, so that it is copied and read out unchanged.
 
 import { make } from './dom.js';
 import { showName } from '../../client/text.js';

@@ -1,5 +1,5 @@
 // @ts-check
-// The question whether to take offered files.
+// The question whether to accept offered files.
 
 import { byId, setText } from './dom.js';
 import { atStart, formatBytes, plural } from './format.js';
@@ -8,10 +8,12 @@ import { offerRows } from './manifest.js';
 
 /** @typedef {import('../../client/transfer/engine/base.js').Incoming} Incoming */
 
-/** For how long a dialog takes no yes, in ms: a click may have been meant for what was there before. */
+/**
+ * Time during which a new dialog ignores Accept, in ms: a click may be meant for earlier content.
+ */
 const PAUSE = 350;
 
-/** One dialog for the page; offers that come meanwhile wait for their turn. */
+/** One dialog per page; further offers wait for their turn. */
 export class OfferDialog {
   #dialog = /** @type {HTMLDialogElement} */ (byId('offer'));
   #accept = /** @type {HTMLButtonElement} */ (byId('offer-accept'));
@@ -30,7 +32,7 @@ export class OfferDialog {
       this.#shown?.decline();
       this.#dialog.close();
     });
-    // Escape closes without an answer; the list of transfers keeps the offer.
+    // Escape closes the dialog without an answer; the list of transfers keeps the offer.
     this.#dialog.addEventListener('close', () => this.#closed());
   }
 
@@ -46,7 +48,7 @@ export class OfferDialog {
   }
 
   /**
-   * The offer was withdrawn, or the connection is over.
+   * Closes the question: the offer was withdrawn, or the connection has ended.
    *
    * @param {Incoming} offer
    */
@@ -78,7 +80,7 @@ export class OfferDialog {
     this.#pause = setTimeout(() => this.#setReady(true), PAUSE);
     this.#before = document.activeElement;
     this.#dialog.showModal();
-    // Not on a button: a person who is typing when this opens must not answer by accident.
+    // The focus is not on a button: a person who is typing must not answer by accident.
     byId('offer-title').focus();
   }
 
@@ -96,7 +98,7 @@ export class OfferDialog {
   }
 
   /**
-   * Not by `disabled`: a person who reaches the button with Tab must find it.
+   * The button is not `disabled`, so that Tab reaches it.
    *
    * @param {boolean} ready whether a yes is taken now
    */

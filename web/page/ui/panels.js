@@ -1,5 +1,5 @@
 // @ts-check
-// Narrow screens show either the files or the chat of a connection; what is said meanwhile counts.
+// Narrow screens show either the files or the chat of a connection, and count unread messages.
 
 import { byId } from './dom.js';
 import { plural } from './format.js';
@@ -8,9 +8,9 @@ import { plural } from './format.js';
 
 const PANELS = /** @type {const} */ (['files', 'chat']);
 
-/** The visible one of the two panels, and the number of unread messages. */
+/** The visible panel, and the number of unread messages. */
 export class Panels {
-  /** Messages that came while the chat could not be seen. */
+  /** Number of messages that arrived while the chat was hidden. */
   unread = 0;
   #changed;
 
@@ -28,12 +28,12 @@ export class Panels {
     this.#count(this.unread);
   }
 
-  /** A message came. */
+  /** Counts a message. */
   heard() {
     this.#count(this.unread + 1);
   }
 
-  /** Whether the chat is on the screen. */
+  /** Whether the chat is visible. */
   get chatIsShown() {
     return byId('chat').offsetParent !== null;
   }

@@ -10,11 +10,11 @@
  */
 
 /**
- * Says what a path means to a person.
+ * Describes a path to a person.
  *
- * The candidate's type alone does not tell: an IPv6 host candidate may be across the world, and a
- * side that could not resolve the other's mDNS name sees it as peer-reflexive on the same network.
- * So the addresses decide where they are known.
+ * The type of a candidate is not enough: an IPv6 host candidate may be in any network, and a side
+ * that cannot resolve the peer's mDNS name sees a peer-reflexive candidate on its own network. So
+ * the addresses decide where they are known.
  *
  * @param {NetworkPath} path
  * @returns {PathWords}

@@ -1,9 +1,9 @@
 // @ts-check
-// A question before something is lost.
+// A question before data is lost.
 
 import { byId, setText } from './dom.js';
 
-/** One dialog for the page. */
+/** One dialog per page. */
 export class Question {
   #dialog = /** @type {HTMLDialogElement} */ (byId('question'));
   /** @type {(yes: boolean) => void} */

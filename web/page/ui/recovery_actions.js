@@ -1,5 +1,5 @@
 // @ts-check
-// The remedy for each problem: a second sentence, and the action of the one button.
+// The recovery from each problem: a second sentence, and the action of the one button.
 
 import { isRecord } from '../../client/server/messages.js';
 
@@ -7,16 +7,18 @@ import { isRecord } from '../../client/server/messages.js';
 
 /**
  * @typedef {object} RecoveryAction
- * @property {string} more what to do, in one sentence; may be empty
+ * @property {string} more advice in one sentence; may be empty
  * @property {string} label of the button
  * @property {'host' | 'join' | 'start' | 'edit' | 'reload'} does make a code, use the same code
- *   again, go to the start, correct the code there, or load the page anew
+ *   again, go to the start, correct the code there, or reload the page
  */
 
 const SPENT = 'Codes work once. Ask the other side for a new one, or make one here.';
 const NOT_SPENT = 'The code has not been used: try again in a moment.';
 
-/** By code: what the side that made the code can do, and the side that typed it. */
+/**
+ * By code of the problem: the action of the side that made the code, and of the one that typed it.
+ */
 const RECOVERY_ACTIONS = /** @type {Record<string, {host: RecoveryAction, join: RecoveryAction}>} */ ({});
 
 /**
@@ -84,7 +86,7 @@ export function recoveryAction(problem, role) {
 }
 
 /**
- * The address of the same page over https. The server tells the port, which may be another one.
+ * The address of the same page over https. The server tells the port, which may differ.
  *
  * @param {Location | URL} address of this page
  * @returns {Promise<{more: string, label: string, href?: string}>}
@@ -114,7 +116,7 @@ export async function secureRecoveryAction(address) {
  * @returns {Promise<number | null>}
  */
 async function securePort(address) {
-  if (!address.port) return 443; // an ordinary web server: its secure port is known
+  if (!address.port) return 443; // a usual web server, whose secure port is known
   try {
     const response = await fetch(new URL('healthz', address.href));
     /** @type {unknown} */

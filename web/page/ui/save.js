@@ -1,10 +1,10 @@
 // @ts-check
-// Handing a received file over to the browser's own downloads.
+// Passes a received file to the browser's downloads.
 
-const URL_LIVES = 60_000; // ms; the browser has long begun to read by then
+const URL_LIVES = 60_000; // ms; the browser has begun to read by then
 
 /**
- * Starts the browser's download of a file that is already here.
+ * Starts the browser's download of a received file.
  *
  * @param {string} name its name; slashes are not allowed in it
  * @param {File | Blob} file

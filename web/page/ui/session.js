@@ -53,7 +53,7 @@ export class SessionView {
   }
 
   /**
-   * The connection is over; what was received and said stays on the page.
+   * Shows that the connection has ended; files and messages stay on the page.
    *
    * @param {Problem} problem why
    * @param {string} label of the one button

@@ -1,5 +1,5 @@
 // @ts-check
-// The first view: make a code, or type one, with help for its words.
+// The first view: make a code, or type one, with suggestions for its words.
 
 import { Code, complete, suggest } from '../../client/security/codes.js';
 import { serverOf, unwrap } from '../../client/security/pasted.js';
@@ -7,10 +7,10 @@ import { byId, make, setText } from './dom.js';
 
 const SUGGESTIONS = 4;
 const USUAL = 'Spaces, capitals and a pasted link are fine.';
-/** A link or a command begins with something else. */
+/** Matches the beginning of a code; a link or a command begins differently. */
 const CODE = /^[\s"'“‘]*\d+\b/;
 
-/** The hints about a code while a person types it. */
+/** The hints about a code during typing. */
 export class StartView {
   #field = /** @type {HTMLInputElement} */ (byId('code'));
   #hint = byId('code-hint');
@@ -19,7 +19,7 @@ export class StartView {
 
   /**
    * @param {{make: () => void, join: (code: string, server: URL | null) => void}} actions `server`:
-   *   the one that was named along with the code, if any
+   *   the server that was named with the code, if any
    */
   constructor({ make: makeCode, join }) {
     this.#makeButton.addEventListener('click', makeCode);
@@ -43,7 +43,7 @@ export class StartView {
     setText(line, notice);
   }
 
-  /** While the server is asked for a code. */
+  /** Disables the button while a code is requested. */
   busy() {
     this.#makeButton.disabled = true;
   }
@@ -53,7 +53,7 @@ export class StartView {
     this.#field.select();
   }
 
-  /** The code and the server that was named with it, or null after saying what is wrong. */
+  /** The code and the server that was named with it; null after showing an error. */
   #parsed() {
     const text = completed(this.#field.value);
     try {
@@ -132,7 +132,7 @@ export class StartView {
 const typedWords = (text) => text.trim().toLowerCase().split(/[\s\-+]+/).filter(Boolean);
 
 /**
- * Fills in each word that its beginning alone decides, so that `7 gui oce` is enough.
+ * Completes each word whose beginning is unique, so that `7 gui oce` is enough.
  *
  * @param {string} text
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// The list of transfers: progress while they run, what became of them, and what to do then.
+// The list of transfers: their progress, their outcome, and the next actions.
 
 import { byId, icon, make, setText } from './dom.js';
 import { formatBytes, formatDuration, formatRate, joinFacts, plural } from './format.js';
@@ -11,9 +11,9 @@ import { nameElement } from './names.js';
 
 /**
  * @typedef {object} Actions
- * @property {(offer: Incoming) => void} answer asks about an offer once more
+ * @property {(offer: Incoming) => void} answer asks again about an offer
  * @property {((transfer: Transfer) => void) | null} resend offers the same files again
- * @property {(incoming: Incoming) => void} save hands its files to the browser's downloads
+ * @property {(incoming: Incoming) => void} save passes its files to the browser's downloads
  * @property {(incoming: Incoming) => void} release frees its files
  */
 
@@ -36,7 +36,7 @@ export class TransferList {
   }
 
   /**
-   * Shows a transfer as it is now.
+   * Shows the current state of a transfer.
    *
    * @param {Transfer} transfer
    * @param {string} name of the other side
@@ -52,7 +52,7 @@ export class TransferList {
     card.update();
   }
 
-  /** Brings what is on the list up to date; what was taken off it stays off. */
+  /** Updates all transfers on the list; removed ones stay removed. */
   refresh() {
     for (const card of this.#cards.values()) card.update();
   }
@@ -67,12 +67,12 @@ export class TransferList {
     if (focused) byId('choose-files').focus({ preventScroll: true });
   }
 
-  /** Whether closing the page now would break something off. */
+  /** Whether closing the page now would interrupt a transfer. */
   get busy() {
     return [...this.#cards.keys()].some(({ state }) => state === 'running');
   }
 
-  /** The share of all running transfers that is done, or null. */
+  /** The completed share of all running transfers, or null. */
   get fraction() {
     const running = [...this.#cards.keys()].filter(({ state }) => state === 'running');
     const bytes = running.reduce((sum, transfer) => sum + transfer.bytes, 0);
@@ -137,7 +137,7 @@ class TransferCard {
     return details;
   }
 
-  /** Names that were changed, and what was left out: told as soon as it is known. */
+  /** Changed names and left-out entries, shown as soon as they are known. */
   #tellChanges() {
     const { renamed, leftOut, leftOutThere, title } = this.#transfer;
     const count = renamed.length + leftOut.length + leftOutThere;
@@ -158,7 +158,7 @@ class TransferCard {
     this.#bar.value = state === 'done' || !bytes ? Number(state === 'done') : bytesDone / bytes;
     this.#bar.hidden = state !== 'running';
     if (this.#details?.open) this.#markRows();
-    // The saved files come while the state stays: the buttons follow their number as well.
+    // The number of saved files grows within one state, so the buttons depend on it as well.
     const { direction } = this.#transfer;
     const saved = direction === 'in' ? /** @type {Incoming} */ (this.#transfer).saved.length : 0;
     const appearance = `${state} ${state === 'done' && saved > 0}`;

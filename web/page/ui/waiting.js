@@ -1,5 +1,5 @@
 // @ts-check
-// The view with a code to pass on, and the one that shows a connection being made.
+// The view of a code to pass on, and the view of a connection that is being set up.
 
 import { encode, svgPath } from '../qr.js';
 import { byId, setText } from './dom.js';
@@ -7,9 +7,9 @@ import { copyText } from './live.js';
 
 /** @typedef {import('./live.js').Announcer} Announcer */
 
-const QUIET = 4; // light modules around a QR code
+const QUIET = 4; // the quiet zone of a QR code, in modules
 
-/** The view of a code that waits to be used: the code, its link and its QR code. */
+/** The view of a code that waits: the code, its link and its QR code. */
 export class WaitingView {
   #announcer;
   #code = '';
@@ -29,7 +29,7 @@ export class WaitingView {
     const share = byId('share-link');
     share.hidden = typeof navigator.share !== 'function';
     share.addEventListener('click', () => {
-      // Cancelling the system's sheet rejects; there is nothing to say about it.
+      // A cancel of the system's sheet rejects: no message.
       navigator.share({ title: 'Peerline', url: this.#link }).catch(() => {});
     });
   }
@@ -77,8 +77,8 @@ export class WaitingView {
 }
 
 /**
- * The command that receives what is sent with a link. It is without the code, which everybody who uses
- * that machine could read in the list of processes; the command asks for it.
+ * The command that receives with a link. It omits the code, which all users of that machine could
+ * read in the list of processes; the command asks for it.
  *
  * @param {string} link
  */
@@ -92,7 +92,7 @@ export function commandFor(link) {
 
 const STEPS = /** @type {const} */ (['server', 'code', 'path']);
 
-/** A connection being made, step by step. */
+/** The steps of a connection that is being set up. */
 export class JoiningView {
   /** @param {{cancel: () => void}} actions */
   constructor({ cancel }) {

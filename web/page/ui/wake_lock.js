@@ -1,14 +1,14 @@
 // @ts-check
-// Keeps a phone's screen on during a transfer: many phones stop the network when the screen is off.
+// Keeps a phone's screen on during a transfer: many phones stop the network with the screen off.
 
-/** Requests that the screen stays on. */
+/** Requests a lock of the screen while transfers run. */
 export class ScreenWakeLock {
   /** @type {WakeLockSentinel | null} */
   #lock = null;
   #wanted = false;
 
   constructor() {
-    // The browser lets go of it whenever the page is out of sight.
+    // The browser releases the lock whenever the page is hidden.
     document.addEventListener('visibilitychange', () => void this.#act());
   }
 
@@ -31,7 +31,7 @@ export class ScreenWakeLock {
       this.#lock = await navigator.wakeLock.request('screen');
       if (!this.#wanted) await this.#act();
     } catch {
-      // A device low on power refuses; the transfer goes on all the same.
+      // A device with low power refuses; the transfer continues.
     }
   }
 }

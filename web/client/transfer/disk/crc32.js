@@ -1,10 +1,10 @@
 // @ts-check
-// CRC-32 (ISO-HDLC, as in zip), of pieces that are computed apart and joined afterwards.
+// CRC-32 (ISO-HDLC, as in zip) of pieces, which are computed separately and then combined.
 
 /** Reversed polynomial. */
 const POLYNOMIAL = 0xedb88320;
 
-/** Eight tables of 256: eight bytes are taken at a time. */
+/** Eight tables of 256 entries: eight bytes are processed at a time. */
 const TABLES = makeTables();
 
 function makeTables() {
@@ -63,7 +63,7 @@ function multiply(a, b) {
 }
 
 /**
- * The checksum of two pieces, one after the other, from the checksum of each.
+ * The checksum of two consecutive pieces, from the checksum of each.
  *
  * @param {number} first
  * @param {number} second
@@ -71,7 +71,7 @@ function multiply(a, b) {
  * @returns {number}
  */
 export function joinCrc32(first, second, length) {
-  // x^(8 * length): what `length` zero bytes do to a checksum, by repeated squaring.
+  // x^(8 * length): the effect of `length` zero bytes on a checksum, by repeated squaring.
   let power = 0x00800000; // x^8
   let shift = 0x80000000; // x^0
   for (let left = length; left > 0; left = Math.floor(left / 2)) {

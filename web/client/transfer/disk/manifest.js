@@ -13,7 +13,10 @@ import { problem } from '../../problems.js';
 
 /** The entries of a transfer, and the `File` behind each entry that is a file. */
 export class Manifest {
-  /** Names of which there are two, or that cannot be sent as they are. @type {{from: string, to: string}[]} */
+  /**
+   * Changed names: duplicate ones, and those that cannot be sent unchanged.
+   * @type {{from: string, to: string}[]}
+   */
   renamed = [];
 
   /**
@@ -51,8 +54,8 @@ export function titleOf(entries) {
 /**
  * Makes the manifest of the chosen or dropped files.
  *
- * A `DataTransfer` must be handed over within its drop handler: the browser empties it when the
- * handler returns. Everything is taken out of it before this function first waits.
+ * A `DataTransfer` must be passed within its drop handler: the browser empties it when the handler
+ * returns. This function reads all of it before its first `await`.
  *
  * @param {FileList | readonly File[] | DataTransfer} items
  * @returns {Promise<Manifest>}
@@ -132,7 +135,7 @@ async function listFolder(folder, parts) {
   const reader = folder.createReader();
   /** @type {FileSystemEntry[]} */
   const children = [];
-  // A reader gives some of the entries at a time (Chromium 100), and none when it is done.
+  // A reader returns some entries at a time (Chromium: 100), and an empty list at the end.
   for (;;) {
     /** @type {Promise<FileSystemEntry[]>} */
     const read = new Promise((resolve, reject) => {
@@ -150,8 +153,8 @@ async function listFolder(folder, parts) {
 }
 
 /**
- * Gives every entry a unique path. Names do not change otherwise: each receiver replaces the names that
- * its disk cannot hold.
+ * Gives every entry a unique path. Names do not change otherwise: each receiver replaces the names
+ * that its file system cannot hold.
  *
  * @param {readonly Found[]} found
  * @returns {Manifest}
@@ -182,9 +185,9 @@ function build(found) {
   return manifest;
 }
 
-/** The names that are taken in a folder of the manifest. */
+/** The used names of a folder of the manifest. */
 class Folder {
-  /** The names in this folder, and its subfolders by their original names. */
+  /** The used names, and the subfolders by their original names. */
   /** @type {Set<string>} */
   #taken = new Set();
   /** @type {Map<string, {name: string, folder: Folder}>} */
@@ -215,7 +218,7 @@ class Folder {
 }
 
 /**
- * A name that can be a part of a path.
+ * A name that is valid as a part of a path.
  *
  * @param {string} part
  */

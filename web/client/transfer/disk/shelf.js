@@ -1,17 +1,17 @@
 // @ts-check
-// Decides when received files leave the browser's storage: some time after they were handed to its
-// downloads, which read them from there, because a person may refuse a download and ask again.
+// Decides when received files leave the browser's storage. Downloads read them from there, and a
+// person may refuse a download and ask for it again, so they stay for some time.
 
 /** The stored files of one transfer, freed by `discard`. @typedef {{discard: () => Promise<void>}} Kept */
 
-/** Time in which a file can be saved again, in ms. */
+/** Time during which a file can be saved again, in ms. */
 export const KEPT_FOR = 60_000;
-/** Longest time until a download begins, in ms, and its lowest speed, in bytes per ms. */
+/** Maximum delay of a download, in ms, and its minimum speed, in bytes per ms. */
 const BEGINS = 1000;
 const PACE = 20_000;
 
 /**
- * The longest time in which a browser copies a file to its downloads, in ms.
+ * The maximum time in which a browser copies a file to its downloads, in ms.
  *
  * @param {number} bytes
  */
@@ -21,7 +21,10 @@ export function copyTime(bytes) {
 
 /** The received files of a page. */
 export class Shelf {
-  /** For each, the time at which it is copied, and a function that stops its timer. @type {Map<Kept, {copied: number, stop: () => void}>} */
+  /**
+   * For each transfer, the time at which its files are copied, and a function that stops its timer.
+   * @type {Map<Kept, {copied: number, stop: () => void}>}
+   */
   #kept = new Map();
   #freed;
   #now;
@@ -41,7 +44,7 @@ export class Shelf {
   }
 
   /**
-   * Tells that a file was handed to the browser's downloads.
+   * Tells that a file was passed to the browser's downloads.
    *
    * @param {Kept} kept
    * @param {number} bytes

@@ -1,5 +1,5 @@
 // @ts-check
-// The destination of received files: the origin private file system, written by a worker, where the
+// The destination of received files: the origin private file system, which a worker writes, if the
 // browser has one; otherwise memory, with a low limit and a notice to the person.
 
 import { problem } from '../../problems.js';
@@ -14,11 +14,11 @@ import { ZipLayout } from './zip.js';
 /** @typedef {{name: string, file: File}} Saved a complete file and its name */
 /** @typedef {'files' | 'zip'} Form */
 
-/** Most bytes that are held in memory where there is no disk; Blobs of 512 MiB fail to download. */
+/** Maximum number of bytes in memory, without a disk; Blobs of 512 MiB fail to download. */
 export const MEMORY_LIMIT = 256 * 1024 * 1024;
 /** Bytes that stay free on the disk. */
 const SPARE = 16 * 1024 * 1024;
-/** Most files that are saved one by one; more become one archive. */
+/** Maximum number of files that are saved one by one; more become one archive. */
 const MAX_SINGLE_FILES = 10;
 
 const MEMORY_NOTICE =
@@ -39,7 +39,7 @@ export function formOf(entries) {
 let diskAnswer = null;
 
 /**
- * Whether files can be stored on disk here: tested once, by writing one.
+ * Whether files can be stored on disk: tested once, by writing one.
  *
  * @returns {Promise<boolean>}
  */
@@ -110,7 +110,7 @@ function megabytes(bytes) {
   return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-/** The files of one transfer: pieces in, `File`s out. */
+/** The files of one transfer: takes segments, returns `File`s. */
 export class Sink {
   #entries;
   #layout;
@@ -136,7 +136,7 @@ export class Sink {
    *
    * @param {{file: number, segment: number, offset: number, digest: Uint8Array<ArrayBuffer>,
    *   data: Uint8Array<ArrayBuffer>}} piece
-   * @returns {Promise<boolean>} false when it is not what its digest says
+   * @returns {Promise<boolean>} false when it does not match its digest
    * @throws {Problem} `no_space`, `disk`
    */
   async write({ file, segment, offset, digest, data }) {
@@ -158,7 +158,7 @@ export class Sink {
   }
 
   /**
-   * All segments of a file are written.
+   * Finishes a file, whose segments are all written.
    *
    * @param {number} file
    * @returns {Promise<Saved | null>} null in an archive
@@ -180,7 +180,7 @@ export class Sink {
   }
 
   /**
-   * A file is not coming.
+   * Leaves out a file, which the sender does not send.
    *
    * @param {number} file
    */
@@ -189,7 +189,7 @@ export class Sink {
   }
 
   /**
-   * All files are finished.
+   * Finishes the transfer, whose files are all finished.
    *
    * @returns {Promise<Saved | null>} the archive, if there is one
    */
@@ -207,7 +207,7 @@ export class Sink {
     return { name: `${name}.zip`, file };
   }
 
-  /** Frees what was stored; the `File`s are of no use afterwards. */
+  /** Frees the storage; the `File`s are unusable afterwards. */
   async discard() {
     await this.#store.discard();
   }

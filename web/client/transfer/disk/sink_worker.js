@@ -1,12 +1,12 @@
 // @ts-check
-// The worker that writes received files: verifies a piece, then writes it at its offset, through
-// a sync access handle of the origin private file system. One serves all stores of a page: see
-// stores.js for who asks.
+// The worker that writes received files: verifies a segment, then writes it at its offset, through
+// a sync access handle of the origin private file system. One worker serves all stores of a page
+// (stores.js).
 
 import { crc32 } from './crc32.js';
 
 /**
- * The part of the browser's handle that is used here.
+ * The used part of the browser's handle.
  *
  * @typedef {object} AccessHandle
  * @property {(data: Uint8Array, options: {at: number}) => number} write
@@ -98,7 +98,7 @@ async function handle(request) {
     }
     case 'abandon': {
       const { handles } = find(request.store);
-      stores.delete(request.store); // what is still being verified is not written any more
+      stores.delete(request.store); // a segment under verification is then not written
       for (const file of await Promise.allSettled(handles.values())) {
         if (file.status === 'fulfilled') file.value.close();
       }

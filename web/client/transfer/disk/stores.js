@@ -1,6 +1,6 @@
 // @ts-check
-// The two kinds of place for received bytes: memory, and the origin private file system, which a
-// worker writes.
+// The two stores of received bytes: memory, and the origin private file system, which a worker
+// writes.
 
 import { problem } from '../../problems.js';
 import { copyTime } from './shelf.js';
@@ -9,18 +9,18 @@ import { crc32 } from './crc32.js';
 /** @typedef {import('../../problems.js').Problem} Problem */
 /** @typedef {import('./sink_worker.js').Answer} Answer */
 
-/** The folder of the origin private file system that is Peerline's. */
+/** Peerline's folder in the origin private file system. */
 const FOLDER = 'peerline';
 
 /**
- * A store in which pieces of named files are written and whole files are read.
+ * A store of named files, which are written in segments and read as a whole.
  *
  * @typedef {object} Store
  * @property {(name: string, at: number, data: Uint8Array<ArrayBuffer>, digest: Uint8Array | null,
  *   checksum: boolean) => Promise<{damaged?: boolean, crc?: number}>} write writes data at an offset,
- *   unless its SHA-256 is another than `digest`; the data is gone afterwards
+ *   unless its SHA-256 differs from `digest`; the call detaches the data's buffer
  * @property {(name: string) => Promise<File>} close
- * @property {() => void} rest nothing more will be written; what was closed stays
+ * @property {() => void} rest refuses further writes; closed files stay
  * @property {() => Promise<void>} discard frees everything
  */
 
@@ -72,13 +72,13 @@ export class MemoryStore {
   }
 }
 
-/** Asks the worker that writes for all stores of this page. */
+/** Sends requests to the worker, which writes for all stores of this page. */
 class Writer {
   #worker;
   /** @type {Map<number, {resolve: (answer: Answer) => void, reject: (reason: Problem) => void}>} */
   #waiting = new Map();
   #next = 0;
-  /** Whether the worker could not be fetched, or broke down. */
+  /** Whether the worker failed, or could not be loaded. */
   failed = false;
 
   constructor() {
@@ -117,7 +117,7 @@ class Writer {
 }
 
 /**
- * The only worker, kept once it was loaded: the server may be gone when files arrive.
+ * The only worker, kept once loaded: the server may be unreachable when files arrive.
  *
  * @type {Writer | null}
  */
@@ -128,7 +128,7 @@ function theWriter() {
   return writer;
 }
 
-/** Keeps everything on disk, by way of a worker. @implements {Store} */
+/** Keeps everything on disk, through a worker. @implements {Store} */
 export class DiskStore {
   #name;
   #writer = theWriter();
@@ -207,7 +207,7 @@ export class DiskStore {
     try {
       await closed;
     } catch {
-      // The worker is gone with its handles, or it never had any.
+      // The worker has ended together with its handles, or never had any.
     }
   }
 }
@@ -223,13 +223,13 @@ async function removeFolder(name) {
     const root = await navigator.storage.getDirectory();
     await (await root.getDirectoryHandle(FOLDER)).removeEntry(name, { recursive: true });
   } catch {
-    // Not there, or still being read by a download: the next visit tries again.
+    // The folder is missing, or a download still reads it: the next visit tries again.
   }
 }
 
 /**
- * Removes the files of earlier visits that no open page uses. A download that an earlier page began may
- * still be reading one: such a file is removed later.
+ * Removes the files of earlier visits that no open page uses. A download of an earlier page may
+ * still read one: such a file is removed later.
  *
  * @returns {Promise<void>}
  */
@@ -240,7 +240,8 @@ export async function removeOldFiles() {
     const folder = await root.getDirectoryHandle(FOLDER);
     const names = [];
     for await (const name of folder.keys()) names.push(name);
-    // In this order: a page locks a folder before it makes it, and lets go when it is gone.
+    // The order matters: a page locks a folder before it makes it, and unlocks it after its
+    // removal.
     const { held = [] } = await navigator.locks.query();
     const inUse = new Set(held.map((lock) => lock.name));
     for (const name of names) {
@@ -250,7 +251,7 @@ export async function removeOldFiles() {
       else await removeFolder(name);
     }
   } catch {
-    // No such folder, or no such file system: nothing to remove.
+    // The folder or the file system is missing: nothing to remove.
   }
   if (wait > 0) setTimeout(() => void removeOldFiles(), wait);
 }
@@ -266,6 +267,6 @@ async function copiedAfter(folder) {
     const { lastModified, size } = await /** @type {FileSystemFileHandle} */ (handle).getFile();
     if (size > 0) last = Math.max(last, lastModified + copyTime(size));
   }
-  // A clock that was set back must not keep them for long.
+  // A clock that was set back must not keep the files for long.
   return Math.min(last - Date.now(), 10 * 60 * 1000);
 }

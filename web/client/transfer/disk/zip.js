@@ -1,10 +1,10 @@
 // @ts-check
-// The layout of a stored (not compressed) zip archive that a received folder becomes. A machine.
+// The layout of the stored (not compressed) zip archive for a received folder. A machine.
 //
-// All sizes are known before the first byte comes, so every file's place in the archive is too:
-// data goes straight to its offset, in any order. A local header is written when its file's
-// checksum is known, the directory at the end. Zip64 is used where the numbers ask for it.
-// (APPNOTE.TXT 6.3.10 by PKWARE.)
+// All sizes are known before the first byte arrives, so every file's offset in the archive is, too:
+// data is written at its offset, in any order. A local header is written when its file's checksum
+// is known, the directory at the end. Zip64 is used where the numbers require it. (APPNOTE.TXT
+// 6.3.10 by PKWARE.)
 
 /** @typedef {import('../protocol/messages.js').Entry} Entry */
 
@@ -28,7 +28,7 @@ const encoder = new TextEncoder();
 
 /** The offsets of all parts of an archive of these entries. Links are left out. */
 export class ZipLayout {
-  /** By the index of their entry; null for what is left out. @type {(Member | null)[]} */
+  /** By the index of the entry; null for one that is left out. @type {(Member | null)[]} */
   #members;
   /** Offset of the directory. */
   #directoryAt = 0;
@@ -51,7 +51,7 @@ export class ZipLayout {
   }
 
   /**
-   * Offset of a file's bytes in the archive.
+   * The offset of a file's bytes in the archive.
    *
    * @param {number} index of its entry
    */
@@ -60,7 +60,7 @@ export class ZipLayout {
   }
 
   /**
-   * The header before a file's bytes; its checksum must be known by now.
+   * The header before a file's bytes; its checksum must be known.
    *
    * @param {number} index of its entry
    * @param {number} crc CRC-32 of its bytes
@@ -73,7 +73,7 @@ export class ZipLayout {
   }
 
   /**
-   * Leaves a file out: its place stays empty, and the directory does not list it.
+   * Leaves a file out: its bytes stay zero, and the directory does not list it.
    *
    * @param {number} index of its entry
    */
@@ -146,7 +146,7 @@ function dosTime(mtime) {
 }
 
 /**
- * The local header; a file that may need it has both sizes in a Zip64 field.
+ * The local header; a file that may need Zip64 has both sizes in its field.
  *
  * @param {Member} member
  */
@@ -170,7 +170,7 @@ function centralHeader(member) {
   const extra = concat([wide.length > 0 ? zip64Extra(wide) : EMPTY, timeExtra(member)]);
   const size = Math.min(member.size, MAX_U32);
   const writer = new Writer(46 + member.name.length + extra.length);
-  // Made by a unix system, so that the upper half of the attributes is a unix mode.
+  // "Made by" names Unix, so that the upper half of the attributes is a Unix mode.
   writer
     .u32(0x02014b50)
     .u16((3 << 8) | 45)
@@ -231,7 +231,7 @@ function zip64Extra(values) {
 }
 
 /**
- * The exact time of last modification, which the DOS form lacks.
+ * The exact modification time, which the DOS form lacks.
  *
  * @param {Member} member
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// The common part of both directions of a transfer: progress, rate, and the reason of its end.
+// The common part of both directions of a transfer: progress, rate and outcome.
 
 import { Meter } from './meter.js';
 import { titleOf } from '../disk/manifest.js';
@@ -24,16 +24,17 @@ import { problem } from '../../problems.js';
  * @property {string} title the name of the only file or folder, or `3 files`
  * @property {number} files number of files
  * @property {number} bytes number of bytes
- * @property {number} filesDone files that are verified and in place at the receiver
- * @property {number} bytesDone bytes that have moved; once the transfer is done, all are verified
- * @property {number} rate bytes a second, over the last seconds; 0 while unknown
+ * @property {number} filesDone number of files that are verified and in place at the receiver
+ * @property {number} bytesDone number of bytes that have moved; once the transfer is done, all are
+ *   verified
+ * @property {number} rate bytes per second, over the last seconds; 0 while unknown
  * @property {number | null} secondsLeft
- * @property {number | null} current index of the entry being moved
- * @property {Problem | null} problem why it failed
+ * @property {number | null} current index of the entry in progress
+ * @property {Problem | null} problem the reason of its failure
  * @property {readonly Renamed[]} renamed names that were changed
  * @property {readonly LeftOut[]} leftOut entries that were not sent or not saved, with the reasons
- * @property {number} leftOutThere number of entries that the peer has left out, as it says
- * @property {() => void} cancel stops it on both sides; a decline while it is only offered
+ * @property {number} leftOutThere number of entries that the peer reports as left out
+ * @property {() => void} cancel stops it on both sides; before it is accepted, declines it
  */
 
 /**
@@ -42,11 +43,11 @@ import { problem } from '../../problems.js';
  * @property {'files' | 'zip'} form each file is saved, or one archive (folders, many files)
  * @property {{first: readonly Notable[], total: number}} notable hidden files and programs, to be
  *   shown first
- * @property {string | null} notice a sentence to show when files have to sit in memory, else null
- * @property {() => Promise<void>} accept starts it; throws a Problem (`no_space`, ...)
+ * @property {string | null} notice a sentence to show if files have to stay in memory, else null
+ * @property {() => Promise<void>} accept starts the transfer; throws a Problem (`no_space`, ...)
  * @property {() => void} decline
  * @property {readonly {name: string, file: File}[]} saved complete files, ready for a download
- * @property {() => Promise<void>} discard frees the stored files (after they were saved)
+ * @property {() => Promise<void>} discard frees the stored files, after they were saved
  *
  * @typedef {CommonParts & IncomingExtra} Incoming
  * @typedef {CommonParts & {direction: 'out'}} Outgoing
@@ -56,35 +57,39 @@ import { problem } from '../../problems.js';
 /**
  * @typedef {object} TransferEvents by type, what `detail` holds
  * @property {Incoming} offer files are offered: call `accept()` or `decline()` on it
- * @property {Transfer} progress at most ten times a second per transfer, and at each file's end
- * @property {{transfer: Incoming, name: string, file: File}} saved a received `File` is complete: hand
- *   it to a download
+ * @property {Transfer} progress at most ten times per second and transfer, and at the end of each
+ *   file
+ * @property {{transfer: Incoming, name: string, file: File}} saved a received `File` is complete:
+ *   pass it to a download
  * @property {Transfer} transferdone everything is verified and in place at the receiver
  * @property {Transfer} transferfailed declined, cancelled or broken: see `transfer.problem`
  */
 
 /**
- * The parts of a link that a transfer uses.
+ * The part of a link that a transfer uses.
  *
  * @typedef {object} Wire
  * @property {(message: object) => void} sendControl
- * @property {(message: object, isWanted: () => boolean) => Promise<void>} sendList sends one of many
- *   messages of ours once few bytes wait, unless it is not wanted any more then; rejects when the link
- *   is over
- * @property {(frame: Uint8Array<ArrayBuffer>) => Promise<void>} sendBlock waits while much is buffered;
- *   rejects when the link is over
- * @property {() => number} bufferedBlocks bytes that `sendBlock` took and the network did not yet
- * @property {() => number} maxFrame bytes of the largest frame
+ * @property {(message: object, isWanted: () => boolean) => Promise<void>} sendList sends one of
+ *   many messages once few bytes are buffered, if it is still wanted then; rejects when the link is
+ *   closed
+ * @property {(frame: Uint8Array<ArrayBuffer>) => Promise<void>} sendBlock waits while much is
+ *   buffered; rejects when the link is closed
+ * @property {() => number} bufferedBlocks number of bytes that `sendBlock` has taken and that are
+ *   not sent yet
+ * @property {() => number} maxFrame the maximum length of a frame, in bytes
  * @property {<Type extends keyof TransferEvents>(type: Type, detail: TransferEvents[Type]) => void} emit
  *   dispatches an event of the link
  */
 
-/** Interval of progress events, in ms. */
+/** The interval of progress events, in ms. */
 const TICK = 100;
-/** Ticks after which progress is reported even when nothing moved, so that a stall is visible. */
+/**
+ * Number of ticks after which progress is reported even without any, so that a stall is visible.
+ */
 const QUIET_TICKS = 5;
 
-/** The codes by which the other side ends a transfer, as codes of problems here. */
+/** The code of a problem for each code with which the peer ends a transfer. */
 const REMOTE_CODES = Object.freeze(
   /** @type {Record<string, string>} */ ({
     refused: 'refused',
@@ -120,7 +125,7 @@ function remoteProblem(code) {
   });
 }
 
-/** A transfer as the user interface sees it. */
+/** A transfer, as the user interface sees it. */
 export class TransferBase {
   /** @type {'offered' | 'running' | 'done' | 'failed'} */
   state = 'offered';
@@ -160,7 +165,7 @@ export class TransferBase {
   }
 
   /**
-   * The number of bytes that have moved, as precise as is known now.
+   * The number of bytes that have moved, as precise as possible now.
    *
    * @protected
    * @returns {number}
@@ -177,7 +182,7 @@ export class TransferBase {
     this.#emit('progress');
   }
 
-  /** Ends the transfer: every file is in place. @protected */
+  /** Ends the transfer successfully: every file is in place. @protected */
   finish() {
     if (this.over) return;
     this.#stop('done');
@@ -219,7 +224,7 @@ export class TransferBase {
 
   /** @param {'progress' | 'transferdone' | 'transferfailed'} type */
   #emit(type) {
-    // The classes of both directions, and no others, extend this one.
+    // Only the classes of the two directions extend this one.
     this.wire.emit(type, /** @type {Transfer} */ (/** @type {unknown} */ (this)));
   }
 

@@ -1,5 +1,5 @@
 // @ts-check
-// An incoming transfer: the receiving machine, and the place where the files go.
+// An incoming transfer: the receiving machine, and the destination of its files.
 
 import { TransferBase, hex, sha256 } from './base.js';
 import { notableEntries } from '../protocol/notable.js';
@@ -18,13 +18,13 @@ import { formOf, openSink } from '../disk/sink.js';
 /** @typedef {import('../disk/sink.js').Sink} Sink */
 /** @typedef {import('../disk/sink.js').Saved} Saved */
 
-/** Files that the other side offers, or is sending. */
+/** Files that the peer offers, or sends. */
 export class Incoming extends TransferBase {
   /** @readonly @type {'in'} */
   direction = 'in';
   /** @type {Saved[]} */
   saved = [];
-  /** Names that were changed for this disk. @type {Renamed[]} */
+  /** Names that were changed for this device. @type {Renamed[]} */
   renamed;
   /** Entries that are not saved, with the reasons. @type {LeftOut[]} */
   leftOut;
@@ -34,7 +34,7 @@ export class Incoming extends TransferBase {
   #accepting = false;
   #written = 0;
   #unfinished;
-  /** Files being finished, one after the other. @type {Promise<void>} */
+  /** The queue of files that are being finished, one at a time. @type {Promise<void>} */
   #finishing = Promise.resolve();
 
   /**
@@ -47,7 +47,7 @@ export class Incoming extends TransferBase {
     super(wire, id, machine.entries);
     this.#machine = machine;
     this.notice = notice;
-    /** Hidden and executable entries, to be shown first. */
+    /** The hidden and the executable entries, to be shown first. */
     this.notable = notableEntries(machine.entries);
     const plan = /** @type {import('../protocol/names.js').NamePlan} */ (machine.plan);
     this.renamed = plan.renamed;
@@ -64,7 +64,7 @@ export class Incoming extends TransferBase {
     this.#unfinished = this.files;
   }
 
-  /** Bytes that its list takes until it is accepted. */
+  /** The memory of its list until it is accepted, in bytes. */
   get weight() {
     return this.#machine.weight;
   }
@@ -92,7 +92,7 @@ export class Incoming extends TransferBase {
     this.flush();
   }
 
-  /** The entries under the names that are saved. */
+  /** The entries, under their names on this device. */
   #named() {
     const { plan } = this.#machine;
     return this.entries.map((entry, index) => ({ ...entry, path: plan?.paths[index] ?? entry.path }));
@@ -112,7 +112,7 @@ export class Incoming extends TransferBase {
 
   /** The link is over. */
   broken() {
-    this.#machine.cancel('cancelled'); // the machine stops; its message is never sent
+    this.#machine.cancel('cancelled'); // stops the machine, whose message is never sent
     this.fail(problem('broken'));
   }
 
@@ -162,7 +162,7 @@ export class Incoming extends TransferBase {
           this.failWith(event);
           break;
         case 'offered':
-          break; // this object was made of it
+          break; // this object was made from the offer
       }
     }
   }
@@ -215,7 +215,7 @@ export class Incoming extends TransferBase {
         if (this.over) return;
         this.filesDone += 1;
         if (saved) this.#keep(saved);
-        // Not earlier: to the peer it means that the file is in place.
+        // Only now, because it tells the peer that the file is in place.
         this.#machine.fileFinished(file, hex(whole));
         this.flush();
         if (!this.over && this.files > 1) this.tell();

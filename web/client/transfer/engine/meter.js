@@ -1,10 +1,10 @@
 // @ts-check
-// A rate over the last seconds: it shows a stall and smooths short pauses. A machine.
+// A rate over the last seconds, which shows a stall and smooths short pauses. A machine.
 
 /** Length of the measured period, in seconds. */
 const SPAN = 4;
 
-/** Measures a rate from a total that grows. The clock is the caller's. */
+/** Measures the rate of a growing total. The caller tells the time. */
 export class Meter {
   /** @type {[at: number, total: number][]} */
   #samples = [];
@@ -16,7 +16,7 @@ export class Meter {
   add(now, total) {
     const last = this.#samples.at(-1);
     if (last && total < last[1]) this.#samples = [];
-    // More than ten samples a second would add nothing.
+    // Ten samples per second are enough.
     if (
       last &&
       this.#samples.length > 1 &&

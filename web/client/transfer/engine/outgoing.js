@@ -1,5 +1,5 @@
 // @ts-check
-// An outgoing transfer: the sending machine, the files it reads, and the channel it fills.
+// An outgoing transfer: the sending machine, its files, and its channel.
 
 import { TransferBase, hex, sha256 } from './base.js';
 import { HEADER_SIZE, PACKED_HEADER_SIZE, SEGMENT_SIZE, encodePack, segmentFrames } from '../protocol/frames.js';
@@ -13,26 +13,28 @@ import { problem } from '../../problems.js';
 
 /** @typedef {{wanted: Wanted, data: Uint8Array<ArrayBuffer>, digest: Uint8Array<ArrayBuffer>}} Segment */
 
-/** Small files that are read at a time: each waits for the browser, and not for the others. */
+/**
+ * Number of small files that are read at the same time, because each read waits for the browser.
+ */
 const READ_AT_ONCE = 32;
 
-/** Files on their way to the other side. */
+/** Files that are offered, or sent, to the peer. */
 export class Outgoing extends TransferBase {
   /** @readonly @type {'out'} */
   direction = 'out';
   /** Entries that could not be sent, with the reasons. @type {import('../protocol/notable.js').LeftOut[]} */
   leftOut = [];
-  /** Number of entries that the receiver could not put in place. */
+  /** The number of entries that the receiver could not put in place. */
   leftOutThere = 0;
   #manifest;
   #machine;
   #acknowledged = 0;
-  /** Bytes put on the channel, for the first time each. */
+  /** Number of bytes that were put on the channel, without repetitions. */
   #handed = 0;
   #pumping = false;
-  /** The list and what is left out of it, sent as there is room. @type {Promise<void>} */
+  /** The list and its left-out entries, sent when there is space. @type {Promise<void>} */
   #listing = Promise.resolve();
-  /** Files whose digest is being compared, one after the other. @type {Promise<void>} */
+  /** The queue of files whose digests are being compared, one at a time. @type {Promise<void>} */
   #comparing = Promise.resolve();
 
   /**
@@ -62,7 +64,7 @@ export class Outgoing extends TransferBase {
 
   /** The link is over. */
   broken() {
-    this.#machine.cancel('cancelled'); // the machine stops; its message is never sent
+    this.#machine.cancel('cancelled'); // stops the machine, whose message is never sent
     this.fail(problem('broken'));
   }
 
@@ -103,7 +105,7 @@ export class Outgoing extends TransferBase {
     void this.#pump();
   }
 
-  /** Sends the pages of the list, one at a time, as there is room. */
+  /** Sends the pages of the list, one at a time, when there is space. */
   async #sendList() {
     try {
       for (let page = this.#machine.nextPage(); page !== null; page = this.#machine.nextPage())
@@ -125,7 +127,8 @@ export class Outgoing extends TransferBase {
   }
 
   /**
-   * Compares the digest of files that the receiver has in place with what was read here.
+   * Compares the digests of files in place at the receiver with those of the data that was read
+   * here.
    *
    * @param {Extract<import('../protocol/sender.js').SenderEvent, {type: 'files'}>} event
    */
@@ -150,7 +153,7 @@ export class Outgoing extends TransferBase {
       let ahead = this.#readSome();
       while (ahead.length > 0) {
         const segments = await Promise.all(ahead);
-        // The next ones are read while these are sent.
+        // The next segments are read while these are sent.
         ahead = this.#readSome();
         for (const read of ahead) read.catch(() => {});
         await this.#listing;
@@ -167,7 +170,7 @@ export class Outgoing extends TransferBase {
   /**
    * Begins to read one segment, or several small files.
    *
-   * @returns {Promise<Segment | null>[]} empty: nothing to read at this moment
+   * @returns {Promise<Segment | null>[]} empty: nothing to read now
    */
   #readSome() {
     /** @type {Promise<Segment | null>[]} */
@@ -193,7 +196,7 @@ export class Outgoing extends TransferBase {
       if (data.length !== length) throw new RangeError('the file has become shorter');
       return { wanted, data, digest: await sha256(data) };
     } catch {
-      // Browsers refuse to read a file that was changed, moved or removed since it was chosen.
+      // Browsers refuse to read a file that was changed, moved or removed after it was chosen.
       if (!this.#machine.skip(file, 'has changed or vanished')) this.#machine.cancel('changed');
       this.#flush();
       return null;
@@ -257,7 +260,7 @@ export class Outgoing extends TransferBase {
 }
 
 /**
- * Whether the receiver has the bytes that were read here; true while that is unknown.
+ * Whether the receiver has the same bytes that were read here; true while unknown.
  *
  * @param {readonly {digests: Uint8Array | null}[]} files
  * @param {string} digest hex

@@ -1,5 +1,5 @@
 // @ts-check
-// The transfers of one link: passes each message and each frame to its transfer.
+// The transfers of one link: routes each message and each frame to its transfer.
 
 import { BadMessage } from '../../server/messages.js';
 import { storageNotice } from '../disk/sink.js';
@@ -13,9 +13,9 @@ import { Receiver } from '../protocol/receiver.js';
 /** @typedef {import('../disk/manifest.js').Manifest} Manifest */
 /** @typedef {import('../protocol/messages.js').TransferMessage} TransferMessage */
 
-/** Most offers that wait for an answer, or for the rest of their list. */
+/** Maximum number of offers that wait for an answer, or for the rest of their list. */
 export const MAX_UNDECIDED = 16;
-/** Most transfers that are remembered. */
+/** Maximum number of transfers that are remembered. */
 const MAX_REMEMBERED = 1000;
 
 /** All transfers of a link, in both directions. */
@@ -27,7 +27,7 @@ export class Transfers {
   #outgoing = new Map();
   /** @type {Map<number, Incoming>} */
   #incoming = new Map();
-  /** Offers whose list is not complete yet. @type {Map<number, Receiver>} */
+  /** Offers with an incomplete list. @type {Map<number, Receiver>} */
   #listing = new Map();
   #nextId;
   /** The lowest id of the peer's next offer; its parity is the peer's. */
@@ -62,7 +62,7 @@ export class Transfers {
    * Takes a message of the control channel.
    *
    * @param {Record<string, unknown>} record a parsed JSON object
-   * @returns {boolean} whether it was a transfer's
+   * @returns {boolean} whether it was a message of transfers
    */
   receiveControl(record) {
     let message;
@@ -93,7 +93,7 @@ export class Transfers {
       if (data.byteLength >= 8) this.#malformed(new DataView(data).getUint32(4));
       return;
     }
-    // Frames of a transfer that is over may still be on their way: they are dropped.
+    // Frames of an ended transfer may still be in flight: they are dropped.
     if (frame.type !== 'unknown') this.#incoming.get(frame.transfer)?.receiveFrame(frame);
   }
 
@@ -130,7 +130,7 @@ export class Transfers {
   /** @param {TransferMessage & {t: 'offer'}} message */
   #offered(message) {
     const id = message.transfer;
-    // An offer without a right to its number is dropped: an answer would end the transfer that has it.
+    // An offer with an invalid id is dropped: an answer would end the transfer that has this id.
     if (id < this.#nextRemote || id % 2 !== this.#nextRemote % 2) return;
     this.#nextRemote = id + 2;
     const waiting = [...this.#incoming.values()].filter(({ state }) => state === 'offered').length;
@@ -165,7 +165,7 @@ export class Transfers {
     if (machine.state === 'offered') void this.#present(id, machine);
   }
 
-  /** Bytes of the lists of all offers that are not accepted yet. */
+  /** The memory of the lists of all offers that are not accepted yet, in bytes. */
   #undecidedBytes() {
     let bytes = 0;
     for (const machine of this.#listing.values()) bytes += machine.weight;

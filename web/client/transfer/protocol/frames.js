@@ -6,23 +6,23 @@
 //     type 2 DATA     offset: where in the file; then the bytes, never past their segment's end
 //     type 4 PACK     file and offset: 0; then small files: file u32 · length u32 · sha256[32] · bytes
 //
-// Unknown types are ignored, so that later versions may add some.
+// Unknown types are ignored, so that later versions can add types.
 
-/** Bytes of a segment; the last one of a file is shorter. */
+/** The length of a segment, in bytes; the last one of a file is shorter. */
 export const SEGMENT_SIZE = 1024 * 1024;
-/** Bytes before a frame's payload. */
+/** The length of a frame's header, in bytes. */
 export const HEADER_SIZE = 20;
-/** Most bytes of a frame, header and payload. */
+/** The maximum length of a frame with its header, in bytes. */
 export const MAX_FRAME = 65536;
 
 const TYPE_SEGMENT = 1;
 const TYPE_DATA = 2;
 const TYPE_PACK = 4;
 const DIGEST_SIZE = 32;
-/** Bytes before each file in a PACK. */
+/** The length of the header of each file in a PACK, in bytes. */
 export const PACKED_HEADER_SIZE = 8 + DIGEST_SIZE;
 
-/** A frame that no honest sender makes. */
+/** A frame violates the protocol. */
 export class FrameError extends Error {
   /** @param {string} message */
   constructor(message) {
@@ -125,7 +125,8 @@ function parsePack(buffer) {
 }
 
 /**
- * The bytes of each DATA frame of a segment: equal parts, so that no frame is a crumb.
+ * The payload length of each DATA frame of a segment, in bytes: equal parts, so that no frame is
+ * tiny.
  *
  * @param {number} length the segment's bytes, at least 1
  * @param {number} maxFrame most bytes of a frame
@@ -155,7 +156,7 @@ export function* segmentFrames({ transfer, file, offset, data, digest }, maxFram
 }
 
 /**
- * Parses one frame. The payload is a view of what was given, not a copy.
+ * Parses one frame. The payload is a view of the given bytes, not a copy.
  *
  * @param {ArrayBuffer} buffer
  * @returns {SegmentFrame | DataFrame | PackFrame | UnknownFrame}

@@ -1,18 +1,19 @@
 // @ts-check
-// The transfer messages of the `control` channel: checking what came, cutting an offer in pages.
+// The transfer messages of the `control` channel: checks received ones, divides an offer into
+// pages.
 
 import { BadMessage, isRecord } from '../../server/messages.js';
 import { SEGMENT_SIZE } from './frames.js';
 
-/** The latest version of the protocol that is spoken here. */
+/** The latest supported version of the protocol. */
 export const VERSION = 2;
-/** Bytes of credit that a small file takes at least in version 2. */
+/** The minimum credit of a small file in version 2, in bytes. */
 const SMALL_CREDIT = 16 * 1024;
-/** Most bytes of UTF-8 of a control message. */
+/** Maximum length of a control message, in bytes of UTF-8. */
 export const MAX_CONTROL_MESSAGE = 48 * 1024;
-/** Most bytes that the lists of all offers of a link may take before they are accepted. */
+/** Maximum memory of the lists of all offers of a link before they are accepted, in bytes. */
 export const MAX_UNDECIDED_BYTES = 32 * 1024 * 1024;
-/** Most entries that a page sends at once: a tab would not bear more. */
+/** Maximum number of entries that a page sends in one transfer: more overload a tab. */
 export const MAX_SENT = 500_000;
 
 const MAX_U32 = 0xffffffff;
@@ -69,7 +70,7 @@ function integer(record, key, most = Number.MAX_SAFE_INTEGER) {
 }
 
 /**
- * A text that may be missing, which is as good as empty.
+ * An optional text; a missing one counts as empty.
  *
  * @param {Record<string, unknown>} record
  * @param {string} key
@@ -191,7 +192,7 @@ function parseLeftOut(record) {
 }
 
 /**
- * Checks a control message that is about a transfer.
+ * Checks a control message of a transfer.
  *
  * @param {Record<string, unknown>} record a parsed JSON object
  * @returns {TransferMessage | null} null if its type does not belong to transfers
@@ -284,7 +285,7 @@ export function parseTransferMessage(record) {
 }
 
 /**
- * Cuts a manifest into an `offer` and as many `offer_more` as it takes, each when it is asked for.
+ * Divides a manifest into an `offer` and the necessary `offer_more`, lazily.
  *
  * @param {number} transfer
  * @param {readonly Entry[]} entries
@@ -294,7 +295,7 @@ export function parseTransferMessage(record) {
 export function* offerMessages(transfer, entries) {
   const { files, bytes } = totals(entries);
   const encoder = new TextEncoder();
-  // Room for the message around its entries: keys, numbers and `more`.
+  // Space for the message around its entries: keys, numbers and `more`.
   const envelope = 256;
   let head = /** @type {OutgoingMessage} */ ({ t: 'offer', transfer, files, bytes, version: VERSION });
   /** @type {Entry[]} */
@@ -316,7 +317,7 @@ export function* offerMessages(transfer, entries) {
 }
 
 /**
- * Bytes of the window that a segment of a file takes while it is in flight.
+ * The share of the window that a segment of a file takes while in flight, in bytes.
  *
  * @param {number} size of the file, bytes
  * @param {number} version of the protocol
@@ -326,7 +327,7 @@ export function creditOf(size, version) {
 }
 
 /**
- * The approximate memory that a list of entries takes, in bytes.
+ * The approximate memory of a list of entries, in bytes.
  *
  * @param {readonly Entry[]} entries
  */
@@ -338,7 +339,7 @@ export function weightOf(entries) {
 }
 
 /**
- * The number of files of a manifest, and of their bytes.
+ * The number of files of a manifest, and the number of their bytes.
  *
  * @param {readonly Entry[]} entries
  */

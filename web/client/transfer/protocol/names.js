@@ -1,18 +1,16 @@
 // @ts-check
 // Decides which names of the peer may be saved, and how they are shown. A machine.
 //
-// The same rules as `peer/transfer/protocol/names.py` and `plan.py`, with the same vectors
-// (tests/vectors/names.json). What a page saves may be carried to any system, so its names are
-// always the portable ones:
+// The rules are those of `peer/transfer/protocol/names.py` and `plan.py`; tests/vectors/names.json
+// checks both. Saved files may be copied to any system, so the names are always portable:
 //
-// - A path is refused that no honest sender says: absolute, longer than 4096 bytes, with an empty
-//   part, `.` or `..`, or there twice.
-// - In every other name the characters that mean something to Windows, control and format
-//   characters, and blanks that are no space become `_`; so do trailing dots and spaces. Devices
-//   of Windows and endings of Peerline's own files get a `_`. Long names are cut.
-// - Names that are then the same to a file system that ignores case or Unicode normalisation get
-//   numbers.
-// - A link that leads outside of what was sent is left out.
+// - A path is refused that no honest sender offers: absolute, longer than 4096 bytes, with an empty
+// part, `.` or `..`, or a duplicate.
+// - In every other name the reserved characters of Windows, control and format characters, and
+// blanks other than the space become `_`, as do trailing dots and spaces. Device names of Windows
+// and the endings of Peerline's own files get a `_`. Long names are cut.
+// - Names that a file system without case or Unicode normalisation cannot distinguish get numbers.
+// - A link that leads outside of the sent files is left out.
 
 import { showName } from '../../text.js';
 
@@ -21,7 +19,7 @@ import { showName } from '../../text.js';
 export const MAX_PATH = 4096;
 export const MAX_PATH_PART = 255;
 
-/** Why a manifest may not be saved. */
+/** A manifest may not be saved. */
 export class NameError extends Error {
   /**
    * @param {string} path the entry's
@@ -46,17 +44,17 @@ const DEVICES =
   /^(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(?:\..*)?$/isu;
 const OWN = /\.peerline-[a-z]+$/iu;
 const ODD_PART = /(?:^|(?<=\/))(\.{0,2})(?:\/|$)/;
-/** Names that are fit for every system, but for those of devices and the length. */
+/** Matches names that every system can hold, apart from device names and the length. */
 const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9_ ()+,-]*(?:\.[A-Za-z0-9_]+)?(?<! )$/;
-/** Most folders that are named or implied by paths. */
+/** Maximum number of folders that paths name or imply. */
 const MAX_FOLDERS = 524288;
 
 /**
- * Checks what can be told of an entry alone.
+ * Checks one entry by itself.
  *
  * @param {Entry} entry
  * @param {number} index
- * @throws {NameError} when no honest sender says such a thing
+ * @throws {NameError} no honest sender offers such an entry
  */
 export function checkEntry({ path }, index) {
   if (path.length * 3 > MAX_PATH && byteLength(path) > MAX_PATH)
@@ -68,8 +66,8 @@ export function checkEntry({ path }, index) {
 }
 
 /**
- * The text of a path: with a surrogate (U+DC80 to U+DCFF) for each byte that is not UTF-8, as
- * in Python.
+ * The text of a path: as in Python, a surrogate (U+DC80 to U+DCFF) stands for each byte that is not
+ * UTF-8.
  *
  * @param {string} path
  * @param {boolean} [escaped] whether `%E7` in it is a byte, and `%25` a per cent sign
@@ -105,31 +103,31 @@ function isCharacter(bytes) {
 
 /**
  * @typedef {object} NamePlan
- * @property {string[]} paths by index: where each entry goes
- * @property {(string | null)[]} targets by index: where a link leads; null for one that is left out,
- *   and for what is no link
- * @property {{from: string, to: string}[]} renamed names that could not stay, a folder once
+ * @property {string[]} paths the path of each entry, by index
+ * @property {(string | null)[]} targets the target of each link, by index; null for one that is
+ *   left out, and for files and folders
+ * @property {{from: string, to: string}[]} renamed changed names, each folder once
  * @property {{path: string, reason: string}[]} leftOut links that lead outside
  */
 
 const LONGEST_NUMBER = ' (4294967295)';
 
-/** A folder of the plan: the names in it, as they were offered and as they are saved. */
+/** A folder of the plan: its names as offered, and as saved. */
 class Folder {
   /** @type {Map<string, Folder>} */
   folders = new Map();
-  /** Names of what is no folder. @type {Set<string>} */
+  /** Names of files and links. @type {Set<string>} */
   others = new Set();
-  /** Names that are not what was offered. @type {Map<string, string>} */
+  /** Names that differ from the offered ones. @type {Map<string, string>} */
   renames = new Map();
 }
 
 /**
- * Makes names that may be saved of a whole manifest.
+ * Makes the names under which a whole manifest is saved.
  *
  * @param {readonly Entry[]} entries that `checkEntry` lets pass
  * @returns {NamePlan}
- * @throws {NameError} when a path is there twice, or lies below a file; when there are too many folders
+ * @throws {NameError} a path is a duplicate, or lies below a file, or there are too many folders
  */
 export function planNames(entries) {
   const root = new Folder();
@@ -179,7 +177,7 @@ export function planNames(entries) {
 }
 
 /**
- * Settles the names in a folder and in all below it.
+ * Decides the names in a folder and in its subfolders.
  *
  * @param {Folder} top
  * @param {string} path as it was offered
@@ -206,8 +204,8 @@ function settle(top, path, saved, renamed) {
       else taken.add(key);
     }
     /**
-     * Where counting stopped for names that the same numbers lead to the same: else a sender of many
-     * of them could keep the page busy for hours. @type {Map<string, number>}
+     * The last number of each group of names that share numbered forms: without it, a sender of
+     * many such names could keep the page busy for hours. @type {Map<string, number>}
      */
     const numbers = new Map();
     /** @param {string} name */
@@ -250,7 +248,7 @@ function finalParts(root, parts) {
 }
 
 /**
- * Why a link is left out, to follow its path in a sentence; null when it may be made.
+ * The reason why a link is left out, to follow its path in a sentence; null for a permitted link.
  *
  * @param {Entry} entry
  * @param {Folder} root
@@ -261,8 +259,8 @@ function linkProblem({ path, target = '', escaped }, root) {
   if (byteLength(target) > MAX_PATH) return `is a link to a path of more than ${MAX_PATH} bytes`;
   const depth = path.split('/').length - 1;
   let up = 0;
-  // Only at the start is `..` what it seems: after a name that is itself a link it would climb
-  // from wherever that link leads.
+  // `..` is reliable only at the start: after a name that is itself a link, it would climb from the
+  // target of that link.
   while (up < names.length && names[up] === '..') up += 1;
   if (target === '.') return 'is a link to its own folder';
   if (names.slice(up).some((name) => name === '' || name === '.' || name === '..'))
@@ -289,8 +287,8 @@ function finalTarget(root, { target = '', escaped }, parts) {
 }
 
 /**
- * Whether a zero-width joiner stands where it is spelling: between two characters of a script that
- * is not ASCII. Persian, Hindi and family emoji need it; elsewhere it hides something.
+ * Whether a zero-width joiner is part of the spelling: it stands between two characters that are
+ * not ASCII. Persian, Hindi and family emoji need it; elsewhere it hides something.
  *
  * @param {readonly string[]} characters
  * @param {number} position
@@ -310,7 +308,8 @@ function isJoiner(characters, position) {
  */
 export function nameKey(part) {
   let key = '';
-  // One character at a time: a whole word's lower case depends on where a sigma stands.
+  // One character at a time, because the lower case of a whole word depends on the place of a
+  // sigma.
   for (const character of part.normalize('NFD')) {
     if (character === '\u200c' || character === '\u200d') continue;
     key += foldCase(character);
@@ -319,22 +318,22 @@ export function nameKey(part) {
 }
 
 /**
- * Case folding as in Unicode's CaseFolding.txt (C and F), which JavaScript does not have by itself.
+ * Case folding as in Unicode's CaseFolding.txt (C and F), which JavaScript lacks.
  *
  * @param {string} character
  */
 function foldCase(character) {
-  if (character === '\u0131') return character; // the dotless i has the i's capital, and is no i
+  if (character === '\u0131') return character; // dotless i: another letter than i
   let folded = '';
   for (const upper of character.toUpperCase()) folded += upper.toLowerCase();
   return folded;
 }
 
 /**
- * Makes a name fit for any system: what the rules forbid becomes `_`.
+ * Makes a name valid on any system: forbidden characters become `_`.
  *
  * @param {string} part one name of a path, as `decodePath` gives it
- * @returns {string} a name that is fit; the same when it was already
+ * @returns {string} a valid name; a name that was valid is returned unchanged
  */
 export function portablePart(part) {
   if (part.length <= MAX_PATH_PART && PLAIN.test(part) && !DEVICES.test(part)) return part;
@@ -372,7 +371,7 @@ function visible(text) {
 }
 
 /**
- * Cuts a name to what a part may have, and keeps its ending.
+ * Cuts a name to the maximum length of a part, and keeps its ending.
  *
  * @param {string} name
  */
@@ -381,12 +380,12 @@ function shorten(name) {
   const [stem, end] = splitSuffix(name);
   if (end !== '') return cut(stem, MAX_PATH_PART - byteLength(end)) + end;
   const short = cut(name, MAX_PATH_PART).replace(/[ .]+$/, (dots) => '_'.repeat(dots.length));
-  // No cut gives a name the ending of a program that it did not have.
+  // A cut must not give a name the ending of a program.
   return splitSuffix(short)[1] === '' ? short : `${cut(short, MAX_PATH_PART - 1)}_`;
 }
 
 /**
- * Cuts off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor an absurdly long ending.
+ * Splits off `.mkv`, or `.tar.gz`; not the dot of a hidden file, nor a very long ending.
  *
  * @param {string} name
  * @returns {[stem: string, end: string]}
@@ -401,7 +400,7 @@ function splitSuffix(name) {
 }
 
 /**
- * The beginning of a text, within a number of bytes.
+ * The beginning of a text, at most a number of bytes long.
  *
  * @param {string} text
  * @param {number} most
@@ -448,7 +447,7 @@ function numberedName(name, isTaken, from, isFolder) {
 }
 
 /**
- * The same text for all names that `numberedName` makes the same of, by any number.
+ * A key that is equal for names with the same numbered forms (`numberedName`).
  *
  * @param {string} name
  * @param {boolean} isFolder

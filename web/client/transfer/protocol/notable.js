@@ -1,15 +1,16 @@
 // @ts-check
-// Finds the entries of an offer that a person should see first: hidden files and programs. A machine. The same
-// rules as `peer/transfer/protocol/notes.py`, with the same vectors (tests/vectors/names.json, `notable`).
+// Finds the entries of an offer that a person should see first: hidden files and programs. A
+// machine. The rules are those of `peer/transfer/protocol/notes.py`; tests/vectors/names.json
+// (`notable`) checks both.
 
 /** @typedef {import('./messages.js').Entry} Entry */
 /** @typedef {{path: string, hidden: boolean, executable: boolean}} Notable */
 /** @typedef {{from: string, to: string}} Renamed a path as it was offered, and as it is saved */
 /** @typedef {{path: string, reason: string}} LeftOut `reason` follows the path in a sentence */
 
-/** Most that are kept by name. */
+/** Maximum number of entries that are kept by name. */
 const MOST = 100;
-/** Endings of files that some desktop runs when they are opened. */
+/** Endings of files that a desktop may run when they are opened. */
 const PROGRAMS = new Set(
   'app bat cmd com command cpl desktop exe hta jar js jse lnk msi pif ps1 reg scr sh vbe vbs wsf'.split(
     ' ',
@@ -17,11 +18,12 @@ const PROGRAMS = new Set(
 );
 
 /**
- * Picks the hidden and the executable entries, the hidden ones first, in order. A hidden folder is
- * named once, for all that is in it.
+ * Selects the hidden and the executable entries, the hidden ones first, in order. A hidden folder
+ * is named once, for all of its content.
  *
  * @param {readonly Entry[]} entries
- * @returns {{first: Notable[], total: number}} those that are kept by name, and how many there are
+ * @returns {{first: Notable[], total: number}} the entries that are kept by name, and the number of
+ *   all
  */
 export function notableEntries(entries) {
   /** @type {Notable[]} */
@@ -57,7 +59,7 @@ function notable({ path, kind, mode = 0 }) {
 }
 
 /**
- * The first hidden folder on the way to an entry, with its `/`.
+ * The first hidden folder in the path of an entry, with its `/`.
  *
  * @param {string} path
  */

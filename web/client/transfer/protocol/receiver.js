@@ -1,16 +1,16 @@
 // @ts-check
-// The receiving half of a transfer: a state machine without clock, disk or channel.
+// The receiving half of a transfer: a state machine without a clock, disk or channel.
 //
 //     receiver.receive(message);                // control: offer, offer_more, cancel
 //     receiver.accept({window: 16});
 //     receiver.receiveFrame(frame);             // blocks: parsed by frames.js
 //     event {type: 'segment', ...}              // verify and write it, then one of:
 //     receiver.segmentWritten(file, segment, digest) / segmentDamaged(file, segment)
-//     event {type: 'finish', file, digests}     // put the file in its place, then:
+//     event {type: 'finish', file, digests}     // put the file in place, then:
 //     receiver.fileFinished(file, digest)
 //
-// The memory that the peer can make this side use is bounded: the manifest by its limits, the data by
-// the window of segments that were granted.
+// The memory that the peer can claim is bounded: the manifest by its limits, the data by the window
+// of granted segments.
 
 import { SEGMENT_SIZE } from './frames.js';
 import { VERSION, creditOf, segmentCount, totals, weightOf } from './messages.js';
@@ -25,11 +25,11 @@ import { MAX_RETRIES } from './sender.js';
 /** @typedef {import('./frames.js').DataFrame} DataFrame */
 /** @typedef {import('./frames.js').PackFrame} PackFrame */
 
-/** Segments that a page lets be in flight: 16 MiB. */
+/** Window of a page, in segments in flight: 16 MiB. */
 export const WINDOW = 16;
-/** Entries of an offer that are kept when it was declined or withdrawn. */
+/** Number of entries that are kept of a declined or withdrawn offer. */
 const SHOWN = 400;
-/** Most pieces a segment may lie in; an honest sender's frames make far fewer. */
+/** Maximum number of separate pieces of a segment; an honest sender makes far fewer. */
 const MAX_PIECES = 1024;
 
 /**
@@ -44,10 +44,11 @@ const MAX_PIECES = 1024;
  */
 
 /**
- * A segment of which something has arrived.
+ * A segment that has partly arrived.
  *
  * @typedef {object} OpenSegment
- * @property {Uint8Array<ArrayBuffer> | null} data null before the first data and while it is being written
+ * @property {Uint8Array<ArrayBuffer> | null} data null before the first data, and while it is
+ *   written
  * @property {[start: number, end: number][]} pieces the received parts, in order, with gaps between them
  * @property {Uint8Array<ArrayBuffer> | null} digest
  * @property {boolean} writing
@@ -55,11 +56,11 @@ const MAX_PIECES = 1024;
  */
 
 /**
- * A file of which something has arrived.
+ * A file that has partly arrived.
  *
  * @typedef {object} OpenFile
- * @property {number} written how many segments are verified and written
- * @property {Uint8Array} isWritten one byte a segment
+ * @property {number} written number of verified and written segments
+ * @property {Uint8Array} isWritten one byte per segment
  * @property {Uint8Array<ArrayBuffer>} digests
  */
 
@@ -76,25 +77,28 @@ export class Receiver {
   #messages = [];
   /** @type {ReceiverEvent[]} */
   #events = [];
-  /** The version of the protocol that is spoken. */
+  /** The version of the protocol in use. */
   version = 1;
-  /** Bytes that may be in flight, and that are. */
+  /** Limit and number of bytes in flight. */
   #window = WINDOW * SEGMENT_SIZE;
   #used = 0;
   #skipped = { files: 0, bytes: 0 };
-  /** Bytes that its list takes before it is accepted. */
+  /** The memory of its list before it is accepted, in bytes. */
   weight = 0;
   /** The paths of all entries, once the list is complete. @type {import('./names.js').NamePlan | null} */
   plan = null;
-  /** Number of entries that the sender has left out of the list. */
+  /** The number of entries that the sender has left out of the list. */
   leftOut = 0;
-  /** Keyed `file:segment`: everything in flight and not yet acknowledged. @type {Map<string, OpenSegment>} */
+  /**
+   * Segments in flight and not yet acknowledged, by `file:segment`.
+   * @type {Map<string, OpenSegment>}
+   */
   #segments = new Map();
   /** @type {Map<number, OpenFile>} */
   #files = new Map();
   /** @type {Set<number>} */
   #finished = new Set();
-  /** Files that are not coming. @type {Set<number>} */
+  /** Files that the sender leaves out. @type {Set<number>} */
   #skips = new Set();
 
   /** @param {number} transfer its id, from the offer */
@@ -102,7 +106,7 @@ export class Receiver {
     this.#transfer = transfer;
   }
 
-  /** Control messages to be sent, in order; each is handed out once. @returns {OutgoingMessage[]} */
+  /** The control messages to send, in order; each is returned once. @returns {OutgoingMessage[]} */
   messagesToSend() {
     const messages = this.#messages;
     this.#messages = [];
@@ -114,7 +118,7 @@ export class Receiver {
     return this.#events.shift() ?? null;
   }
 
-  /** Bytes of segments that have arrived in part. @returns {number} */
+  /** The number of bytes of segments that have partly arrived. @returns {number} */
   get bytesPending() {
     let bytes = 0;
     for (const [key, { data, pieces, writing }] of this.#segments) {
@@ -148,7 +152,7 @@ export class Receiver {
   }
 
   /**
-   * Lets the data come.
+   * Accepts the offer: data may arrive.
    *
    * @param {{window?: number}} [options] segments in flight
    */
@@ -171,7 +175,7 @@ export class Receiver {
   }
 
   /**
-   * Refuses what was offered.
+   * Declines the offer.
    *
    * @param {string} code
    * @param {string} message
@@ -183,7 +187,7 @@ export class Receiver {
   }
 
   /**
-   * Stops a transfer that runs, and tells the sender.
+   * Stops a running transfer, and tells the sender.
    *
    * @param {string} code
    * @param {string} message
@@ -248,7 +252,7 @@ export class Receiver {
   }
 
   /**
-   * A segment was what its digest says, and is written.
+   * Tells that a segment matched its digest, and is written.
    *
    * @param {number} file
    * @param {number} segment
@@ -283,7 +287,7 @@ export class Receiver {
   }
 
   /**
-   * A segment was not what its digest says: asks for it again, up to three times.
+   * Tells that a segment did not match its digest: asks for it again, up to three times.
    *
    * @param {number} file
    * @param {number} segment
@@ -302,7 +306,7 @@ export class Receiver {
   }
 
   /**
-   * A file is complete and in its place.
+   * Tells that a file is complete and in place.
    *
    * @param {number} file
    * @param {string} digest hex: of the file, or in version 2 the SHA-256 of that digest
@@ -311,7 +315,7 @@ export class Receiver {
     if (this.state !== 'running' || this.#finished.has(file)) return;
     this.#finished.add(file);
     const state = this.#files.get(file);
-    // Its bitmap stays, so that late data is recognised.
+    // The bitmap stays, so that late data is recognised.
     if (state !== undefined) state.digests = new Uint8Array(0);
     this.#messages.push(
       this.version < 2
@@ -322,7 +326,7 @@ export class Receiver {
   }
 
   /**
-   * It is known that a file is not coming.
+   * Tells that the skip of a file was handled.
    *
    * @param {number} file
    */
@@ -360,7 +364,7 @@ export class Receiver {
     if (open === null) return this.#violation('more segments than were granted');
     if (open.writing) return this.#violation('a segment twice');
     Object.assign(open, { data: null, digest, pieces: [], writing: true });
-    // A copy: what is written is handed to a worker, and the frame is not all of one file.
+    // A copy, because the data is transferred to a worker, and the frame holds several files.
     const data = content.slice();
     this.#events.push({ type: 'segment', file, segment: 0, offset: 0, digest, data });
   }
@@ -439,7 +443,7 @@ export class Receiver {
     return Math.min(SEGMENT_SIZE, (this.entries[file].size ?? 0) - segment * SEGMENT_SIZE);
   }
 
-  /** Drops the list, except for the entries that may be shown: the offer was not accepted. */
+  /** Drops the list of an offer that was not accepted, except for the entries to show. */
   #forget() {
     this.entries.length = Math.min(this.entries.length, SHOWN);
     this.weight = weightOf(this.entries);
@@ -467,12 +471,12 @@ export class Receiver {
 }
 
 /**
- * Notes that a piece of a segment has arrived.
+ * Notes the arrival of a piece of a segment.
  *
  * @param {[start: number, end: number][]} pieces in order, never touching; changed in place
  * @param {number} start
  * @param {number} end past the last byte
- * @returns {boolean} false when some of it was there, or when it lies in too many pieces
+ * @returns {boolean} false if it overlaps an earlier piece, or the segment has too many pieces
  */
 function addPiece(pieces, start, end) {
   let index = pieces.length;

@@ -1,5 +1,5 @@
 // @ts-check
-// The sending half of a transfer: a state machine without clock, disk or channel.
+// The sending half of a transfer: a state machine without a clock, disk or channel.
 //
 //     for (const message of sender.messagesToSend()) control.send(JSON.stringify(message));
 //     for (let page; (page = sender.nextPage()); ) ...   // whenever the channel has room
@@ -16,11 +16,11 @@ import { VERSION, creditOf, offerMessages, segmentCount, totals } from './messag
 /** @typedef {import('./messages.js').OutgoingMessage} OutgoingMessage */
 /** @typedef {import('./messages.js').TransferMessage} TransferMessage */
 
-/** Times that one segment may arrive damaged before the transfer ends. */
+/** Maximum number of damaged arrivals of one segment before the transfer fails. */
 export const MAX_RETRIES = 3;
-/** Most segments of 1 MiB in flight, whatever the receiver grants. */
+/** Maximum number of segments of 1 MiB in flight, also if the receiver grants more. */
 const MAX_WINDOW = 64;
-/** Most ranges of held segments of one file that are heeded; what is beyond is sent again. */
+/** Maximum number of ranges of held segments of one file; segments beyond are sent again. */
 const MAX_HELD = 65536;
 
 /**
@@ -33,16 +33,16 @@ const MAX_HELD = 65536;
  *   | {type: 'skipped', file: number, reason: string}
  *   | {type: 'done', leftOut: number}
  *   | {type: 'failed', code: string, message: string, remote: boolean}} SenderEvent
- *   `files`: the receiver has them in place; `digests` are the segments' digests to compare its digest
- *   with, null when some of a file's segments were there before this transfer. `digest` is the
- *   file's, or (`together`) the SHA-256 of all the files' digests
+ *   `files`: the receiver has them in place. `digests` are the digests of a file's segments, null
+ *   if the receiver held some before this transfer; `digest`, to compare with, is that of the file,
+ *   or (`together`) the SHA-256 of the digests of all files
  */
 
 /**
- * The state of a file from its first segment until the receiver's confirmation.
+ * The state of a file, from its first segment until the receiver's confirmation.
  *
  * @typedef {object} OpenFile
- * @property {number} count segments it has
+ * @property {number} count number of its segments
  * @property {Set<number>} acknowledged
  * @property {Uint8Array | null} digests
  */
@@ -58,11 +58,11 @@ export class Sender {
   #messages = [];
   /** The pages of the offer. @type {Iterator<OutgoingMessage, void>} */
   #pages;
-  /** Left-out entries that are not reported yet. @type {OutgoingMessage[]} */
+  /** Reports of left-out entries that are not sent yet. @type {OutgoingMessage[]} */
   #skips = [];
   /** @type {SenderEvent[]} */
   #events = [];
-  /** The version of the protocol that is spoken. */
+  /** The version of the protocol in use. */
   version = 1;
   #window = 0;
   #used = 0;
@@ -71,16 +71,16 @@ export class Sender {
   #have = new Map();
   /** @type {Map<number, OpenFile>} */
   #open = new Map();
-  /** Keys `file:segment` of what was handed out and not acknowledged. @type {Set<string>} */
+  /** Keys `file:segment` of requested segments that are not acknowledged. @type {Set<string>} */
   #inFlight = new Set();
-  /** Keys of segments handed out whose bytes are not known to be on their way. @type {Set<string>} */
+  /** Keys of requested segments that may not have been read yet. @type {Set<string>} */
   #unread = new Set();
   /** @type {Wanted[]} */
   #again = [];
   /** @type {Map<string, number>} */
   #retries = new Map();
   #cursor = { file: 0, segment: 0 };
-  /** Number of files that the receiver has in place. */
+  /** The number of files that the receiver has in place. */
   #placed = 0;
   /** @type {Set<number>} */
   #confirmed = new Set();
@@ -96,7 +96,7 @@ export class Sender {
   }
 
   /**
-   * The next control message of those that there may be many of, to be sent when few bytes wait.
+   * The next of the numerous control messages, to send when few bytes are buffered.
    *
    * @returns {OutgoingMessage | null}
    */
@@ -105,7 +105,7 @@ export class Sender {
     return this.#pages.next().value ?? this.#skips.shift() ?? null;
   }
 
-  /** Control messages to be sent at once; each is handed out once. @returns {OutgoingMessage[]} */
+  /** The control messages to send at once; each is returned once. @returns {OutgoingMessage[]} */
   messagesToSend() {
     const messages = this.#messages;
     this.#messages = [];
@@ -120,7 +120,7 @@ export class Sender {
   /**
    * The next segment to read, within the receiver's credit.
    *
-   * @returns {Wanted | null} null: nothing to read until the next acknowledgement, or ever
+   * @returns {Wanted | null} null: nothing to read before the next acknowledgement, or at all
    */
   nextSegment() {
     if (this.state !== 'running') return null;
@@ -152,11 +152,11 @@ export class Sender {
   }
 
   /**
-   * Takes the digest of a segment that `nextSegment` asked for; its frames may be sent now.
+   * Takes the digest of a requested segment (`nextSegment`); its frames may be sent now.
    *
    * @param {Wanted} wanted
    * @param {Uint8Array} digest its SHA-256
-   * @returns {boolean} false when the transfer is over: send nothing
+   * @returns {boolean} false when the transfer has ended: send nothing
    */
   segmentRead(wanted, digest) {
     if (this.state !== 'running' || this.#confirmed.has(wanted.file)) return false;
@@ -248,7 +248,7 @@ export class Sender {
   }
 
   /**
-   * Passes over a segment that the receiver has verified in an earlier run.
+   * Skips a segment that the receiver verified in an earlier run.
    *
    * @param {number} file
    * @param {number} segment
@@ -290,7 +290,7 @@ export class Sender {
   }
 
   /**
-   * Takes back the credit of a segment that is at the receiver's.
+   * Returns the credit of a segment that the receiver has.
    *
    * @param {number} file
    * @param {number} segment
@@ -305,12 +305,12 @@ export class Sender {
   }
 
   /**
-   * A file cannot be read any more.
+   * Tells that a file cannot be read any more.
    *
    * @param {number} file
    * @param {string} reason to follow its path in a sentence
-   * @returns {boolean} whether it goes on without it: not when some of it was sent, when nothing
-   *   else is left, or when the receiver is too old
+   * @returns {boolean} whether the transfer continues without it: not if a part of it was sent, if
+   *   nothing else is left, or if the receiver is too old
    */
   skip(file, reason) {
     if (this.state !== 'running' || this.#confirmed.has(file)) return true;
