@@ -117,8 +117,10 @@ async def test_messages_that_we_do_not_send_again_are_lost_alone(
             await pair.count(True, range(300), 1000)
             numbers = await pair.close(True)
             met.path.change(loss=0.0)
-            # A datagram has parts of two messages at most.
-            assert 300 - 2 * met.path.disturbed["theirs"] <= len(numbers) < 300
+            # A datagram has parts of two messages at most. But ordered messages that
+            # wait for an earlier one may be dropped together with it, although they have arrived.
+            spoilt = 2 * met.path.disturbed["theirs"]
+            assert (200 if ordered else 300 - spoilt) <= len(numbers) < 300
             assert len(set(numbers)) == len(numbers)
             assert not ordered or numbers == sorted(numbers)
         await met.control.come_back("still here")
