@@ -262,7 +262,7 @@ test('signals without end do not put off the time by which there must be a descr
   assert.deepEqual(failed, ['timeout']);
 });
 
-test('a fault in what the machine wants done ends the set-up', async () => {
+test('a fault while an event of the machine is handled ends the set-up', async () => {
   const error = console.error;
   /** @type {string[]} */
   const reported = [];

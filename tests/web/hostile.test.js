@@ -176,7 +176,7 @@ test('a message of a connected peer ends its link at most, with a reason', async
   }
 });
 
-test('nonsense in signals ends nothing but an attempt, and spends a code at most', async () => {
+test('malformed signals end one attempt at most, and spend one code at most', async () => {
   const random = generator(2);
   const kinds = ['offer', 'answer', 'candidate', 'end_of_candidates', 'restart', 'bye', 'x'];
   const share = Buffer.alloc(32, 9).toString('base64url');

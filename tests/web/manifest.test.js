@@ -135,7 +135,7 @@ test('a folder that cannot be read is named', async () => {
   );
 });
 
-test('a folder that goes down for ever is refused', async () => {
+test('a folder of endless depth is refused', async () => {
   const endless = folderEntry('d', []);
   endless.createReader = () => {
     let given = false;

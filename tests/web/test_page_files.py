@@ -82,7 +82,7 @@ async def test_files_go_both_ways_at_once(person: NewPerson, tmp_path: Path) -> 
         assert (name, sha256_of(saved)) == (path.name, sha256_of(path))
 
 
-async def test_what_was_chosen_before_is_offered_once_connected(
+async def test_files_chosen_before_are_offered_once_connected(
     person: NewPerson, tmp_path: Path
 ) -> None:
     anna, ben = await person(), await person()
@@ -135,7 +135,7 @@ async def test_a_declined_offer_can_be_sent_again(person: NewPerson, tmp_path: P
     assert (await ben.gets_download())[0] == "unwanted.bin"
 
 
-async def test_what_left_the_list_stays_away_when_the_connection_ends(
+async def test_removed_transfers_stay_away_when_the_connection_ends(
     person: NewPerson, tmp_path: Path
 ) -> None:
     anna, ben = await connect(person)

@@ -122,7 +122,7 @@ async def test_files_from_the_browser_arrive_in_python(
         await anna.sees_transfer("photos", "delivered and verified")
 
 
-async def test_what_was_left_out_and_renamed_is_told_on_both_sides(
+async def test_left_out_and_renamed_entries_are_told_on_both_sides(
     person: NewPerson, server: SignalingServer, tmp_path: Path
 ) -> None:
     root = write_folder(tmp_path)
@@ -244,7 +244,7 @@ async def read_until(process: asyncio.subprocess.Process, pattern: str) -> str:
     raise AssertionError(f"the command never said {pattern!r}, but:\n{said}")
 
 
-async def test_what_the_command_sends_is_saved_by_whoever_opens_its_link(
+async def test_files_of_the_command_are_saved_by_a_page_at_its_link(
     person: NewPerson, server: SignalingServer, tmp_path: Path
 ) -> None:
     path = write_file(tmp_path, "né w.bin", 5_000_000)

@@ -90,7 +90,7 @@ def test_other_letters_than_ascii_are_utf_8() -> None:
     assert code["rows"] == [list(row) for row in drawn.matrix]
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_a_text_that_does_not_fit_is_refused() -> None:
     assert run([(link_of(213), "M", None), ("x" * 272, "L", None)]) == [
         run([(link_of(213), "M", None)])[0],
         {"error": "RangeError"},

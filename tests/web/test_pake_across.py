@@ -132,7 +132,7 @@ def test_a_wrong_code_fails_on_both_sides(offerer: bool) -> None:
         assert their_reason == "wrong_code"
 
 
-def test_what_is_altered_repeated_or_moved_between_them_is_dropped() -> None:
+def test_altered_repeated_and_moved_signals_are_dropped() -> None:
     code = Code.parse("7-guitar-ocean")
     with page("7-guitar-ocean", offerer=True) as theirs:
         event, _ = run(our_side(code, offerer=False), theirs)

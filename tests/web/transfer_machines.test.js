@@ -438,7 +438,7 @@ test('a greedy window does not make the sender read everything at once', () => {
   assert.ok(count <= 64);
 });
 
-test('after its end a transfer says and wants nothing more', () => {
+test('a transfer sends and requests nothing after its end', () => {
   const pair = new Pair([content(5)]).run();
   pair.sender.receive({ t: 'cancel', transfer: 2, code: 'cancelled', message: '' });
   pair.receiver.receiveFrame(data(0, 5));
