@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -33,6 +32,7 @@ from signaling.server import SignalingServer
 from signaling.tls import server_context
 from tests.support.links.rooms import running_server
 from tests.support.processes.leftovers import nothing_left_behind
+from tests.support.processes.logged import complaints
 from tests.support.servers.certificates import make_certificate
 
 WELCOME = Welcome(session="s", resume_token="t", peer="p1", room="7", code="7")
@@ -165,7 +165,7 @@ async def test_what_is_no_such_server_is_told_by_its_answer(
     async with nothing_left_behind(), raw_server(script) as url:
         with pytest.raises(ServerUnreachable, match=sentence):
             await SignalingClient.join(url, HELLO)
-    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert complaints(caplog) == []
 
 
 async def test_the_request_names_the_host_the_path_and_the_user() -> None:
@@ -220,7 +220,7 @@ async def test_a_server_that_breaks_the_rules_is_told_and_left(
         await client.close()
     assert heard[0][0] == 8
     assert heard[0][1][:2] == code.to_bytes(2, "big")
-    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert complaints(caplog) == []
 
 
 async def test_what_a_server_says_before_it_hears_us_is_heard() -> None:

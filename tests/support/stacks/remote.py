@@ -294,7 +294,8 @@ async def meeting(
     control = RecordingHandler(ours.create_channel(CONTROL))
     incoming = recorded(ours)
     try:
-        async with asyncio.timeout(50):
+        # Retransmission timers of other stacks back off to ten seconds and more under loss.
+        async with asyncio.timeout(100):
             await remote.call("begin", settings=settings or {})
             pair = Pair(control, remote, await remote.create(CONTROL))
             if we_offer:
