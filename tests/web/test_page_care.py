@@ -21,8 +21,13 @@ STORED = """async () => {
   const names = [];
   const root = await navigator.storage.getDirectory();
   try {
-    for await (const folder of (await root.getDirectoryHandle('peerline')).values())
-      for await (const name of folder.keys()) if (name !== 'try') names.push(name);
+    for await (const folder of (await root.getDirectoryHandle('peerline')).values()) {
+      try {
+        for await (const name of folder.keys()) if (name !== 'try') names.push(name);
+      } catch {
+        // Another window has removed the folder meanwhile: it tries out the disk in one.
+      }
+    }
   } catch {
     // No page has kept anything yet.
   }
